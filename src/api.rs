@@ -1,0 +1,258 @@
+//! What the agent tells over its Unix socket, as JSON: the daemon serves these, the command line
+//! reads them, and scripts may too. Fields are added, never renamed.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/status` | [`Status`] |
+//! | `GET /v1/routes?rejected=true&peer=NAME` | [`Routes`] |
+//! | `GET /v1/explain?subject=PREFIX` or `NAMESPACE/SERVICE` | [`Explanation`] |
+//!
+//! An error is any other HTTP status with an [`ApiError`].
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::candidates::{AddressKind, Exclusion, Origin};
+use crate::facts::{FamilyCounts, ServiceKey, ServiceType, TrafficPolicy};
+use crate::policy::{OnError, PeerKind};
+use crate::types::{Asn, Prefix, RouteAttributes, RouterId};
+
+/// Answer of `/v1/status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Status {
+    /// The agent's version.
+    pub version: String,
+    /// The node it runs on.
+    pub node: String,
+    /// Our AS.
+    pub asn: Asn,
+    /// Our BGP Identifier; absent while the Node that gives it is unknown.
+    pub router_id: Option<RouterId>,
+    /// When the agent started, in seconds since 1970.
+    pub started_at: u64,
+    /// Whether routes may be announced yet, and what is waited for if not.
+    pub readiness: Readiness,
+    /// Where facts come from and how it is.
+    pub source: SourceStatus,
+    /// The configuration in force.
+    pub config: ConfigStatus,
+    /// The policy chain, in order.
+    pub policies: Vec<PolicyStatus>,
+    /// Every configured peer, ordered by family, then address.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// Whether the agent serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Readiness {
+    /// Everything was seen once; routes are announced.
+    Ready,
+    /// Not yet; the text says what is missing.
+    Waiting {
+        /// For instance `the list of Services`.
+        waiting_for: String,
+    },
+}
+
+/// The source of facts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SourceStatus {
+    /// `kubernetes` or `files`.
+    pub kind: String,
+    /// What is wrong at present; the last good state is kept meanwhile.
+    pub error: Option<String>,
+    /// Services known.
+    pub services: u64,
+}
+
+/// The configuration in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ConfigStatus {
+    /// Its file.
+    pub path: String,
+    /// When it was taken into use, in seconds since 1970.
+    pub loaded_at: u64,
+    /// Why a newer version of the file was refused, or what of it waits for a restart.
+    pub error: Option<String>,
+}
+
+/// One link of the policy chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PolicyStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// `builtin:default`, or a path.
+    pub module: String,
+    /// What becomes of its routes while it fails.
+    pub on_error: OnError,
+    /// Why it is failing, or why another module runs in its place.
+    pub error: Option<String>,
+    /// How often it has failed since the agent started.
+    pub failures: u64,
+    /// When it will be asked again, in seconds from now.
+    pub retry_in: Option<u64>,
+}
+
+/// One peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PeerStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// Its AS.
+    pub asn: Asn,
+    /// Internal or external.
+    pub kind: PeerKind,
+    /// Where its configuration comes from: `global`, as the file speaks for every node.
+    pub peer_type: String,
+    /// The FSM's state, in RFC 4271's words: `Idle`, `Connect`, `Active`, `OpenSent`,
+    /// `OpenConfirm`, `Established`.
+    pub state: String,
+    /// When it entered the state, in seconds since 1970. While a session cannot be established:
+    /// when it was last lost, or first tried.
+    pub since: u64,
+    /// Why there is no session, when there is none.
+    pub last_error: Option<String>,
+    /// Times it reached Established.
+    pub established_count: u64,
+    /// Prefixes it was sent and not since withdrawn.
+    pub prefixes_sent: u64,
+    /// Prefixes it sent us and has not withdrawn.
+    pub prefixes_received: u64,
+    /// UPDATE messages sent in this session.
+    pub updates_sent: u64,
+    /// UPDATE messages received in this session.
+    pub updates_received: u64,
+    /// Agreed, in seconds; absent without a session.
+    pub hold_time: Option<u16>,
+    /// Its BGP Identifier; absent without a session.
+    pub router_id: Option<RouterId>,
+}
+
+/// Answer of `/v1/routes`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Routes {
+    /// Ordered by peer, then prefix.
+    pub routes: Vec<Route>,
+}
+
+/// One candidate towards one peer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Route {
+    /// The peer's name.
+    pub peer: String,
+    /// What.
+    pub prefix: Prefix,
+    /// Why it is a candidate.
+    pub origin: Origin,
+    /// What the chain decided.
+    pub decision: DecisionReport,
+    /// Whether the peer was sent it in its present session.
+    pub sent: Sent,
+}
+
+/// What the peer knows of a route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Sent {
+    /// It was announced and not withdrawn.
+    Announced {
+        /// With this next hop.
+        next_hop: IpAddr,
+    },
+    /// It is to be announced as soon as the connection takes it.
+    Pending,
+    /// It was not, for this reason: rejected, no session, no next hop of the family.
+    NotSent {
+        /// The reason.
+        reason: String,
+    },
+}
+
+/// The end of a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DecisionReport {
+    /// Whether it is announced.
+    pub accepted: bool,
+    /// With these attributes, when it is.
+    pub attributes: RouteAttributes,
+    /// Each policy that was asked, in order.
+    pub steps: Vec<StepReport>,
+}
+
+/// What one policy of the chain said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StepReport {
+    /// The policy's name; `chain default` at the end of a chain that abstained throughout.
+    pub policy: String,
+    /// `accept`, `reject` or `abstain`.
+    pub verdict: String,
+    /// Its words.
+    pub reason: Option<String>,
+    /// Whether this is the policy's last good decision, because it is failing.
+    pub kept: bool,
+}
+
+/// Answer of `/v1/explain`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Explanation {
+    /// What was asked about.
+    pub subject: String,
+    /// The facts about each Service it concerns.
+    pub services: Vec<ServiceReport>,
+    /// Every candidate it concerns, towards every peer.
+    pub routes: Vec<Route>,
+    /// Candidates that cover the prefix asked about, for their traffic takes those routes.
+    pub covered_by: Vec<Prefix>,
+}
+
+/// A Service's facts, as far as they decide routes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ServiceReport {
+    /// Namespace and name.
+    pub service: ServiceKey,
+    /// `spec.type`.
+    pub service_type: ServiceType,
+    /// `spec.externalTrafficPolicy`.
+    pub external_traffic_policy: TrafficPolicy,
+    /// Endpoints on this node.
+    pub node_endpoints: FamilyCounts,
+    /// Endpoints in the cluster.
+    pub cluster_endpoints: FamilyCounts,
+    /// Its addresses that are no candidates, and why.
+    pub excluded: Vec<ExcludedAddress>,
+}
+
+/// An address that is no candidate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ExcludedAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// Which of the Service's.
+    pub kind: AddressKind,
+    /// Why not.
+    pub reason: Exclusion,
+}
+
+/// An answer that is not the one asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiError {
+    /// What is wrong, and what to do.
+    pub error: String,
+}

@@ -1,0 +1,51 @@
+//! The codec: octets to messages and back, without state and without I/O.
+//!
+//! [`decode`] takes whatever has been received so far and gives the first complete message;
+//! [`Message::encode`] appends one to a buffer. Errors carry what RFC 4271 section 6 and
+//! RFC 7606 want done about them. Nothing in here panics on any input.
+
+mod attribute;
+mod capability;
+mod error;
+mod message;
+mod notification;
+mod open;
+mod update;
+
+pub use attribute::{
+    Aggregator, AsPath, AsPathSegment, AsPathSegmentKind, OriginCode, PathAttributes,
+    UnknownAttribute,
+};
+pub use capability::Capability;
+pub use error::{AttributeAction, AttributeError, MessageError};
+pub use message::{HEADER_BYTES, MESSAGE_BYTES_MAX, Message, decode};
+pub use notification::{CeaseSubcode, ErrorCode, Notification, OpenSubcode, UpdateSubcode};
+pub use open::{Open, VERSION};
+pub use update::{NextHop, Reach, Update, encode_updates};
+
+/// What two speakers agreed on that changes how octets are read and written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodecContext {
+    /// The width of AS numbers in AS_PATH and AGGREGATOR (RFC 6793).
+    pub as_width: AsWidth,
+    /// Whether the peer is in our AS; decides which attributes it may send (RFC 7606 section 7).
+    pub peering: Peering,
+}
+
+/// The width of AS numbers in path attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsWidth {
+    /// The peer did not announce the 4-octet AS capability.
+    TwoOctets,
+    /// Both sides did.
+    FourOctets,
+}
+
+/// Whether a session stays inside the AS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peering {
+    /// Same AS on both sides.
+    Internal,
+    /// Different ones.
+    External,
+}

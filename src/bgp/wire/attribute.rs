@@ -1,0 +1,154 @@
+//! Path attributes (RFC 4271 section 5) but for the reachability ones, which are the
+//! UPDATE's own.
+
+use std::net::Ipv4Addr;
+
+use crate::types::{Asn, Community, ExtendedCommunity, LargeCommunity};
+
+/// ORIGIN; the smaller is preferred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OriginCode {
+    /// 0.
+    Igp,
+    /// 1.
+    Egp,
+    /// 2.
+    Incomplete,
+}
+
+/// AS_PATH, with AS4_PATH already merged in (RFC 6793 section 4.2.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AsPath {
+    /// Nearest AS first.
+    pub segments: Vec<AsPathSegment>,
+}
+
+/// A run of AS numbers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AsPathSegment {
+    /// Ordered or not.
+    pub kind: AsPathSegmentKind,
+    /// 1 to 255 numbers.
+    pub asns: Vec<Asn>,
+}
+
+/// Whether a segment's order means anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AsPathSegmentKind {
+    /// AS_SET (1).
+    Set,
+    /// AS_SEQUENCE (2).
+    Sequence,
+}
+
+impl AsPath {
+    /// A path of one sequence; empty for none.
+    #[must_use]
+    pub fn sequence(asns: &[Asn]) -> Self {
+        let segment = |asns: &[Asn]| AsPathSegment {
+            kind: AsPathSegmentKind::Sequence,
+            asns: asns.to_vec(),
+        };
+        Self {
+            segments: asns.chunks(255).map(segment).collect(),
+        }
+    }
+
+    /// The path's length for the decision process: a set counts one (RFC 4271 section 9.1.2.2).
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.segments
+            .iter()
+            .map(|segment| match segment.kind {
+                AsPathSegmentKind::Set => 1,
+                AsPathSegmentKind::Sequence => segment.asns.len(),
+            })
+            .sum()
+    }
+
+    /// Whether the AS appears anywhere.
+    #[must_use]
+    pub fn contains(&self, asn: Asn) -> bool {
+        self.segments
+            .iter()
+            .any(|segment| segment.asns.contains(&asn))
+    }
+
+    /// The AS the route was received from: the first of the first sequence.
+    #[must_use]
+    pub fn neighbor(&self) -> Option<Asn> {
+        let first = self.segments.first()?;
+        match first.kind {
+            AsPathSegmentKind::Set => None,
+            AsPathSegmentKind::Sequence => first.asns.first().copied(),
+        }
+    }
+}
+
+/// AGGREGATOR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Aggregator {
+    /// The AS that formed the aggregate.
+    pub asn: Asn,
+    /// The router that did.
+    pub router: Ipv4Addr,
+}
+
+/// An attribute we do not know, transitive, kept to be passed on byte by byte.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnknownAttribute {
+    /// The flags it came with.
+    pub flags: u8,
+    /// Its type code.
+    pub code: u8,
+    /// Its value.
+    pub value: Vec<u8>,
+}
+
+/// Every attribute of a route but its next hop and its prefixes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PathAttributes {
+    /// ORIGIN.
+    pub origin: OriginCode,
+    /// AS_PATH.
+    pub as_path: AsPath,
+    /// MULTI_EXIT_DISC.
+    pub med: Option<u32>,
+    /// LOCAL_PREF.
+    pub local_pref: Option<u32>,
+    /// ATOMIC_AGGREGATE.
+    pub atomic_aggregate: bool,
+    /// AGGREGATOR.
+    pub aggregator: Option<Aggregator>,
+    /// COMMUNITIES (RFC 1997), as sent.
+    pub communities: Vec<Community>,
+    /// EXTENDED COMMUNITIES (RFC 4360).
+    pub extended_communities: Vec<ExtendedCommunity>,
+    /// LARGE_COMMUNITY (RFC 8092).
+    pub large_communities: Vec<LargeCommunity>,
+    /// ORIGINATOR_ID (RFC 4456).
+    pub originator_id: Option<Ipv4Addr>,
+    /// CLUSTER_LIST (RFC 4456), nearest first.
+    pub cluster_list: Vec<Ipv4Addr>,
+    /// Unknown transitive attributes, ordered by code.
+    pub unknown: Vec<UnknownAttribute>,
+}
+
+impl Default for PathAttributes {
+    fn default() -> Self {
+        Self {
+            origin: OriginCode::Igp,
+            as_path: AsPath::default(),
+            med: None,
+            local_pref: None,
+            atomic_aggregate: false,
+            aggregator: None,
+            communities: Vec::new(),
+            extended_communities: Vec::new(),
+            large_communities: Vec::new(),
+            originator_id: None,
+            cluster_list: Vec::new(),
+            unknown: Vec::new(),
+        }
+    }
+}

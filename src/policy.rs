@@ -1,0 +1,155 @@
+//! Which candidates are announced to whom, and with which attributes.
+//!
+//! A [`RoutePolicy`] answers for a whole batch of candidates at once; WebAssembly modules
+//! implement it in `wasm`, tests in plain Rust. The rest of this module composes policies into
+//! chains, remembers their decisions, and says what happens when one fails. It knows neither
+//! WebAssembly nor BGP.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::candidates::Candidate;
+use crate::facts::{NodeFacts, StringMap};
+use crate::types::{Asn, RouteAttributes};
+
+/// Peers that are asked about together: one call of each policy answers for all of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PeerGroup {
+    /// What the operator calls it; the peer's own name where it stands alone.
+    pub name: String,
+    /// The AS its peers are in.
+    pub asn: Asn,
+    /// Whether that is our own AS.
+    pub kind: PeerKind,
+    /// The operator's labels.
+    pub labels: StringMap,
+}
+
+/// Internal or external (RFC 4271 section 1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PeerKind {
+    /// In our own AS.
+    Ibgp,
+    /// In another AS.
+    Ebgp,
+}
+
+/// One question to a policy: these candidates, on this node, towards these peers.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// The node the agent runs on.
+    pub node: &'a NodeFacts,
+    /// Our own AS.
+    pub asn: Asn,
+    /// Whom the routes would go to.
+    pub peer_group: &'a PeerGroup,
+    /// What is asked about, in the order the answer must have.
+    pub candidates: &'a [ProposedRoute<'a>],
+    /// Whether reasons are worth the policy's effort.
+    pub reasons: Reasons,
+}
+
+/// A candidate with the attributes that the chain so far gave it.
+#[derive(Clone, Copy, Debug)]
+pub struct ProposedRoute<'a> {
+    /// The candidate.
+    pub candidate: &'a Candidate,
+    /// What it would be announced with.
+    pub attributes: &'a Arc<RouteAttributes>,
+}
+
+/// Whether a policy should give reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reasons {
+    /// It should.
+    Wanted,
+    /// Nobody will read them.
+    Unwanted,
+}
+
+/// A policy's answer about one candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Yes, no, or no opinion.
+    pub verdict: Verdict,
+    /// In the operator's words.
+    pub reason: Option<Arc<str>>,
+}
+
+/// Yes, no, or no opinion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Ask the next policy of the chain.
+    Abstain,
+    /// Announce, with these attributes, or with the proposed ones.
+    Accept(Option<Arc<RouteAttributes>>),
+    /// Do not announce.
+    Reject,
+}
+
+/// Something that decides about routes.
+pub trait RoutePolicy: Send {
+    /// One decision for each candidate of the batch, in its order.
+    ///
+    /// The decision about a candidate may depend on the batch's node, AS and peer group, on the
+    /// candidate itself and on nothing else.
+    ///
+    /// # Errors
+    /// The policy failed as a whole; no decision of this batch counts.
+    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure>;
+}
+
+/// How a policy failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyFailure {
+    /// It crashed; the text is its own message.
+    #[error("the module trapped: {0}")]
+    Trap(String),
+    /// It took longer than it may.
+    #[error("the module ran longer than {0:?} and was stopped")]
+    OutOfTime(std::time::Duration),
+    /// It wanted more memory than it may have.
+    #[error("the module wanted more than {0} bytes of memory")]
+    OutOfMemory(u64),
+    /// Its answer is impossible; the text says in what way.
+    #[error("the module's answer is unusable: {0}")]
+    BadAnswer(String),
+}
+
+impl PolicyFailure {
+    /// A short name for metrics: `trap`, `out-of-time`, `out-of-memory`, `bad-answer`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Trap(_) => "trap",
+            Self::OutOfTime(_) => "out-of-time",
+            Self::OutOfMemory(_) => "out-of-memory",
+            Self::BadAnswer(_) => "bad-answer",
+        }
+    }
+}
+
+/// What becomes of the routes a policy decides on while it fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnError {
+    /// Its last decisions stand; what it never decided is rejected.
+    #[default]
+    KeepLast,
+    /// All are rejected.
+    Withdraw,
+    /// As if it abstained.
+    Skip,
+}
+
+impl fmt::Display for PeerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ibgp => "iBGP",
+            Self::Ebgp => "eBGP",
+        })
+    }
+}

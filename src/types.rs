@@ -1,0 +1,18 @@
+//! The words every other module speaks: numbers and addresses of BGP and Kubernetes as types.
+//!
+//! Newtypes, never aliases, and each is valid by construction: a [`HoldTime`] of two seconds
+//! or a [`Prefix`] with host bits set cannot exist. Used by everyone; uses nobody.
+
+mod attributes;
+mod bgp;
+mod community;
+mod prefix;
+mod secret;
+
+pub use attributes::{PREPEND_MAX, RouteAttributes};
+pub use bgp::{
+    Asn, ConnectMode, GroupId, HoldTime, InvalidHoldTime, InvalidRouterId, PeerId, RouterId,
+};
+pub use community::{Community, ExtendedCommunity, InvalidCommunity, LargeCommunity};
+pub use prefix::{Family, Prefix};
+pub use secret::{InvalidPassword, Password};
