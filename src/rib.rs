@@ -18,6 +18,8 @@ mod adj_rib_in;
 mod adj_rib_out;
 mod attributes;
 mod decision;
+#[cfg(test)]
+mod fixtures;
 mod loc_rib;
 mod prefix_map;
 

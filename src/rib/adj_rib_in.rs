@@ -163,3 +163,6 @@ fn withdrawn(update: &Update) -> Vec<Prefix> {
         .copied()
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

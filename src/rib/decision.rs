@@ -159,7 +159,7 @@ impl Source {
 /// used. The result depends on the set of paths alone.
 pub(super) fn select(paths: &mut Vec<Path>, multipath: Multipath) -> usize {
     let mut ranked = rank(std::mem::take(paths));
-    ranked.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    ranked.sort_unstable_by_key(|(rank, _)| *rank);
     let Some((best, best_path)) = ranked.first() else {
         return 0;
     };
@@ -297,3 +297,6 @@ fn mark_med(ranked: &mut [(Rank, Path)]) {
         rank.med_lost = med(path) > lowest[&group(rank, path)];
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -174,3 +174,6 @@ impl Destination {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
