@@ -26,6 +26,8 @@ pub struct AdjRibOut {
     buckets: Buckets,
     /// The pending withdrawals.
     withdrawals: PrefixMap<()>,
+    /// What it should have but cannot: with these attributes no prefix fits a message.
+    oversized: PrefixMap<AttributesRef>,
 }
 
 /// One prefix's pending change. Only exists where there is something to send.
@@ -53,6 +55,10 @@ impl AdjRibOut {
 
     /// The peer is to have this route, or none, to a prefix.
     pub fn set_wanted(&mut self, prefix: Prefix, wanted: Option<AttributesRef>) {
+        if wanted.is_some() && self.oversized.get(&prefix) == wanted.as_ref() {
+            return;
+        }
+        self.oversized.remove(&prefix);
         let repeat = match self.pending.get(&prefix) {
             // Nothing new: the prefix keeps its place in the queue.
             Some(pending) if pending.wanted == wanted => return,
@@ -117,6 +123,10 @@ impl AdjRibOut {
                 self.queue(prefix, Some(attributes), Repeat::No);
             }
         }
+        // The next session's messages may be longer, or its AS numbers shorter.
+        for (prefix, attributes) in std::mem::take(&mut self.oversized).into_iter() {
+            self.queue(prefix, Some(attributes), Repeat::No);
+        }
     }
 
     /// What the peer has for a prefix.
@@ -130,8 +140,14 @@ impl AdjRibOut {
     pub fn wanted(&self, prefix: &Prefix) -> Option<&AttributesRef> {
         match self.pending.get(prefix) {
             Some(pending) => pending.wanted.as_ref(),
-            None => self.sent.get(prefix),
+            None => self.oversized.get(prefix).or_else(|| self.sent.get(prefix)),
         }
+    }
+
+    /// Whether the peer cannot be told of a prefix because its attributes fill a whole message.
+    #[must_use]
+    pub fn is_oversized(&self, prefix: &Prefix) -> bool {
+        self.oversized.get(prefix).is_some()
     }
 
     /// Whether something about a prefix has yet to be sent.
@@ -194,40 +210,69 @@ impl AdjRibOut {
     /// there is no bucket. What is left of it goes to the back of the queue.
     fn take_announcements(&mut self, context: CodecContext, out: &mut Vec<u8>) -> Option<usize> {
         let mut bucket = self.buckets.remove_first()?;
-        let attributes = &bucket.attributes;
-        let room = announced_octets_max(attributes, bucket.prefixes.first()?, context);
-        let prefixes = take_prefixes(&mut bucket.prefixes, room);
-        for prefix in &prefixes {
-            self.pending.remove(prefix);
-            self.sent.insert(*prefix, attributes.clone());
-        }
-        let messages = encode_announcement(attributes, prefixes, context, out);
+        let attributes = bucket.attributes.clone();
+        let room = announced_octets_max(&attributes, bucket.prefixes.first()?, context);
+        let prefixes = take_prefixes(&mut bucket.prefixes, room.unwrap_or(0));
         if !bucket.prefixes.is_empty() {
             self.buckets.push(bucket);
         }
-        Some(messages)
+        for prefix in &prefixes {
+            self.pending.remove(prefix);
+        }
+        if room.is_none() {
+            return Some(self.give_up(&prefixes, &attributes, context, out));
+        }
+        for prefix in &prefixes {
+            self.sent.insert(*prefix, attributes.clone());
+        }
+        Some(encode_announcement(&attributes, &prefixes, context, out))
+    }
+
+    /// No message has room for these attributes and a prefix: at least the peer must not keep what
+    /// it was sent before.
+    fn give_up(
+        &mut self,
+        prefixes: &[Prefix],
+        attributes: &AttributesRef,
+        context: CodecContext,
+        out: &mut Vec<u8>,
+    ) -> usize {
+        let mut withdrawn = Vec::new();
+        for prefix in prefixes {
+            self.oversized.insert(*prefix, attributes.clone());
+            if self.sent.remove(prefix).is_some() {
+                withdrawn.push(*prefix);
+            }
+        }
+        encode_updates(&withdrawn, None, context, out)
     }
 }
 
 fn encode_announcement(
     attributes: &AttributeSet,
-    prefixes: Vec<Prefix>,
+    prefixes: &[Prefix],
     context: CodecContext,
     out: &mut Vec<u8>,
 ) -> usize {
     let reach = Reach {
         next_hop: attributes.next_hop,
-        prefixes,
+        prefixes: prefixes.to_vec(),
     };
     encode_updates(&[], Some((&attributes.path, &[reach])), context, out)
 }
 
 /// Octets of prefixes of one family that fit a message with these attributes; found by encoding
-/// a message with one.
-fn announced_octets_max(attributes: &AttributeSet, first: Prefix, context: CodecContext) -> usize {
+/// a message with one. None if not even that fits.
+fn announced_octets_max(
+    attributes: &AttributeSet,
+    first: Prefix,
+    context: CodecContext,
+) -> Option<usize> {
     let mut single = Vec::new();
-    encode_announcement(attributes, vec![first], context, &mut single);
-    (MESSAGE_BYTES_MAX + nlri_octets(&first)).saturating_sub(single.len() + LENGTH_SLACK)
+    let messages = encode_announcement(attributes, &[first], context, &mut single);
+    let room =
+        (MESSAGE_BYTES_MAX + nlri_octets(&first)).saturating_sub(single.len() + LENGTH_SLACK);
+    (messages > 0).then_some(room)
 }
 
 /// Octets of withdrawn prefixes that fit a message of either family: the header, two lengths, and
