@@ -7,9 +7,12 @@
 mod attribute;
 mod capability;
 mod error;
+mod error_code;
 mod message;
+mod nlri;
 mod notification;
 mod open;
+mod reader;
 mod update;
 
 pub use attribute::{
@@ -18,10 +21,11 @@ pub use attribute::{
 };
 pub use capability::Capability;
 pub use error::{AttributeAction, AttributeError, MessageError};
+pub use error_code::{CeaseSubcode, ErrorCode, OpenSubcode, UpdateSubcode};
 pub use message::{HEADER_BYTES, MESSAGE_BYTES_MAX, Message, decode};
-pub use notification::{CeaseSubcode, ErrorCode, Notification, OpenSubcode, UpdateSubcode};
+pub use notification::Notification;
 pub use open::{Open, VERSION};
-pub use update::{NextHop, Reach, Update, encode_updates};
+pub use update::{AttributesTooLarge, NextHop, Reach, Update, encode_updates};
 
 /// What two speakers agreed on that changes how octets are read and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,3 +53,6 @@ pub enum Peering {
     /// Different ones.
     External,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,17 @@
 //! Path attributes (RFC 4271 section 5) but for the reachability ones, which are the
 //! UPDATE's own.
 
+mod as_path;
+mod decode;
+mod encode;
+mod kind;
+mod reach;
+
+pub(super) use decode::{Decoded, decode};
+pub(super) use encode::{encode, known};
+pub(super) use kind::Kind;
+pub(super) use reach::{Unreachable, next_hop_fault};
+
 use std::net::Ipv4Addr;
 
 use crate::types::{Asn, Community, ExtendedCommunity, LargeCommunity};
@@ -14,6 +25,25 @@ pub enum OriginCode {
     Egp,
     /// 2.
     Incomplete,
+}
+
+impl OriginCode {
+    fn from_octet(octet: u8) -> Option<Self> {
+        match octet {
+            0 => Some(Self::Igp),
+            1 => Some(Self::Egp),
+            2 => Some(Self::Incomplete),
+            _ => None,
+        }
+    }
+
+    fn octet(self) -> u8 {
+        match self {
+            Self::Igp => 0,
+            Self::Egp => 1,
+            Self::Incomplete => 2,
+        }
+    }
 }
 
 /// AS_PATH, with AS4_PATH already merged in (RFC 6793 section 4.2.3).
@@ -42,7 +72,7 @@ pub enum AsPathSegmentKind {
 }
 
 impl AsPath {
-    /// A path of one sequence; empty for none.
+    /// A path of sequences, one for each 255 numbers; empty for none.
     #[must_use]
     pub fn sequence(asns: &[Asn]) -> Self {
         let segment = |asns: &[Asn]| AsPathSegment {
@@ -97,7 +127,8 @@ pub struct Aggregator {
 /// An attribute we do not know, transitive, kept to be passed on byte by byte.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnknownAttribute {
-    /// The flags it came with.
+    /// The Optional, Transitive and Partial bits it came with; it leaves with Partial set
+    /// (RFC 4271 section 5).
     pub flags: u8,
     /// Its type code.
     pub code: u8,
@@ -124,7 +155,7 @@ pub struct PathAttributes {
     pub communities: Vec<Community>,
     /// EXTENDED COMMUNITIES (RFC 4360).
     pub extended_communities: Vec<ExtendedCommunity>,
-    /// LARGE_COMMUNITY (RFC 8092).
+    /// LARGE_COMMUNITY (RFC 8092), each once.
     pub large_communities: Vec<LargeCommunity>,
     /// ORIGINATOR_ID (RFC 4456).
     pub originator_id: Option<Ipv4Addr>,

@@ -1,6 +1,12 @@
-//! Capabilities (RFC 5492).
+//! Capabilities (RFC 5492), for the OPEN codec.
 
+use super::nlri;
+use super::reader::Reader;
 use crate::types::{Asn, Family};
+
+const MULTIPROTOCOL: u8 = 1;
+const ROUTE_REFRESH: u8 = 2;
+const FOUR_OCTET_ASN: u8 = 65;
 
 /// One capability of an OPEN.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +21,87 @@ pub enum Capability {
     Unknown {
         /// Its code.
         code: u8,
-        /// Its value.
+        /// Its value: at most 255 octets, or it cannot be sent and [`Open`](super::Open) leaves
+        /// it out.
         value: Vec<u8>,
     },
+}
+
+/// A capability that is recognized and malformed, or a list that ends inside one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum InvalidCapability {
+    #[error("capability list ends inside a capability (RFC 5492 4)")]
+    Truncated,
+    #[error("capability {code} has {length} octets, expected {expected} (RFC 5492 4)")]
+    Length {
+        code: u8,
+        length: usize,
+        expected: usize,
+    },
+}
+
+/// Appends the capabilities of one Capabilities optional parameter.
+pub(super) fn decode_all(
+    parameter: &[u8],
+    capabilities: &mut Vec<Capability>,
+) -> Result<(), InvalidCapability> {
+    let mut reader = Reader::new(parameter);
+    while let Some(code) = reader.u8() {
+        let value = reader.u8().and_then(|length| reader.take(length.into()));
+        capabilities.push(decode(code, value.ok_or(InvalidCapability::Truncated)?)?);
+    }
+    Ok(())
+}
+
+fn decode(code: u8, value: &[u8]) -> Result<Capability, InvalidCapability> {
+    let wrong_length = |expected| InvalidCapability::Length {
+        code,
+        length: value.len(),
+        expected,
+    };
+    let unknown = || Capability::Unknown {
+        code,
+        value: value.to_vec(),
+    };
+    match code {
+        MULTIPROTOCOL => {
+            let &[afi_high, afi_low, _reserved, safi] = value else {
+                return Err(wrong_length(4));
+            };
+            let family = nlri::family(u16::from_be_bytes([afi_high, afi_low]), safi);
+            Ok(family.map_or_else(unknown, Capability::Multiprotocol))
+        }
+        ROUTE_REFRESH if value.is_empty() => Ok(Capability::RouteRefresh),
+        ROUTE_REFRESH => Err(wrong_length(0)),
+        FOUR_OCTET_ASN => {
+            let octets = value.try_into().map_err(|_| wrong_length(4))?;
+            Ok(Capability::FourOctetAsn(Asn(u32::from_be_bytes(octets))))
+        }
+        _ => Ok(unknown()),
+    }
+}
+
+impl Capability {
+    /// Appends code, length and value; nothing and `None` where the value is too long to be sent.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) -> Option<()> {
+        match self {
+            Self::Multiprotocol(family) => {
+                let (afi, safi) = nlri::afi_safi(*family);
+                out.extend_from_slice(&[MULTIPROTOCOL, 4]);
+                out.extend_from_slice(&afi.to_be_bytes());
+                out.extend_from_slice(&[0, safi]);
+            }
+            Self::RouteRefresh => out.extend_from_slice(&[ROUTE_REFRESH, 0]),
+            Self::FourOctetAsn(asn) => {
+                out.extend_from_slice(&[FOUR_OCTET_ASN, 4]);
+                out.extend_from_slice(&asn.0.to_be_bytes());
+            }
+            Self::Unknown { code, value } => {
+                let length = u8::try_from(value.len()).ok()?;
+                out.extend_from_slice(&[*code, length]);
+                out.extend_from_slice(value);
+            }
+        }
+        Some(())
+    }
 }

@@ -1,4 +1,16 @@
-//! NOTIFICATION (RFC 4271 sections 4.5 and 6, RFC 4486, RFC 9003).
+//! NOTIFICATION (RFC 4271 sections 4.5 and 6, RFC 4486, RFC 9003), on the wire and in words.
+
+use std::fmt;
+
+use super::message::{HEADER_BYTES, MESSAGE_BYTES_MAX};
+use super::{CeaseSubcode, ErrorCode, MessageError};
+
+/// What a NOTIFICATION can carry after its code and subcode.
+const DATA_BYTES_MAX: usize = MESSAGE_BYTES_MAX - HEADER_BYTES - 2;
+/// The longest text sent: what receivers of RFC 8203 take; RFC 9003 allows 255.
+const TEXT_BYTES_MAX: usize = 128;
+/// How much data that means nothing to us is shown.
+const DATA_BYTES_SHOWN: usize = 32;
 
 /// Why the sender ends the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,83 +21,112 @@ pub struct Notification {
     pub data: Vec<u8>,
 }
 
-/// An error code with its subcode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorCode {
-    /// 1: the header's marker (subcode 1), length (2) or type (3).
-    MessageHeader(u8),
-    /// 2: OPEN Message Error.
-    Open(OpenSubcode),
-    /// 3: UPDATE Message Error.
-    Update(UpdateSubcode),
-    /// 4: Hold Timer Expired.
-    HoldTimerExpired,
-    /// 5: Finite State Machine Error (RFC 6608 subcodes: 1 OpenSent, 2 OpenConfirm, 3 Established).
-    FiniteStateMachine(u8),
-    /// 6: Cease.
-    Cease(CeaseSubcode),
-    /// 8: Send Hold Timer Expired (RFC 9687).
-    SendHoldTimerExpired,
-    /// Any other pair, kept as it came.
-    Unknown {
-        /// The code.
-        code: u8,
-        /// The subcode.
-        subcode: u8,
-    },
+impl Notification {
+    /// A Cease without data.
+    #[must_use]
+    pub fn cease(subcode: CeaseSubcode) -> Self {
+        Self {
+            error: ErrorCode::Cease(subcode),
+            data: Vec::new(),
+        }
+    }
+
+    /// A Cease with a text for the peer's operator, cut at 128 octets between characters. Meant
+    /// for [`CeaseSubcode::AdministrativeShutdown`] and [`CeaseSubcode::AdministrativeReset`],
+    /// the two RFC 9003 gives a text.
+    #[must_use]
+    pub fn cease_with_text(subcode: CeaseSubcode, text: &str) -> Self {
+        let text = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
+        let length = u8::try_from(text.len()).expect("cut at 128 octets");
+        Self {
+            error: ErrorCode::Cease(subcode),
+            data: [&[length], text.as_bytes()].concat(),
+        }
+    }
+
+    /// The text of a Cease that carries one (RFC 9003 section 2), fit for a log: octets that are
+    /// no UTF-8 and control characters are replaced. None where there is none, or its length
+    /// disagrees with the data.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        let has_text = matches!(
+            self.error,
+            ErrorCode::Cease(
+                CeaseSubcode::AdministrativeShutdown | CeaseSubcode::AdministrativeReset
+            )
+        );
+        let (&length, text) = self.data.split_first()?;
+        if !has_text || length == 0 || usize::from(length) != text.len() {
+            return None;
+        }
+        let printable = |character: char| {
+            if character.is_control() {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                character
+            }
+        };
+        Some(
+            String::from_utf8_lossy(text)
+                .chars()
+                .map(printable)
+                .collect(),
+        )
+    }
+
+    pub(super) fn decode(body: &[u8]) -> Result<Self, MessageError> {
+        let [code, subcode, data @ ..] = body else {
+            return Err(MessageError {
+                what: format!("NOTIFICATION has a body of {} octets", body.len()),
+                notification: Self {
+                    error: ErrorCode::MessageHeader(2),
+                    data: Vec::new(),
+                },
+            });
+        };
+        Ok(Self {
+            error: (*code, *subcode).into(),
+            data: data.to_vec(),
+        })
+    }
+
+    /// Appends the message's body; data that no message can carry is cut.
+    pub(super) fn encode_body(&self, out: &mut Vec<u8>) {
+        let (code, subcode) = self.error.into();
+        out.extend_from_slice(&[code, subcode]);
+        out.extend_from_slice(&self.data[..self.data.len().min(DATA_BYTES_MAX)]);
+    }
 }
 
-/// Subcodes of OPEN Message Error (RFC 4271 section 6.2, RFC 5492).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OpenSubcode {
-    /// 0.
-    Unspecific,
-    /// 1; data: the version we speak.
-    UnsupportedVersion,
-    /// 2.
-    BadPeerAs,
-    /// 3.
-    BadBgpIdentifier,
-    /// 4.
-    UnsupportedOptionalParameter,
-    /// 6.
-    UnacceptableHoldTime,
-    /// 7; data: the capabilities that are missing.
-    UnsupportedCapability,
+impl From<ErrorCode> for Notification {
+    /// Without data.
+    fn from(error: ErrorCode) -> Self {
+        Self {
+            error,
+            data: Vec::new(),
+        }
+    }
 }
 
-/// Subcodes of UPDATE Message Error that RFC 7606 left in use (RFC 4271 section 6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpdateSubcode {
-    /// 1: the lengths inside the message disagree.
-    MalformedAttributeList,
-    /// 9: an attribute whose family cannot be told.
-    OptionalAttributeError,
-    /// 10.
-    InvalidNetworkField,
-    /// Any other.
-    Other(u8),
-}
-
-/// Subcodes of Cease (RFC 4486).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CeaseSubcode {
-    /// 1.
-    MaximumPrefixes,
-    /// 2; data: the operator's text (RFC 9003).
-    AdministrativeShutdown,
-    /// 3: the peer was removed from the configuration.
-    PeerDeconfigured,
-    /// 4; data: the operator's text (RFC 9003).
-    AdministrativeReset,
-    /// 5.
-    ConnectionRejected,
-    /// 6.
-    OtherConfigurationChange,
-    /// 7.
-    ConnectionCollisionResolution,
-    /// 8.
-    OutOfResources,
-    /// Any other.
-    Other(u8),
+impl fmt::Display for Notification {
+    /// For operators: `Cease/Administrative Shutdown: maintenance until noon`. Data that has no
+    /// text follows in hexadecimal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)?;
+        if let Some(text) = self.text() {
+            return write!(f, ": {text}");
+        }
+        let shown = &self.data[..self.data.len().min(DATA_BYTES_SHOWN)];
+        if shown.is_empty() || shown == [0] {
+            return Ok(());
+        }
+        f.write_str(" (data 0x")?;
+        shown
+            .iter()
+            .try_for_each(|octet| write!(f, "{octet:02x}"))?;
+        if self.data.len() > shown.len() {
+            write!(f, "... of {} bytes", self.data.len())?;
+        }
+        f.write_str(")")
+    }
 }

@@ -1,9 +1,16 @@
 //! UPDATE (RFC 4271 section 4.3, RFC 4760).
 
+mod decode;
+mod encode;
+
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::{AttributeError, CodecContext, PathAttributes};
+use super::{AttributeError, PathAttributes};
 use crate::types::Prefix;
+
+pub(super) use decode::decode_update;
+pub(super) use encode::encode_end_of_rib;
+pub use encode::{AttributesTooLarge, encode_updates};
 
 /// Where to send packets: one address, or a global IPv6 one with a link-local beside it
 /// (RFC 2545 section 3).
@@ -27,7 +34,8 @@ pub struct Reach {
 /// Routes announced and withdrawn by one message.
 ///
 /// `reach` has at most two entries: the message's own NLRI (IPv4, with NEXT_HOP) and
-/// MP_REACH_NLRI. All share the attributes.
+/// MP_REACH_NLRI. All share the attributes, which are the default ones where nothing is announced.
+/// To apply it, withdraw first: a prefix in both is announced (RFC 4271 section 4.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
     /// No longer reachable, of any family; what RFC 7606 wants treated as withdrawn included.
@@ -38,19 +46,4 @@ pub struct Update {
     pub attributes: PathAttributes,
     /// What was wrong with the message and tolerated (RFC 7606); always empty in one we send.
     pub errors: Vec<AttributeError>,
-}
-
-/// Appends as few UPDATEs to `out` as carry the withdrawals and announcements of one attribute
-/// set: many prefixes a message, none above [`MESSAGE_BYTES_MAX`](super::MESSAGE_BYTES_MAX).
-///
-/// Withdrawn IPv4 prefixes travel in the message's own field and share a message with
-/// announcements where both fit; IPv6 travels in MP_UNREACH_NLRI and MP_REACH_NLRI.
-/// Returns the number of messages. Nothing to say gives none.
-pub fn encode_updates(
-    _withdrawn: &[Prefix],
-    _announced: Option<(&PathAttributes, &[Reach])>,
-    _context: CodecContext,
-    _out: &mut Vec<u8>,
-) -> usize {
-    unimplemented!()
 }

@@ -1,0 +1,167 @@
+//! UPDATE from octets, with the error handling of RFC 7606. Called by the message decoder only.
+
+use std::net::IpAddr;
+
+use super::{NextHop, Reach, Update};
+use crate::bgp::wire::attribute::{self, Decoded, Kind, Unreachable, next_hop_fault};
+use crate::bgp::wire::error::{Fault, update_error};
+use crate::bgp::wire::reader::Reader;
+use crate::bgp::wire::{CodecContext, Message, MessageError, PathAttributes, UpdateSubcode, nlri};
+use crate::types::{Family, Prefix};
+
+/// Reads the body of an UPDATE; the empty one, and the one that is nothing but an empty
+/// MP_UNREACH_NLRI, mark the end of a family's table (RFC 4724 section 2).
+pub(in crate::bgp::wire) fn decode_update(
+    body: &[u8],
+    context: CodecContext,
+) -> Result<Message, MessageError> {
+    let fields = Fields::read(body)?;
+    if body.len() == EMPTY_BODY_BYTES {
+        return Ok(Message::EndOfRib(Family::Ipv4Unicast));
+    }
+    let mut withdrawn = decode_prefixes(fields.withdrawn)?;
+    let announced = decode_prefixes(fields.announced)?;
+    let mut decoded = attribute::decode(fields.attributes, context)?;
+
+    if let Some(Unreachable { family, prefixes }) = decoded.unreachable.take() {
+        let says_nothing = prefixes.is_empty() && withdrawn.is_empty() && announced.is_empty();
+        if says_nothing && decoded.is_only_unreachable() {
+            return Ok(Message::EndOfRib(family));
+        }
+        withdrawn.extend(prefixes);
+    }
+    conclude(decoded, withdrawn, announced).map(Message::Update)
+}
+
+/// Two lengths, both zero.
+const EMPTY_BODY_BYTES: usize = 4;
+
+/// The three variable parts of an UPDATE.
+struct Fields<'a> {
+    withdrawn: &'a [u8],
+    attributes: &'a [u8],
+    announced: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    /// RFC 7606 section 3 b: lengths that do not fit the message end the session.
+    fn read(body: &'a [u8]) -> Result<Self, MessageError> {
+        let mut reader = Reader::new(body);
+        let mut field = |name: &str| {
+            let length = reader.u16();
+            length
+                .and_then(|length| reader.take(length.into()))
+                .ok_or_else(|| {
+                    let what = format!(
+                        "length of the {name}, {length:?}, exceeds the message (RFC 7606 3 b)"
+                    );
+                    update_error(UpdateSubcode::MalformedAttributeList, &[], what)
+                })
+        };
+        Ok(Self {
+            withdrawn: field("withdrawn routes")?,
+            attributes: field("path attributes")?,
+            announced: reader.rest(),
+        })
+    }
+}
+
+/// A field of the message's own prefixes. RFC 7606 sections 3 j and 5.3: one that cannot be read
+/// leaves nothing to withdraw, so RFC 4271 section 6.3 stands and the session ends.
+fn decode_prefixes(field: &[u8]) -> Result<Vec<Prefix>, MessageError> {
+    let mut prefixes = Vec::new();
+    nlri::decode(field, Family::Ipv4Unicast, &mut prefixes).map_err(|error| {
+        update_error(UpdateSubcode::InvalidNetworkField, &[], error.to_string())
+    })?;
+    Ok(prefixes)
+}
+
+/// Weighs what is announced against what is wrong.
+fn conclude(
+    mut decoded: Decoded,
+    mut withdrawn: Vec<Prefix>,
+    announced: Vec<Prefix>,
+) -> Result<Update, MessageError> {
+    let reachable = decoded.reachable.take();
+    let announces = !announced.is_empty()
+        || match &reachable {
+            Some(reach) => !reach.prefixes.is_empty(),
+            // Of a family we do not speak: any other fault of it has ended the session.
+            None => decoded.has(Kind::MpReach),
+        };
+    check_mandatory(&mut decoded, &announced, reachable.as_ref())?;
+
+    if let Some(error) = decoded.faults.withdraw() {
+        // RFC 7606 section 5.2: attributes but no prefixes, so some may have gone unread.
+        if !announces {
+            return Err(error);
+        }
+        withdrawn.extend(announced);
+        withdrawn.extend(reachable.into_iter().flat_map(|reach| reach.prefixes));
+        return Ok(Update {
+            withdrawn,
+            reach: Vec::new(),
+            attributes: PathAttributes::default(),
+            errors: decoded.faults.into_errors(),
+        });
+    }
+
+    let own = decoded.next_hop.map(|address| Reach {
+        next_hop: NextHop {
+            address: address.into(),
+            link_local: None,
+        },
+        prefixes: announced,
+    });
+    // RFC 4760 section 3: a NEXT_HOP without prefixes of its own is ignored.
+    let reach: Vec<_> = own
+        .into_iter()
+        .chain(reachable)
+        .filter(|reach| !reach.prefixes.is_empty())
+        .collect();
+    let attributes = if reach.is_empty() {
+        PathAttributes::default()
+    } else {
+        decoded.attributes
+    };
+    Ok(Update {
+        withdrawn,
+        reach,
+        attributes,
+        errors: decoded.faults.into_errors(),
+    })
+}
+
+/// What every announcement needs: ORIGIN, AS_PATH and a next hop that is a host (RFC 7606
+/// sections 3 d and 3 e). NEXT_HOP is for the message's own prefixes (RFC 4760 section 3).
+fn check_mandatory(
+    decoded: &mut Decoded,
+    announced: &[Prefix],
+    reachable: Option<&Reach>,
+) -> Result<(), MessageError> {
+    let reachable = reachable.filter(|reach| !reach.prefixes.is_empty());
+    if !announced.is_empty() {
+        require(decoded, Kind::NextHop)?;
+        if let Some(fault) = decoded.next_hop.map(IpAddr::V4).and_then(next_hop_fault) {
+            decoded.faults.add(Kind::NextHop as u8, &[], fault)?;
+        }
+    }
+    if let Some(fault) = reachable.and_then(|reach| next_hop_fault(reach.next_hop.address)) {
+        decoded.faults.add(Kind::MpReach as u8, &[], fault)?;
+    }
+    if !announced.is_empty() || reachable.is_some() {
+        require(decoded, Kind::Origin)?;
+        require(decoded, Kind::AsPath)?;
+    }
+    Ok(())
+}
+
+fn require(decoded: &mut Decoded, kind: Kind) -> Result<(), MessageError> {
+    if decoded.has(kind) {
+        return Ok(());
+    }
+    let code = kind as u8;
+    let subcode = UpdateSubcode::MissingWellKnownAttribute;
+    let fault = Fault::withdraw(subcode, "is missing (RFC 7606 3 d)");
+    decoded.faults.add(code, &[code], fault)
+}
