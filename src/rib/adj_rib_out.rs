@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 
 use super::prefix_map::PrefixMap;
 use super::{AttributeSet, AttributesRef};
-use crate::bgp::wire::{CodecContext, HEADER_BYTES, MESSAGE_BYTES_MAX, Reach, encode_updates};
+use crate::bgp::wire::{
+    AttributesTooLarge, CodecContext, HEADER_BYTES, MESSAGE_BYTES_MAX, Reach, encode_updates,
+};
 use crate::types::{Family, Prefix};
 
 /// What one peer was sent and is to be sent.
@@ -203,7 +205,7 @@ impl AdjRibOut {
             self.pending.remove(prefix);
             self.sent.remove(prefix);
         }
-        encode_updates(&prefixes, None, context, out)
+        encode_withdrawals(&prefixes, context, out)
     }
 
     /// Sends as many announcements of the first bucket, of one family, as fill a message; none if
@@ -212,24 +214,24 @@ impl AdjRibOut {
         let mut bucket = self.buckets.remove_first()?;
         let attributes = bucket.attributes.clone();
         let room = announced_octets_max(&attributes, bucket.prefixes.first()?, context);
-        let prefixes = take_prefixes(&mut bucket.prefixes, room.unwrap_or(0));
+        let prefixes = take_prefixes(&mut bucket.prefixes, room);
         if !bucket.prefixes.is_empty() {
             self.buckets.push(bucket);
         }
         for prefix in &prefixes {
             self.pending.remove(prefix);
         }
-        if room.is_none() {
+        let Ok(messages) = encode_announcement(&attributes, &prefixes, context, out) else {
             return Some(self.give_up(&prefixes, &attributes, context, out));
+        };
+        for prefix in prefixes {
+            self.sent.insert(prefix, attributes.clone());
         }
-        for prefix in &prefixes {
-            self.sent.insert(*prefix, attributes.clone());
-        }
-        Some(encode_announcement(&attributes, &prefixes, context, out))
+        Some(messages)
     }
 
-    /// No message has room for these attributes and a prefix: at least the peer must not keep what
-    /// it was sent before.
+    /// No message has room for these attributes and a prefix: RFC 4271 section 9.2 wants the route
+    /// not sent, and the peer must not keep the older one.
     fn give_up(
         &mut self,
         prefixes: &[Prefix],
@@ -244,8 +246,12 @@ impl AdjRibOut {
                 withdrawn.push(*prefix);
             }
         }
-        encode_updates(&withdrawn, None, context, out)
+        encode_withdrawals(&withdrawn, context, out)
     }
+}
+
+fn encode_withdrawals(prefixes: &[Prefix], context: CodecContext, out: &mut Vec<u8>) -> usize {
+    encode_updates(prefixes, None, context, out).expect("without attributes none are too large")
 }
 
 fn encode_announcement(
@@ -253,7 +259,7 @@ fn encode_announcement(
     prefixes: &[Prefix],
     context: CodecContext,
     out: &mut Vec<u8>,
-) -> usize {
+) -> Result<usize, AttributesTooLarge> {
     let reach = Reach {
         next_hop: attributes.next_hop,
         prefixes: prefixes.to_vec(),
@@ -262,17 +268,15 @@ fn encode_announcement(
 }
 
 /// Octets of prefixes of one family that fit a message with these attributes; found by encoding
-/// a message with one. None if not even that fits.
-fn announced_octets_max(
-    attributes: &AttributeSet,
-    first: Prefix,
-    context: CodecContext,
-) -> Option<usize> {
+/// a message with one. Zero if not even that fits.
+fn announced_octets_max(attributes: &AttributeSet, first: Prefix, context: CodecContext) -> usize {
     let mut single = Vec::new();
-    let messages = encode_announcement(attributes, &[first], context, &mut single);
-    let room =
-        (MESSAGE_BYTES_MAX + nlri_octets(&first)).saturating_sub(single.len() + LENGTH_SLACK);
-    (messages > 0).then_some(room)
+    match encode_announcement(attributes, &[first], context, &mut single) {
+        Ok(_) => {
+            (MESSAGE_BYTES_MAX + nlri_octets(&first)).saturating_sub(single.len() + LENGTH_SLACK)
+        }
+        Err(AttributesTooLarge { .. }) => 0,
+    }
 }
 
 /// Octets of withdrawn prefixes that fit a message of either family: the header, two lengths, and
@@ -364,3 +368,6 @@ impl Buckets {
         self.next_sequence += 1;
     }
 }
+
+#[cfg(test)]
+mod tests;
