@@ -3,14 +3,45 @@
 //! A [`Candidate`] is one prefix for one reason (its [`Origin`]); two Services that share an
 //! address give two candidates of one prefix, and whoever announces counts them by prefix.
 //! Whether a candidate *should* be announced is for [`policy`](crate::policy) to say.
+//!
+//! The owner of the [`ClusterView`] gives [`Candidates`] each change of it and passes on what
+//! comes out. A Service's change costs that Service's work only. The outcome depends on the view
+//! and the configuration alone, never on the way there.
+//!
+//! | what | is a candidate if |
+//! |---|---|
+//! | a pod CIDR of the own Node | [`PodCidrs::Advertise`] |
+//! | a configured range of Service addresses | it is more than one address; whatever Services there are |
+//! | an address of a Service | a range configured for its kind contains it; not if the Service is headless, an alias or being deleted |
+//!
+//! **Without the own Node there are no candidates**: a policy decides for a node, so there is
+//! nobody to ask about. A Node that was deleted is a fact, and withdraws; an API server that does
+//! not answer is not, and leaves the view as it is.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use ipnet::IpNet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{ServiceFacts, ServiceKey};
+use crate::facts::{ClusterChange, ClusterView, NodeFacts, ServiceFacts, ServiceKey, ServiceType};
 use crate::types::Prefix;
+
+/// Everything this node could announce at present.
+#[derive(Clone, Debug, Default)]
+pub struct Candidates {
+    config: AdvertiseConfig,
+    /// Whether the view had the own Node when it was last looked at.
+    node: NodePresence,
+    by_key: BTreeMap<CandidateKey, Candidate>,
+    /// The keys that are not a Service's.
+    of_node: Vec<CandidateKey>,
+    /// The keys of each Service that has any.
+    of_service: BTreeMap<ServiceKey, Vec<CandidateKey>>,
+}
 
 /// Which list of CIDRs, or which of a Service's addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -110,6 +141,309 @@ pub enum Exclusion {
     OutsideRanges,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum NodePresence {
+    Present,
+    #[default]
+    Absent,
+}
+
+impl Candidates {
+    /// None, until [`apply`](Self::apply) shows a view.
+    #[must_use]
+    pub fn new(config: AdvertiseConfig) -> Self {
+        Self {
+            config,
+            ..Self::default()
+        }
+    }
+
+    /// Takes another configuration into use. Returns what differs, ordered by key.
+    pub fn configure(
+        &mut self,
+        config: AdvertiseConfig,
+        view: &ClusterView,
+    ) -> Vec<CandidateChange> {
+        if config == self.config {
+            return Vec::new();
+        }
+        self.config = config;
+        self.recompute(view)
+    }
+
+    /// Takes in a step of the view: `view` as it is after it, `changes` what differs from the view
+    /// shown before. Returns what differs in the candidates, ordered by key, each key once;
+    /// nothing about Services that `changes` does not name.
+    pub fn apply(&mut self, view: &ClusterView, changes: &[ClusterChange]) -> Vec<CandidateChange> {
+        if NodePresence::of(view) != self.node {
+            return self.recompute(view);
+        }
+        let mut steps = Vec::new();
+        for change in changes {
+            match change {
+                ClusterChange::Node => self.update_node(view, &mut steps),
+                ClusterChange::Service(key) => self.update_service(key, view, &mut steps),
+            }
+        }
+        ordered(steps)
+    }
+
+    /// Every candidate, ordered by key.
+    pub fn iter(&self) -> impl Iterator<Item = &Candidate> {
+        self.by_key.values()
+    }
+
+    /// The candidates of one prefix, ordered by origin. While there is one, the prefix may be
+    /// announced.
+    pub fn by_prefix(&self, prefix: Prefix) -> impl Iterator<Item = &Candidate> {
+        let first = CandidateKey {
+            prefix,
+            // The least of all origins.
+            origin: Origin::PodCidr,
+        };
+        self.by_key
+            .range(first..)
+            .map(|(_, candidate)| candidate)
+            .take_while(move |candidate| candidate.key.prefix == prefix)
+    }
+
+    /// The candidates of one Service, ordered by key.
+    pub fn of_service(&self, service: &ServiceKey) -> impl Iterator<Item = &Candidate> {
+        let keys = self.of_service.get(service).into_iter().flatten();
+        keys.filter_map(|key| self.by_key.get(key))
+    }
+
+    /// The candidates whose prefix is shorter than this one and contains it, shortest first:
+    /// without a route of its own, its traffic takes theirs.
+    pub fn covering(&self, prefix: Prefix) -> impl Iterator<Item = &Candidate> {
+        let shorter = (0..prefix.length()).filter_map(move |length| {
+            let net = IpNet::new(prefix.address(), length).ok()?;
+            Some(Prefix::new(net))
+        });
+        shorter.flat_map(|prefix| self.by_prefix(prefix))
+    }
+
+    fn recompute(&mut self, view: &ClusterView) -> Vec<CandidateChange> {
+        self.node = NodePresence::of(view);
+        let mut steps = Vec::new();
+        self.update_node(view, &mut steps);
+        let gone = self.of_service.keys().cloned();
+        let services: BTreeSet<ServiceKey> = gone.chain(view.services.keys().cloned()).collect();
+        for key in &services {
+            self.update_service(key, view, &mut steps);
+        }
+        ordered(steps)
+    }
+
+    fn update_node(&mut self, view: &ClusterView, steps: &mut Vec<CandidateChange>) {
+        let new = match &view.node {
+            Some(node) => node_candidates(node, &self.config),
+            None => Vec::new(),
+        };
+        let old = std::mem::take(&mut self.of_node);
+        self.of_node = self.replace(&old, new, steps);
+    }
+
+    fn update_service(
+        &mut self,
+        key: &ServiceKey,
+        view: &ClusterView,
+        steps: &mut Vec<CandidateChange>,
+    ) {
+        let new = match (self.node, view.services.get(key)) {
+            (NodePresence::Present, Some(service)) => service_candidates(service, &self.config),
+            (NodePresence::Absent, _) | (NodePresence::Present, None) => Vec::new(),
+        };
+        let old = self.of_service.remove(key).unwrap_or_default();
+        let keys = self.replace(&old, new, steps);
+        if !keys.is_empty() {
+            self.of_service.insert(key.clone(), keys);
+        }
+    }
+
+    /// Puts `new`, ordered by key, in place of the candidates with the keys `old`; returns the new
+    /// keys.
+    fn replace(
+        &mut self,
+        old: &[CandidateKey],
+        new: Vec<Candidate>,
+        steps: &mut Vec<CandidateChange>,
+    ) -> Vec<CandidateKey> {
+        let keys: Vec<CandidateKey> = new.iter().map(|candidate| candidate.key.clone()).collect();
+        for key in old {
+            if keys.binary_search(key).is_err() {
+                self.by_key.remove(key);
+                steps.push(CandidateChange::Removed(key.clone()));
+            }
+        }
+        for candidate in new {
+            // Put in place even if it is equal, so that the facts are shared with the view.
+            let before = self.by_key.insert(candidate.key.clone(), candidate.clone());
+            if before.as_ref() != Some(&candidate) {
+                steps.push(CandidateChange::Upsert(candidate));
+            }
+        }
+        keys
+    }
+}
+
+impl NodePresence {
+    fn of(view: &ClusterView) -> Self {
+        match view.node {
+            Some(_) => Self::Present,
+            None => Self::Absent,
+        }
+    }
+}
+
+/// The addresses of a Service that are no candidates, and why: by kind, then as listed, each once.
+#[must_use]
+pub fn exclusions(
+    service: &ServiceFacts,
+    config: &AdvertiseConfig,
+) -> Vec<(IpAddr, AddressKind, Exclusion)> {
+    let exclusion = |kind, address| match coverage(service, kind, address, config) {
+        Ok(_) => None,
+        Err(exclusion) => Some((address, kind, exclusion)),
+    };
+    let mut seen = BTreeSet::new();
+    addresses(service)
+        .filter(|address| seen.insert(*address))
+        .filter_map(|(kind, address)| exclusion(kind, address))
+        .collect()
+}
+
+/// Pod CIDRs and configured ranges, ordered by key, each once.
+fn node_candidates(node: &NodeFacts, config: &AdvertiseConfig) -> Vec<Candidate> {
+    let mut keys = BTreeSet::new();
+    match config.pod_cidrs {
+        PodCidrs::Advertise => keys.extend(node.pod_cidrs.iter().map(|prefix| CandidateKey {
+            prefix: *prefix,
+            origin: Origin::PodCidr,
+        })),
+        PodCidrs::Ignore => {}
+    }
+    for addresses in AddressKind::ALL {
+        let ranges = config.ranges(addresses).iter();
+        keys.extend(
+            ranges
+                .filter(|range| !range.is_host())
+                .map(|range| CandidateKey {
+                    prefix: *range,
+                    origin: Origin::ServiceCidr { addresses },
+                }),
+        );
+    }
+    let candidate = |key| Candidate {
+        key,
+        service: None,
+        covered_by: None,
+    };
+    keys.into_iter().map(candidate).collect()
+}
+
+/// A Service's addresses that are candidates, ordered by key, each once.
+fn service_candidates(service: &Arc<ServiceFacts>, config: &AdvertiseConfig) -> Vec<Candidate> {
+    let candidate = |(kind, address)| {
+        let covered_by = coverage(service, kind, address, config).ok()?;
+        let key = CandidateKey {
+            prefix: Prefix::host(address),
+            origin: Origin::ServiceAddress {
+                service: service.key.clone(),
+                address: kind,
+            },
+        };
+        Some(Candidate {
+            key,
+            service: Some(Arc::clone(service)),
+            covered_by,
+        })
+    };
+    let mut candidates: Vec<Candidate> = addresses(service).filter_map(candidate).collect();
+    candidates.sort_by(|a, b| a.key.cmp(&b.key));
+    candidates.dedup_by(|a, b| a.key == b.key);
+    candidates
+}
+
+/// The configured range, itself a candidate, that covers an address of a Service; none if only
+/// the address itself is configured.
+///
+/// # Errors
+/// Why the address is no candidate.
+fn coverage(
+    service: &ServiceFacts,
+    kind: AddressKind,
+    address: IpAddr,
+    config: &AdvertiseConfig,
+) -> Result<Option<Prefix>, Exclusion> {
+    if service.deleting {
+        return Err(Exclusion::Deleting);
+    }
+    match service.service_type {
+        ServiceType::ExternalName => return Err(Exclusion::ExternalName),
+        ServiceType::ClusterIP | ServiceType::NodePort | ServiceType::LoadBalancer => {}
+    }
+    if service.headless {
+        return Err(Exclusion::Headless);
+    }
+    let ranges = config.ranges(kind).iter().copied();
+    let longest = ranges
+        .clone()
+        .filter(|range| range.contains(address) && !range.is_host())
+        .max_by_key(Prefix::length);
+    let allowed = longest.is_some() || ranges.clone().any(|range| range.contains(address));
+    if allowed {
+        Ok(longest)
+    } else {
+        Err(Exclusion::OutsideRanges)
+    }
+}
+
+/// The addresses of a Service, by kind, as listed.
+fn addresses(service: &ServiceFacts) -> impl Iterator<Item = (AddressKind, IpAddr)> {
+    AddressKind::ALL.into_iter().flat_map(|kind| {
+        let addresses = match kind {
+            AddressKind::ClusterIp => &service.cluster_ips,
+            AddressKind::ExternalIp => &service.external_ips,
+            AddressKind::LoadBalancerIp => &service.load_balancer_ips,
+        };
+        addresses.iter().map(move |address| (kind, *address))
+    })
+}
+
+fn ordered(mut steps: Vec<CandidateChange>) -> Vec<CandidateChange> {
+    steps.sort_by(|a, b| a.key().cmp(b.key()));
+    steps
+}
+
+impl CandidateChange {
+    /// What changed.
+    #[must_use]
+    pub fn key(&self) -> &CandidateKey {
+        match self {
+            Self::Upsert(candidate) => &candidate.key,
+            Self::Removed(key) => key,
+        }
+    }
+}
+
+impl AddressKind {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::ClusterIp, Self::ExternalIp, Self::LoadBalancerIp];
+}
+
+impl AdvertiseConfig {
+    /// The ranges for one kind of address.
+    #[must_use]
+    pub fn ranges(&self, addresses: AddressKind) -> &[Prefix] {
+        match addresses {
+            AddressKind::ClusterIp => &self.service_cluster_cidrs,
+            AddressKind::ExternalIp => &self.service_external_cidrs,
+            AddressKind::LoadBalancerIp => &self.service_load_balancer_cidrs,
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -129,3 +463,6 @@ impl fmt::Display for AddressKind {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ pub mod candidates;
 pub mod policy;
 
 pub mod bgp;
+pub mod rib;
 
 pub mod speaker;
 

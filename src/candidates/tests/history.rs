@@ -1,0 +1,240 @@
+//! Random histories: steps lead where a computation from scratch, written apart, leads.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Service(Box<ServiceFacts>),
+    ServiceGone(u8),
+    Node(Option<Vec<&'static str>>),
+    Configure(AdvertiseConfig),
+}
+
+fn random_service() -> impl Strategy<Value = ServiceFacts> {
+    let some_of = |texts: &'static [&'static str]| {
+        prop::collection::vec(prop::sample::select(texts), 0..3).prop_map(|texts| ips(&texts))
+    };
+    let addresses = (
+        some_of(&["10.96.0.1", "10.96.0.2", "10.97.0.1", "fd00:96::1"]),
+        some_of(&["198.51.100.1", "203.0.113.7", "10.96.0.1"]),
+        some_of(&["192.0.2.1", "192.0.2.2", "2001:db8:b::1", "2001:db8:c::1"]),
+    );
+    let rarely = || prop::bool::weighted(0.1);
+    let state = (
+        rarely(),
+        rarely(),
+        prop::sample::select(&TYPES[..]),
+        0..3u32,
+    );
+    (0..5u8, addresses, state).prop_map(|(number, addresses, state)| {
+        let (cluster_ips, external_ips, load_balancer_ips) = addresses;
+        let (headless, deleting, service_type, ready) = state;
+        let mut service = ServiceFacts {
+            headless,
+            deleting,
+            service_type,
+            cluster_ips,
+            external_ips,
+            load_balancer_ips,
+            ..service(&format!("s{number}"))
+        };
+        service.node_endpoints.ipv4.ready = ready;
+        service
+    })
+}
+
+fn random_config() -> impl Strategy<Value = AdvertiseConfig> {
+    let some_of = |texts: &'static [&'static str]| {
+        prop::collection::vec(prop::sample::select(texts), 0..4).prop_map(|texts| prefixes(&texts))
+    };
+    (
+        prop_oneof![Just(PodCidrs::Advertise), Just(PodCidrs::Ignore)],
+        some_of(&["10.96.0.0/16", "10.96.0.0/24", "10.96.0.1", "fd00:96::/112"]),
+        some_of(&["198.51.100.0/24", "203.0.113.7", "10.96.0.0/16"]),
+        some_of(&["192.0.2.0/24", "192.0.2.1", "2001:db8:b::/64"]),
+    )
+        .prop_map(
+            |(pod_cidrs, cluster, external, load_balancer)| AdvertiseConfig {
+                pod_cidrs,
+                service_cluster_cidrs: cluster,
+                service_external_cidrs: external,
+                service_load_balancer_cidrs: load_balancer,
+            },
+        )
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let pods = prop::sample::subsequence(vec!["10.244.1.0/24", "fd00:244::/64"], 0..=2);
+    prop_oneof![
+        8 => random_service().prop_map(|service| Step::Service(Box::new(service))),
+        2 => (0..5u8).prop_map(Step::ServiceGone),
+        1 => prop::option::weighted(0.8, pods).prop_map(Step::Node),
+        1 => random_config().prop_map(Step::Configure),
+    ]
+}
+
+/// What must be a candidate, from nothing but the rules: every prefix that could be one is tried.
+fn from_scratch(view: &ClusterView, config: &AdvertiseConfig) -> BTreeMap<CandidateKey, Candidate> {
+    let mut found = BTreeMap::new();
+    let Some(node) = &view.node else {
+        return found;
+    };
+    let mut add = |prefix, origin, service, covered_by| {
+        let key = CandidateKey { prefix, origin };
+        let candidate = Candidate {
+            key: key.clone(),
+            service,
+            covered_by,
+        };
+        found.insert(key, candidate);
+    };
+    if config.pod_cidrs == PodCidrs::Advertise {
+        for pods in &node.pod_cidrs {
+            add(*pods, Origin::PodCidr, None, None);
+        }
+    }
+    for (addresses, ranges) in [
+        (AddressKind::ClusterIp, &config.service_cluster_cidrs),
+        (AddressKind::ExternalIp, &config.service_external_cidrs),
+        (
+            AddressKind::LoadBalancerIp,
+            &config.service_load_balancer_cidrs,
+        ),
+    ] {
+        for range in ranges {
+            if range.net().network() != range.net().broadcast() {
+                add(*range, Origin::ServiceCidr { addresses }, None, None);
+            }
+        }
+        for service in view.services.values() {
+            let listed = match addresses {
+                AddressKind::ClusterIp => &service.cluster_ips,
+                AddressKind::ExternalIp => &service.external_ips,
+                AddressKind::LoadBalancerIp => &service.load_balancer_ips,
+            };
+            for address in listed {
+                let containing = |range: &&Prefix| range.covers(&Prefix::host(*address));
+                let mut containing: Vec<Prefix> =
+                    ranges.iter().filter(containing).copied().collect();
+                if expected(service, !containing.is_empty()).is_some() {
+                    continue;
+                }
+                containing.retain(|range| range.length() < Prefix::host(*address).length());
+                containing.sort_by_key(Prefix::length);
+                let origin = Origin::ServiceAddress {
+                    service: service.key.clone(),
+                    address: addresses,
+                };
+                let covered_by = containing.last().copied();
+                add(
+                    Prefix::host(*address),
+                    origin,
+                    Some(Arc::clone(service)),
+                    covered_by,
+                );
+            }
+        }
+    }
+    found
+}
+
+proptest! {
+    #[test]
+    fn steps_lead_where_a_computation_from_scratch_leads(
+        steps in prop::collection::vec(prop::collection::vec(step(), 1..4), 1..20),
+    ) {
+        let mut config = config();
+        let mut view = view(vec![]);
+        let mut candidates = Candidates::new(config.clone());
+        candidates.apply(&view, &[ClusterChange::Node]);
+        for batch in steps {
+            let before = candidates.clone();
+            let mut changes = Vec::new();
+            let mut told = Vec::new();
+            for step in batch {
+                match step {
+                    Step::Service(service) => {
+                        changes.push(ClusterChange::Service(service.key.clone()));
+                        view.services.insert(service.key.clone(), Arc::new(*service));
+                    }
+                    Step::ServiceGone(number) => {
+                        let key = ServiceKey::new("shop", &format!("s{number}"));
+                        view.services.remove(&key);
+                        changes.push(ClusterChange::Service(key));
+                    }
+                    Step::Node(pods) => {
+                        view.node = pods.map(|pods| node(&pods));
+                        changes.push(ClusterChange::Node);
+                    }
+                    // A configuration comes between the batches of the index.
+                    Step::Configure(new) => {
+                        told.push(candidates.apply(&view, &std::mem::take(&mut changes)));
+                        config = new;
+                        told.push(candidates.configure(config.clone(), &view));
+                    }
+                }
+            }
+            told.push(candidates.apply(&view, &changes));
+
+            let expected = from_scratch(&view, &config);
+            prop_assert!(candidates.iter().eq(expected.values()));
+            check_told(&before, told, &expected)?;
+            check_lookups(&candidates)?;
+        }
+    }
+}
+
+/// Whoever only follows the changes arrives at the same candidates, and no change is idle.
+fn check_told(
+    before: &Candidates,
+    told: Vec<Vec<CandidateChange>>,
+    expected: &BTreeMap<CandidateKey, Candidate>,
+) -> Result<(), TestCaseError> {
+    let mut followed = before.by_key.clone();
+    for changes in told {
+        prop_assert!(
+            changes.is_sorted_by(|a, b| a.key() < b.key()),
+            "{:?}",
+            changes
+        );
+        for change in changes {
+            match change {
+                CandidateChange::Upsert(candidate) => {
+                    let old = followed.insert(candidate.key.clone(), candidate.clone());
+                    prop_assert_ne!(old, Some(candidate));
+                }
+                CandidateChange::Removed(key) => prop_assert!(followed.remove(&key).is_some()),
+            }
+        }
+    }
+    prop_assert_eq!(&followed, expected);
+    Ok(())
+}
+
+fn check_lookups(candidates: &Candidates) -> Result<(), TestCaseError> {
+    for number in 0..5 {
+        let key = ServiceKey::new("shop", &format!("s{number}"));
+        let of_service = |candidate: &&Candidate| {
+            candidate
+                .service
+                .as_ref()
+                .is_some_and(|service| service.key == key)
+        };
+        let found = candidates.of_service(&key);
+        prop_assert!(found.eq(candidates.iter().filter(of_service)));
+    }
+    for candidate in candidates.iter() {
+        let prefix = candidate.key.prefix;
+        let same = candidates.iter().filter(|other| other.key.prefix == prefix);
+        prop_assert!(candidates.by_prefix(prefix).eq(same));
+        let mut covering: Vec<_> = candidates
+            .iter()
+            .filter(|other| other.key.prefix != prefix && other.key.prefix.covers(&prefix))
+            .collect();
+        covering.sort_by_key(|other| other.key.prefix.length());
+        prop_assert!(candidates.covering(prefix).eq(covering));
+    }
+    Ok(())
+}

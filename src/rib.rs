@@ -1,0 +1,33 @@
+//! The routing information bases (RFC 4271 section 3.2): routes as each peer sent them, the best
+//! of them, and what each peer was sent.
+//!
+//! ```text
+//! UPDATE --> AdjRibIn (a peer's) --> import --> LocRib (the decision) --> export --> AdjRibOut (a peer's) --> UPDATE
+//! ```
+//!
+//! The [`speaker`](crate::speaker) owns one [`AttributePool`] and one [`LocRib`], and an
+//! [`AdjRibIn`] and an [`AdjRibOut`] for each peer; the arrows, that is import and export rules,
+//! are its own. Nothing in here reads a clock, draws a random number or does I/O, and every answer
+//! depends on the routes held alone: never on the order in which they came.
+//!
+//! Memory is per route, never per change. An IPv4 entry, before the slack of the map that holds
+//! it, is 16 octets in an [`AdjRibIn`], 24 in the [`LocRib`] (for a prefix with one path) and 16 in
+//! an [`AdjRibOut`]; attribute sets are shared.
+
+mod adj_rib_in;
+mod adj_rib_out;
+mod attributes;
+mod decision;
+#[cfg(test)]
+mod fixtures;
+mod loc_rib;
+mod prefix_map;
+
+pub use adj_rib_in::{AdjRibIn, Ineligible, Receiver};
+pub use adj_rib_out::AdjRibOut;
+pub use attributes::{AttributePool, AttributeSet, AttributesRef};
+pub use decision::{
+    LOCAL_PREF_DEFAULT, LostBy, MULTIPATH_MAX, Multipath, Neighbor, Path, Source, SourceId,
+    Standing,
+};
+pub use loc_rib::{Change, LocRib};

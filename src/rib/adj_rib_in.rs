@@ -1,0 +1,168 @@
+//! Adj-RIB-In: the routes one peer sent, as it sent them (RFC 4271 section 3.2).
+//!
+//! The speaker applies each decoded UPDATE, and clears it when the session ends. Routes that must
+//! not be used are kept too, so that an operator can be told why they are not.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::prefix_map::PrefixMap;
+use super::{AttributePool, AttributeSet, AttributesRef};
+use crate::bgp::wire::Update;
+use crate::types::{Asn, Family, Prefix, RouterId};
+
+/// What of ourselves decides whether a received route is usable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receiver {
+    /// Our AS.
+    pub asn: Asn,
+    /// Our BGP Identifier.
+    pub router_id: RouterId,
+    /// Our cluster, where we reflect routes (RFC 4456 section 7).
+    pub cluster_id: Option<Ipv4Addr>,
+    /// Addresses of our own that a peer could name as next hop.
+    pub addresses: BTreeSet<IpAddr>,
+}
+
+/// Why a route must not be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum Ineligible {
+    /// It passed through our AS before (RFC 4271 section 9.1.2).
+    #[error("our AS {0} is in its AS_PATH")]
+    OwnAs(Asn),
+    /// We brought it into the AS ourselves (RFC 4456 section 8).
+    #[error("its ORIGINATOR_ID {0} is our router id")]
+    OwnOriginator(Ipv4Addr),
+    /// Our cluster reflected it before (RFC 4456 section 8).
+    #[error("our cluster id {0} is in its CLUSTER_LIST")]
+    OwnCluster(Ipv4Addr),
+    /// Packets would come back to us (RFC 4271 section 6.3).
+    #[error("its next hop {0} is our own address")]
+    OwnNextHop(IpAddr),
+}
+
+/// The routes of one peer.
+#[derive(Clone, Debug)]
+pub struct AdjRibIn {
+    receiver: Receiver,
+    routes: PrefixMap<AttributesRef>,
+}
+
+impl AdjRibIn {
+    /// Empty, for routes received by `receiver`.
+    #[must_use]
+    pub fn new(receiver: Receiver) -> Self {
+        Self {
+            receiver,
+            routes: PrefixMap::default(),
+        }
+    }
+
+    /// Takes in an UPDATE. Returns the prefixes whose route is not what it was, in order and each
+    /// once; those whose route is not eligible, before or after, among them.
+    pub fn apply(&mut self, update: &Update, pool: &mut AttributePool) -> Vec<Prefix> {
+        let mut changed = Vec::new();
+        for prefix in withdrawn(update) {
+            if self.routes.remove(&prefix).is_some() {
+                changed.push(prefix);
+            }
+        }
+        for reach in &update.reach {
+            let attributes = pool.intern(AttributeSet {
+                next_hop: reach.next_hop,
+                path: update.attributes.clone(),
+            });
+            for prefix in &reach.prefixes {
+                let before = self.routes.insert(*prefix, attributes.clone());
+                if before.as_ref() != Some(&attributes) {
+                    changed.push(*prefix);
+                }
+            }
+        }
+        changed.sort_unstable();
+        changed.dedup();
+        changed
+    }
+
+    /// The route to a prefix, eligible or not.
+    #[must_use]
+    pub fn route(&self, prefix: &Prefix) -> Option<&AttributesRef> {
+        self.routes.get(prefix)
+    }
+
+    /// The route to a prefix, if it may be used.
+    #[must_use]
+    pub fn eligible(&self, prefix: &Prefix) -> Option<&AttributesRef> {
+        let attributes = self.routes.get(prefix)?;
+        self.ineligibility(attributes)
+            .is_none()
+            .then_some(attributes)
+    }
+
+    /// Why routes with these attributes must not be used; none if they may.
+    #[must_use]
+    pub fn ineligibility(&self, attributes: &AttributeSet) -> Option<Ineligible> {
+        let Receiver {
+            asn,
+            router_id,
+            cluster_id,
+            addresses,
+        } = &self.receiver;
+        let AttributeSet { next_hop, path } = attributes;
+        if path.as_path.contains(*asn) {
+            return Some(Ineligible::OwnAs(*asn));
+        }
+        let own_id = Ipv4Addr::from(*router_id);
+        if path.originator_id == Some(own_id) {
+            return Some(Ineligible::OwnOriginator(own_id));
+        }
+        if let Some(cluster) = cluster_id.filter(|id| path.cluster_list.contains(id)) {
+            return Some(Ineligible::OwnCluster(cluster));
+        }
+        addresses
+            .contains(&next_hop.address)
+            .then_some(Ineligible::OwnNextHop(next_hop.address))
+    }
+
+    /// Every route, ordered by prefix, and why it must not be used if so.
+    pub fn iter(&self) -> impl Iterator<Item = (Prefix, &AttributesRef, Option<Ineligible>)> {
+        self.routes
+            .iter()
+            .map(|(prefix, attributes)| (prefix, attributes, self.ineligibility(attributes)))
+    }
+
+    /// How many routes of a family the peer sent and has not withdrawn.
+    #[must_use]
+    pub fn count(&self, family: Family) -> usize {
+        self.routes.count(family)
+    }
+
+    /// Forgets everything; returns the prefixes there were routes to, in order.
+    pub fn clear(&mut self) -> Vec<Prefix> {
+        let routes = std::mem::take(&mut self.routes);
+        routes.prefixes().collect()
+    }
+}
+
+/// What an UPDATE withdraws. A prefix that it announces as well counts as announced only
+/// (RFC 4271 section 4.3).
+fn withdrawn(update: &Update) -> Vec<Prefix> {
+    if update.withdrawn.is_empty() {
+        return Vec::new();
+    }
+    let announced: BTreeSet<&Prefix> = update
+        .reach
+        .iter()
+        .flat_map(|reach| &reach.prefixes)
+        .collect();
+    let is_withdrawn = |prefix: &&Prefix| !announced.contains(prefix);
+    update
+        .withdrawn
+        .iter()
+        .filter(is_withdrawn)
+        .copied()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
