@@ -17,3 +17,8 @@ pub mod bgp;
 pub mod speaker;
 
 pub mod api;
+
+#[cfg(feature = "daemon")]
+pub mod agent;
+#[cfg(feature = "daemon")]
+pub mod cli;
