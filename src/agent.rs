@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use crate::config::Overrides;
+
 /// What the operator decides outside the configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -11,6 +13,8 @@ pub struct Options {
     pub config: PathBuf,
     /// `metadata.name` of the Node this agent runs on.
     pub node_name: String,
+    /// What the environment overrides in every version of the file.
+    pub overrides: Overrides,
 }
 
 /// Runs the agent until it is told to stop.
@@ -18,9 +22,13 @@ pub struct Options {
 /// # Errors
 /// Whatever keeps it from starting.
 pub async fn run(options: Options) -> anyhow::Result<()> {
+    let Options {
+        config,
+        node_name,
+        overrides: _,
+    } = options;
     anyhow::bail!(
-        "this build has no agent: {} on node {} was not started",
-        options.config.display(),
-        options.node_name
+        "this build has no agent: {} on node {node_name} was not started",
+        config.display()
     )
 }

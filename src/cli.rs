@@ -7,6 +7,8 @@
 mod agent;
 mod client;
 mod completions;
+mod config;
+mod environment;
 mod explain;
 pub mod logging;
 mod output;
@@ -79,6 +81,7 @@ enum Command {
     Status(StatusArgs),
     Routes(routes::RoutesArgs),
     Explain(explain::ExplainArgs),
+    Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -123,6 +126,7 @@ impl Cli {
             Command::Status(_)
             | Command::Routes(_)
             | Command::Explain(_)
+            | Command::Config(_)
             | Command::Completions(_) => LogFormat::Text,
         }
     }
@@ -131,7 +135,9 @@ impl Cli {
     ///
     /// A reader that closed `out` has what it wanted (`rutter routes | head`): that is no failure.
     pub fn run(self, now: SystemTime, out: &mut dyn Write, err: &mut dyn Write) -> Outcome {
-        let outcome = self.dispatch(now, out).and_then(|outcome| {
+        // Standard output flushes at each line by itself: a long answer would take a call for each.
+        let mut out = io::BufWriter::new(out);
+        let outcome = self.dispatch(now, &mut out).and_then(|outcome| {
             out.flush()?;
             Ok(outcome)
         });
@@ -153,14 +159,16 @@ impl Cli {
             command,
         } = self;
         let client = Client::new(socket);
+        let overrides = || environment::overrides(std::env::var_os);
         match command {
-            Command::Agent(args) => agent::run(args),
+            Command::Agent(args) => agent::run(args, overrides()),
             Command::Status(StatusArgs {}) => {
                 let now = Timestamp::try_from(now).context("the system clock is out of range")?;
                 wait_for(status::run(&client, format, now, out))
             }
             Command::Routes(args) => wait_for(routes::run(&client, &args, format, out)),
             Command::Explain(args) => wait_for(explain::run(&client, &args, format, out)),
+            Command::Config(args) => config::run(&args, &overrides(), format, out),
             Command::Completions(args) => completions::run(&args, out),
         }
     }

@@ -8,9 +8,12 @@ use clap::Args;
 use super::Outcome;
 use super::logging::LogFormat;
 use crate::agent::Options;
+use crate::config::Overrides;
 
 const ENVIRONMENT: &str = "\
 Environment:
+  RUTTER_ADVERTISE_CLUSTER_IPS, CALICO_ADVERTISE_CLUSTER_IPS
+               replace advertise.service-cluster-cidrs; ranges with commas between them
   NODE_NAME    the node's name, where --node-name is not given
   KUBECONFIG   credentials for the API server; without it, the pod's own service account
   RUTTER_LOG   what is logged to standard error: info, debug, or info,rutter::speaker=trace";
@@ -45,13 +48,17 @@ impl AgentArgs {
 ///
 /// # Errors
 /// Whatever keeps the agent from starting.
-pub(super) fn run(args: AgentArgs) -> anyhow::Result<Outcome> {
+pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Outcome> {
     let AgentArgs {
         config,
         node_name,
         log_format: _,
     } = args;
-    let options = Options { config, node_name };
+    let options = Options {
+        config,
+        node_name,
+        overrides,
+    };
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -190,7 +190,11 @@ fn print_config(config: &ConfigStatus, now: Timestamp, out: &mut dyn Write) -> i
         out,
     )?;
     match &config.error {
-        Some(error) => detail(&format!("not in force as it stands: {error}"), out),
+        // One line for each thing that is wrong with the file.
+        Some(error) => {
+            detail("the file as it is on disk is not in force:", out)?;
+            error.lines().try_for_each(|line| detail(line, out))
+        }
         None => Ok(()),
     }
 }

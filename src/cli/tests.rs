@@ -53,6 +53,8 @@ fn every_command_explains_itself() {
     assert_snapshot!("help_status", help(&["status"]));
     assert_snapshot!("help_routes", help(&["routes"]));
     assert_snapshot!("help_explain", help(&["explain"]));
+    assert_snapshot!("help_config", help(&["config"]));
+    assert_snapshot!("help_config_check", help(&["config", "check"]));
     assert_snapshot!("help_completions", help(&["completions"]));
 }
 

@@ -58,7 +58,9 @@ fn what_fails_is_named_with_its_error() {
         waiting_for: "the list of Services".to_owned(),
     };
     status.source.error = Some("services is forbidden: User cannot list resource".to_owned());
-    status.config.error = Some("rutter.toml:7: unknown key `asm`; did you mean `asn`?".to_owned());
+    status.config.error = Some(
+        "rutter.toml:7:1: bgp.asm is not a key\nrutter.toml:9:8: peers[0].asn is 0".to_owned(),
+    );
     status.policies = vec![
         PolicyStatus {
             error: Some("the module trapped: unreachable\n  0: rule::decide\n".to_owned()),
