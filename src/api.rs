@@ -7,7 +7,10 @@
 //! | `GET /v1/routes?rejected=true&peer=NAME` | [`Routes`] |
 //! | `GET /v1/explain?subject=PREFIX` or `NAMESPACE/SERVICE` | [`Explanation`] |
 //!
-//! An error is any other HTTP status with an [`ApiError`].
+//! `rejected=true` lists what the chain rejected instead of what it accepted. A subject that
+//! nothing is known of gets an [`Explanation`] whose lists are empty.
+//!
+//! An error is any other HTTP status than 200, with an [`ApiError`].
 
 use std::net::IpAddr;
 

@@ -3,7 +3,8 @@
 //!
 //! Data flows one way: [`facts`] of the cluster, to [`candidates`], through [`policy`], into the
 //! [`speaker`]. These modules are the core: no sockets, no clock, no randomness of their own;
-//! they build without the feature `daemon`. The rest connects them to the world.
+//! they build without the feature `daemon`. So does [`config`], which reads the operator's file.
+//! The rest connects them to the world.
 
 pub mod types;
 
@@ -12,9 +13,16 @@ pub mod facts;
 pub mod candidates;
 pub mod policy;
 
+pub mod config;
+
 pub mod bgp;
 pub mod rib;
 
 pub mod speaker;
 
 pub mod api;
+
+#[cfg(feature = "daemon")]
+pub mod agent;
+#[cfg(feature = "daemon")]
+pub mod cli;

@@ -1,9 +1,40 @@
 //! Which candidates are announced to whom, and with which attributes.
 //!
 //! A [`RoutePolicy`] answers for a whole batch of candidates at once; WebAssembly modules
-//! implement it in `wasm`, tests in plain Rust. The rest of this module composes policies into
-//! chains, remembers their decisions, and says what happens when one fails. It knows neither
-//! WebAssembly nor BGP.
+//! implement it in `wasm`, tests in plain Rust. [`Exports`] puts policies into a chain, asks it
+//! about what changed, remembers what each policy said, and decides what stands while one
+//! fails. It knows neither WebAssembly nor BGP: what comes out is an [`ExportChange`] for each
+//! prefix whose announcement to a group of peers really differs.
+//!
+//! # A chain
+//! Policies are asked in order. Each is asked once a group, in one [`Batch`] of exactly the
+//! candidates that every policy before it abstained from; accept and reject are final. So each
+//! policy is proposed the same, empty attributes: what one accepts with is not shown to the
+//! next. A candidate that all abstain from is rejected by the step [`CHAIN_DEFAULT`].
+//!
+//! # From candidates to prefixes
+//! A prefix is announced while any of its candidates is accepted, with the attributes of the
+//! first accepted one in the order of [`CandidateKey`](crate::candidates::CandidateKey); it is
+//! withdrawn when the last goes.
+//!
+//! # Failure
+//! A policy that fails, or whose answer is impossible, is not asked again before a time that
+//! doubles with each failure; then everything is asked anew. Until then its [`OnError`] decides
+//! for it, and the rest of the chain goes on. Two facts outrank a kept decision: a candidate
+//! that no longer exists is withdrawn, and so is a Local Service's address when the node has
+//! lost the usable endpoint that it had when the decision was made.
+
+mod chain;
+mod exports;
+mod group;
+mod outcome;
+
+#[cfg(test)]
+mod tests;
+
+pub use chain::{Link, LinkStatus};
+pub use exports::{ExportChange, Exports};
+pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};
 
 use std::fmt;
 use std::sync::Arc;
@@ -95,7 +126,7 @@ pub trait RoutePolicy: Send {
     /// One decision for each candidate of the batch, in its order.
     ///
     /// The decision about a candidate may depend on the batch's node, AS and peer group, on the
-    /// candidate itself and on nothing else.
+    /// candidate itself and on nothing else: decisions are remembered until one of these changes.
     ///
     /// # Errors
     /// The policy failed as a whole; no decision of this batch counts.

@@ -1,0 +1,125 @@
+//! `rutter config check FILE`: whether the agent would take a configuration.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::output::{self, OutputFormat};
+use super::{Outcome, text};
+use crate::config::{Config, Overrides};
+
+const DETAILS: &str = "\
+Environment:
+  RUTTER_ADVERTISE_CLUSTER_IPS, CALICO_ADVERTISE_CLUSTER_IPS
+      replace advertise.service-cluster-cidrs, as they do for the agent
+
+Exit codes:
+  0  valid
+  1  not valid, or not readable
+  2  the command line is not understood";
+
+/// Look at configuration files
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    Check(CheckArgs),
+}
+
+/// Tell whether the agent would take a configuration file
+///
+/// Everything that is wrong with it is printed, with line and column. No agent is asked, and no file that the configuration names is opened.
+#[derive(Debug, Args)]
+#[command(after_help = DETAILS)]
+struct CheckArgs {
+    /// The file; /dev/stdin for what is piped in
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// What was found; printed as it is with `-o json`.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    file: String,
+    valid: bool,
+    /// Each with file, line, column and key.
+    errors: Vec<String>,
+    warnings: Vec<String>,
+}
+
+/// Reads the file, checks it as the agent would with these overrides, and prints what is wrong.
+///
+/// # Errors
+/// The file cannot be read, or `out` fails.
+pub(super) fn run(
+    args: &ConfigArgs,
+    overrides: &Overrides,
+    format: OutputFormat,
+    out: &mut dyn Write,
+) -> anyhow::Result<Outcome> {
+    let ConfigCommand::Check(CheckArgs { file }) = &args.command;
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read the configuration {}", file.display()))?;
+    let report = check(&file.to_string_lossy(), &text, overrides);
+    match format {
+        OutputFormat::Text => print(&report, out)?,
+        OutputFormat::Json => output::json(&report, out)?,
+    }
+    Ok(if report.valid {
+        Outcome::Done
+    } else {
+        Outcome::Failed
+    })
+}
+
+/// Checks a configuration's text.
+pub(super) fn check(file: &str, text: &str, overrides: &Overrides) -> Report {
+    let parsed = Config::parse(file, text, overrides);
+    let valid = parsed.is_ok();
+    let (errors, warnings) = match parsed {
+        Ok(config) => (Vec::new(), config.warnings),
+        Err(errors) => (errors.iter().map(ToString::to_string).collect(), Vec::new()),
+    };
+    Report {
+        file: file.to_owned(),
+        valid,
+        errors,
+        warnings,
+    }
+}
+
+/// Prints one line for each error and warning, then the verdict.
+///
+/// # Errors
+/// Only those of `out`.
+pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let Report {
+        file,
+        valid,
+        errors,
+        warnings,
+    } = report;
+    for error in errors {
+        writeln!(out, "{}", text::printable(error))?;
+    }
+    for warning in warnings {
+        writeln!(out, "warning: {}", text::printable(warning))?;
+    }
+    let file = text::printable(file);
+    if *valid {
+        writeln!(out, "{file} is valid")
+    } else {
+        let errors = u64::try_from(errors.len()).unwrap_or(u64::MAX);
+        writeln!(out, "{file} is not valid: {}", text::count(errors, "error"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

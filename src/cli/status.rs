@@ -1,0 +1,251 @@
+//! `rutter status`: the sessions, as `calicoctl node status` prints them, and the agent's health.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::client::Client;
+use super::output::{self, OutputFormat};
+use super::{Outcome, text};
+use crate::api::{ConfigStatus, PeerStatus, PolicyStatus, Readiness, SourceStatus, Status};
+use crate::policy::OnError;
+use crate::types::Family;
+
+/// RFC 4271's port; a peer on it is named by its address alone.
+const BGP_PORT: u16 = 179;
+
+const DETAILS: &str = "\
+STATE is `up` while the session is Established, `start` while it is being opened, `down` while no
+attempt is made. SINCE is in UTC: a time within the last day, else a date.
+
+Exit codes:
+  0  ready to announce, every session Established, nothing failing
+  1  the request failed
+  2  the command line is not understood
+  3  degraded: not ready, a session not Established, the source of facts or a policy failing,
+     or a newer configuration refused or waiting for a restart";
+
+/// Print the BGP sessions and the agent's health
+#[derive(Debug, Args)]
+#[command(after_help = DETAILS)]
+pub(super) struct StatusArgs {}
+
+/// Asks and prints.
+///
+/// # Errors
+/// There is no answer, or `out` fails.
+pub(super) async fn run(
+    client: &Client,
+    format: OutputFormat,
+    now: Timestamp,
+    out: &mut dyn Write,
+) -> anyhow::Result<Outcome> {
+    let answer = client.ask("/v1/status", &[]).await?;
+    let status: Status = answer.read()?;
+    match format {
+        OutputFormat::Text => print(&status, now, out)?,
+        OutputFormat::Json => output::json(answer.document(), out)?,
+    }
+    Ok(outcome(&status))
+}
+
+/// Prints the tables, then the agent's own state.
+///
+/// # Errors
+/// Only those of `out`.
+pub(super) fn print(status: &Status, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "Rutter process is running.")?;
+    for (family, name) in [(Family::Ipv4Unicast, "IPv4"), (Family::Ipv6Unicast, "IPv6")] {
+        writeln!(out, "\n{name} BGP status")?;
+        let peers: Vec<&PeerStatus> = status
+            .peers
+            .iter()
+            .filter(|peer| Family::of(peer.address) == family)
+            .collect();
+        if peers.is_empty() {
+            writeln!(out, "No {name} peers found.")?;
+        } else {
+            print_peers(&peers, now, out)?;
+        }
+    }
+    writeln!(out)?;
+    print_health(status, now, out)
+}
+
+/// What a script should make of it.
+pub(super) fn outcome(status: &Status) -> Outcome {
+    let well = status.readiness == Readiness::Ready
+        && status.source.error.is_none()
+        && status.config.error.is_none()
+        && status.policies.iter().all(|policy| policy.error.is_none())
+        && status.peers.iter().all(is_established);
+    if well {
+        Outcome::Done
+    } else {
+        Outcome::Degraded
+    }
+}
+
+fn print_peers(peers: &[&PeerStatus], now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
+    // The first five columns are calicoctl's, in its order.
+    let header = [
+        "PEER ADDRESS",
+        "PEER TYPE",
+        "STATE",
+        "SINCE",
+        "INFO",
+        "SENT",
+        "RECEIVED",
+    ];
+    let rows = peers.iter().map(|peer| {
+        [
+            address(peer),
+            peer.peer_type.clone(),
+            state(peer).to_owned(),
+            text::since(peer.since, now),
+            info(peer),
+            peer.prefixes_sent.to_string(),
+            peer.prefixes_received.to_string(),
+        ]
+    });
+    writeln!(out, "{}", text::table(header, rows))
+}
+
+fn address(peer: &PeerStatus) -> String {
+    if peer.port == BGP_PORT {
+        peer.address.to_string()
+    } else {
+        SocketAddr::new(peer.address, peer.port).to_string()
+    }
+}
+
+fn is_established(peer: &PeerStatus) -> bool {
+    peer.state == "Established"
+}
+
+/// calicoctl's word for a state of the FSM.
+fn state(peer: &PeerStatus) -> &'static str {
+    match peer.state.as_str() {
+        "Established" => "up",
+        "Connect" | "Active" | "OpenSent" | "OpenConfirm" => "start",
+        // `Idle`, and whatever an agent of another version may say.
+        _ => "down",
+    }
+}
+
+fn info(peer: &PeerStatus) -> String {
+    match &peer.last_error {
+        Some(error) if !is_established(peer) => format!("{}: {error}", peer.state),
+        Some(_) | None => peer.state.clone(),
+    }
+}
+
+fn print_health(status: &Status, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
+    let router_id = status
+        .router_id
+        .map_or_else(|| "not known yet".to_owned(), |id| id.to_string());
+    field("Node", &status.node, out)?;
+    field("AS", &status.asn.to_string(), out)?;
+    field("Router ID", &router_id, out)?;
+    let started = text::since(status.started_at, now);
+    field(
+        "Version",
+        &format!("{}, started {started}", status.version),
+        out,
+    )?;
+    field("Ready", &readiness(&status.readiness), out)?;
+    print_source(&status.source, out)?;
+    print_config(&status.config, now, out)?;
+    status
+        .policies
+        .iter()
+        .try_for_each(|policy| print_policy(policy, out))
+}
+
+fn readiness(readiness: &Readiness) -> String {
+    match readiness {
+        Readiness::Ready => "yes".to_owned(),
+        Readiness::Waiting { waiting_for } => {
+            format!("no, nothing is announced yet: waiting for {waiting_for}")
+        }
+    }
+}
+
+fn print_source(source: &SourceStatus, out: &mut dyn Write) -> io::Result<()> {
+    let services = text::count(source.services, "Service");
+    field("Source", &format!("{}, {services}", source.kind), out)?;
+    match &source.error {
+        Some(error) => detail(&format!("failing, last state kept: {error}"), out),
+        None => Ok(()),
+    }
+}
+
+fn print_config(config: &ConfigStatus, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
+    let loaded = text::since(config.loaded_at, now);
+    field(
+        "Config",
+        &format!("{}, in force since {loaded}", config.path),
+        out,
+    )?;
+    match &config.error {
+        // One line for each thing that is wrong with the file.
+        Some(error) => {
+            detail("the file as it is on disk is not in force:", out)?;
+            error.lines().try_for_each(|line| detail(line, out))
+        }
+        None => Ok(()),
+    }
+}
+
+fn print_policy(policy: &PolicyStatus, out: &mut dyn Write) -> io::Result<()> {
+    let PolicyStatus {
+        name,
+        module,
+        on_error,
+        error,
+        failures,
+        retry_in,
+    } = policy;
+    let Some(error) = error else {
+        let past = match failures {
+            0 => String::new(),
+            failures => format!(", {} since start", text::count(*failures, "failure")),
+        };
+        return field("Policy", &format!("{name} ({module}), working{past}"), out);
+    };
+    let retry = retry_in.map_or_else(String::new, |seconds| format!(", retry in {seconds} s"));
+    let failures = text::count(*failures, "failure");
+    let failing = format!(
+        "{name} ({module}), FAILING: {failures}, {}{retry}",
+        effect(*on_error)
+    );
+    field("Policy", &failing, out)?;
+    detail(error, out)
+}
+
+/// What becomes of a failing policy's routes.
+fn effect(on_error: OnError) -> &'static str {
+    match on_error {
+        OnError::KeepLast => "last decisions kept",
+        OnError::Withdraw => "its routes withdrawn",
+        OnError::Skip => "skipped",
+    }
+}
+
+/// Width of the longest name with its colon and a space.
+const FIELD_WIDTH: usize = 11;
+
+fn field(name: &str, value: &str, out: &mut dyn Write) -> io::Result<()> {
+    let name = format!("{name}:");
+    writeln!(out, "{name:FIELD_WIDTH$}{}", text::printable(value))
+}
+
+/// A line that belongs to the field above it.
+fn detail(value: &str, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{:FIELD_WIDTH$}{}", "", text::printable(value))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! The text of `rutter status`, and which documents count as degraded.
+
+use insta::assert_snapshot;
+
+use super::super::testing::{self, NOON, now, peer, policy, printed, without_session};
+use super::*;
+
+fn text(status: &Status) -> String {
+    printed(|out| print(status, now(), out))
+}
+
+#[test]
+fn established_peers_are_listed_as_calicoctl_lists_them() {
+    let mut status = testing::status();
+    status.peers = vec![
+        peer("tor", "192.168.83.1"),
+        PeerStatus {
+            since: NOON - 90_000,
+            ..peer("rr", "192.168.83.54")
+        },
+        peer("tor6", "fd00:83::1"),
+    ];
+    assert_eq!(outcome(&status), Outcome::Done);
+    assert_snapshot!(text(&status));
+}
+
+#[test]
+fn an_agent_without_peers_says_so_for_each_family() {
+    let status = testing::status();
+    assert_eq!(outcome(&status), Outcome::Done);
+    assert_snapshot!(text(&status));
+}
+
+#[test]
+fn a_peer_without_a_session_shows_its_state_and_last_error() {
+    let mut status = testing::status();
+    status.peers = vec![
+        without_session(
+            peer("tor", "192.168.83.1"),
+            "Active",
+            Some("connection refused"),
+        ),
+        without_session(peer("rr", "192.168.83.54"), "OpenSent", None),
+        PeerStatus {
+            port: 1790,
+            ..without_session(peer("tor6", "fd00:83::1"), "Idle", Some("wrong AS 64999"))
+        },
+    ];
+    assert_eq!(outcome(&status), Outcome::Degraded);
+    assert_snapshot!(text(&status));
+}
+
+#[test]
+fn what_fails_is_named_with_its_error() {
+    let mut status = testing::status();
+    status.router_id = None;
+    status.readiness = Readiness::Waiting {
+        waiting_for: "the list of Services".to_owned(),
+    };
+    status.source.error = Some("services is forbidden: User cannot list resource".to_owned());
+    status.config.error = Some(
+        "rutter.toml:7:1: bgp.asm is not a key\nrutter.toml:9:8: peers[0].asn is 0".to_owned(),
+    );
+    status.policies = vec![
+        PolicyStatus {
+            error: Some("the module trapped: unreachable\n  0: rule::decide\n".to_owned()),
+            failures: 3,
+            retry_in: Some(8),
+            ..policy("teams", "/etc/rutter/teams.wasm")
+        },
+        PolicyStatus {
+            failures: 1,
+            ..policy("default", "builtin:default")
+        },
+    ];
+    assert_snapshot!(text(&status));
+}
+
+#[test]
+fn each_kind_of_trouble_alone_is_degraded() {
+    let troubles: [fn(&mut Status); 5] = [
+        |status| {
+            status.readiness = Readiness::Waiting {
+                waiting_for: "its Node".to_owned(),
+            };
+        },
+        |status| status.source.error = Some("gone".to_owned()),
+        |status| status.config.error = Some("refused".to_owned()),
+        |status| status.policies[0].error = Some("trapped".to_owned()),
+        |status| {
+            let peer = peer("tor", "192.168.83.1");
+            status.peers = vec![without_session(peer, "OpenConfirm", None)];
+        },
+    ];
+    for (index, trouble) in troubles.into_iter().enumerate() {
+        let mut status = testing::status();
+        trouble(&mut status);
+        assert_eq!(outcome(&status), Outcome::Degraded, "trouble {index}");
+    }
+}
+
+#[test]
+fn the_words_for_states_are_calicoctls() {
+    for (state_of_fsm, word) in [
+        ("Idle", "down"),
+        ("Connect", "start"),
+        ("Active", "start"),
+        ("OpenSent", "start"),
+        ("OpenConfirm", "start"),
+        ("Established", "up"),
+        ("SomethingNew", "down"),
+    ] {
+        let peer = without_session(peer("tor", "192.168.83.1"), state_of_fsm, None);
+        assert_eq!(state(&peer), word, "{state_of_fsm}");
+    }
+}
+
+#[test]
+fn words_of_a_peer_cannot_break_the_table() {
+    let mut status = testing::status();
+    let hostile = "shutdown: \u{1b}[2J bye\n| 10.0.0.1 | up |";
+    status.peers = vec![without_session(
+        peer("tor", "192.168.83.1"),
+        "Idle",
+        Some(hostile),
+    )];
+    let text = text(&status);
+    assert!(
+        text.contains("Idle: shutdown: \\u{1b}[2J bye | 10.0.0.1 | up |"),
+        "{text}"
+    );
+}

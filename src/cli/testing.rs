@@ -1,0 +1,261 @@
+//! For this command line's tests only: an agent that answers what it is told, and documents for
+//! it to answer with.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use clap::Parser;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::UnixListener;
+use tokio::runtime::Runtime;
+
+use super::{Cli, Outcome};
+use crate::api::{
+    ConfigStatus, DecisionReport, PeerStatus, PolicyStatus, Readiness, Route, Sent, SourceStatus,
+    Status, StepReport,
+};
+use crate::candidates::{AddressKind, Origin};
+use crate::facts::ServiceKey;
+use crate::policy::{OnError, PeerKind};
+use crate::types::{Asn, Prefix, RouteAttributes, RouterId};
+
+/// 2026-03-05 12:00:00 UTC, in seconds since 1970.
+pub(super) const NOON: u64 = 1_772_712_000;
+
+/// The clock of every test.
+pub(super) fn now() -> Timestamp {
+    SystemTime::UNIX_EPOCH
+        .checked_add(Duration::from_secs(NOON))
+        .unwrap()
+        .try_into()
+        .unwrap()
+}
+
+/// An HTTP server on a Unix socket that gives one answer to whatever it is asked. It ends, and
+/// its directory goes, when it is dropped.
+pub(super) struct FakeAgent {
+    directory: TempDir,
+    requests: Arc<Mutex<Vec<String>>>,
+    _runtime: Runtime,
+}
+
+/// What a command left behind.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ran {
+    pub(super) outcome: Outcome,
+    pub(super) out: String,
+    pub(super) err: String,
+}
+
+impl FakeAgent {
+    pub(super) fn answering(status: StatusCode, document: &impl Serialize) -> Self {
+        let directory = TempDir::new().unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let answer = Arc::new((status, serde_json::to_string(document).unwrap()));
+        let router = Router::new()
+            .fallback(record_and_answer)
+            .with_state((Arc::clone(&requests), answer));
+        let runtime = Runtime::new().unwrap();
+        let listener = {
+            let _context = runtime.enter();
+            UnixListener::bind(directory.path().join("agent.sock")).unwrap()
+        };
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        Self {
+            directory,
+            requests,
+            _runtime: runtime,
+        }
+    }
+
+    /// The paths and queries it was asked for.
+    pub(super) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// Runs `rutter --socket SOCKET ARGUMENTS` against it.
+    pub(super) fn run(&self, arguments: &[&str]) -> Ran {
+        run(self.directory.path().join("agent.sock"), arguments)
+    }
+}
+
+type Answering = (Arc<Mutex<Vec<String>>>, Arc<(StatusCode, String)>);
+
+async fn record_and_answer(
+    State((requests, answer)): State<Answering>,
+    request: Request,
+) -> (StatusCode, String) {
+    requests.lock().unwrap().push(request.uri().to_string());
+    (*answer).clone()
+}
+
+/// Runs `rutter --socket SOCKET ARGUMENTS` at [`NOON`].
+pub(super) fn run(socket: PathBuf, arguments: &[&str]) -> Ran {
+    let socket = socket.into_os_string().into_string().unwrap();
+    let program = ["rutter", "--socket", &socket];
+    let cli = Cli::try_parse_from(program.iter().chain(arguments)).unwrap();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let outcome = cli.run(now().into(), &mut out, &mut err);
+    Ran {
+        outcome,
+        out: String::from_utf8(out).unwrap(),
+        err: String::from_utf8(err).unwrap(),
+    }
+}
+
+/// A document with a field that this program does not know.
+pub(super) fn with_unknown_field(document: &impl Serialize) -> Value {
+    let mut document = serde_json::to_value(document).unwrap();
+    document["field-of-a-later-version"] = Value::from(7);
+    document
+}
+
+/// An agent where all is well, without peers.
+pub(super) fn status() -> Status {
+    Status {
+        version: "0.1.0".to_owned(),
+        node: "worker-1".to_owned(),
+        asn: Asn(64512),
+        router_id: Some(router_id("192.168.83.36")),
+        started_at: NOON - 3 * 86_400,
+        readiness: Readiness::Ready,
+        source: SourceStatus {
+            kind: "kubernetes".to_owned(),
+            error: None,
+            services: 42,
+        },
+        config: ConfigStatus {
+            path: "/etc/rutter/rutter.toml".to_owned(),
+            loaded_at: NOON - 3600,
+            error: None,
+        },
+        policies: vec![policy("default", "builtin:default")],
+        peers: Vec::new(),
+    }
+}
+
+pub(super) fn policy(name: &str, module: &str) -> PolicyStatus {
+    PolicyStatus {
+        name: name.to_owned(),
+        module: module.to_owned(),
+        on_error: OnError::KeepLast,
+        error: None,
+        failures: 0,
+        retry_in: None,
+    }
+}
+
+/// An established peer.
+pub(super) fn peer(name: &str, address: &str) -> PeerStatus {
+    PeerStatus {
+        name: name.to_owned(),
+        address: self::address(address),
+        port: 179,
+        asn: Asn(64512),
+        kind: PeerKind::Ibgp,
+        peer_type: "global".to_owned(),
+        state: "Established".to_owned(),
+        // 06:38:55 of the same day.
+        since: NOON - 19_265,
+        last_error: None,
+        established_count: 1,
+        prefixes_sent: 12,
+        prefixes_received: 3,
+        updates_sent: 4,
+        updates_received: 2,
+        hold_time: Some(90),
+        router_id: Some(router_id("192.168.83.1")),
+    }
+}
+
+/// The same peer without a session.
+pub(super) fn without_session(peer: PeerStatus, state: &str, error: Option<&str>) -> PeerStatus {
+    PeerStatus {
+        state: state.to_owned(),
+        last_error: error.map(str::to_owned),
+        prefixes_sent: 0,
+        prefixes_received: 0,
+        hold_time: None,
+        router_id: None,
+        ..peer
+    }
+}
+
+/// A route of `default/web`'s load-balancer IP that the default policy accepted.
+pub(super) fn accepted(peer: &str, prefix: &str, sent: Sent) -> Route {
+    Route {
+        peer: peer.to_owned(),
+        prefix: self::prefix(prefix),
+        origin: Origin::ServiceAddress {
+            service: ServiceKey::new("default", "web"),
+            address: AddressKind::LoadBalancerIp,
+        },
+        decision: DecisionReport {
+            accepted: true,
+            attributes: RouteAttributes::default(),
+            steps: vec![step(
+                "default",
+                "accept",
+                "a usable endpoint is on this node",
+            )],
+        },
+        sent,
+    }
+}
+
+/// The same route, rejected by a policy.
+pub(super) fn rejected(peer: &str, prefix: &str, reason: &str) -> Route {
+    let not_sent = Sent::NotSent {
+        reason: "rejected by policy".to_owned(),
+    };
+    Route {
+        decision: DecisionReport {
+            accepted: false,
+            attributes: RouteAttributes::default(),
+            steps: vec![step("default", "reject", reason)],
+        },
+        ..accepted(peer, prefix, not_sent)
+    }
+}
+
+pub(super) fn announced(next_hop: &str) -> Sent {
+    Sent::Announced {
+        next_hop: address(next_hop),
+    }
+}
+
+pub(super) fn step(policy: &str, verdict: &str, reason: &str) -> StepReport {
+    StepReport {
+        policy: policy.to_owned(),
+        verdict: verdict.to_owned(),
+        reason: (!reason.is_empty()).then(|| reason.to_owned()),
+        kept: false,
+    }
+}
+
+pub(super) fn prefix(text: &str) -> Prefix {
+    text.parse().unwrap()
+}
+
+pub(super) fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn router_id(text: &str) -> RouterId {
+    RouterId::try_from(text.parse::<std::net::Ipv4Addr>().unwrap()).unwrap()
+}
+
+/// What `print` writes.
+pub(super) fn printed(print: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> String {
+    let mut out = Vec::new();
+    print(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}

@@ -1,0 +1,337 @@
+//! The configuration file: TOML text in, a valid [`Config`] or every error in it out.
+//!
+//! Called by the agent at start and whenever the file changes, and by `rutter config check`.
+//! It is pure: the caller reads the file and the environment. Raw forms end here; a [`Config`]
+//! that exists has been checked in every way that needs no file, socket or cluster.
+//!
+//! This is every key, with its default unless it says otherwise. A relative path is relative to
+//! the directory of the configuration file.
+//!
+//! ```toml
+#![doc = include_str!("config/reference.toml")]
+//! ```
+
+mod advertise;
+mod bgp;
+mod error;
+mod hold_time;
+mod peers;
+mod policies;
+mod raw;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+pub use advertise::Overrides;
+pub use error::{ConfigError, ConfigErrors, Place};
+
+use crate::candidates::AdvertiseConfig;
+use crate::policy::OnError;
+use crate::types::{Asn, ConnectMode, HoldTime, RouterId};
+use raw::{Report, Section, Value};
+
+/// A valid configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `source` and `files`.
+    pub source: Source,
+    /// `[bgp]`.
+    pub bgp: BgpConfig,
+    /// `[advertise]`, with the environment's overrides.
+    pub advertise: AdvertiseConfig,
+    /// `[[peers]]`, in the order of the file; names and addresses are unique.
+    pub peers: Vec<Peer>,
+    /// `[[policies]]`, in the order of the file; never empty, names are unique.
+    pub policies: Vec<PolicyLink>,
+    /// `[api]`.
+    pub api: ApiConfig,
+    /// What is valid, but probably not what was meant; for the log.
+    pub warnings: Vec<String>,
+}
+
+/// Where facts about the cluster come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// The API server.
+    #[default]
+    Kubernetes,
+    /// Manifests in this directory.
+    Files(PathBuf),
+}
+
+/// `[bgp]`: what is ours in every session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BgpConfig {
+    /// Our AS.
+    pub asn: Asn,
+    /// Our BGP Identifier.
+    pub router_id: RouterIdConfig,
+    /// Where peers may dial us.
+    pub listen: Vec<SocketAddr>,
+    /// What we propose.
+    pub hold_time: HoldTime,
+}
+
+/// Where our BGP Identifier comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouterIdConfig {
+    /// From the node's first IPv4 InternalIP.
+    Auto,
+    /// From the file.
+    Fixed(RouterId),
+}
+
+/// One of `[[peers]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// For people; unique.
+    pub name: String,
+    /// Where it is, and where its own connections come from; unique, and never one that cannot
+    /// be a peer's (unspecified, multicast, link-local).
+    pub address: IpAddr,
+    /// Where it listens.
+    pub port: u16,
+    /// Its AS.
+    pub asn: Asn,
+    /// Our end of the connections we dial, of the same family as `address`.
+    pub local_address: Option<IpAddr>,
+    /// The key of TCP MD5 signatures is in here.
+    pub password_file: Option<PathBuf>,
+    /// Whether we dial.
+    pub connect_mode: ConnectMode,
+}
+
+/// One of `[[policies]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyLink {
+    /// Unique in the chain.
+    pub name: String,
+    /// The policy itself.
+    pub module: PolicyModule,
+    /// For the module to judge; always an object.
+    pub settings: serde_json::Value,
+    /// What becomes of its routes while it fails.
+    pub on_error: OnError,
+}
+
+/// Where a policy comes from. Prints as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyModule {
+    /// `builtin:NAME`.
+    Builtin(Builtin),
+    /// A WebAssembly component in a file.
+    File(PathBuf),
+}
+
+/// A policy that is part of the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Builtin {
+    /// The rule for pod CIDRs and Services that fits most clusters.
+    Default,
+}
+
+/// `[api]`: where the agent itself can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiConfig {
+    /// The Unix socket of the command line.
+    pub socket: PathBuf,
+    /// Metrics and health over TCP; absent when off.
+    pub metrics: Option<SocketAddr>,
+}
+
+impl Config {
+    /// Reads a configuration file's text. `file_name` is its path as the operator knows it: errors
+    /// begin with it, and relative paths in the text start from its directory.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text, in its order, then with the overrides. A text that
+    /// is no TOML is not looked at further.
+    pub fn parse(file_name: &str, text: &str, overrides: &Overrides) -> Result<Self, ConfigErrors> {
+        let mut report = Report::new(file_name, text);
+        let Some(document) = raw::parse(text, &mut report) else {
+            return Err(report.into_errors());
+        };
+        let directory = Path::new(file_name).parent().unwrap_or(Path::new(""));
+        let config = read(&raw::root(&document), directory, overrides, &mut report);
+        report.into_result(config)
+    }
+
+    /// What of `new` cannot be taken into use by a running agent, as the keys that differ;
+    /// everything else can.
+    #[must_use]
+    pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
+        // Taken apart in full, so that a new field is not forgotten here.
+        let Self {
+            source,
+            bgp,
+            advertise: _,
+            peers: _,
+            policies: _,
+            api,
+            warnings: _,
+        } = self;
+        let BgpConfig {
+            asn: _,
+            router_id: _,
+            listen,
+            hold_time: _,
+        } = bgp;
+        let ApiConfig { socket, metrics } = api;
+        let differing = [
+            ("source", *source != new.source),
+            ("bgp.listen", *listen != new.bgp.listen),
+            ("api.socket", *socket != new.api.socket),
+            ("api.metrics", *metrics != new.api.metrics),
+        ];
+        let keys = differing.into_iter().filter(|(_, differs)| *differs);
+        keys.map(|(key, _)| key).collect()
+    }
+}
+
+impl fmt::Display for PolicyModule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Builtin(builtin) => write!(f, "builtin:{}", builtin.name()),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl Builtin {
+    /// Every policy that is part of the agent.
+    pub const ALL: [Self; 1] = [Self::Default];
+
+    /// What follows `builtin:`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+        }
+    }
+}
+
+const TOP_KEYS: &[&str] = &[
+    "source",
+    "files",
+    "bgp",
+    "advertise",
+    "peers",
+    "policies",
+    "api",
+];
+const API_KEYS: &[&str] = &["socket", "metrics"];
+
+/// The longest path that fits a Unix socket's address on Linux, with its closing zero.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut Report) -> Config {
+    let top = Section::of(Some(root), TOP_KEYS, report);
+    let mut warnings = Vec::new();
+    let bgp = bgp::read(&top, report);
+    Config {
+        source: source(&top, directory, report),
+        advertise: advertise::read(&top, overrides, report, &mut warnings),
+        peers: peers::read(&top, directory, &bgp, report),
+        policies: policies::read(&top, directory, report),
+        api: api(&top, directory, &bgp, report),
+        bgp,
+        warnings,
+    }
+}
+
+fn source(top: &Section<'_>, directory: &Path, report: &mut Report) -> Source {
+    const CHOICES: [(&str, Source); 2] = [
+        ("kubernetes", Source::Kubernetes),
+        ("files", Source::Files(PathBuf::new())),
+    ];
+    let value = top.value("source");
+    let choice = match &value {
+        Some(value) => value.choice(&CHOICES, report),
+        None => Some(Source::Kubernetes),
+    };
+    match (choice, top.value("files")) {
+        (Some(Source::Files(_)), Some(files)) => match files.path(directory, report) {
+            Some(path) => Source::Files(path),
+            None => Source::Kubernetes,
+        },
+        (Some(Source::Files(_)), None) => {
+            if let Some(value) = value {
+                let advice = "set it to the directory of the manifests";
+                let problem = format!("is \"files\", but files is missing; {advice}");
+                value.problem(problem, report);
+            }
+            Source::Kubernetes
+        }
+        (Some(Source::Kubernetes), Some(files)) => {
+            let advice = "set source = \"files\", or remove this";
+            let problem = format!("is set, but source is \"kubernetes\"; {advice}");
+            files.problem(problem, report);
+            Source::Kubernetes
+        }
+        (Some(Source::Kubernetes), None) | (None, _) => Source::Kubernetes,
+    }
+}
+
+fn api(top: &Section<'_>, directory: &Path, bgp: &BgpConfig, report: &mut Report) -> ApiConfig {
+    const METRICS_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9473);
+    let section = Section::of(top.value("api").as_ref(), API_KEYS, report);
+    let socket = section
+        .value("socket")
+        .and_then(|value| socket(&value, directory, report));
+    let metrics = match section.value("metrics") {
+        Some(value) if value.is_text("off") => None,
+        Some(value) => {
+            let address = value.socket_address("such as 0.0.0.0:9473, or \"off\"", report);
+            if address.is_some_and(|address| bgp.listen.contains(&address)) {
+                value.problem("is in bgp.listen, too; choose another port", report);
+            }
+            address
+        }
+        None => Some(METRICS_DEFAULT),
+    };
+    ApiConfig {
+        socket: socket.unwrap_or_else(|| "/run/rutter/rutter.sock".into()),
+        metrics,
+    }
+}
+
+fn socket(value: &Value<'_>, directory: &Path, report: &mut Report) -> Option<PathBuf> {
+    let path = value.path(directory, report)?;
+    let bytes = path.as_os_str().len();
+    if bytes > SOCKET_PATH_BYTES_MAX {
+        value.problem(
+            format!("is {bytes} bytes long; a socket's path has at most {SOCKET_PATH_BYTES_MAX}"),
+            report,
+        );
+        return None;
+    }
+    Some(path)
+}
+
+/// Why no session can be held with, or from, this address.
+fn unusable(address: IpAddr) -> Option<&'static str> {
+    let link_local = match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    let broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    let mapped = match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Ipv6Addr::to_ipv4_mapped(&address),
+    };
+    if address.is_unspecified() {
+        Some("which is no host's address")
+    } else if address.is_multicast() || broadcast {
+        Some("which is no single host's address")
+    } else if link_local {
+        Some("which is link-local and needs an interface; write a routed address")
+    } else if mapped.is_some() {
+        Some("which is an IPv4 address in IPv6 form; write the IPv4 address")
+    } else {
+        None
+    }
+}

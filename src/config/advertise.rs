@@ -1,0 +1,160 @@
+//! `[advertise]`, and the variables of the environment that override a part of it.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::raw::{Report, Section, Value};
+use crate::candidates::{AdvertiseConfig, PodCidrs};
+use crate::types::Prefix;
+
+pub(super) const KEYS: &[&str] = &[
+    "pod-cidrs",
+    "service-cluster-cidrs",
+    "service-external-cidrs",
+    "service-load-balancer-cidrs",
+];
+
+const RUTTER_VARIABLE: &str = "RUTTER_ADVERTISE_CLUSTER_IPS";
+const CALICO_VARIABLE: &str = "CALICO_ADVERTISE_CLUSTER_IPS";
+
+/// What the environment has to say, as the caller found it. Each is ranges with commas between
+/// them and replaces `advertise.service-cluster-cidrs`; an empty one is as good as none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `RUTTER_ADVERTISE_CLUSTER_IPS`.
+    pub rutter_advertise_cluster_ips: Option<String>,
+    /// `CALICO_ADVERTISE_CLUSTER_IPS`, so that a manifest written for Calico means the same here.
+    pub calico_advertise_cluster_ips: Option<String>,
+}
+
+pub(super) fn read(
+    top: &Section<'_>,
+    overrides: &Overrides,
+    report: &mut Report,
+    warnings: &mut Vec<String>,
+) -> AdvertiseConfig {
+    let section = Section::of(top.value("advertise").as_ref(), KEYS, report);
+    let pod_cidrs = section.value("pod-cidrs");
+    let pod_cidrs = pod_cidrs.and_then(|value| value.boolean(report));
+    let mut cidrs = |key| ranges(section.value(key).as_ref(), report);
+    let [cluster, external, load_balancer] = [
+        cidrs("service-cluster-cidrs"),
+        cidrs("service-external-cidrs"),
+        cidrs("service-load-balancer-cidrs"),
+    ];
+    AdvertiseConfig {
+        pod_cidrs: match pod_cidrs {
+            Some(true) | None => PodCidrs::Advertise,
+            Some(false) => PodCidrs::Ignore,
+        },
+        service_cluster_cidrs: overridden(overrides, report, warnings).unwrap_or(cluster),
+        service_external_cidrs: external,
+        service_load_balancer_cidrs: load_balancer,
+    }
+}
+
+fn ranges(value: Option<&Value<'_>>, report: &mut Report) -> Vec<Prefix> {
+    let elements = value.and_then(|value| value.list("a list of strings", report));
+    let mut ranges = Vec::new();
+    for element in elements.into_iter().flatten() {
+        let Some(text) = element.string(report) else {
+            continue;
+        };
+        match range(text, &ranges) {
+            Ok(range) => ranges.push(range),
+            Err(problem) => element.problem(problem, report),
+        }
+    }
+    ranges
+}
+
+/// The ranges that the environment puts in place of the file's.
+fn overridden(
+    overrides: &Overrides,
+    report: &mut Report,
+    warnings: &mut Vec<String>,
+) -> Option<Vec<Prefix>> {
+    let ours = items(overrides.rutter_advertise_cluster_ips.as_deref());
+    let calicos = items(overrides.calico_advertise_cluster_ips.as_deref());
+    let (variable, items) = match (ours, calicos) {
+        (None, None) => return None,
+        (None, Some(calicos)) => (CALICO_VARIABLE, calicos),
+        (Some(ours), None) => (RUTTER_VARIABLE, ours),
+        (Some(ours), Some(calicos)) => {
+            if ours != calicos {
+                warnings.push(format!(
+                    "{RUTTER_VARIABLE} ({}) and {CALICO_VARIABLE} ({}) differ; the first is used",
+                    ours.join(","),
+                    calicos.join(",")
+                ));
+            }
+            (RUTTER_VARIABLE, ours)
+        }
+    };
+    let mut ranges = Vec::new();
+    for item in items {
+        match range(item, &ranges) {
+            Ok(range) => ranges.push(range),
+            Err(problem) => report.environment(variable, problem),
+        }
+    }
+    Some(ranges)
+}
+
+/// What stands between the commas; nothing for a variable that is unset or empty.
+fn items(variable: Option<&str>) -> Option<Vec<&str>> {
+    let items = variable?.split(',').map(str::trim);
+    let items: Vec<_> = items.filter(|item| !item.is_empty()).collect();
+    (!items.is_empty()).then_some(items)
+}
+
+/// A range that may be announced, and is not among those `before` it.
+fn range(text: &str, before: &[Prefix]) -> Result<Prefix, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        let host = Prefix::host(address);
+        return Err(format!(
+            "is {text:?}, without a length; write {host} for this one address"
+        ));
+    }
+    let Ok(net) = text.parse::<IpNet>() else {
+        return Err(format!(
+            "is {text:?}; write an address and a length, such as 172.16.0.0/16"
+        ));
+    };
+    let range = Prefix::new(net);
+    if range.net() != net {
+        return Err(format!(
+            "is {text:?}, which has host bits set; write {range}"
+        ));
+    }
+    if range.length() == 0 {
+        return Err(format!(
+            "is {range}, a default route, which would draw all traffic here; write the range that \
+             Services have their addresses from"
+        ));
+    }
+    if before.contains(&range) {
+        return Err(format!("is {range}, which is listed already"));
+    }
+    match not_routed(range.address()) {
+        Some(kind) => Err(format!("is {range}, which is {kind} and never routed")),
+        None => Ok(range),
+    }
+}
+
+fn not_routed(address: IpAddr) -> Option<&'static str> {
+    let link_local = match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    if address.is_loopback() {
+        Some("loopback")
+    } else if address.is_multicast() {
+        Some("multicast")
+    } else if link_local {
+        Some("link-local")
+    } else {
+        None
+    }
+}

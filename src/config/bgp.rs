@@ -1,0 +1,90 @@
+//! `[bgp]`, and AS numbers wherever they are written.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::raw::{Report, Section, Value};
+use super::{BgpConfig, RouterIdConfig, hold_time};
+use crate::types::{Asn, HoldTime, RouterId};
+
+pub(super) const KEYS: &[&str] = &["asn", "router-id", "listen", "hold-time"];
+
+/// What Calico's default BGPConfiguration has, so that its users need not look it up.
+const ASN_DEFAULT: Asn = Asn(64512);
+
+/// TCP port 179 is BGP's (RFC 4271 section 8.2.1).
+pub(super) const PORT: u16 = 179;
+
+pub(super) fn read(top: &Section<'_>, report: &mut Report) -> BgpConfig {
+    let section = Section::of(top.value("bgp").as_ref(), KEYS, report);
+    let asn_of = |value: Value<'_>| asn(&value, report);
+    let asn = section.value("asn").and_then(asn_of);
+    let router_id_of = |value: Value<'_>| router_id(&value, report);
+    let router_id = section.value("router-id").and_then(router_id_of);
+    let hold_time_of = |value: Value<'_>| hold_time::read(&value, report);
+    let hold_time = section.value("hold-time").and_then(hold_time_of);
+    BgpConfig {
+        asn: asn.unwrap_or(ASN_DEFAULT),
+        router_id: router_id.unwrap_or(RouterIdConfig::Auto),
+        listen: listen(section.value("listen").as_ref(), report),
+        hold_time: hold_time.unwrap_or(HoldTime::DEFAULT),
+    }
+}
+
+/// An AS number that a network can have.
+pub(super) fn asn(value: &Value<'_>, report: &mut Report) -> Option<Asn> {
+    // RFC 7607 reserves the first number, RFC 7300 the last of two octets and of four.
+    let number = value.integer(1, u32::MAX - 1, report)?;
+    let problem = match Asn(number) {
+        Asn::TRANS => "is 23456 (AS_TRANS), which stands for numbers above 65535 (RFC 6793)",
+        Asn(65535) => "is 65535, which is reserved (RFC 7300)",
+        asn => return Some(asn),
+    };
+    let advice = "write the network's own AS number";
+    value.problem(format!("{problem}; {advice}"), report);
+    None
+}
+
+fn router_id(value: &Value<'_>, report: &mut Report) -> Option<RouterIdConfig> {
+    let text = value.string(report)?;
+    if text == "auto" {
+        return Some(RouterIdConfig::Auto);
+    }
+    let Ok(address) = text.parse::<Ipv4Addr>() else {
+        let problem = format!("is {text:?}; write \"auto\" or an IPv4 address");
+        value.problem(problem, report);
+        return None;
+    };
+    match RouterId::try_from(address) {
+        Ok(id) => Some(RouterIdConfig::Fixed(id)),
+        Err(error) => {
+            value.problem(format!("is {text:?}: {error}"), report);
+            None
+        }
+    }
+}
+
+fn listen(value: Option<&Value<'_>>, report: &mut Report) -> Vec<SocketAddr> {
+    const DEFAULT: [SocketAddr; 2] = [
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT),
+        SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), PORT),
+    ];
+    let Some(value) = value else {
+        return DEFAULT.to_vec();
+    };
+    let elements = value.list("a list of strings", report).unwrap_or_default();
+    let mut addresses = Vec::new();
+    for element in elements {
+        let Some(address) = element.socket_address("such as 0.0.0.0:179 or [::]:179", report)
+        else {
+            continue;
+        };
+        if addresses.contains(&address) {
+            element.problem(format!("is {address}, which is listed already"), report);
+        } else if address.ip().is_multicast() {
+            let problem = format!("is {address}, which is no single host's address");
+            element.problem(problem, report);
+        }
+        addresses.push(address);
+    }
+    addresses
+}

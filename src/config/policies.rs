@@ -1,0 +1,107 @@
+//! `[[policies]]`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::raw::{Report, Section, Value, nearest};
+use super::{Builtin, PolicyLink, PolicyModule};
+use crate::policy::{CHAIN_DEFAULT, NODE_UNKNOWN, OnError};
+
+pub(super) const KEYS: &[&str] = &["name", "module", "settings", "on-error"];
+
+const ON_ERROR: [(&str, OnError); 3] = [
+    ("keep-last", OnError::KeepLast),
+    ("withdraw", OnError::Withdraw),
+    ("skip", OnError::Skip),
+];
+
+pub(super) fn read(top: &Section<'_>, directory: &Path, report: &mut Report) -> Vec<PolicyLink> {
+    let tables = top
+        .value("policies")
+        .and_then(|value| value.list("[[policies]], with two brackets", report));
+    let mut names = BTreeMap::new();
+    let mut links = Vec::new();
+    for table in tables.into_iter().flatten() {
+        let section = Section::of(Some(&table), KEYS, report);
+        let name = section
+            .required("name", "a name for status and explain", report)
+            .and_then(|value| name(&value, report));
+        if let Some(name) = name
+            && let Some(before) = names.insert(name, table.key_path().to_owned())
+            && let Some(value) = section.value("name")
+        {
+            value.problem(format!("is {name:?}, the name of {before}, too"), report);
+        }
+        links.push(link(name.unwrap_or_default(), &section, directory, report));
+    }
+    if links.is_empty() {
+        links.push(default_link("default"));
+    }
+    links
+}
+
+fn default_link(name: &str) -> PolicyLink {
+    PolicyLink {
+        name: name.to_owned(),
+        module: PolicyModule::Builtin(Builtin::Default),
+        settings: serde_json::Value::Object(serde_json::Map::new()),
+        on_error: OnError::default(),
+    }
+}
+
+fn link(name: &str, section: &Section<'_>, directory: &Path, report: &mut Report) -> PolicyLink {
+    let default = default_link(name);
+    let module_of = |value: Value<'_>| module(&value, directory, report);
+    let module = section.value("module").and_then(module_of);
+    let settings = section.value("settings");
+    let settings = settings.and_then(|value| value.json(report));
+    let on_error = section.value("on-error");
+    let on_error = on_error.and_then(|value| value.choice(&ON_ERROR, report));
+    PolicyLink {
+        name: default.name,
+        module: module.unwrap_or(default.module),
+        settings: settings.unwrap_or(default.settings),
+        on_error: on_error.unwrap_or(default.on_error),
+    }
+}
+
+fn name<'t>(value: &Value<'t>, report: &mut Report) -> Option<&'t str> {
+    let name = value.name(report)?;
+    if [CHAIN_DEFAULT, NODE_UNKNOWN].contains(&name) {
+        let problem = format!("is {name:?}, a word of explanations; choose another");
+        value.problem(problem, report);
+        return None;
+    }
+    Some(name)
+}
+
+fn module(value: &Value<'_>, directory: &Path, report: &mut Report) -> Option<PolicyModule> {
+    let text = value.string(report)?;
+    let Some(builtin) = text.strip_prefix("builtin:") else {
+        if Builtin::ALL.iter().any(|known| known.name() == text) {
+            let problem =
+                format!("is {text:?}; write \"builtin:{text}\", or \"./{text}\" for a file");
+            value.problem(problem, report);
+            return None;
+        }
+        if text.contains("://") {
+            let problem = format!("is {text:?}; write \"builtin:NAME\" or a path, not a URL");
+            value.problem(problem, report);
+            return None;
+        }
+        return value.path(directory, report).map(PolicyModule::File);
+    };
+    let known = Builtin::ALL.iter().find(|known| known.name() == builtin);
+    if known.is_none() {
+        let names = Builtin::ALL.map(Builtin::name);
+        let advice = match nearest(builtin, &names) {
+            Some(near) => format!("did you mean \"builtin:{near}\"?"),
+            None => format!("built in: {}", names.join(", ")),
+        };
+        value.problem(
+            format!("is {text:?}, which is not built in; {advice}"),
+            report,
+        );
+    }
+    known.copied().map(PolicyModule::Builtin)
+}

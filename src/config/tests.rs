@@ -1,0 +1,518 @@
+//! Every default, every key, and the words of every error.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::{
+    ApiConfig, BgpConfig, Builtin, Config, Overrides, Peer, Place, PolicyLink, PolicyModule,
+    RouterIdConfig, Source,
+};
+use crate::candidates::{AdvertiseConfig, PodCidrs};
+use crate::policy::OnError;
+use crate::types::{Asn, ConnectMode, HoldTime};
+
+const REFERENCE: &str = include_str!("reference.toml");
+
+fn parse(text: &str) -> Config {
+    match Config::parse("rutter.toml", text, &Overrides::default()) {
+        Ok(config) => config,
+        Err(errors) => panic!("{errors}\nin:\n{text}"),
+    }
+}
+
+/// The errors of a text that has some, one a line.
+fn errors(text: &str) -> String {
+    match Config::parse("rutter.toml", text, &Overrides::default()) {
+        Ok(_) => format!("valid:\n{text}"),
+        Err(errors) => errors.to_string(),
+    }
+}
+
+/// What the environment says, as `RUTTER_...` and `CALICO_...`.
+fn environment(ours: Option<&str>, calicos: Option<&str>) -> Overrides {
+    Overrides {
+        rutter_advertise_cluster_ips: ours.map(str::to_owned),
+        calico_advertise_cluster_ips: calicos.map(str::to_owned),
+    }
+}
+
+/// Each text with its errors, for a snapshot.
+fn catalogue(texts: &[&str]) -> String {
+    let entries = texts
+        .iter()
+        .map(|text| format!("{text}\n  => {}\n", errors(text).replace('\n', "\n  => ")));
+    entries.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn an_empty_file_is_all_defaults() {
+    assert_eq!(
+        parse(""),
+        Config {
+            source: Source::Kubernetes,
+            bgp: BgpConfig {
+                asn: Asn(64512),
+                router_id: RouterIdConfig::Auto,
+                listen: vec!["0.0.0.0:179".parse().unwrap(), "[::]:179".parse().unwrap()],
+                hold_time: HoldTime::DEFAULT,
+            },
+            advertise: AdvertiseConfig {
+                pod_cidrs: PodCidrs::Advertise,
+                service_cluster_cidrs: Vec::new(),
+                service_external_cidrs: Vec::new(),
+                service_load_balancer_cidrs: Vec::new(),
+            },
+            peers: Vec::new(),
+            policies: vec![PolicyLink {
+                name: "default".into(),
+                module: PolicyModule::Builtin(Builtin::Default),
+                settings: serde_json::json!({}),
+                on_error: OnError::KeepLast,
+            }],
+            api: ApiConfig {
+                socket: "/run/rutter/rutter.sock".into(),
+                metrics: Some("0.0.0.0:9473".parse().unwrap()),
+            },
+            warnings: Vec::new(),
+        }
+    );
+}
+
+#[test]
+fn a_peer_needs_an_address_and_an_as_and_nothing_else() {
+    let config = parse("[[peers]]\naddress = 'fd00::1'\nasn = 4200000000");
+    assert_eq!(
+        config.peers,
+        [Peer {
+            name: "fd00::1".into(),
+            address: "fd00::1".parse().unwrap(),
+            port: 179,
+            asn: Asn(4_200_000_000),
+            local_address: None,
+            password_file: None,
+            connect_mode: ConnectMode::Active,
+        }]
+    );
+}
+
+#[test]
+fn a_policy_needs_a_name_and_nothing_else() {
+    let config = parse("[[policies]]\nname = 'only'");
+    let [link] = &config.policies[..] else {
+        panic!("{:?}", config.policies);
+    };
+    assert_eq!(link.name, "only");
+    assert_eq!(link.module.to_string(), "builtin:default");
+    assert_eq!(link.on_error, OnError::KeepLast);
+    assert_eq!(parse("policies = []").policies, parse("").policies);
+}
+
+#[test]
+fn the_reference_is_valid_and_has_the_defaults_it_tells() {
+    let mut config = parse(REFERENCE);
+    let [peer] = &config.peers[..] else {
+        panic!("{:?}", config.peers);
+    };
+    assert_eq!(peer.name, "tor");
+    assert_eq!(
+        peer.password_file.as_deref(),
+        Some(Path::new("/etc/rutter/tor.key"))
+    );
+    config.peers.clear();
+    assert_eq!(config, parse(""));
+}
+
+#[test]
+fn the_reference_names_every_key() {
+    let keys = [
+        super::TOP_KEYS,
+        super::API_KEYS,
+        super::bgp::KEYS,
+        super::advertise::KEYS,
+        super::peers::KEYS,
+        super::policies::KEYS,
+    ];
+    for key in keys.concat() {
+        let named = REFERENCE.lines().any(|line| {
+            let line = line.trim_start_matches("# ");
+            line.starts_with(&format!("{key} = ")) || line.trim_matches(['[', ']']) == key
+        });
+        assert!(named, "{key}");
+    }
+}
+
+#[test]
+fn a_full_file_is_read_as_it_is_written() {
+    let text = r#"
+        source = "files"
+        files = "dir"
+        [bgp]
+        asn = 64513
+        router-id = "10.0.0.7"
+        listen = ["127.0.0.2:1179"]
+        hold-time = "1m30s"
+        [advertise]
+        pod-cidrs = false
+        service-cluster-cidrs = ["172.16.0.0/16", "fd00:1::/112"]
+        service-external-cidrs = ["203.0.113.0/24"]
+        service-load-balancer-cidrs = ["198.51.100.0/24"]
+        [[peers]]
+        name = "tor"
+        address = "192.168.83.1"
+        port = 1179
+        asn = 64512
+        local-address = "192.168.83.2"
+        password-file = "tor.key"
+        passive = true
+        [[policies]]
+        name = "mine"
+        module = "mine.wasm"
+        on-error = "skip"
+        [policies.settings]
+        text = "a"
+        numbers = [1, 0x10, 1.5]
+        nested = { yes = true }
+        [[policies]]
+        name = "rest"
+        on-error = "withdraw"
+        [api]
+        socket = "rutter.sock"
+        metrics = "off"
+    "#;
+    let config = Config::parse("/etc/rutter/rutter.toml", text, &Overrides::default());
+    insta::assert_debug_snapshot!(config.unwrap());
+}
+
+#[test]
+fn the_words_for_what_is_no_toml() {
+    insta::assert_snapshot!(catalogue(&[
+        "[bgp",
+        "asn = = 3",
+        "[bgp]\nasn = 1\nasn = 2",
+        "[bgp]\nlisten = [\n  'a'\n",
+        "é = 1 2",
+    ]));
+}
+
+#[test]
+fn the_words_for_unknown_keys() {
+    insta::assert_snapshot!(catalogue(&[
+        "[bgp]\nhold-tme = '90s'",
+        "[bgp]\nhold_time = '90s'",
+        "[bgp]\nholdTime = '90s'",
+        "[bgp]\nfoo = 1",
+        "souce = 'kubernetes'",
+        "[bpg]\nasn = 1",
+        "[advertise]\nservice-clusters-cidr = []",
+        "[[peers]]\naddress = '192.0.2.1'\nasn = 1\npasive = true",
+        "[[policies]]\nname = 'a'\nonerror = 'skip'",
+        "[api]\nsockets = 'a'",
+        "bgp.colour = 'red'",
+    ]));
+}
+
+#[test]
+fn the_words_for_wrong_kinds_of_values() {
+    insta::assert_snapshot!(catalogue(&[
+        "source = 1",
+        "bgp = 3",
+        "[bgp]\nasn = '64512'",
+        "[bgp]\nlisten = '0.0.0.0:179'",
+        "[bgp]\nlisten = [179]",
+        "[bgp]\nhold-time = 90",
+        "[advertise]\npod-cidrs = 'yes'",
+        "[advertise]\nservice-cluster-cidrs = { a = 1 }",
+        "[peers]\nname = 'tor'",
+        "peers = ['192.0.2.1']",
+        "[[policies]]\nname = 'a'\nsettings = 'x'",
+        "[[policies]]\nname = 'a'\nsettings = { day = 2026-01-01, deep = [{ x = nan }] }",
+        "[[policies]]\nname = 'a'\nsettings = { big = 9223372036854775808 }",
+        "[api]\nmetrics = 9473.5",
+    ]));
+}
+
+#[test]
+fn the_words_for_the_source() {
+    insta::assert_snapshot!(catalogue(&[
+        "source = 'kubernets'",
+        "source = 'etcd'",
+        "source = 'files'",
+        "files = 'dir'",
+        "source = 'kubernetes'\nfiles = 'dir'",
+        "source = 'files'\nfiles = ''",
+    ]));
+}
+
+#[test]
+fn the_words_for_bgp() {
+    insta::assert_snapshot!(catalogue(&[
+        "[bgp]\nasn = 0",
+        "[bgp]\nasn = 23456",
+        "[bgp]\nasn = 65535",
+        "[bgp]\nasn = 4294967295",
+        "[bgp]\nasn = 4294967296",
+        "[bgp]\nasn = -1",
+        "[bgp]\nrouter-id = '0.0.0.0'",
+        "[bgp]\nrouter-id = 'fd00::1'",
+        "[bgp]\nhold-time = '2s'",
+        "[bgp]\nhold-time = '1s'",
+        "[bgp]\nhold-time = '90'",
+        "[bgp]\nhold-time = '1500ms'",
+        "[bgp]\nhold-time = '19h'",
+        "[bgp]\nlisten = ['0.0.0.0']",
+        "[bgp]\nlisten = ['0.0.0.0:179', '0.0.0.0:179', '224.0.0.1:179']",
+    ]));
+}
+
+#[test]
+fn the_words_for_ranges() {
+    insta::assert_snapshot!(catalogue(&[
+        "[advertise]\nservice-cluster-cidrs = ['172.16.0.0.0/16']",
+        "[advertise]\nservice-cluster-cidrs = ['172.16.0.0/33']",
+        "[advertise]\nservice-cluster-cidrs = ['172.16.5.0/16']",
+        "[advertise]\nservice-external-cidrs = [\n  '203.0.113.0/24',\n  '203.0.113.7',\n]",
+        "[advertise]\nservice-cluster-cidrs = ['0.0.0.0/0']",
+        "[advertise]\nservice-load-balancer-cidrs = ['::/0']",
+        "[advertise]\nservice-cluster-cidrs = ['10.0.0.0/8', '10.0.0.0/8']",
+        "[advertise]\nservice-cluster-cidrs = ['127.0.0.0/8', '224.0.0.0/4', 'fe80::/64']",
+    ]));
+}
+
+#[test]
+fn the_words_for_peers() {
+    insta::assert_snapshot!(catalogue(&[
+        "[[peers]]",
+        "[[peers]]\nname = ''\naddress = '0.0.0.0'\nasn = 0\nport = 0",
+        "[[peers]]\nname = ' tor'\naddress = '224.0.0.5'\nasn = 1\nport = 65536",
+        "[[peers]]\naddress = 'tor.example'\nasn = 1",
+        "[[peers]]\naddress = 'fe80::1'\nasn = 1",
+        "[[peers]]\naddress = '::ffff:192.0.2.1'\nasn = 1",
+        "[[peers]]\naddress = '255.255.255.255'\nasn = 1",
+        "[[peers]]\naddress = '192.0.2.1'\nasn = 1\nlocal-address = 'fd00::1'",
+        "[[peers]]\naddress = '192.0.2.1'\nasn = 1\nlocal-address = '192.0.2.1'",
+        "[[peers]]\naddress = '192.0.2.1'\nasn = 1\npassword-file = ''",
+        "[bgp]\nlisten = []\n[[peers]]\naddress = '192.0.2.1'\nasn = 1\npassive = true",
+        "[[peers]]\nname = 'tor'\naddress = '192.0.2.1'\nasn = 1\n\
+         [[peers]]\nname = 'tor'\naddress = '192.0.2.2'\nasn = 1",
+        "[[peers]]\naddress = '192.0.2.1'\nasn = 1\n\
+         [[peers]]\naddress = '192.0.2.1'\nport = 1179\nasn = 1",
+    ]));
+}
+
+#[test]
+fn the_words_for_policies() {
+    insta::assert_snapshot!(catalogue(&[
+        "[[policies]]",
+        "[[policies]]\nname = ''",
+        "[[policies]]\nname = 'chain default'",
+        "[[policies]]\nname = 'a'\n[[policies]]\nname = 'a'",
+        "[[policies]]\nname = 'a'\nmodule = 'builtin:defualt'",
+        "[[policies]]\nname = 'a'\nmodule = 'builtin:calico'",
+        "[[policies]]\nname = 'a'\nmodule = 'default'",
+        "[[policies]]\nname = 'a'\nmodule = 'https://example.com/a.wasm'",
+        "[[policies]]\nname = 'a'\nmodule = ''",
+        "[[policies]]\nname = 'a'\non-error = 'keep_last'",
+        "[[policies]]\nname = 'a'\non-error = 'panic'",
+    ]));
+}
+
+#[test]
+fn the_words_for_the_api() {
+    let long = format!("[api]\nsocket = '/{}'", "s".repeat(107));
+    insta::assert_snapshot!(catalogue(&[
+        "[api]\nsocket = ''",
+        &long,
+        "[api]\nmetrics = ':9473'",
+        "[api]\nmetrics = '[::]:179'",
+    ]));
+}
+
+#[test]
+fn every_error_is_told_at_once_in_the_order_of_the_file() {
+    let text = "source = 'files'\n\
+                [bgp]\n\
+                hold-tme = '90s'\n\
+                asn = 0\n\
+                [[peers]]\n\
+                address = '0.0.0.0'\n\
+                [[policies]]\n\
+                module = 'builtin:x'\n\
+                [advertise]\n\
+                service-cluster-cidrs = ['10.0.0.1/8']\n";
+    let overrides = environment(Some("10.0.0.1/8"), None);
+    let errors = Config::parse("rutter.toml", text, &overrides).unwrap_err();
+    insta::assert_snapshot!(errors);
+    let lines: Vec<_> = errors.iter().map(|error| error.place.clone()).collect();
+    assert!(lines.is_sorted());
+    assert_eq!(lines.last(), Some(&Place::Environment));
+}
+
+#[test]
+fn columns_count_characters() {
+    let text = "[advertise]\nservice-cluster-cidrs = ['é', 'ü']";
+    let columns: Vec<_> = Config::parse("f", text, &Overrides::default())
+        .unwrap_err()
+        .iter()
+        .map(|error| error.place.to_string())
+        .collect();
+    assert_eq!(columns, ["f:2:26: ", "f:2:31: "]);
+}
+
+#[test]
+fn relative_paths_start_from_the_directory_of_the_file() {
+    let text = "source = 'files'\nfiles = 'dir'\n[api]\nsocket = '/run/s'";
+    let files = |name| {
+        let config = Config::parse(name, text, &Overrides::default()).unwrap();
+        assert_eq!(config.api.socket, Path::new("/run/s"));
+        config.source
+    };
+    assert_eq!(
+        files("/etc/rutter/rutter.toml"),
+        Source::Files("/etc/rutter/dir".into())
+    );
+    assert_eq!(files("rutter.toml"), Source::Files("dir".into()));
+}
+
+/// The service cluster CIDRs, and the warnings, of a file with one range under an environment.
+fn overridden(ours: Option<&str>, calicos: Option<&str>) -> (String, Vec<String>) {
+    let text = "[advertise]\nservice-cluster-cidrs = ['172.16.0.0/16']";
+    let config = Config::parse("rutter.toml", text, &environment(ours, calicos)).unwrap();
+    let ranges = config.advertise.service_cluster_cidrs;
+    let ranges: Vec<_> = ranges.iter().map(ToString::to_string).collect();
+    (ranges.join(" "), config.warnings)
+}
+
+#[test]
+fn the_environment_replaces_the_service_cluster_cidrs() {
+    let alone = |ours, calicos| {
+        let (ranges, warnings) = overridden(ours, calicos);
+        assert_eq!(warnings, Vec::<String>::new());
+        ranges
+    };
+    assert_eq!(alone(None, None), "172.16.0.0/16");
+    assert_eq!(alone(Some("10.0.0.0/8"), None), "10.0.0.0/8");
+    assert_eq!(
+        alone(None, Some(" 10.0.0.0/8 , fd00::/112,")),
+        "10.0.0.0/8 fd00::/112"
+    );
+    assert_eq!(alone(Some("10.0.0.0/8"), Some("10.0.0.0/8")), "10.0.0.0/8");
+}
+
+#[test]
+fn an_empty_variable_is_as_good_as_none() {
+    let alone = |ours, calicos| overridden(ours, calicos).0;
+    assert_eq!(alone(Some(""), Some("")), "172.16.0.0/16");
+    assert_eq!(alone(Some(" , "), Some("10.0.0.0/8")), "10.0.0.0/8");
+}
+
+#[test]
+fn our_variable_wins_over_calicos_with_a_warning() {
+    let (ranges, warnings) = overridden(Some("10.0.0.0/8"), Some("10.96.0.0/12"));
+    assert_eq!(ranges, "10.0.0.0/8");
+    assert_eq!(
+        warnings,
+        [
+            "RUTTER_ADVERTISE_CLUSTER_IPS (10.0.0.0/8) and CALICO_ADVERTISE_CLUSTER_IPS \
+             (10.96.0.0/12) differ; the first is used"
+        ]
+    );
+}
+
+#[test]
+fn a_malformed_variable_is_an_error_that_names_it() {
+    let overrides = environment(None, Some("10.0.0.0/8,10.96.0.1/12,x"));
+    let errors = Config::parse("rutter.toml", "", &overrides).unwrap_err();
+    insta::assert_snapshot!(errors);
+}
+
+#[test]
+fn only_sockets_and_the_source_need_a_restart() {
+    let before = parse(REFERENCE);
+    let same = parse(&REFERENCE.replace("64512", "64513").replace("90s", "30s"));
+    assert_eq!(before.restart_needed(&same), Vec::<&str>::new());
+    let after = parse(
+        "source = 'files'\nfiles = 'dir'\n[bgp]\nlisten = []\n\
+         [api]\nsocket = '/s'\nmetrics = 'off'",
+    );
+    assert_eq!(
+        before.restart_needed(&after),
+        ["source", "bgp.listen", "api.socket", "api.metrics"]
+    );
+}
+
+/// Text that looks like a configuration from afar.
+fn nearly_toml() -> impl Strategy<Value = String> {
+    let pieces = REFERENCE.split_inclusive([' ', '\n', '"', '=', '[', ']']);
+    let pieces: Vec<_> = pieces.map(str::to_owned).collect();
+    let piece = prop_oneof![
+        4 => proptest::sample::select(pieces),
+        1 => any::<String>(),
+        1 => any::<i64>().prop_map(|number| number.to_string()),
+    ];
+    proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+/// The reference with one value replaced.
+fn altered_reference() -> impl Strategy<Value = String> {
+    let lines: Vec<_> = REFERENCE.lines().collect();
+    let value = prop_oneof![
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<IpAddr>().prop_map(|address| format!("\"{address}\"")),
+        "[-a-z0-9./:]{0,12}".prop_map(|text| format!("\"{text}\"")),
+        "[-a-z0-9./:]{0,12}".prop_map(|text| format!("[\"{text}\"]")),
+        Just("true".to_owned()),
+        Just("{ a = 1.5 }".to_owned()),
+    ];
+    (0..lines.len(), value).prop_map(move |(index, value)| {
+        let mut lines: Vec<_> = lines.iter().map(ToString::to_string).collect();
+        if let Some((key, _)) = lines[index].split_once(" = ") {
+            lines[index] = format!("{key} = {value}");
+        }
+        lines.join("\n")
+    })
+}
+
+/// Parses, and checks what holds for every text: errors are there and have places in it.
+fn check_any(text: &str) {
+    if let Err(errors) = Config::parse("f", text, &Overrides::default()) {
+        assert!(errors.iter().count() > 0);
+        for error in errors.iter() {
+            let Place::File { line, column, .. } = &error.place else {
+                panic!("{error}");
+            };
+            assert!(*line <= text.matches('\n').count() + 1, "{error}");
+            assert!(*column >= 1);
+            assert!(!error.problem.is_empty());
+            assert!(!error.to_string().contains('\n'), "{error}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_panics(text in any::<String>()) {
+        check_any(&text);
+    }
+
+    #[test]
+    fn no_text_of_the_right_words_panics(text in nearly_toml()) {
+        check_any(&text);
+    }
+
+    #[test]
+    fn no_value_of_any_key_panics(text in altered_reference()) {
+        check_any(&text);
+    }
+
+    #[test]
+    fn no_variable_panics(ours in any::<String>(), calicos in "[0-9a-f:./, ]{0,30}") {
+        let overrides = environment(Some(&ours), Some(&calicos));
+        let _ = Config::parse("f", "", &overrides);
+        let overrides = environment(None, Some(&calicos));
+        let _ = Config::parse("f", "", &overrides);
+    }
+}

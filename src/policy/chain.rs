@@ -1,0 +1,343 @@
+//! Policies in order, each with its health: who is asked, who is failing, when it is asked again.
+//!
+//! Used by [`Exports`](super::Exports) only, in rounds: [`Chain::begin_round`], any number of
+//! [`Chain::ask`], [`Chain::end_round`]. What a failing link's routes become is decided in
+//! [`group`](super::group); here is only whether it is failing.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Batch, Decision, OnError, PolicyFailure, RoutePolicy, Verdict};
+use crate::types::{Family, PREPEND_MAX, Prefix, RouteAttributes};
+
+/// Pause after the first failure. A module that trips over one odd object is asked again before
+/// an operator has read the log; one that eats its whole time limit takes no core for itself.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+
+/// Longest pause. A minute is how long a mended cluster may wait for its routes, and rare enough
+/// that a module that cannot recover costs next to nothing.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// One policy of a chain.
+pub struct Link {
+    /// Unique in the chain; a chain that replaces this one takes over decisions by it.
+    pub name: Arc<str>,
+    /// Where the policy came from, for status: `builtin:default`, or a path.
+    pub module: String,
+    /// The policy.
+    pub policy: Box<dyn RoutePolicy>,
+    /// What becomes of its routes while it fails.
+    pub on_error: OnError,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("name", &self.name)
+            .field("module", &self.module)
+            .field("on_error", &self.on_error)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How one link is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkStatus<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Where it came from.
+    pub module: &'a str,
+    /// What becomes of its routes while it fails.
+    pub on_error: OnError,
+    /// Why it is failing; absent while it is not.
+    pub error: Option<&'a PolicyFailure>,
+    /// How often it has failed, under this name.
+    pub failures: u64,
+    /// When it will be asked again; absent while it is not failing.
+    pub retry_at: Option<Instant>,
+}
+
+/// The links in order.
+#[derive(Debug, Default)]
+pub(super) struct Chain {
+    links: Vec<LinkState>,
+}
+
+/// A link and how it is.
+#[derive(Debug)]
+struct LinkState {
+    link: Link,
+    health: Health,
+    failures: u64,
+    round: Round,
+    heritage: Heritage,
+}
+
+#[derive(Debug)]
+enum Health {
+    /// Asked whenever there is something to ask.
+    Well,
+    /// Not asked before its time.
+    Failing(Failure),
+    /// Its time has come: asked in this round, and well if the round ends without a failure.
+    OnTrial(Failure),
+}
+
+#[derive(Clone, Debug)]
+struct Failure {
+    cause: PolicyFailure,
+    in_a_row: u32,
+    retry_at: Instant,
+}
+
+/// What a link did in the present round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    Silent,
+    Answered,
+    /// Failed without having answered before: the whole round saw it failing.
+    Failed,
+    /// Failed after it had answered for another group: the round is not of one mind.
+    FailedAfterAnswer,
+}
+
+/// Whether decisions of a former chain stand in for the link's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heritage {
+    StandsIn,
+    None,
+}
+
+/// What a link has to say about a batch.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// One decision for each candidate.
+    Decisions(Vec<Decision>),
+    /// It is failing: on-error decides. The text says how it failed.
+    Failing(OnError, String),
+}
+
+impl Chain {
+    /// How many links there are.
+    pub(super) fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    /// The name of the link at `position`.
+    pub(super) fn name(&self, position: usize) -> &Arc<str> {
+        &self.links[position].link.name
+    }
+
+    /// Status of each link, in order.
+    pub(super) fn status(&self) -> impl Iterator<Item = LinkStatus<'_>> {
+        self.links.iter().map(|state| {
+            let failure = state.health.failure();
+            LinkStatus {
+                name: &state.link.name,
+                module: &state.link.module,
+                on_error: state.link.on_error,
+                error: failure.map(|failure| &failure.cause),
+                failures: state.failures,
+                retry_at: failure.map(|failure| failure.retry_at),
+            }
+        })
+    }
+
+    /// The first time at which a failing link is to be asked again.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.status().filter_map(|link| link.retry_at).min()
+    }
+
+    /// Puts `links` in place of the present ones, each well and to be asked at once. Returns,
+    /// for each new link, the position that a link of its name had before.
+    pub(super) fn replace(&mut self, links: Vec<Link>) -> Vec<Option<usize>> {
+        let former = std::mem::take(&mut self.links);
+        let position = |link: &Link| former.iter().position(|old| old.link.name == link.name);
+        let positions: Vec<_> = links.iter().map(position).collect();
+        self.links = links
+            .into_iter()
+            .zip(&positions)
+            .map(|(link, position)| LinkState {
+                link,
+                health: Health::Well,
+                failures: position.map_or(0, |position| former[position].failures),
+                round: Round::Silent,
+                heritage: match position {
+                    Some(position) => former[*position].heritage,
+                    None => Heritage::StandsIn,
+                },
+            })
+            .collect();
+        positions
+    }
+
+    /// Starts a round at `now`. Returns whether a failing link is due again, so that the round
+    /// must ask about everything.
+    pub(super) fn begin_round(&mut self, now: Instant) -> Due {
+        let mut due = Due::No;
+        for state in &mut self.links {
+            state.round = Round::Silent;
+            if let Health::Failing(failure) = &state.health
+                && failure.retry_at <= now
+            {
+                state.health = Health::OnTrial(failure.clone());
+                due = Due::Yes;
+            }
+        }
+        due
+    }
+
+    /// Asks the link at `position`, unless it is failing.
+    pub(super) fn ask(&mut self, position: usize, now: Instant, batch: &Batch<'_>) -> Answer {
+        let state = &mut self.links[position];
+        let in_a_row = match &state.health {
+            Health::Failing(failure) => return state.failing(failure),
+            Health::OnTrial(failure) => failure.in_a_row,
+            Health::Well => 0,
+        };
+        let answer = state.link.policy.evaluate(batch);
+        match answer.and_then(|decisions| checked(batch, decisions)) {
+            Ok(decisions) => {
+                state.round = Round::Answered;
+                Answer::Decisions(decisions)
+            }
+            Err(cause) => {
+                let failure = Failure {
+                    cause,
+                    in_a_row: in_a_row.saturating_add(1),
+                    retry_at: now + retry_delay(in_a_row),
+                };
+                let answer = state.failing(&failure);
+                state.fail(failure);
+                answer
+            }
+        }
+    }
+
+    /// Whether a link failed in this round after it had answered in it. What it answered is then
+    /// to be evaluated again, for on-error speaks about all of its routes.
+    pub(super) fn is_divided(&self) -> bool {
+        self.links.iter().any(|state| match state.round {
+            Round::FailedAfterAnswer => true,
+            Round::Silent | Round::Answered | Round::Failed => false,
+        })
+    }
+
+    /// Whether a link failed in this round at all.
+    pub(super) fn has_failed(&self) -> bool {
+        self.links.iter().any(|state| match state.round {
+            Round::Failed | Round::FailedAfterAnswer => true,
+            Round::Silent | Round::Answered => false,
+        })
+    }
+
+    /// Starts the same round over, as links have failed in it; they are not asked again.
+    pub(super) fn restart_round(&mut self) {
+        for state in &mut self.links {
+            state.round = Round::Silent;
+        }
+    }
+
+    /// Ends a round: a link that was on trial and did not fail is well. That includes one that
+    /// nothing was left to ask: no route depends on it.
+    pub(super) fn end_round(&mut self) {
+        for state in &mut self.links {
+            if let Health::OnTrial(_) = state.health {
+                state.health = Health::Well;
+            }
+        }
+    }
+
+    /// The links that have come to answer for themselves in a round about everything, so that
+    /// no former chain needs to stand in for them any longer. Each is named once.
+    pub(super) fn take_independent(&mut self) -> Vec<usize> {
+        let mut independent = Vec::new();
+        for (position, state) in self.links.iter_mut().enumerate() {
+            let well = state.health.failure().is_none();
+            if well && state.heritage == Heritage::StandsIn {
+                state.heritage = Heritage::None;
+                independent.push(position);
+            }
+        }
+        independent
+    }
+}
+
+/// Whether a failing link's time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    Yes,
+    No,
+}
+
+impl LinkState {
+    fn failing(&self, failure: &Failure) -> Answer {
+        Answer::Failing(self.link.on_error, failure.cause.to_string())
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.failures += 1;
+        self.health = Health::Failing(failure);
+        self.round = match self.round {
+            Round::Silent | Round::Failed => Round::Failed,
+            Round::Answered | Round::FailedAfterAnswer => Round::FailedAfterAnswer,
+        };
+    }
+}
+
+impl Health {
+    fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Well => None,
+            Self::Failing(failure) | Self::OnTrial(failure) => Some(failure),
+        }
+    }
+}
+
+/// The pause after one more failure, following `failures_before` in a row.
+fn retry_delay(failures_before: u32) -> Duration {
+    let doubled = 2u32.saturating_pow(failures_before);
+    RETRY_FIRST.saturating_mul(doubled).min(RETRY_MAX)
+}
+
+/// The decisions, if they are a possible answer to the batch.
+fn checked(batch: &Batch<'_>, decisions: Vec<Decision>) -> Result<Vec<Decision>, PolicyFailure> {
+    let (asked, answered) = (batch.candidates.len(), decisions.len());
+    if asked != answered {
+        return Err(PolicyFailure::BadAnswer(format!(
+            "{answered} decisions for {asked} candidates"
+        )));
+    }
+    for (route, decision) in batch.candidates.iter().zip(&decisions) {
+        let prefix = &route.candidate.key.prefix;
+        match &decision.verdict {
+            Verdict::Accept(Some(attributes)) => check_attributes(prefix, attributes)?,
+            Verdict::Accept(None) | Verdict::Abstain | Verdict::Reject => {}
+        }
+    }
+    Ok(decisions)
+}
+
+/// Refuses what the speaker could not send, or no router could use.
+fn check_attributes(prefix: &Prefix, attributes: &RouteAttributes) -> Result<(), PolicyFailure> {
+    let prepend = attributes.prepend;
+    if prepend > PREPEND_MAX {
+        return Err(PolicyFailure::BadAnswer(format!(
+            "{prefix} with {prepend} prepended AS numbers, at most {PREPEND_MAX} are possible"
+        )));
+    }
+    let usable = |next_hop: IpAddr| {
+        Family::of(next_hop) == prefix.family()
+            && !next_hop.is_unspecified()
+            && !next_hop.is_multicast()
+    };
+    match attributes.next_hop {
+        Some(next_hop) if !usable(next_hop) => Err(PolicyFailure::BadAnswer(format!(
+            "{prefix} with next hop {next_hop}, which is no next hop for {}",
+            prefix.family()
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,0 +1,313 @@
+//! The export side of the agent as one object: facts in, net changes by prefix out.
+//!
+//! Called by the agent whenever facts, peers or policies change, and at [`Exports::retry_at`].
+//! Every call that changes something is one round: what it concerns is evaluated once, and only
+//! what differs from what was announced before comes out, ordered by group, then prefix. It
+//! keeps no clock and never talks to peers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::chain::{Chain, Due};
+use super::group::{Context, Group};
+use super::{Link, LinkStatus, Outcome, PeerGroup};
+use crate::candidates::{Candidate, CandidateChange, CandidateKey};
+use crate::facts::NodeFacts;
+use crate::types::{Asn, GroupId, Prefix, RouteAttributes};
+
+/// What a group's peers are to be told about a prefix from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportChange {
+    /// Which peers.
+    pub group: GroupId,
+    /// What.
+    pub prefix: Prefix,
+    /// Announce with these attributes, or withdraw.
+    pub attributes: Option<Arc<RouteAttributes>>,
+}
+
+/// The chain, the peer groups, the candidates, and what came of them.
+#[derive(Debug)]
+pub struct Exports {
+    asn: Asn,
+    node: Option<Arc<NodeFacts>>,
+    chain: Chain,
+    candidates: BTreeMap<CandidateKey, Candidate>,
+    groups: BTreeMap<GroupId, Group>,
+    proposed: Arc<RouteAttributes>,
+}
+
+/// What a round has to evaluate.
+#[derive(Debug)]
+enum Scope {
+    Everything,
+    Groups(BTreeSet<GroupId>),
+    Candidates(BTreeSet<CandidateKey>),
+}
+
+impl Exports {
+    /// Nothing to announce, nobody to announce it to, and a chain without policies, which
+    /// rejects everything.
+    #[must_use]
+    pub fn new(asn: Asn) -> Self {
+        Self {
+            asn,
+            node: None,
+            chain: Chain::default(),
+            candidates: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            proposed: Arc::default(),
+        }
+    }
+
+    /// Takes another AS number for our own; everything is evaluated again if it differs.
+    pub fn set_asn(&mut self, now: Instant, asn: Asn) -> Vec<ExportChange> {
+        if self.asn == asn {
+            return self.retry(now);
+        }
+        self.asn = asn;
+        self.round(now, Scope::Everything, BTreeSet::new())
+    }
+
+    /// Takes `groups` for the peer groups. New and changed ones are evaluated; for each that is
+    /// gone, all that was announced to it is withdrawn.
+    ///
+    /// Peers that move to another group must not see a withdrawal: give the union of old and new
+    /// groups first, move the peers, then give the new groups alone.
+    pub fn set_groups(
+        &mut self,
+        now: Instant,
+        groups: BTreeMap<GroupId, PeerGroup>,
+    ) -> Vec<ExportChange> {
+        let mut changes = Vec::new();
+        self.groups.retain(|id, group| {
+            let stays = groups.contains_key(id);
+            if !stays {
+                let prefixes = group.announced().keys();
+                changes.extend(prefixes.map(|&prefix| change(*id, (prefix, None))));
+            }
+            stays
+        });
+        let mut concerned = BTreeSet::new();
+        for (id, peers) in groups {
+            match self.groups.get_mut(&id) {
+                Some(group) if group.peers == peers => continue,
+                // The group keeps what was decided for it, should a policy fail now.
+                Some(group) => group.peers = peers,
+                None => {
+                    self.groups.insert(id, Group::new(peers));
+                }
+            }
+            concerned.insert(id);
+        }
+        changes.extend(self.round(now, Scope::Groups(concerned), BTreeSet::new()));
+        changes.sort_by_key(|change| (change.group, change.prefix));
+        changes
+    }
+
+    /// Puts another chain in force and evaluates everything by it.
+    ///
+    /// Links keep the last decisions of former links of their name. For a link with another
+    /// name, what the former chain accepted stands in until it has answered: a new module that
+    /// fails at once withdraws nothing under `keep-last`.
+    pub fn replace_chain(&mut self, now: Instant, links: Vec<Link>) -> Vec<ExportChange> {
+        let positions = self.chain.replace(links);
+        for group in self.groups.values_mut() {
+            group.carry_over(&positions, &self.candidates);
+        }
+        self.round(now, Scope::Everything, BTreeSet::new())
+    }
+
+    /// Takes the own node's facts as they are, and steps of the candidates, in one round.
+    ///
+    /// Only the candidates named are evaluated, unless the node's facts differ from those given
+    /// last: then all are. While `node` is absent, every candidate is rejected, for policies
+    /// cannot be asked without one.
+    pub fn update(
+        &mut self,
+        now: Instant,
+        node: Option<Arc<NodeFacts>>,
+        changes: Vec<CandidateChange>,
+    ) -> Vec<ExportChange> {
+        let mut upserted = BTreeSet::new();
+        let mut removed = BTreeSet::new();
+        for change in changes {
+            match change {
+                CandidateChange::Upsert(candidate) => {
+                    if self.candidates.get(&candidate.key) != Some(&candidate) {
+                        upserted.insert(candidate.key.clone());
+                        self.candidates.insert(candidate.key.clone(), candidate);
+                    }
+                }
+                CandidateChange::Removed(key) => {
+                    upserted.remove(&key);
+                    removed.insert(key.prefix);
+                    self.candidates.remove(&key);
+                    for group in self.groups.values_mut() {
+                        group.remove(&key);
+                    }
+                }
+            }
+        }
+        let scope = if self.node == node {
+            Scope::Candidates(upserted)
+        } else {
+            self.node = node;
+            Scope::Everything
+        };
+        self.round(now, scope, removed)
+    }
+
+    /// When to call [`Exports::retry`], because a policy is failing; absent while none is.
+    #[must_use]
+    pub fn retry_at(&self) -> Option<Instant> {
+        self.chain.retry_at()
+    }
+
+    /// Asks failing policies whose time has come, about everything. Harmless at any time.
+    pub fn retry(&mut self, now: Instant) -> Vec<ExportChange> {
+        self.round(now, Scope::Candidates(BTreeSet::new()), BTreeSet::new())
+    }
+
+    /// How each policy of the chain is, in order.
+    pub fn links(&self) -> impl Iterator<Item = LinkStatus<'_>> {
+        self.chain.status()
+    }
+
+    /// The present candidates, ordered by key.
+    pub fn candidates(&self) -> impl Iterator<Item = &Candidate> {
+        self.candidates.values()
+    }
+
+    /// What the chain made of each candidate towards a group, ordered by key; nothing for a
+    /// group that does not exist.
+    pub fn outcomes(&self, group: GroupId) -> impl Iterator<Item = (&CandidateKey, &Outcome)> {
+        self.groups
+            .get(&group)
+            .into_iter()
+            .flat_map(Group::outcomes)
+    }
+
+    /// What the chain made of one candidate towards a group.
+    #[must_use]
+    pub fn outcome(&self, group: GroupId, key: &CandidateKey) -> Option<&Outcome> {
+        self.groups.get(&group)?.outcome(key)
+    }
+
+    /// Everything that is announced to a group, ordered by prefix: the sum of all changes so far.
+    pub fn announced(
+        &self,
+        group: GroupId,
+    ) -> impl Iterator<Item = (&Prefix, &Arc<RouteAttributes>)> {
+        self.groups
+            .get(&group)
+            .into_iter()
+            .flat_map(Group::announced)
+    }
+
+    /// Evaluates `scope`, or everything if a failing link is due, and settles what is announced
+    /// of it and of the prefixes of candidates that were `removed`.
+    fn round(
+        &mut self,
+        now: Instant,
+        scope: Scope,
+        removed: BTreeSet<Prefix>,
+    ) -> Vec<ExportChange> {
+        let mut scope = match self.chain.begin_round(now) {
+            Due::Yes => Scope::Everything,
+            Due::No => scope,
+        };
+        self.evaluate(now, &scope);
+        // Each turn leaves one more link failing, which is not asked again: there are at most
+        // as many turns as links.
+        while self.must_widen(&scope) {
+            scope = Scope::Everything;
+            self.chain.restart_round();
+            self.evaluate(now, &scope);
+        }
+        self.chain.end_round();
+        if matches!(scope, Scope::Everything) {
+            self.drop_stand_ins();
+        }
+        self.settle(&scope, removed)
+    }
+
+    /// Whether a link failed whose routes were not all evaluated under its failure: its on-error
+    /// speaks about all of them.
+    fn must_widen(&self, scope: &Scope) -> bool {
+        match scope {
+            Scope::Everything => self.chain.is_divided(),
+            Scope::Groups(_) | Scope::Candidates(_) => self.chain.has_failed(),
+        }
+    }
+
+    fn evaluate(&mut self, now: Instant, scope: &Scope) {
+        let candidates: Vec<&Candidate> = match scope {
+            Scope::Everything | Scope::Groups(_) => self.candidates.values().collect(),
+            Scope::Candidates(keys) => {
+                let candidates = keys.iter().filter_map(|key| self.candidates.get(key));
+                candidates.collect()
+            }
+        };
+        if candidates.is_empty() {
+            return;
+        }
+        let context = Context {
+            now,
+            node: self.node.as_deref(),
+            asn: self.asn,
+            proposed: &self.proposed,
+        };
+        for (id, group) in &mut self.groups {
+            if scope.concerns(*id) {
+                group.evaluate(&mut self.chain, &context, &candidates);
+            }
+        }
+    }
+
+    fn drop_stand_ins(&mut self) {
+        for position in self.chain.take_independent() {
+            for group in self.groups.values_mut() {
+                group.drop_stand_ins(position);
+            }
+        }
+    }
+
+    fn settle(&mut self, scope: &Scope, removed: BTreeSet<Prefix>) -> Vec<ExportChange> {
+        let mut concerned = removed;
+        match scope {
+            Scope::Everything | Scope::Groups(_) => {
+                concerned.extend(self.candidates.keys().map(|key| key.prefix));
+            }
+            Scope::Candidates(keys) => concerned.extend(keys.iter().map(|key| key.prefix)),
+        }
+        let mut changes = Vec::new();
+        let groups = self.groups.iter_mut();
+        for (id, group) in groups.filter(|(id, _)| scope.concerns(**id)) {
+            let settled = group.settle(&concerned);
+            changes.extend(settled.into_iter().map(|settled| change(*id, settled)));
+        }
+        changes
+    }
+}
+
+impl Scope {
+    fn concerns(&self, group: GroupId) -> bool {
+        match self {
+            Self::Everything | Self::Candidates(_) => true,
+            Self::Groups(groups) => groups.contains(&group),
+        }
+    }
+}
+
+fn change(
+    group: GroupId,
+    (prefix, attributes): (Prefix, Option<Arc<RouteAttributes>>),
+) -> ExportChange {
+    ExportChange {
+        group,
+        prefix,
+        attributes,
+    }
+}

@@ -1,0 +1,356 @@
+//! One peer group: what the chain made of each candidate, and what is announced because of it.
+//!
+//! Used by [`Exports`](super::Exports) only, which says what to evaluate. Evaluation changes
+//! outcomes; only [`Group::settle`] changes what is announced, so that a round that has to start
+//! over emits nothing in between.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::chain::{Answer, Chain};
+use super::outcome::{DecisionSource, LastDecision, NodeEndpoints};
+use super::{
+    Batch, CHAIN_DEFAULT, Decision, NODE_UNKNOWN, OnError, Outcome, PeerGroup, ProposedRoute,
+    Reasons, Step, StepVerdict, Verdict,
+};
+use crate::candidates::{Candidate, CandidateKey, Origin};
+use crate::facts::NodeFacts;
+use crate::types::{Asn, Prefix, RouteAttributes};
+
+/// A peer group with everything that was decided for it.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) peers: PeerGroup,
+    /// Exactly the present candidates, once they have been evaluated.
+    entries: BTreeMap<CandidateKey, Entry>,
+    /// What the owner was told to announce and not since to withdraw.
+    announced: BTreeMap<Prefix, Arc<RouteAttributes>>,
+}
+
+/// A candidate towards a group.
+#[derive(Debug, Default)]
+struct Entry {
+    outcome: Outcome,
+    /// The last good decision of each link, by its position in the chain.
+    last: Vec<Option<LastDecision>>,
+}
+
+/// What every policy is told besides the group and the candidates.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context<'a> {
+    pub(super) now: Instant,
+    pub(super) node: Option<&'a NodeFacts>,
+    pub(super) asn: Asn,
+    /// The attributes that each policy is proposed: none.
+    pub(super) proposed: &'a Arc<RouteAttributes>,
+}
+
+impl Group {
+    pub(super) fn new(peers: PeerGroup) -> Self {
+        Self {
+            peers,
+            entries: BTreeMap::new(),
+            announced: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn outcomes(&self) -> impl Iterator<Item = (&CandidateKey, &Outcome)> {
+        self.entries
+            .iter()
+            .map(|(key, entry)| (key, &entry.outcome))
+    }
+
+    pub(super) fn outcome(&self, key: &CandidateKey) -> Option<&Outcome> {
+        self.entries.get(key).map(|entry| &entry.outcome)
+    }
+
+    pub(super) fn announced(&self) -> &BTreeMap<Prefix, Arc<RouteAttributes>> {
+        &self.announced
+    }
+
+    /// Forgets a candidate that is no longer possible, and with it every decision about it.
+    pub(super) fn remove(&mut self, key: &CandidateKey) {
+        self.entries.remove(key);
+    }
+
+    /// Puts `candidates` through the chain.
+    pub(super) fn evaluate(
+        &mut self,
+        chain: &mut Chain,
+        context: &Context<'_>,
+        candidates: &[&Candidate],
+    ) {
+        let mut cases: Vec<Case<'_>> = candidates
+            .iter()
+            .map(|candidate| {
+                let entry = self.entries.get_mut(&candidate.key).map(std::mem::take);
+                Case::new(candidate, entry.unwrap_or_default(), chain.len())
+            })
+            .collect();
+        let default = match context.node {
+            Some(node) => {
+                ask_chain(chain, context, node, &self.peers, &mut cases);
+                step(CHAIN_DEFAULT, "no policy decided about this route")
+            }
+            None => step(NODE_UNKNOWN, "the Node object of this node is not known"),
+        };
+        for mut case in cases {
+            if case.state == State::Open {
+                case.entry.outcome.steps.push(default.clone());
+            }
+            let key = case.candidate.key.clone();
+            self.entries.insert(key, case.entry);
+        }
+    }
+
+    /// Makes what is announced of `prefixes` agree with the outcomes. Returns what differs.
+    pub(super) fn settle(
+        &mut self,
+        prefixes: &BTreeSet<Prefix>,
+    ) -> Vec<(Prefix, Option<Arc<RouteAttributes>>)> {
+        let mut changes = Vec::new();
+        for &prefix in prefixes {
+            let wanted = self.first_accepted(prefix);
+            if self.announced.get(&prefix) == wanted.as_ref() {
+                continue;
+            }
+            match &wanted {
+                Some(attributes) => self.announced.insert(prefix, Arc::clone(attributes)),
+                None => self.announced.remove(&prefix),
+            };
+            changes.push((prefix, wanted));
+        }
+        changes
+    }
+
+    /// The attributes of the first accepted candidate of `prefix`.
+    fn first_accepted(&self, prefix: Prefix) -> Option<Arc<RouteAttributes>> {
+        // No origin sorts before this one.
+        let origin = Origin::PodCidr;
+        self.entries
+            .range(CandidateKey { prefix, origin }..)
+            .take_while(|(key, _)| key.prefix == prefix)
+            .find_map(|(_, entry)| entry.outcome.accepted.clone())
+    }
+
+    /// Moves every kept decision to its link's position in a new chain: `positions` has, for
+    /// each new link, its former one. For a link that had none, what the whole former chain
+    /// accepted stands in, so that a module that fails at once withdraws nothing.
+    pub(super) fn carry_over(
+        &mut self,
+        positions: &[Option<usize>],
+        candidates: &BTreeMap<CandidateKey, Candidate>,
+    ) {
+        for (key, entry) in &mut self.entries {
+            let Some(candidate) = candidates.get(key) else {
+                continue;
+            };
+            let mut former = std::mem::take(&mut entry.last);
+            entry.last = positions
+                .iter()
+                .map(|position| match position {
+                    Some(position) => former.get_mut(*position).and_then(Option::take),
+                    None => stand_in_for_new_link(&entry.outcome, candidate),
+                })
+                .collect();
+        }
+    }
+
+    /// Drops what stood in for the link at `position`.
+    pub(super) fn drop_stand_ins(&mut self, position: usize) {
+        for entry in self.entries.values_mut() {
+            if let Some(slot) = entry.last.get_mut(position) {
+                slot.take_if(|last| last.source == DecisionSource::FormerChain);
+            }
+        }
+    }
+}
+
+fn step(policy: &str, reason: &str) -> Step {
+    Step {
+        policy: policy.into(),
+        verdict: StepVerdict::Reject,
+        reason: Some(reason.into()),
+        kept: false,
+    }
+}
+
+fn stand_in_for_new_link(outcome: &Outcome, candidate: &Candidate) -> Option<LastDecision> {
+    let attributes = outcome.accepted.as_ref()?;
+    Some(LastDecision {
+        verdict: Verdict::Accept(Some(Arc::clone(attributes))),
+        reason: Some("accepted by the policies that were in force before".into()),
+        endpoints: NodeEndpoints::of(candidate),
+        source: DecisionSource::FormerChain,
+    })
+}
+
+/// Asks one link after the other about the cases that are still open.
+fn ask_chain(
+    chain: &mut Chain,
+    context: &Context<'_>,
+    node: &NodeFacts,
+    peers: &PeerGroup,
+    cases: &mut [Case<'_>],
+) {
+    let proposed = context.proposed;
+    for position in 0..chain.len() {
+        let open: Vec<_> = cases
+            .iter_mut()
+            .filter(|case| case.state == State::Open)
+            .collect();
+        if open.is_empty() {
+            return;
+        }
+        let routes: Vec<_> = open
+            .iter()
+            .map(|case| ProposedRoute {
+                candidate: case.candidate,
+                attributes: proposed,
+            })
+            .collect();
+        let batch = Batch {
+            node,
+            asn: context.asn,
+            peer_group: peers,
+            candidates: &routes,
+            // Outcomes are kept for explanation: one call serves both.
+            reasons: Reasons::Wanted,
+        };
+        let answer = chain.ask(position, context.now, &batch);
+        let name = chain.name(position);
+        match answer {
+            Answer::Decisions(decisions) => {
+                for (case, decision) in open.into_iter().zip(decisions) {
+                    case.decide(position, name, decision, proposed);
+                }
+            }
+            Answer::Failing(on_error, cause) => {
+                let absence = Absence::new(position, name, on_error, &cause);
+                for case in open {
+                    case.decide_without(&absence, proposed);
+                }
+            }
+        }
+    }
+}
+
+/// A candidate on its way through the chain.
+struct Case<'a> {
+    candidate: &'a Candidate,
+    entry: Entry,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Decided,
+}
+
+/// A link that cannot be asked, with the words to say so, made once for all cases.
+struct Absence<'a> {
+    position: usize,
+    name: &'a Arc<str>,
+    on_error: OnError,
+    /// Where on-error itself decides; for `keep-last`, where there is nothing to keep.
+    reason: Arc<str>,
+    /// Where a fact outranks the kept decision.
+    endpoint_lost: Arc<str>,
+}
+
+impl<'a> Absence<'a> {
+    fn new(position: usize, name: &'a Arc<str>, on_error: OnError, cause: &str) -> Self {
+        let reason = match on_error {
+            OnError::KeepLast => {
+                format!("{name} is failing and has never decided about this route: {cause}")
+            }
+            OnError::Withdraw => format!("{name} is failing and its routes are withdrawn: {cause}"),
+            OnError::Skip => format!("{name} is failing and skipped: {cause}"),
+        };
+        let endpoint_lost = format!(
+            "{name} is failing, and the node has lost the usable endpoint that its last decision \
+             rested on: {cause}"
+        );
+        Self {
+            position,
+            name,
+            on_error,
+            reason: reason.into(),
+            endpoint_lost: endpoint_lost.into(),
+        }
+    }
+}
+
+impl<'a> Case<'a> {
+    fn new(candidate: &'a Candidate, mut entry: Entry, links: usize) -> Self {
+        entry.outcome = Outcome::default();
+        entry.last.resize_with(links, || None);
+        Self {
+            candidate,
+            entry,
+            state: State::Open,
+        }
+    }
+
+    /// Takes the decision of the link at `position`, and remembers it.
+    fn decide(
+        &mut self,
+        position: usize,
+        name: &Arc<str>,
+        decision: Decision,
+        proposed: &Arc<RouteAttributes>,
+    ) {
+        let Decision { verdict, reason } = decision;
+        self.entry.last[position] = Some(LastDecision {
+            verdict: verdict.clone(),
+            reason: reason.clone(),
+            endpoints: NodeEndpoints::of(self.candidate),
+            source: DecisionSource::Own,
+        });
+        let step = Step {
+            policy: Arc::clone(name),
+            verdict: (&verdict).into(),
+            reason,
+            kept: false,
+        };
+        self.take(step, verdict, proposed);
+    }
+
+    /// Decides for a link that cannot.
+    fn decide_without(&mut self, absence: &Absence<'_>, proposed: &Arc<RouteAttributes>) {
+        let (verdict, reason, kept) = match absence.on_error {
+            OnError::KeepLast => match &self.entry.last[absence.position] {
+                Some(last) if last.has_lost_its_endpoint(self.candidate) => {
+                    let reason = Arc::clone(&absence.endpoint_lost);
+                    (Verdict::Reject, Some(reason), false)
+                }
+                Some(last) => (last.verdict.clone(), last.reason.clone(), true),
+                None => (Verdict::Reject, Some(Arc::clone(&absence.reason)), false),
+            },
+            OnError::Withdraw => (Verdict::Reject, Some(Arc::clone(&absence.reason)), false),
+            OnError::Skip => (Verdict::Abstain, Some(Arc::clone(&absence.reason)), false),
+        };
+        let step = Step {
+            policy: Arc::clone(absence.name),
+            verdict: (&verdict).into(),
+            reason,
+            kept,
+        };
+        self.take(step, verdict, proposed);
+    }
+
+    fn take(&mut self, step: Step, verdict: Verdict, proposed: &Arc<RouteAttributes>) {
+        self.entry.outcome.steps.push(step);
+        match verdict {
+            Verdict::Abstain => {}
+            Verdict::Accept(attributes) => {
+                let attributes = attributes.unwrap_or_else(|| Arc::clone(proposed));
+                self.entry.outcome.accepted = Some(attributes);
+                self.state = State::Decided;
+            }
+            Verdict::Reject => self.state = State::Decided,
+        }
+    }
+}

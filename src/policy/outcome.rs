@@ -1,0 +1,126 @@
+//! What a chain made of one candidate, step by step, kept for whoever asks why.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Verdict;
+use crate::candidates::Candidate;
+use crate::facts::TrafficPolicy;
+use crate::types::RouteAttributes;
+
+/// The name of the last step of a chain whose every policy abstained.
+pub const CHAIN_DEFAULT: &str = "chain default";
+
+/// The name of the only step while there are no facts about the own node to ask policies with.
+pub const NODE_UNKNOWN: &str = "own node";
+
+/// The end of a chain for one candidate towards one peer group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// What the candidate is announced with; absent when it is rejected.
+    pub accepted: Option<Arc<RouteAttributes>>,
+    /// Each policy that was asked, or answered for, in order; the last one decided.
+    pub steps: Vec<Step>,
+}
+
+/// What one policy of the chain said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The policy's name, or [`CHAIN_DEFAULT`], or [`NODE_UNKNOWN`].
+    pub policy: Arc<str>,
+    /// What it said, or what was said for it.
+    pub verdict: StepVerdict,
+    /// Why.
+    pub reason: Option<Arc<str>>,
+    /// Whether this is the policy's last good decision, because it is failing.
+    pub kept: bool,
+}
+
+/// A [`Verdict`] without its attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepVerdict {
+    /// The next policy was asked.
+    Abstain,
+    /// The route is announced.
+    Accept,
+    /// It is not.
+    Reject,
+}
+
+impl fmt::Display for StepVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Abstain => "abstain",
+            Self::Accept => "accept",
+            Self::Reject => "reject",
+        })
+    }
+}
+
+impl From<&Verdict> for StepVerdict {
+    fn from(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Abstain => Self::Abstain,
+            Verdict::Accept(_) => Self::Accept,
+            Verdict::Reject => Self::Reject,
+        }
+    }
+}
+
+/// One link's last good decision about one candidate towards one group.
+#[derive(Clone, Debug)]
+pub(super) struct LastDecision {
+    pub(super) verdict: Verdict,
+    pub(super) reason: Option<Arc<str>>,
+    /// What the node had when the decision was made.
+    pub(super) endpoints: NodeEndpoints,
+    pub(super) source: DecisionSource,
+}
+
+/// Who made a [`LastDecision`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DecisionSource {
+    /// The link that it is kept for.
+    Own,
+    /// The chain that was in force before the link; stands in until the link has answered.
+    FormerChain,
+}
+
+/// Whether the node has an endpoint that kube-proxy would use, of the candidate's family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NodeEndpoints {
+    Usable,
+    None,
+}
+
+impl NodeEndpoints {
+    pub(super) fn of(candidate: &Candidate) -> Self {
+        let usable = candidate.service.as_ref().map_or(0, |service| {
+            let family = candidate.key.prefix.family();
+            service.node_endpoints.of(family).usable()
+        });
+        if usable > 0 { Self::Usable } else { Self::None }
+    }
+}
+
+impl LastDecision {
+    /// Whether facts forbid what was decided: traffic for a Local Service would reach a node
+    /// that has lost every endpoint to give it to. An acceptance that never rested on an
+    /// endpoint does not fall with one.
+    pub(super) fn has_lost_its_endpoint(&self, candidate: &Candidate) -> bool {
+        let accepted = match self.verdict {
+            Verdict::Accept(_) => true,
+            Verdict::Abstain | Verdict::Reject => false,
+        };
+        let local = candidate.service.as_ref().is_some_and(|service| {
+            match service.external_traffic_policy {
+                TrafficPolicy::Local => true,
+                TrafficPolicy::Cluster => false,
+            }
+        });
+        accepted
+            && local
+            && self.endpoints == NodeEndpoints::Usable
+            && NodeEndpoints::of(candidate) == NodeEndpoints::None
+    }
+}

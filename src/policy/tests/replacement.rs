@@ -1,0 +1,177 @@
+//! Another chain in place of the present one: nothing flaps on the way.
+
+use super::fixture::{
+    Bench, Fake, Fault, abstain, accept, accept_with_endpoints, accept_with_endpoints_as_med,
+    endpoints, local, pod, reject,
+};
+use crate::policy::{OnError, Verdict};
+
+const NOTHING: [&str; 0] = [];
+
+/// One link `only` that has accepted two Local Services.
+fn accepted() -> Bench {
+    let fake = Fake::new(accept_with_endpoints);
+    let mut bench = Bench::new(vec![fake.link("only", OnError::KeepLast)]);
+    let changes = bench.upsert([local("a", "10.0.0.1", 1), local("b", "10.0.0.2", 2)]);
+    assert_eq!(changes, ["1 +10.0.0.1/32", "1 +10.0.0.2/32"]);
+    bench
+}
+
+fn failing() -> Fake {
+    let fake = Fake::new(accept);
+    fake.fail(Fault::Trap);
+    fake
+}
+
+#[test]
+fn a_new_chain_of_the_same_mind_changes_nothing() {
+    let mut bench = accepted();
+    let fake = Fake::new(accept);
+    let links = vec![fake.link("other", OnError::KeepLast)];
+    assert_eq!(bench.replace_chain(links), NOTHING);
+    assert_eq!(fake.asked(), ["tor: 10.0.0.1/32 10.0.0.2/32"]);
+}
+
+#[test]
+fn only_net_differences_between_two_chains_come_out() {
+    let mut bench = accepted();
+    let fake = Fake::new(accept_with_endpoints_as_med);
+    let links = vec![fake.link("only", OnError::KeepLast)];
+    assert_eq!(
+        bench.replace_chain(links),
+        ["1 +10.0.0.1/32 med=1", "1 +10.0.0.2/32 med=2"]
+    );
+    let (deny, allow) = (Fake::new(abstain), Fake::new(accept_with_endpoints_as_med));
+    let links = vec![
+        deny.link("deny", OnError::KeepLast),
+        allow.link("only", OnError::KeepLast),
+    ];
+    assert_eq!(bench.replace_chain(links), NOTHING);
+}
+
+#[test]
+fn a_new_module_that_fails_at_once_keeps_the_decisions_of_its_name() {
+    let mut bench = accepted();
+    let fake = failing();
+    let links = vec![fake.link("only", OnError::KeepLast)];
+    assert_eq!(bench.replace_chain(links), NOTHING);
+    assert_eq!(bench.announced(), ["10.0.0.1/32", "10.0.0.2/32"]);
+    assert_eq!(
+        bench.steps(&local("a", "10.0.0.1", 1)),
+        ["only accept (kept): by rule"]
+    );
+    fake.obey(reject);
+    fake.fail(None);
+    assert_eq!(
+        bench.retry_when_due().1,
+        ["1 -10.0.0.1/32", "1 -10.0.0.2/32"]
+    );
+}
+
+#[test]
+fn decisions_follow_their_link_to_another_place_in_the_chain() {
+    let (first, second) = (Fake::new(abstain), Fake::new(accept));
+    let mut bench = Bench::new(vec![
+        first.link("first", OnError::KeepLast),
+        second.link("second", OnError::KeepLast),
+    ]);
+    bench.upsert([pod("10.1.0.0/24")]);
+    let links = vec![
+        failing().link("second", OnError::KeepLast),
+        failing().link("first", OnError::KeepLast),
+    ];
+    assert_eq!(bench.replace_chain(links), NOTHING);
+    assert_eq!(
+        bench.steps(&pod("10.1.0.0/24")),
+        ["second accept (kept): by rule"]
+    );
+}
+
+#[test]
+fn a_link_of_a_new_name_that_fails_at_once_keeps_what_the_former_chain_accepted() {
+    let mut bench = accepted();
+    let fake = failing();
+    let links = vec![fake.link("renamed", OnError::KeepLast)];
+    assert_eq!(bench.replace_chain(links), NOTHING);
+    assert_eq!(
+        bench.steps(&local("a", "10.0.0.1", 1)),
+        ["renamed accept (kept): accepted by the policies that were in force before"]
+    );
+    // Facts outrank this, too.
+    let gone = local("a", "10.0.0.1", 0);
+    assert_eq!(bench.upsert([gone]), ["1 -10.0.0.1/32"]);
+}
+
+#[test]
+fn the_former_chain_stands_in_only_until_the_link_has_answered() {
+    let mut bench = accepted();
+    let (first, second) = (Fake::new(accept), Fake::new(abstain));
+    let links = vec![
+        first.link("only", OnError::KeepLast),
+        second.link("second", OnError::KeepLast),
+    ];
+    assert_eq!(bench.replace_chain(links), NOTHING);
+    // The second was never asked. When it is, and fails, it has nothing to keep.
+    second.fail(Fault::Trap);
+    first.obey(|_, candidate| match endpoints(candidate) {
+        3 => Verdict::Abstain,
+        _ => Verdict::Accept(None),
+    });
+    assert_eq!(
+        bench.upsert([local("a", "10.0.0.1", 3)]),
+        ["1 -10.0.0.1/32"]
+    );
+    assert_eq!(
+        bench.steps(&local("a", "10.0.0.1", 3))[1],
+        "second reject: second is failing and has never decided about this route: \
+         the module trapped: unreachable"
+    );
+}
+
+#[test]
+fn a_second_replacement_while_failing_still_keeps() {
+    let mut bench = accepted();
+    for name in ["renamed", "renamed", "once-more"] {
+        let links = vec![failing().link(name, OnError::KeepLast)];
+        assert_eq!(bench.replace_chain(links), NOTHING);
+    }
+    assert_eq!(bench.announced(), ["10.0.0.1/32", "10.0.0.2/32"]);
+    let link = bench.exports.links().next().unwrap();
+    assert_eq!(link.failures, 1, "counted under this name");
+}
+
+#[test]
+fn a_new_chain_under_withdraw_that_fails_at_once_withdraws() {
+    let mut bench = accepted();
+    let links = vec![failing().link("only", OnError::Withdraw)];
+    assert_eq!(
+        bench.replace_chain(links),
+        ["1 -10.0.0.1/32", "1 -10.0.0.2/32"]
+    );
+}
+
+#[test]
+fn failures_are_counted_on_under_the_same_name() {
+    let mut bench = accepted();
+    let name = "only";
+    bench.replace_chain(vec![failing().link(name, OnError::KeepLast)]);
+    bench.replace_chain(vec![failing().link(name, OnError::KeepLast)]);
+    let link = bench.exports.links().next().unwrap();
+    assert_eq!(link.failures, 2);
+    assert_eq!(
+        link.retry_at,
+        Some(bench.now + std::time::Duration::from_secs(1)),
+        "a new module starts with the first pause"
+    );
+}
+
+#[test]
+fn decisions_that_the_withdraw_setting_overruled_are_there_for_keep_last() {
+    let mut bench = accepted();
+    bench.replace_chain(vec![failing().link("only", OnError::Withdraw)]);
+    let links = vec![failing().link("only", OnError::KeepLast)];
+    assert_eq!(
+        bench.replace_chain(links),
+        ["1 +10.0.0.1/32", "1 +10.0.0.2/32"]
+    );
+}
