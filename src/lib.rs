@@ -5,6 +5,10 @@
 //! [`speaker`]. These modules are the core: no sockets, no clock, no randomness of their own;
 //! they build without the feature `daemon`. The rest connects them to the world.
 
+// The simulation's network serves the unit tests too, and says `rutter`.
+#[cfg(test)]
+extern crate self as rutter;
+
 pub mod types;
 
 pub mod facts;
