@@ -6,6 +6,10 @@
 //! they build without the feature `daemon`. So does [`config`], which reads the operator's file.
 //! The rest connects them to the world.
 
+// The simulation's network serves the unit tests too, and says `rutter`.
+#[cfg(test)]
+extern crate self as rutter;
+
 pub mod types;
 
 pub mod facts;

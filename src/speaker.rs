@@ -4,219 +4,331 @@
 //! wait for input or for [`Speaker::poll_timeout`], whichever comes first.** Time is an argument
 //! and randomness an owned seeded generator, so a run is a function of inputs, times and seed.
 //! Drivers (the agent's sockets, the simulation's network) hold no decisions.
+//!
+//! # Order
+//!
+//! - Give everything that was received before calling [`Speaker::handle_timeout`]: a hold timer
+//!   is judged by what has been read. KEEPALIVEs are sent on time even if only input comes.
+//! - UPDATEs are made when outputs are drained, from what is to be announced at that moment, and
+//!   only as many as a connection has room for. Several inputs may be fed before draining: what
+//!   they undo among themselves is never sent.
+//!
+//! # Routes
+//!
+//! Only what [`Input::Export`] names is announced. Routes learned from peers stay in the
+//! Adj-RIB-In and the Loc-RIB: a node is never a transit between its peers.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+mod config;
+mod configure;
+mod export;
+mod exports;
+mod io;
+mod routes;
+mod session;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::types::{
-    Asn, ConnectMode, GroupId, HoldTime, Password, PeerId, Prefix, RouteAttributes, RouterId,
-};
+use crate::bgp::{ConnectionIds, Context, Ending, PeerOutput, Random};
+use crate::rib::{AttributePool, LocRib, Multipath};
+use crate::types::PeerId;
+use exports::Exports;
+use session::Session;
 
-/// Everything the operator decides about the speaker. Given whole; the speaker works out what
-/// differs and touches only the sessions whose own part changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpeakerConfig {
-    /// Our AS.
-    pub asn: Asn,
-    /// Our BGP Identifier.
-    pub router_id: RouterId,
-    /// Next hops for routes of the family that a session's own addresses are not of.
-    pub next_hops: NextHops,
-    /// Peers, each id once.
-    pub peers: Vec<PeerConfig>,
+pub use crate::bgp::{ConnectionId, Deadline, SessionState};
+pub use config::{NextHops, PeerConfig, SpeakerConfig};
+pub use io::{Event, Input, Output};
+pub use view::{Advertised, NotSent, PeerView, SessionView};
+
+/// Every session of one node, and the routes on them.
+#[derive(Debug)]
+pub struct Speaker {
+    config: Option<SpeakerConfig>,
+    sessions: BTreeMap<PeerId, Session>,
+    /// Whose each live connection is, dials included.
+    connections: BTreeMap<ConnectionId, PeerId>,
+    exports: Exports,
+    pool: AttributePool,
+    loc_rib: LocRib,
+    outputs: VecDeque<Output>,
+    /// Peers that may have something to be sent, or room for it again.
+    unserved: BTreeSet<PeerId>,
+    ids: ConnectionIds,
+    random: Random,
+    /// Why all sessions ended, once they have.
+    shutdown: Option<String>,
+    /// The time of the last input or timeout.
+    now: Option<Instant>,
 }
 
-/// Our own address in each family, where the node has one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NextHops {
-    /// For IPv4 routes over IPv6 sessions.
-    pub ipv4: Option<Ipv4Addr>,
-    /// For IPv6 routes over IPv4 sessions.
-    pub ipv6: Option<Ipv6Addr>,
-}
+impl Speaker {
+    /// A speaker without configuration. Equal seeds and equal inputs give equal outputs.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            config: None,
+            sessions: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            exports: Exports::default(),
+            pool: AttributePool::default(),
+            // Nodes of a cluster may each be an AS of their own; a router spreads traffic over
+            // all of them.
+            loc_rib: LocRib::new(Multipath::AnyNeighborAs),
+            outputs: VecDeque::new(),
+            unserved: BTreeSet::new(),
+            ids: ConnectionIds::default(),
+            random: Random::new(seed),
+            shutdown: None,
+            now: None,
+        }
+    }
 
-/// One peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerConfig {
-    /// Stable for as long as this peer exists; the owner gives the same peer the same id.
-    pub id: PeerId,
-    /// For people.
-    pub name: String,
-    /// Its address; also what its own connections come from.
-    pub address: IpAddr,
-    /// Where it listens.
-    pub port: u16,
-    /// The AS its OPEN must name.
-    pub asn: Asn,
-    /// Which export decisions apply to it.
-    pub group: GroupId,
-    /// Whether we dial.
-    pub connect_mode: ConnectMode,
-    /// What we propose.
-    pub hold_time: HoldTime,
-    /// Our end of dialled connections; the kernel chooses where absent.
-    pub local_address: Option<IpAddr>,
-    /// Signs every segment (RFC 2385).
-    pub password: Option<Password>,
-}
+    /// A name for a connection that was accepted, for [`Input::Accepted`].
+    pub fn allocate_connection(&mut self) -> ConnectionId {
+        self.ids.allocate()
+    }
 
-/// One TCP connection, dialled or accepted, never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u64);
+    /// Something happened at `now`. Inputs about connections the speaker does not have, or has
+    /// no more, are ignored.
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        self.now = Some(now);
+        match input {
+            Input::Configure(config) => self.configure(now, config),
+            Input::Connected { connection, local } => {
+                self.on_connection(now, connection, |peer, context| {
+                    peer.connected(connection, canonical(local), context);
+                });
+            }
+            Input::ConnectFailed { connection, error } => {
+                self.on_connection(now, connection, |peer, context| {
+                    peer.connect_failed(connection, error, context);
+                });
+                self.connections.remove(&connection);
+            }
+            Input::Accepted {
+                connection,
+                local,
+                remote,
+            } => self.accepted(now, connection, canonical(local), canonical(remote)),
+            Input::Received { connection, octets } => {
+                self.on_connection(now, connection, |peer, _| {
+                    peer.received(connection, &octets)
+                });
+            }
+            Input::Transmitted { connection, octets } => {
+                self.on_connection(now, connection, |peer, context| {
+                    peer.transmitted(connection, octets, context.now);
+                });
+            }
+            Input::Closed { connection, error } => {
+                self.on_connection(now, connection, |peer, context| {
+                    peer.closed(connection, error, context);
+                });
+                self.connections.remove(&connection);
+            }
+            Input::Export { group, changes } => self.export(group, &changes),
+            Input::ExportsComplete => self.exports_complete(),
+            Input::Shutdown { message } => self.shut_down(now, message),
+        }
+        self.send_due_keepalives(now);
+    }
 
-/// What happened.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// The configuration is to be this.
-    Configure(SpeakerConfig),
-    /// A connection asked for by [`Output::Connect`] is open.
-    Connected {
-        /// The one asked for.
+    /// Handles every timer that has expired by `now`; none is fine.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = Some(now);
+        let ids: Vec<PeerId> = self.sessions.keys().copied().collect();
+        for id in ids {
+            self.on_peer(now, id, |peer, context| peer.handle_timeout(context));
+        }
+    }
+
+    /// The next thing to do, until there is none.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return Some(output);
+            }
+            let now = self.now?;
+            let peer = self.unserved.pop_first()?;
+            self.serve(now, peer);
+        }
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout); never, if nothing is waited for.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        let deadlines = self
+            .sessions
+            .values()
+            .filter_map(|session| session.fsm.deadline());
+        deadlines.min_by_key(|deadline| deadline.at)
+    }
+
+    fn accepted(
+        &mut self,
+        now: Instant,
         connection: ConnectionId,
-        /// Our end.
         local: SocketAddr,
-    },
-    /// A connection asked for could not be opened.
-    ConnectFailed {
-        /// The one asked for.
-        connection: ConnectionId,
-        /// The system's words.
-        error: String,
-    },
-    /// Somebody dialled us.
-    Accepted {
-        /// From [`Speaker::allocate_connection`].
-        connection: ConnectionId,
-        /// Our end.
-        local: SocketAddr,
-        /// Their end.
         remote: SocketAddr,
-    },
-    /// Octets arrived.
-    Received {
-        /// Where.
+    ) {
+        let candidates = self.sessions.values();
+        // Several peers may share an address: who listens where we were dialled goes first, then
+        // who lacks a session.
+        let best = candidates
+            .filter(|session| session.config.address == remote.ip())
+            .min_by_key(|session| {
+                let elsewhere = session
+                    .config
+                    .local_address
+                    .is_some_and(|ours| ours != local.ip());
+                let up = session.fsm.state() == SessionState::Established;
+                (elsewhere, up, session.config.id)
+            });
+        let Some(id) = best.map(|session| session.config.id) else {
+            self.outputs
+                .push_back(Output::Event(Event::Stranger { remote }));
+            self.outputs.push_back(Output::Close { connection });
+            return;
+        };
+        self.connections.insert(connection, id);
+        self.on_peer(now, id, |peer, context| {
+            peer.accepted(connection, local, context)
+        });
+    }
+
+    fn shut_down(&mut self, now: Instant, message: String) {
+        let ending = Ending::Shutdown(message.clone());
+        self.shutdown = Some(message);
+        let ids: Vec<PeerId> = self.sessions.keys().copied().collect();
+        for id in ids {
+            self.on_peer(now, id, |peer, _| peer.stop(&ending, now));
+        }
+    }
+
+    /// A driver that always has input may never get to call `handle_timeout`; a peer must not
+    /// lose the session for it.
+    fn send_due_keepalives(&mut self, now: Instant) {
+        for (id, session) in &mut self.sessions {
+            if session.fsm.send_due_keepalives(now) {
+                self.unserved.insert(*id);
+            }
+        }
+    }
+
+    /// Makes UPDATEs for one peer, and hands over whatever its connections have to say.
+    fn serve(&mut self, now: Instant, id: PeerId) {
+        if self.exports.is_complete()
+            && let Some(session) = self.sessions.get_mut(&id)
+        {
+            session.send_pending(now);
+        }
+        self.drain(now, id);
+    }
+
+    fn on_connection(
+        &mut self,
+        now: Instant,
         connection: ConnectionId,
-        /// In order, in pieces of any size.
-        octets: Vec<u8>,
-    },
-    /// Octets of [`Output::Transmit`] were taken by the kernel.
-    Transmitted {
-        /// Where.
-        connection: ConnectionId,
-        /// How many.
-        octets: usize,
-    },
-    /// The connection ended, by the peer or by an error.
-    Closed {
-        /// Which.
-        connection: ConnectionId,
-        /// The system's words; `None` for an orderly end of stream.
-        error: Option<String>,
-    },
-    /// Export decisions of one peer group: newest wins, prefix by prefix.
-    Export {
-        /// Which peers.
-        group: GroupId,
-        /// Announce with these attributes, or withdraw.
-        changes: Vec<(Prefix, Option<Arc<RouteAttributes>>)>,
-    },
-    /// The first complete set of export decisions has been given. Until then nothing is
-    /// announced to anybody; after it each session's initial table ends with an End-of-RIB.
-    ExportsComplete,
-    /// Every session is to end with Cease/Administrative Shutdown and this text (RFC 9003).
-    Shutdown {
-        /// Why; cut at 128 octets.
-        message: String,
-    },
+        act: impl FnOnce(&mut crate::bgp::Peer, &mut Context<'_>),
+    ) {
+        if let Some(id) = self.connections.get(&connection) {
+            self.on_peer(now, *id, act);
+        }
+    }
+
+    /// Does something to a peer, and takes what comes of it.
+    fn on_peer(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        act: impl FnOnce(&mut crate::bgp::Peer, &mut Context<'_>),
+    ) {
+        let mut context = Context {
+            now,
+            ids: &mut self.ids,
+            random: &mut self.random,
+        };
+        if let Some(session) = self.sessions.get_mut(&id) {
+            act(&mut session.fsm, &mut context);
+            self.unserved.insert(id);
+            self.drain(now, id);
+        }
+    }
+
+    fn with_context<R>(&mut self, now: Instant, act: impl FnOnce(&mut Context<'_>) -> R) -> R {
+        act(&mut Context {
+            now,
+            ids: &mut self.ids,
+            random: &mut self.random,
+        })
+    }
+
+    fn drain(&mut self, now: Instant, id: PeerId) {
+        while let Some(session) = self.sessions.get_mut(&id) {
+            let mut context = Context {
+                now,
+                ids: &mut self.ids,
+                random: &mut self.random,
+            };
+            let Some(output) = session.fsm.poll(&mut context) else {
+                return;
+            };
+            self.handle_peer_output(now, id, output);
+        }
+    }
+
+    fn handle_peer_output(&mut self, now: Instant, id: PeerId, output: PeerOutput) {
+        match output {
+            PeerOutput::Connect(connection) => self.connect(id, connection),
+            PeerOutput::Transmit { connection, octets } => {
+                self.outputs
+                    .push_back(Output::Transmit { connection, octets });
+            }
+            PeerOutput::Close(connection) => {
+                self.connections.remove(&connection);
+                self.outputs.push_back(Output::Close { connection });
+            }
+            PeerOutput::Established => self.session_up(id),
+            PeerOutput::Down(ending) => self.session_down(id, &ending),
+            PeerOutput::AttemptFailed(ending) => self.report(Event::AttemptFailed {
+                peer: id,
+                reason: ending.to_string(),
+            }),
+            PeerOutput::Update(update) => self.learn(now, id, update),
+            PeerOutput::EndOfRib(_) => self.count_update(id),
+            PeerOutput::RefreshRequested(family) => {
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.adj_rib_out.requeue(family);
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, id: PeerId, connection: ConnectionId) {
+        if let Some(session) = self.sessions.get(&id) {
+            let settings = session.fsm.settings();
+            self.connections.insert(connection, id);
+            self.outputs.push_back(Output::Connect {
+                connection,
+                peer: id,
+                remote: settings.remote,
+                local: settings.local_address,
+                password: settings.password.clone(),
+            });
+        }
+    }
+
+    fn report(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
 }
 
-/// What the driver must do or may want to know.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// Dial; answer with `Connected` or `ConnectFailed`.
-    Connect {
-        /// The name to answer with.
-        connection: ConnectionId,
-        /// For whom.
-        peer: PeerId,
-        /// Where to.
-        remote: SocketAddr,
-        /// Where from.
-        local: Option<IpAddr>,
-        /// To sign with.
-        password: Option<Password>,
-    },
-    /// Send, in order; report with `Transmitted`.
-    Transmit {
-        /// Where.
-        connection: ConnectionId,
-        /// What.
-        octets: Vec<u8>,
-    },
-    /// Send what was handed over, then close. The speaker has forgotten the connection: no input
-    /// about it is owed, and any is ignored.
-    Close {
-        /// Which.
-        connection: ConnectionId,
-    },
-    /// The best paths to a prefix changed.
-    RouteChange {
-        /// Where to.
-        prefix: Prefix,
-    },
-    /// Something worth a log line or a metric.
-    Event(Event),
+/// An IPv4 peer of a socket that listens on `[::]` comes as an IPv4-mapped address.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Something worth a log line or a metric.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A session reached Established.
-    Established {
-        /// With whom.
-        peer: PeerId,
-    },
-    /// An established session ended.
-    Down {
-        /// With whom.
-        peer: PeerId,
-        /// Why, in words an operator understands.
-        reason: String,
-    },
-    /// An attempt at a session failed before it was established.
-    AttemptFailed {
-        /// With whom.
-        peer: PeerId,
-        /// Why.
-        reason: String,
-    },
-    /// Somebody dialled whom no peer is configured for.
-    Stranger {
-        /// Their end.
-        remote: SocketAddr,
-    },
-    /// The peer sent something wrong that the session survived (RFC 7606).
-    Tolerated {
-        /// Who.
-        peer: PeerId,
-        /// What, and what was done about it.
-        what: String,
-    },
-    /// A route cannot be sent to a peer: there is no own address of its family to be its next hop.
-    NoNextHop {
-        /// To whom.
-        peer: PeerId,
-        /// What.
-        prefix: Prefix,
-    },
-}
-
-/// When the speaker wants to be woken, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deadline {
-    /// The time to call [`Speaker::handle_timeout`].
-    pub at: Instant,
-    /// For the log.
-    pub reason: &'static str,
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! Every way a connection ends: what the peer is told, and what the operator reads.
+//!
+//! One enum, so that no connection can end without both being decided. `Display` is the text
+//! of events and of the status table; it must name the side at fault.
+
+use std::time::Duration;
+
+use super::SessionState;
+use super::wire::{CeaseSubcode, ErrorCode, MessageError, Notification, OpenSubcode};
+use crate::types::{Asn, HoldTime, RouterId};
+
+/// Why a connection, or an attempt at one, is over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Ending {
+    /// The peer said so.
+    #[error("peer sent NOTIFICATION {0}")]
+    NotificationReceived(Notification),
+    /// The TCP connection ended in order.
+    #[error("peer closed the connection")]
+    Closed,
+    /// The TCP connection broke.
+    #[error("connection lost: {0}")]
+    Lost(String),
+    /// It could not be opened.
+    #[error("cannot connect: {0}")]
+    ConnectFailed(String),
+    /// Nobody answered the dial.
+    #[error("cannot connect: no answer within {} s", .0.as_secs())]
+    ConnectTimeout(Duration),
+    /// RFC 4271 section 6.5.
+    #[error("hold timer expired: nothing heard from the peer for {} s", .0.as_secs())]
+    HoldTimerExpired(HoldTime),
+    /// The hold timer of OpenSent.
+    #[error("hold timer expired: no OPEN from the peer within {} s", .0.as_secs())]
+    NoOpen(Duration),
+    /// RFC 9687.
+    #[error("send hold timer expired: the peer took no octets for {} s", .0.as_secs())]
+    SendHoldExpired(Duration),
+    /// RFC 4271 section 6, RFC 7606.
+    #[error("peer sent a malformed message: {0}")]
+    Malformed(MessageError),
+    /// RFC 6608.
+    #[error("peer sent {message:?} in {state}, where it has no place")]
+    Unexpected {
+        /// Which message.
+        message: MessageKind,
+        /// The connection's state.
+        state: SessionState,
+    },
+    /// RFC 4271 section 6.2.
+    #[error("peer is in AS {sent}, the configuration says {expected}")]
+    BadPeerAs {
+        /// From the configuration.
+        expected: Asn,
+        /// From the OPEN.
+        sent: Asn,
+    },
+    /// RFC 6286 section 2.2.
+    #[error("peer has our own router id {0}: give one of the two another")]
+    BadIdentifier(RouterId),
+    /// RFC 5492 section 5.
+    #[error("peer carries neither IPv4 nor IPv6 unicast routes")]
+    NoCommonFamily,
+    /// More than an OPEN came before we answered.
+    #[error("peer sent more than an OPEN before ours")]
+    Impatient,
+    /// RFC 4271 section 6.8: the peer's other connection is kept.
+    #[error("collision: the other connection with the peer is kept")]
+    Collision,
+    /// RFC 4486.
+    #[error("peer sent more than {0} prefixes")]
+    MaximumPrefixes(usize),
+    /// The peer was taken out of the configuration.
+    #[error("peer removed from the configuration")]
+    Deconfigured,
+    /// What the session is made of changed.
+    #[error("configuration of the session changed")]
+    ConfigurationChanged,
+    /// The operator wants all sessions to end.
+    #[error("shut down: {0}")]
+    Shutdown(String),
+}
+
+/// The types of message, as RFC 6608 has them named in a NOTIFICATION.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum MessageKind {
+    /// 1.
+    Open = 1,
+    /// 2, an End-of-RIB included.
+    Update = 2,
+    /// 4.
+    Keepalive = 4,
+    /// 5.
+    RouteRefresh = 5,
+}
+
+impl Ending {
+    /// What to tell the peer; none where it ended the connection itself or cannot be told.
+    pub(super) fn notification(&self) -> Option<Notification> {
+        let notification = match self {
+            Self::NotificationReceived(_)
+            | Self::Closed
+            | Self::Lost(_)
+            | Self::ConnectFailed(_)
+            | Self::ConnectTimeout(_) => return None,
+            Self::Malformed(error) => error.notification.clone(),
+            Self::HoldTimerExpired(_) | Self::NoOpen(_) => ErrorCode::HoldTimerExpired.into(),
+            Self::SendHoldExpired(_) => ErrorCode::SendHoldTimerExpired.into(),
+            Self::Unexpected { message, state } => Notification {
+                error: ErrorCode::FiniteStateMachine(state_subcode(*state)),
+                data: vec![*message as u8],
+            },
+            Self::BadPeerAs { .. } => ErrorCode::Open(OpenSubcode::BadPeerAs).into(),
+            Self::BadIdentifier(_) => ErrorCode::Open(OpenSubcode::BadBgpIdentifier).into(),
+            Self::NoCommonFamily => Notification {
+                error: ErrorCode::Open(OpenSubcode::UnsupportedCapability),
+                data: MISSING_CAPABILITIES.to_vec(),
+            },
+            Self::Impatient => Notification::cease(CeaseSubcode::OutOfResources),
+            Self::Collision => Notification::cease(CeaseSubcode::ConnectionCollisionResolution),
+            Self::MaximumPrefixes(_) => Notification::cease(CeaseSubcode::MaximumPrefixes),
+            Self::Deconfigured => Notification::cease(CeaseSubcode::PeerDeconfigured),
+            Self::ConfigurationChanged => {
+                Notification::cease(CeaseSubcode::OtherConfigurationChange)
+            }
+            Self::Shutdown(text) => {
+                Notification::cease_with_text(CeaseSubcode::AdministrativeShutdown, text)
+            }
+        };
+        Some(notification)
+    }
+}
+
+/// The multiprotocol capabilities of IPv4 and IPv6 unicast as OPEN carries them, which is how
+/// RFC 5492 section 5 wants missing ones listed.
+const MISSING_CAPABILITIES: [u8; 12] = [1, 4, 0, 1, 0, 1, 1, 4, 0, 2, 0, 1];
+
+/// RFC 6608 section 3. States without a connection receive no messages.
+fn state_subcode(state: SessionState) -> u8 {
+    match state {
+        SessionState::Idle | SessionState::Connect | SessionState::Active => 0,
+        SessionState::OpenSent => 1,
+        SessionState::OpenConfirm => 2,
+        SessionState::Established => 3,
+    }
+}

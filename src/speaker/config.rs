@@ -1,0 +1,96 @@
+//! What the operator decides about the speaker: the form the owner of a [`Speaker`](super::Speaker)
+//! gives it in. Valid by its types; what the words of a file mean is decided elsewhere.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::bgp::{OpenParameters, PeerSettings};
+use crate::types::{Asn, ConnectMode, Family, GroupId, HoldTime, Password, PeerId, RouterId};
+
+/// Everything the operator decides about the speaker. Given whole; the speaker works out what
+/// differs and touches only the sessions whose own part changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpeakerConfig {
+    /// Our AS.
+    pub asn: Asn,
+    /// Our BGP Identifier.
+    pub router_id: RouterId,
+    /// Next hops for routes of the family that a session's own addresses are not of.
+    pub next_hops: NextHops,
+    /// Peers, each id once.
+    pub peers: Vec<PeerConfig>,
+}
+
+/// Our own address in each family, where the node has one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NextHops {
+    /// For IPv4 routes over IPv6 sessions.
+    pub ipv4: Option<Ipv4Addr>,
+    /// For IPv6 routes over IPv4 sessions.
+    pub ipv6: Option<Ipv6Addr>,
+}
+
+/// One peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerConfig {
+    /// Stable for as long as this peer exists; the owner gives the same peer the same id.
+    pub id: PeerId,
+    /// For people.
+    pub name: String,
+    /// Its address; also what its own connections come from.
+    pub address: IpAddr,
+    /// Where it listens.
+    pub port: u16,
+    /// The AS its OPEN must name.
+    pub asn: Asn,
+    /// Which export decisions apply to it.
+    pub group: GroupId,
+    /// Whether we dial.
+    pub connect_mode: ConnectMode,
+    /// What we propose.
+    pub hold_time: HoldTime,
+    /// Our end of dialled connections; the kernel chooses where absent.
+    pub local_address: Option<IpAddr>,
+    /// Signs every segment (RFC 2385).
+    pub password: Option<Password>,
+}
+
+impl NextHops {
+    /// Our own address in this family.
+    #[must_use]
+    pub fn of(&self, family: Family) -> Option<IpAddr> {
+        match family {
+            Family::Ipv4Unicast => self.ipv4.map(IpAddr::V4),
+            Family::Ipv6Unicast => self.ipv6.map(IpAddr::V6),
+        }
+    }
+}
+
+impl PeerSettings {
+    /// What sessions with the peer are made of; its name and its group are not.
+    pub(super) fn new(config: &SpeakerConfig, peer: &PeerConfig) -> Self {
+        let PeerConfig {
+            id: _,
+            name: _,
+            address,
+            port,
+            asn,
+            group: _,
+            connect_mode,
+            hold_time,
+            local_address,
+            password,
+        } = peer;
+        Self {
+            remote: SocketAddr::new(*address, *port),
+            local_address: *local_address,
+            password: password.clone(),
+            connect_mode: *connect_mode,
+            open: OpenParameters {
+                local_asn: config.asn,
+                router_id: config.router_id,
+                peer_asn: *asn,
+                hold_time: *hold_time,
+            },
+        }
+    }
+}

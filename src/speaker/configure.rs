@@ -1,0 +1,69 @@
+//! From one configuration to the next with the least disturbance: a session ends only if
+//! something it is made of changed.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::Speaker;
+use super::config::{PeerConfig, SpeakerConfig};
+use super::session::Session;
+use crate::bgp::{Ending, Peer, PeerSettings};
+use crate::types::PeerId;
+
+impl Speaker {
+    pub(super) fn configure(&mut self, now: Instant, config: SpeakerConfig) {
+        let mut wanted: BTreeMap<PeerId, PeerConfig> = config
+            .peers
+            .iter()
+            .map(|peer| (peer.id, peer.clone()))
+            .collect();
+        let known: Vec<PeerId> = self.sessions.keys().copied().collect();
+        for id in known {
+            match wanted.get(&id) {
+                None => self.remove(now, id, &Ending::Deconfigured),
+                Some(peer) if self.can_stay(&config, peer) => {}
+                Some(_) => self.remove(now, id, &Ending::ConfigurationChanged),
+            }
+        }
+        self.config = Some(config);
+        for session in self.sessions.values_mut() {
+            if let Some(peer) = wanted.remove(&session.config.id) {
+                session.config = peer;
+            }
+        }
+        self.follow_configured_groups();
+        for peer in wanted.into_values() {
+            self.add(now, peer);
+        }
+    }
+
+    /// Whether the peer's session is made of the same things as before. Its name, its group and
+    /// our next hops may change under it.
+    fn can_stay(&self, config: &SpeakerConfig, peer: &PeerConfig) -> bool {
+        let settings = PeerSettings::new(config, peer);
+        let session = self.sessions.get(&peer.id);
+        session.is_some_and(|session| *session.fsm.settings() == settings)
+    }
+
+    fn remove(&mut self, now: Instant, id: PeerId, why: &Ending) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.fsm.stop(why, now);
+            self.drain(now, id);
+            self.sessions.remove(&id);
+        }
+    }
+
+    fn add(&mut self, now: Instant, peer: PeerConfig) {
+        let Some(config) = self.config.clone() else {
+            return;
+        };
+        let id = peer.id;
+        let settings = PeerSettings::new(&config, &peer);
+        let mut fsm = self.with_context(now, |context| Peer::new(settings, context));
+        if let Some(message) = &self.shutdown {
+            fsm.stop(&Ending::Shutdown(message.clone()), now);
+        }
+        self.sessions.insert(id, Session::new(peer, fsm, &config));
+        self.drain(now, id);
+    }
+}

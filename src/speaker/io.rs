@@ -1,0 +1,179 @@
+//! What goes into a [`Speaker`](super::Speaker) and what comes out: the whole of its contract
+//! with a driver.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::config::SpeakerConfig;
+use super::view::NotSent;
+use crate::bgp::ConnectionId;
+use crate::types::{GroupId, Password, PeerId, Prefix, RouteAttributes};
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The configuration is to be this.
+    ///
+    /// A peer that is moved to another group keeps the routes it has until that group has its
+    /// first [`Export`](Self::Export); to change both at once, give the export first.
+    Configure(SpeakerConfig),
+    /// A connection asked for by [`Output::Connect`] is open.
+    Connected {
+        /// The one asked for.
+        connection: ConnectionId,
+        /// Our end.
+        local: SocketAddr,
+    },
+    /// A connection asked for could not be opened.
+    ConnectFailed {
+        /// The one asked for.
+        connection: ConnectionId,
+        /// The system's words.
+        error: String,
+    },
+    /// Somebody dialled us.
+    Accepted {
+        /// From [`Speaker::allocate_connection`].
+        connection: ConnectionId,
+        /// Our end.
+        local: SocketAddr,
+        /// Their end.
+        remote: SocketAddr,
+    },
+    /// Octets arrived.
+    ///
+    /// Whoever drives gives all that was received before it calls
+    /// [`handle_timeout`](super::Speaker::handle_timeout): a peer whose KEEPALIVE lies unread is
+    /// not silent.
+    Received {
+        /// Where.
+        connection: ConnectionId,
+        /// In order, in pieces of any size.
+        octets: Vec<u8>,
+    },
+    /// Octets of [`Output::Transmit`] were taken by the kernel.
+    Transmitted {
+        /// Where.
+        connection: ConnectionId,
+        /// How many.
+        octets: usize,
+    },
+    /// The connection ended, by the peer or by an error.
+    Closed {
+        /// Which.
+        connection: ConnectionId,
+        /// The system's words; `None` for an orderly end of stream.
+        error: Option<String>,
+    },
+    /// Export decisions of one peer group: newest wins, prefix by prefix.
+    ///
+    /// A group's first one is complete, and may be empty: what a peer has from the group it was
+    /// in before, and this does not name, is withdrawn.
+    Export {
+        /// Which peers.
+        group: GroupId,
+        /// Announce with these attributes, or withdraw.
+        changes: Vec<(Prefix, Option<Arc<RouteAttributes>>)>,
+    },
+    /// The first complete set of export decisions has been given. Until then nothing is
+    /// announced to anybody; after it each session's initial table ends with an End-of-RIB.
+    ExportsComplete,
+    /// Every session is to end with Cease/Administrative Shutdown and this text (RFC 9003).
+    Shutdown {
+        /// Why; cut at 128 octets.
+        message: String,
+    },
+}
+
+/// What the driver must do or may want to know.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Dial; answer with `Connected` or `ConnectFailed`.
+    Connect {
+        /// The name to answer with.
+        connection: ConnectionId,
+        /// For whom.
+        peer: PeerId,
+        /// Where to.
+        remote: SocketAddr,
+        /// Where from.
+        local: Option<IpAddr>,
+        /// To sign with.
+        password: Option<Password>,
+    },
+    /// Send, in order; report with `Transmitted`.
+    Transmit {
+        /// Where.
+        connection: ConnectionId,
+        /// What.
+        octets: Vec<u8>,
+    },
+    /// Send what was handed over, then close; stop dialling, where that was still under way. The
+    /// speaker has forgotten the connection: no input about it is owed, and any is ignored. A peer
+    /// that takes no octets must not keep the driver waiting: after a few seconds it gives up.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// The best paths to a prefix changed.
+    RouteChange {
+        /// Where to.
+        prefix: Prefix,
+    },
+    /// Something worth a log line or a metric.
+    Event(Event),
+}
+
+/// Something worth a log line or a metric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A session reached Established.
+    Established {
+        /// With whom.
+        peer: PeerId,
+    },
+    /// An established session ended.
+    Down {
+        /// With whom.
+        peer: PeerId,
+        /// Why, in words an operator understands.
+        reason: String,
+    },
+    /// An attempt at a session failed before it was established.
+    AttemptFailed {
+        /// With whom.
+        peer: PeerId,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody dialled whom no peer is configured for.
+    Stranger {
+        /// Their end.
+        remote: SocketAddr,
+    },
+    /// The peer sent something wrong that the session survived (RFC 7606).
+    Tolerated {
+        /// Who.
+        peer: PeerId,
+        /// What, and what was done about it.
+        what: String,
+    },
+    /// A route cannot be sent to a peer as its policy wants it. Said once for a session and a
+    /// reason, of the first prefix concerned.
+    CannotSend {
+        /// To whom.
+        peer: PeerId,
+        /// What.
+        prefix: Prefix,
+        /// Why.
+        reason: NotSent,
+    },
+    /// Routes of a family cannot be sent to a peer: there is no own address of that family to be
+    /// their next hop. Said once for a session and a family, of the first prefix concerned.
+    NoNextHop {
+        /// To whom.
+        peer: PeerId,
+        /// What.
+        prefix: Prefix,
+    },
+}

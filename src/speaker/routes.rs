@@ -1,0 +1,140 @@
+//! Routes through the speaker: own ones out to the peers, the peers' ones in to the Loc-RIB.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Speaker;
+use super::io::{Event, Output};
+use crate::bgp::Ending;
+use crate::bgp::wire::Update;
+use crate::rib::{Path, SourceId};
+use crate::types::{GroupId, PeerId, Prefix, RouteAttributes};
+
+/// Most prefixes kept of one peer: the whole Internet's IPv4 table, which is more than any
+/// router has to tell a node, and some 100 MB at the worst. Above it something is wrong with the
+/// peer, and the session ends (RFC 4486, Maximum Number of Prefixes Reached).
+const PREFIXES_MAX: usize = 1_000_000;
+
+impl Speaker {
+    /// Export decisions changed.
+    pub(super) fn export(
+        &mut self,
+        group: GroupId,
+        changes: &[(Prefix, Option<Arc<RouteAttributes>>)],
+    ) {
+        self.exports.record(group, changes);
+        if !self.exports.is_complete() {
+            return;
+        }
+        let Some(config) = &self.config else {
+            return;
+        };
+        let mut reports = Vec::new();
+        for (id, session) in &mut self.sessions {
+            if session.exported_group() == group {
+                let routes = changes
+                    .iter()
+                    .map(|(prefix, route)| (*prefix, route.as_ref()));
+                reports.extend(session.wish(routes, config, &mut self.pool));
+                self.unserved.insert(*id);
+            } else if session.config.group == group {
+                let tables = self.exports.groups();
+                reports.extend(session.follow(group, tables, config, &mut self.pool));
+                self.unserved.insert(*id);
+            }
+        }
+        self.outputs.extend(reports.into_iter().map(Output::Event));
+    }
+
+    /// Announcing may begin.
+    pub(super) fn exports_complete(&mut self) {
+        self.exports.complete();
+        self.follow_configured_groups();
+    }
+
+    /// Every session is to have exactly what its group decided: after a change of groups or of
+    /// next hops, and when announcing begins. What a peer has already is not sent again.
+    pub(super) fn follow_configured_groups(&mut self) {
+        let ids: Vec<PeerId> = self.sessions.keys().copied().collect();
+        for id in ids {
+            self.follow_configured_group(id);
+        }
+    }
+
+    fn follow_configured_group(&mut self, id: PeerId) {
+        if !self.exports.is_complete() {
+            return;
+        }
+        if let (Some(session), Some(config)) = (self.sessions.get_mut(&id), &self.config) {
+            let tables = self.exports.groups();
+            let group = session.config.group;
+            let reports = session.follow(group, tables, config, &mut self.pool);
+            self.outputs.extend(reports.into_iter().map(Output::Event));
+            self.unserved.insert(id);
+        }
+    }
+
+    /// A session came up.
+    pub(super) fn session_up(&mut self, id: PeerId) {
+        if let (Some(session), Some(config)) = (self.sessions.get_mut(&id), &self.config) {
+            session.went_up(config);
+            self.report(Event::Established { peer: id });
+            self.follow_configured_group(id);
+        }
+    }
+
+    /// A session is over: nothing of it may outlive it.
+    pub(super) fn session_down(&mut self, id: PeerId, why: &Ending) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let prefixes = session.went_down();
+        self.report(Event::Down {
+            peer: id,
+            reason: why.to_string(),
+        });
+        for prefix in prefixes {
+            self.set_path(prefix, id, None);
+        }
+        self.pool.sweep();
+    }
+
+    /// A peer announced or withdrew routes.
+    pub(super) fn learn(&mut self, now: Instant, id: PeerId, update: Update) {
+        self.count_update(id);
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let (update, tolerated) = session.sift(update);
+        let changed = session.adj_rib_in.apply(&update, &mut self.pool);
+        let excess = session.received() > PREFIXES_MAX;
+        let paths: Vec<(Prefix, Option<Path>)> = changed
+            .into_iter()
+            .map(|prefix| (prefix, session.path(&prefix)))
+            .collect();
+        for (prefix, path) in paths {
+            self.set_path(prefix, id, path);
+        }
+        if let Some(what) = tolerated {
+            self.report(Event::Tolerated { peer: id, what });
+        }
+        if excess {
+            self.on_peer(now, id, |peer, context| {
+                peer.end_session(Ending::MaximumPrefixes(PREFIXES_MAX), context);
+            });
+        }
+    }
+
+    pub(super) fn count_update(&mut self, id: PeerId) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.updates_received += 1;
+        }
+    }
+
+    fn set_path(&mut self, prefix: Prefix, peer: PeerId, path: Option<Path>) {
+        let change = self.loc_rib.update(prefix, SourceId::Peer(peer), path);
+        if change.is_some() {
+            self.outputs.push_back(Output::RouteChange { prefix });
+        }
+    }
+}

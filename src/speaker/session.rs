@@ -1,0 +1,316 @@
+//! One configured peer as the speaker holds it: its FSM, its two RIBs, its counters.
+//!
+//! The parts that need one peer only are here; what needs several, or the Loc-RIB, is
+//! [`Speaker`](super::Speaker)'s.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::config::{PeerConfig, SpeakerConfig};
+use super::export::{ExportSession, Exporter};
+use super::exports::GroupTable;
+use super::io::Event;
+use super::view::{NotSent, PeerView, SessionView};
+use crate::bgp::wire::{Message, Update};
+use crate::bgp::{Negotiated, Peer};
+use crate::rib::{AdjRibIn, AdjRibOut, AttributePool, Neighbor, Path, Receiver, Source};
+use crate::types::{Family, GroupId, PeerId, Prefix, RouteAttributes};
+
+/// One configured peer.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) config: PeerConfig,
+    pub(super) fsm: Peer,
+    pub(super) adj_rib_in: AdjRibIn,
+    pub(super) adj_rib_out: AdjRibOut,
+    /// The peer as the decision process sees it, while the session is up.
+    pub(super) neighbor: Option<Arc<Neighbor>>,
+    pub(super) updates_received: u64,
+    updates_sent: u64,
+    /// The group whose decisions the peer is sent: the configured one, or while that was never
+    /// decided about, the one before.
+    follows: GroupId,
+    end_of_rib: EndOfRib,
+    /// Why routes were kept back, as far as it was reported.
+    reported: Vec<NotSent>,
+}
+
+/// Whether the peer was told that its initial table is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EndOfRib {
+    Due,
+    Sent,
+}
+
+/// What a wish gave up on and was not reported before.
+pub(super) type Reports = Vec<Event>;
+
+/// Most reasons reported in a session: a policy that gives each route another impossible next
+/// hop must not fill the log.
+const REPORTS_MAX: usize = 8;
+
+impl Session {
+    pub(super) fn new(config: PeerConfig, fsm: Peer, speaker: &SpeakerConfig) -> Self {
+        Self {
+            follows: config.group,
+            config,
+            fsm,
+            adj_rib_in: AdjRibIn::new(receiver(speaker)),
+            adj_rib_out: AdjRibOut::new(),
+            neighbor: None,
+            updates_received: 0,
+            updates_sent: 0,
+            end_of_rib: EndOfRib::Due,
+            reported: Vec::new(),
+        }
+    }
+
+    /// The session is up, with nothing sent and nothing received.
+    pub(super) fn went_up(&mut self, speaker: &SpeakerConfig) {
+        let Some((negotiated, local)) = self.fsm.session() else {
+            return;
+        };
+        let mut receiver = receiver(speaker);
+        receiver.addresses.insert(local.ip());
+        self.neighbor = Some(Arc::new(Neighbor {
+            id: self.config.id,
+            asn: self.config.asn,
+            peering: negotiated.codec.peering,
+            router_id: negotiated.router_id,
+            address: self.config.address,
+        }));
+        self.adj_rib_in = AdjRibIn::new(receiver);
+        self.adj_rib_out = AdjRibOut::new();
+        self.updates_received = 0;
+        self.updates_sent = 0;
+        self.end_of_rib = EndOfRib::Due;
+        self.reported.clear();
+    }
+
+    /// The session is over: the peer has nothing of us, and we nothing of it. Returns the
+    /// prefixes it had announced.
+    pub(super) fn went_down(&mut self) -> Vec<Prefix> {
+        self.neighbor = None;
+        self.adj_rib_out = AdjRibOut::new();
+        self.adj_rib_in.clear()
+    }
+
+    /// The group whose decisions the peer is sent.
+    pub(super) fn exported_group(&self) -> GroupId {
+        self.follows
+    }
+
+    /// The session a route would leave by; none while it is not up.
+    pub(super) fn export_session<'a>(
+        &'a self,
+        speaker: Option<&SpeakerConfig>,
+    ) -> Option<ExportSession<'a>> {
+        export_session(&self.fsm, speaker?)
+    }
+
+    /// Wishes for everything a group decided, and against what only the group followed so far
+    /// did. Costs nothing on the wire where that changes nothing.
+    pub(super) fn follow(
+        &mut self,
+        group: GroupId,
+        tables: &BTreeMap<GroupId, GroupTable>,
+        speaker: &SpeakerConfig,
+        pool: &mut AttributePool,
+    ) -> Reports {
+        let Some(table) = tables.get(&group) else {
+            return Reports::new();
+        };
+        if group != self.follows
+            && let Some(before) = tables.get(&self.follows)
+        {
+            for prefix in before.keys().filter(|prefix| !table.contains_key(prefix)) {
+                self.adj_rib_out.set_wanted(*prefix, None);
+            }
+        }
+        self.follows = group;
+        self.reported.clear();
+        let routes = table.iter().map(|(prefix, route)| (*prefix, Some(route)));
+        self.wish(routes, speaker, pool)
+    }
+
+    /// Wishes for some routes of the group followed. Nothing while there is no session.
+    pub(super) fn wish<'r>(
+        &mut self,
+        routes: impl Iterator<Item = (Prefix, Option<&'r Arc<RouteAttributes>>)>,
+        speaker: &SpeakerConfig,
+        pool: &mut AttributePool,
+    ) -> Reports {
+        let mut reports = Reports::new();
+        let Some(session) = export_session(&self.fsm, speaker) else {
+            return reports;
+        };
+        let mut exporter = Exporter::new(session, pool);
+        for (prefix, route) in routes {
+            let wanted = match route.map(|route| exporter.export(prefix, route)) {
+                Some(Ok(attributes)) => Some(attributes),
+                Some(Err(reason)) => {
+                    reports.extend(report(&mut self.reported, self.config.id, prefix, reason));
+                    None
+                }
+                None => None,
+            };
+            self.adj_rib_out.set_wanted(prefix, wanted);
+        }
+        reports
+    }
+
+    /// Sends as much of what is pending as the connection has room for; after the initial table
+    /// each family's End-of-RIB (RFC 4724 section 2). Called only once exports are complete.
+    pub(super) fn send_pending(&mut self, now: Instant) {
+        let Some((negotiated, _)) = self.fsm.session() else {
+            return;
+        };
+        let mut octets = Vec::new();
+        let codec = negotiated.codec;
+        let messages = self
+            .adj_rib_out
+            .take_updates(self.fsm.credit(), codec, &mut octets);
+        self.updates_sent += count(messages);
+        if self.end_of_rib == EndOfRib::Due && self.pending() == 0 {
+            for family in &negotiated.families {
+                Message::EndOfRib(*family).encode(codec, &mut octets);
+            }
+            self.updates_sent += count(negotiated.families.len());
+            self.end_of_rib = EndOfRib::Sent;
+        }
+        if !octets.is_empty() {
+            self.fsm.send(now, &octets);
+        }
+    }
+
+    /// What the peer announced, cut down to the families in use; the second part says what was
+    /// wrong with the message, if anything was (RFC 7606).
+    pub(super) fn sift(&self, mut update: Update) -> (Update, Option<String>) {
+        let families: &[Family] = self
+            .fsm
+            .session()
+            .map_or(&[], |(negotiated, _)| &negotiated.families);
+        let in_use = |prefix: &Prefix| families.contains(&prefix.family());
+        let mut complaints: Vec<_> = update.errors.iter().map(ToString::to_string).collect();
+        let announced = update.reach.iter().flat_map(|reach| &reach.prefixes);
+        let mut mentioned = update.withdrawn.iter().chain(announced);
+        if let Some(foreign) = mentioned.find(|prefix| !in_use(prefix)) {
+            // RFC 4760 section 7 lets such routes be ignored for the session.
+            let family = foreign.family();
+            complaints.push(format!("{family} is not in use, its routes are ignored"));
+            update.withdrawn.retain(in_use);
+            update
+                .reach
+                .retain(|reach| reach.prefixes.iter().all(in_use));
+        }
+        let tolerated = (!complaints.is_empty()).then(|| complaints.join("; "));
+        (update, tolerated)
+    }
+
+    /// The peer's path to a prefix, if it may be used.
+    pub(super) fn path(&self, prefix: &Prefix) -> Option<Path> {
+        Some(Path {
+            source: Source::Peer(Arc::clone(self.neighbor.as_ref()?)),
+            attributes: self.adj_rib_in.eligible(prefix)?.clone(),
+        })
+    }
+
+    /// Prefixes the peer announced and has not withdrawn.
+    pub(super) fn received(&self) -> usize {
+        Family::ALL
+            .map(|family| self.adj_rib_in.count(family))
+            .iter()
+            .sum()
+    }
+
+    /// For a status table.
+    pub(super) fn view(&self) -> PeerView {
+        let session = self.fsm.session().map(|(negotiated, local)| SessionView {
+            hold_time: negotiated.hold_time,
+            router_id: negotiated.router_id,
+            families: negotiated.families.clone(),
+            local_address: local.ip(),
+        });
+        PeerView {
+            id: self.config.id,
+            state: self.fsm.state(),
+            since: self.fsm.since(),
+            last_error: self.fsm.last_error().map(ToOwned::to_owned),
+            established_count: self.fsm.established_count(),
+            prefixes_sent: Family::ALL
+                .map(|family| self.adj_rib_out.sent_count(family))
+                .iter()
+                .sum(),
+            prefixes_pending: self.pending(),
+            prefixes_received: self.received(),
+            updates_sent: self.updates_sent,
+            updates_received: self.updates_received,
+            session,
+        }
+    }
+
+    fn pending(&self) -> usize {
+        Family::ALL
+            .map(|family| self.adj_rib_out.pending_count(family))
+            .iter()
+            .sum()
+    }
+}
+
+/// What an operator should hear of a route that is kept back, unless it was said before.
+fn report(
+    reported: &mut Vec<NotSent>,
+    peer: PeerId,
+    prefix: Prefix,
+    reason: NotSent,
+) -> Option<Event> {
+    let event = match reason {
+        NotSent::NoNextHop(_) => Event::NoNextHop { peer, prefix },
+        NotSent::UnusableNextHop(_) | NotSent::TooLarge(_) => Event::CannotSend {
+            peer,
+            prefix,
+            reason,
+        },
+        // As configured, negotiated or asked for by the policy.
+        NotSent::FamilyNotNegotiated(_)
+        | NotSent::NoAdvertise
+        | NotSent::NoExport
+        | NotSent::UnknownPeer
+        | NotSent::NoSession
+        | NotSent::Incomplete
+        | NotSent::NotExported => return None,
+    };
+    if reported.len() == REPORTS_MAX || reported.contains(&reason) {
+        return None;
+    }
+    reported.push(reason);
+    Some(event)
+}
+
+fn export_session<'a>(fsm: &'a Peer, speaker: &SpeakerConfig) -> Option<ExportSession<'a>> {
+    let (negotiated, local): (&Negotiated, _) = fsm.session()?;
+    Some(ExportSession {
+        local_asn: speaker.asn,
+        negotiated,
+        local_address: local.ip(),
+        next_hops: speaker.next_hops,
+    })
+}
+
+/// Ourselves, as received routes are checked against us.
+fn receiver(speaker: &SpeakerConfig) -> Receiver {
+    Receiver {
+        asn: speaker.asn,
+        router_id: speaker.router_id,
+        cluster_id: None,
+        addresses: Family::ALL
+            .into_iter()
+            .filter_map(|family| speaker.next_hops.of(family))
+            .collect(),
+    }
+}
+
+fn count(messages: usize) -> u64 {
+    u64::try_from(messages).expect("usize is at most 64 bits here")
+}

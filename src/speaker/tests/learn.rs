@@ -1,0 +1,129 @@
+//! Routes of peers on their way in: the Loc-RIB follows the peers, keeps nothing of the dead,
+//! and gives nothing away.
+
+use super::*;
+
+/// Host 0 is a router in AS 65000 with nodes 1 and 2, each an AS of its own.
+fn router_with_two_nodes() -> Network {
+    let mut network = Network::new(1, Conditions::perfect());
+    for host in 0..3 {
+        network.add(Speaker::new(u64::try_from(host).unwrap()), address(host));
+    }
+    configure(
+        &mut network,
+        0,
+        config(0, 65000, vec![peer(1, 65001), peer(2, 65002)]),
+    );
+    for node in 1..3 {
+        let asn = 65000 + u32::try_from(node).unwrap();
+        configure(&mut network, node, config(node, asn, vec![peer(0, 65000)]));
+        network.input(node, Input::ExportsComplete);
+    }
+    network.input(0, Input::ExportsComplete);
+    network.run(seconds(10));
+    network
+}
+
+fn next_hops(network: &Network, text: &str) -> Vec<String> {
+    let paths = network.hosts[0].speaker.loc_rib().selected(&prefix(text));
+    paths
+        .iter()
+        .map(|path| path.attributes.next_hop.address.to_string())
+        .collect()
+}
+
+#[test]
+fn equal_paths_are_used_together() {
+    let mut network = router_with_two_nodes();
+    network.input(1, export(&["10.96.0.10/32"], &plain()));
+    network.input(2, export(&["10.96.0.10/32"], &plain()));
+    network.run(seconds(1));
+    assert_eq!(next_hops(&network, "10.96.0.10"), ["10.0.0.2", "10.0.0.3"]);
+    network.input(1, export(&["10.96.0.10/32"], &None));
+    network.run(seconds(1));
+    assert_eq!(next_hops(&network, "10.96.0.10"), ["10.0.0.3"]);
+}
+
+#[test]
+fn no_path_outlives_its_session() {
+    let mut network = router_with_two_nodes();
+    network.input(1, export(&["10.96.0.10/32"], &plain()));
+    network.run(seconds(1));
+    assert_eq!(next_hops(&network, "10.96.0.10"), ["10.0.0.2"]);
+    network.hosts[0].listening = false;
+    network.hosts[1].listening = false;
+    network.cut(0, 1);
+    network.run(Duration::from_millis(10));
+    assert!(next_hops(&network, "10.96.0.10").is_empty());
+    assert!(network.hosts[0].speaker.loc_rib().is_empty());
+    assert_eq!(network.hosts[0].speaker.received(PeerId(1)).count(), 0);
+}
+
+#[test]
+fn a_change_of_the_best_paths_is_said() {
+    let mut network = router_with_two_nodes();
+    network.input(1, export(&["10.96.0.10/32"], &plain()));
+    network.run(seconds(1));
+    let now = network.now;
+    let speaker = &mut network.hosts[0].speaker;
+    speaker.handle_input(
+        now,
+        Input::Configure(config(0, 65000, vec![peer(2, 65002)])),
+    );
+    let outputs: Vec<_> = std::iter::from_fn(|| speaker.poll_output()).collect();
+    let changed = |output: &Output| matches!(output, Output::RouteChange { prefix: of } if *of == prefix("10.96.0.10"));
+    assert_eq!(outputs.iter().filter(|output| changed(output)).count(), 1);
+}
+
+#[test]
+fn a_node_is_no_transit() {
+    let mut network = router_with_two_nodes();
+    network.input(1, export(&["10.96.0.10/32"], &plain()));
+    network.run(seconds(5));
+    assert_eq!(network.hosts[2].speaker.received(PeerId(0)).count(), 0);
+    assert_eq!(
+        network.hosts[0].speaker.advertisements(PeerId(2)).count(),
+        0
+    );
+}
+
+#[test]
+fn a_route_that_went_through_our_as_is_kept_but_not_used() {
+    let mut network = pair_in(64512, 65000);
+    // AS_PATH 65000 64512, towards AS 64512.
+    let update = update_octets(&[2, 2, 0, 0, 0xFD, 0xE8, 0, 0, 0xFC, 0]);
+    network.inject(A, &update);
+    let speaker = &network.hosts[A].speaker;
+    let (_, _, why) = speaker.received(PeerId(1)).next().unwrap();
+    assert_eq!(why.unwrap().to_string(), "our AS 64512 is in its AS_PATH");
+    assert!(speaker.loc_rib().is_empty());
+}
+
+#[test]
+fn what_rfc_7606_tolerates_is_told_once_for_each_update() {
+    let mut network = pair_in(64512, 65000);
+    network.hosts[A].events.clear();
+    // A malformed AS_PATH: a segment that claims three numbers and has one.
+    network.inject(A, &update_octets(&[2, 3, 0, 0, 0xFD, 0xE8]));
+    let [Event::Tolerated { peer, what }] = &events(&network, A)[..] else {
+        panic!("{:?}", events(&network, A));
+    };
+    assert_eq!(*peer, PeerId(1));
+    assert!(what.contains("attribute 2"), "{what}");
+    assert_eq!(state(&network, A), SessionState::Established);
+    assert_eq!(view(&network, A).prefixes_received, 0);
+}
+
+/// 10.9.0.0/16 by 10.0.0.2 with an AS_PATH of these octets.
+fn update_octets(as_path: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(as_path.len()).unwrap();
+    let mut attributes = vec![0x40, 1, 1, 0, 0x40, 2, length];
+    attributes.extend(as_path);
+    attributes.extend([0x40, 3, 4, 10, 0, 0, 2]);
+    let size = u8::try_from(attributes.len()).unwrap();
+    let mut message = vec![0xFF; 16];
+    message.extend([0, 19 + 4 + size + 3, 2, 0, 0, 0, size]);
+    message.extend(attributes);
+    message.extend([16, 10, 9]);
+    message
+}

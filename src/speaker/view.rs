@@ -1,0 +1,162 @@
+//! What can be asked of a running [`Speaker`](super::Speaker), for a status table or a person:
+//! answers are made when asked, nothing is kept for them.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::Speaker;
+use super::session::Session;
+use crate::bgp::SessionState;
+use crate::bgp::wire::AttributesTooLarge;
+use crate::rib::{AttributeSet, AttributesRef, Ineligible, LocRib};
+use crate::types::{Family, HoldTime, PeerId, Prefix, RouterId};
+
+/// One peer's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerView {
+    /// Which.
+    pub id: PeerId,
+    /// In RFC 4271's words.
+    pub state: SessionState,
+    /// When the session came up; without one, when it was last lost, or first tried.
+    pub since: Instant,
+    /// Why there is no session, once something has gone wrong.
+    pub last_error: Option<String>,
+    /// Times the session came up since the peer was configured as it is.
+    pub established_count: u64,
+    /// Prefixes the peer was sent and that were not withdrawn since.
+    pub prefixes_sent: usize,
+    /// Prefixes that have yet to be announced or withdrawn.
+    pub prefixes_pending: usize,
+    /// Prefixes the peer sent and has not withdrawn.
+    pub prefixes_received: usize,
+    /// UPDATE messages sent in this session, End-of-RIB included.
+    pub updates_sent: u64,
+    /// UPDATE messages received in this session, End-of-RIB included.
+    pub updates_received: u64,
+    /// What both ends agreed on; none without a session.
+    pub session: Option<SessionView>,
+}
+
+/// What both ends of an established session agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionView {
+    /// The smaller of the two proposals.
+    pub hold_time: HoldTime,
+    /// The peer's BGP Identifier.
+    pub router_id: RouterId,
+    /// Families in use.
+    pub families: Vec<Family>,
+    /// Our end of the connection.
+    pub local_address: IpAddr,
+}
+
+/// What a peer has of one of our routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advertised<'a> {
+    /// It was sent this, and nothing else is to be sent.
+    Announced(&'a AttributeSet),
+    /// Something is to be sent as soon as the connection takes it.
+    Pending,
+    /// Nothing, for this reason.
+    NotSent(NotSent),
+}
+
+/// Why a peer is not sent a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotSent {
+    /// There is no such peer.
+    #[error("the peer is not configured")]
+    UnknownPeer,
+    /// There is no session.
+    #[error("there is no session")]
+    NoSession,
+    /// The first complete set of decisions is awaited.
+    #[error("nothing is announced before all decisions were made once")]
+    Incomplete,
+    /// No export decision names the prefix.
+    #[error("the prefix is not exported to the peer's group")]
+    NotExported,
+    /// The peer does not carry the family.
+    #[error("the peer does not carry {0} routes")]
+    FamilyNotNegotiated(Family),
+    /// The route has a community that forbids it.
+    #[error("community NO_ADVERTISE keeps the route from every peer (RFC 1997)")]
+    NoAdvertise,
+    /// The route has a community that forbids it.
+    #[error("community NO_EXPORT keeps the route from external peers (RFC 1997)")]
+    NoExport,
+    /// We have no address that could be the next hop.
+    #[error("no own address can be the next hop of {0} routes: configure one")]
+    NoNextHop(Family),
+    /// A policy chose an address that cannot be the next hop.
+    #[error("the policy's next hop {0} is not a host's address of the prefix's family")]
+    UnusableNextHop(IpAddr),
+    /// No message can carry the route.
+    #[error(transparent)]
+    TooLarge(AttributesTooLarge),
+}
+
+impl Speaker {
+    /// Every configured peer, ordered by id.
+    pub fn peers(&self) -> impl Iterator<Item = PeerView> {
+        self.sessions.values().map(Session::view)
+    }
+
+    /// Routes learned from peers: for each prefix the best path and those as good. What this
+    /// speaker exports itself is not among them.
+    #[must_use]
+    pub fn loc_rib(&self) -> &LocRib {
+        &self.loc_rib
+    }
+
+    /// What the peer has of our route to a prefix.
+    #[must_use]
+    pub fn advertised(&self, peer: PeerId, prefix: Prefix) -> Advertised<'_> {
+        let Some(session) = self.sessions.get(&peer) else {
+            return Advertised::NotSent(NotSent::UnknownPeer);
+        };
+        if session.adj_rib_out.is_pending(&prefix) {
+            return Advertised::Pending;
+        }
+        match session.adj_rib_out.sent(&prefix) {
+            Some(attributes) => Advertised::Announced(attributes),
+            None => Advertised::NotSent(self.why_not_sent(session, prefix)),
+        }
+    }
+
+    /// Everything the peer was sent and that was not withdrawn since, ordered by prefix.
+    pub fn advertisements(&self, peer: PeerId) -> impl Iterator<Item = (Prefix, &AttributesRef)> {
+        let session = self.sessions.get(&peer);
+        session
+            .into_iter()
+            .flat_map(|session| session.adj_rib_out.iter_sent())
+    }
+
+    /// Every route the peer sent, ordered by prefix, and why it must not be used if so.
+    pub fn received(
+        &self,
+        peer: PeerId,
+    ) -> impl Iterator<Item = (Prefix, &AttributesRef, Option<Ineligible>)> {
+        let session = self.sessions.get(&peer);
+        session
+            .into_iter()
+            .flat_map(|session| session.adj_rib_in.iter())
+    }
+
+    fn why_not_sent(&self, session: &Session, prefix: Prefix) -> NotSent {
+        if !self.exports.is_complete() {
+            return NotSent::Incomplete;
+        }
+        let Some(route) = self.exports.route(session.exported_group(), &prefix) else {
+            return NotSent::NotExported;
+        };
+        match session.export_session(self.config.as_ref()) {
+            Some(export) => export
+                .derive(prefix.family(), route)
+                .err()
+                .unwrap_or(NotSent::NotExported),
+            None => NotSent::NoSession,
+        }
+    }
+}
