@@ -141,7 +141,6 @@ impl Exports {
                     }
                 }
                 CandidateChange::Removed(key) => {
-                    upserted.remove(&key);
                     removed.insert(key.prefix);
                     self.candidates.remove(&key);
                     for group in self.groups.values_mut() {
@@ -246,6 +245,7 @@ impl Exports {
         let candidates: Vec<&Candidate> = match scope {
             Scope::Everything | Scope::Groups(_) => self.candidates.values().collect(),
             Scope::Candidates(keys) => {
+                // One that came and went in the same step is gone.
                 let candidates = keys.iter().filter_map(|key| self.candidates.get(key));
                 candidates.collect()
             }

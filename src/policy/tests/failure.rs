@@ -184,6 +184,20 @@ fn a_cluster_service_keeps_its_decision_without_endpoints_here() {
 }
 
 #[test]
+fn a_kept_abstention_does_not_fall_with_an_endpoint() {
+    let (first, second) = (Fake::new(abstain), Fake::new(accept));
+    let mut bench = Bench::new(vec![
+        first.link("first", OnError::KeepLast),
+        second.link("second", OnError::KeepLast),
+    ]);
+    bench.upsert([local("a", "10.0.0.1", 1)]);
+    first.fail(Fault::Trap);
+    // The second is well, and may announce what it likes.
+    assert_eq!(bench.upsert([local("a", "10.0.0.1", 0)]), NOTHING);
+    assert_eq!(bench.announced(), ["10.0.0.1/32"]);
+}
+
+#[test]
 fn an_acceptance_that_never_rested_on_an_endpoint_is_kept_without_one() {
     let fake = Fake::new(accept);
     let mut bench = Bench::new(vec![fake.link("only", OnError::KeepLast)]);

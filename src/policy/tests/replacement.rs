@@ -175,3 +175,41 @@ fn decisions_that_the_withdraw_setting_overruled_are_there_for_keep_last() {
         ["1 +10.0.0.1/32", "1 +10.0.0.2/32"]
     );
 }
+
+#[test]
+fn decisions_of_its_own_outlive_what_stood_in_for_a_link() {
+    let mut bench = accepted();
+    let fake = Fake::new(accept_with_endpoints_as_med);
+    bench.replace_chain(vec![fake.link("renamed", OnError::KeepLast)]);
+    fake.fail(Fault::Trap);
+    assert_eq!(bench.upsert([local("a", "10.0.0.1", 7)]), NOTHING);
+    assert_eq!(
+        bench.steps(&local("a", "10.0.0.1", 7)),
+        ["renamed accept (kept): by rule"]
+    );
+}
+
+#[test]
+fn what_stands_in_for_a_link_goes_however_often_the_link_was_replaced() {
+    let mut bench = accepted();
+    let (first, second) = (Fake::new(accept), failing());
+    let links = || {
+        vec![
+            first.link("only", OnError::KeepLast),
+            second.link("second", OnError::KeepLast),
+        ]
+    };
+    first.obey(abstain);
+    assert_eq!(bench.replace_chain(links()), NOTHING);
+    assert_eq!(bench.replace_chain(links()), NOTHING);
+    // The second recovers while the first decides everything, so it is never heard.
+    first.obey(accept);
+    second.fail(None);
+    assert_eq!(bench.replace_chain(links()), NOTHING);
+    first.obey(abstain);
+    second.fail(Fault::Trap);
+    assert_eq!(
+        bench.upsert([local("a", "10.0.0.1", 3)]),
+        ["1 -10.0.0.1/32", "1 -10.0.0.2/32"]
+    );
+}
