@@ -1,0 +1,151 @@
+//! From Kubernetes objects to the facts that decide routes.
+//!
+//! One pure, synchronous [`Index`] turns what a source saw into a
+//! [`ClusterView`](crate::facts::ClusterView). Nothing in here knows BGP.
+
+mod convert;
+#[cfg(test)]
+mod fixtures;
+mod index;
+
+use std::fmt;
+
+use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+
+pub use index::{Index, Outcome};
+
+/// A kind of object that facts are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `v1` Node; only the agent's own counts.
+    Node,
+    /// `v1` Service.
+    Service,
+    /// `discovery.k8s.io/v1` EndpointSlice.
+    EndpointSlice,
+}
+
+/// Names one object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectRef {
+    /// Its kind.
+    pub kind: Kind,
+    /// `metadata.namespace`; empty for a Node.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+/// An object as a source saw it. Boxed: the kinds differ much in size.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Object {
+    /// A Node.
+    Node(Box<Node>),
+    /// A Service.
+    Service(Box<Service>),
+    /// An EndpointSlice.
+    EndpointSlice(Box<EndpointSlice>),
+    /// Something there is under this name, but it does not read as its kind; the text says why.
+    Unreadable(ObjectRef, String),
+}
+
+/// One step of what a source saw.
+///
+/// The objects of a kind that existed before and are not `Listed` between its `ListStarted` and
+/// its `ListCompleted` are gone. A list that breaks off is followed by another `ListStarted`,
+/// and takes nothing away.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceEvent {
+    /// A list of everything of this kind begins.
+    ListStarted(Kind),
+    /// An object of the list that was started for its kind.
+    Listed(Object),
+    /// The list was complete.
+    ListCompleted(Kind),
+    /// An object appeared or changed.
+    Applied(Object),
+    /// An object went.
+    Deleted(ObjectRef),
+}
+
+/// Something about an object that cannot be used. What is wrong is left out of the facts; where
+/// the whole object is unusable, its last facts stand.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Malformed {
+    /// Which object.
+    pub object: ObjectRef,
+    /// The field, its value, and what is done about it.
+    pub what: String,
+}
+
+impl Kind {
+    /// Every kind, in an order that shows a Service its endpoints before itself.
+    pub const ALL: [Self; 3] = [Self::Node, Self::EndpointSlice, Self::Service];
+
+    /// What [`Health`] calls all objects of this kind.
+    #[must_use]
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Node => "Nodes",
+            Self::Service => "Services",
+            Self::EndpointSlice => "EndpointSlices",
+        }
+    }
+}
+
+impl Object {
+    /// Its name.
+    #[must_use]
+    pub fn object_ref(&self) -> ObjectRef {
+        let (kind, metadata) = match self {
+            Self::Node(node) => (Kind::Node, &node.metadata),
+            Self::Service(service) => (Kind::Service, &service.metadata),
+            Self::EndpointSlice(slice) => (Kind::EndpointSlice, &slice.metadata),
+            Self::Unreadable(object, _) => return object.clone(),
+        };
+        ObjectRef::new(
+            kind,
+            metadata.namespace.as_deref().unwrap_or_default(),
+            metadata.name.as_deref().unwrap_or_default(),
+        )
+    }
+}
+
+impl ObjectRef {
+    /// A name from its parts; `namespace` is empty for a Node.
+    #[must_use]
+    pub fn new(kind: Kind, namespace: &str, name: &str) -> Self {
+        Self {
+            kind,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Node => "Node",
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+        })
+    }
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.kind)?;
+        if !self.namespace.is_empty() {
+            write!(f, "{}/", self.namespace)?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.object, self.what)
+    }
+}
