@@ -1,19 +1,51 @@
 //! From Kubernetes objects to the facts that decide routes.
 //!
-//! One pure, synchronous [`Index`] turns what a source saw into a
-//! [`ClusterView`](crate::facts::ClusterView). Nothing in here knows BGP.
+//! A directory of manifests ([`files`]) is a [`Source`]: a bounded queue of [`SourceEvent`]s and
+//! a [`Health`]. One pure, synchronous [`Index`] turns events into a
+//! [`ClusterView`](crate::facts::ClusterView).
+//!
+//! A source that is in trouble sends nothing, so its last state stands; its [`Health`] says what
+//! is wrong. Only an object that was seen to change or to go changes a fact. Nothing in here
+//! knows BGP.
 
 mod convert;
+pub mod files;
 #[cfg(test)]
 mod fixtures;
+mod health;
 mod index;
 
 use std::fmt;
 
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use tokio::sync::mpsc;
 
+pub use health::{Health, Problem};
 pub use index::{Index, Outcome};
+
+/// How many events may wait for the pipeline. A source that fills it waits, and the API server or
+/// the file system holds the rest: a slow pipeline costs delay, never memory or an event.
+const EVENT_QUEUE_DEPTH: usize = 256;
+
+/// Where objects come from. Dropping it stops it.
+#[derive(Debug)]
+pub struct Source {
+    /// What it saw, in order. Closed only when the source has died.
+    pub events: mpsc::Receiver<SourceEvent>,
+    /// What is wrong with it at present.
+    pub health: Health,
+    /// Stops the source's tasks or threads when dropped.
+    _running: Running,
+}
+
+/// What keeps a source going for as long as it is held.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held only to be dropped")]
+enum Running {
+    /// A thread that ends when the watcher that feeds it is dropped.
+    Watcher(files::Running),
+}
 
 /// A kind of object that facts are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
