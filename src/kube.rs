@@ -1,19 +1,43 @@
 //! From Kubernetes objects to the facts that decide routes.
 //!
-//! A directory of manifests ([`files`]) is a [`Source`]: a bounded queue of [`SourceEvent`]s and
-//! a [`Health`]. One pure, synchronous [`Index`] turns events into a
-//! [`ClusterView`](crate::facts::ClusterView).
+//! Two sources see objects, the API server ([`watch`]) and a directory of manifests ([`files`]);
+//! both give a [`Source`]: a bounded queue of [`SourceEvent`]s and a [`Health`]. One pure,
+//! synchronous [`Index`] turns events into a [`ClusterView`](crate::facts::ClusterView). The
+//! agent's pipeline joins them:
+//!
+//! ```no_run
+//! # async fn pipeline() -> anyhow::Result<()> {
+//! use rutter::kube::watch::{self, WatchConfig};
+//! use rutter::kube::{Index, Outcome, connect, node_name};
+//!
+//! let node_name = node_name()?;
+//! let mut source = watch::start(&connect().await?, &node_name, &WatchConfig::default());
+//! let mut index = Index::new(&node_name);
+//! while let Some(event) = source.events.recv().await {
+//!     let Outcome { changes, malformed } = index.handle(event);
+//!     for problem in malformed {
+//!         tracing::warn!(%problem, "unusable object"); // Each is reported once.
+//!     }
+//!     if index.waiting_for().is_none() {
+//!         // Hand `changes` and `index.view()` on; the first time, the whole view.
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! A source that is in trouble sends nothing, so its last state stands; its [`Health`] says what
 //! is wrong. Only an object that was seen to change or to go changes a fact. Nothing in here
-//! knows BGP.
+//! knows BGP, and only [`watch`] and [`connect()`] are async.
 
+mod connect;
 mod convert;
 pub mod files;
 #[cfg(test)]
 mod fixtures;
 mod health;
 mod index;
+pub mod watch;
 
 use std::fmt;
 
@@ -21,12 +45,17 @@ use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use tokio::sync::mpsc;
 
+pub use connect::{client, connect, node_name};
 pub use health::{Health, Problem};
 pub use index::{Index, Outcome};
 
 /// How many events may wait for the pipeline. A source that fills it waits, and the API server or
 /// the file system holds the rest: a slow pipeline costs delay, never memory or an event.
 const EVENT_QUEUE_DEPTH: usize = 256;
+
+/// What `tracing`'s filter needs besides the operator's level: the client library logs every
+/// single retry, while [`Health`] logs each problem once.
+pub const LOG_DIRECTIVES: &str = "kube_client=off,kube_runtime=off";
 
 /// Where objects come from. Dropping it stops it.
 #[derive(Debug)]
@@ -43,6 +72,8 @@ pub struct Source {
 #[derive(Debug)]
 #[expect(dead_code, reason = "held only to be dropped")]
 enum Running {
+    /// One task for each kind, aborted on drop.
+    Tasks(tokio::task::JoinSet<()>),
     /// A thread that ends when the watcher that feeds it is dropped.
     Watcher(files::Running),
 }
