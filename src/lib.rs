@@ -27,6 +27,8 @@ pub mod speaker;
 pub mod api;
 
 #[cfg(feature = "daemon")]
+pub mod kube;
+#[cfg(feature = "daemon")]
 pub mod agent;
 #[cfg(feature = "daemon")]
 pub mod cli;

@@ -1,0 +1,59 @@
+//! A client for the API server, from the environment. Called once, when the agent starts.
+
+use std::time::Duration;
+
+use ::kube::config::KubeConfigOptions;
+use ::kube::{Client, Config};
+use anyhow::Context;
+
+/// For TCP and TLS together. Short: a node that cannot reach the API server should say so soon.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection that was silent for this long is given up. Above any time-out of a watch, which
+/// are finer; this one catches what they do not.
+const READ_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// A client as the file named by `KUBECONFIG` says, or as the pod's service account says.
+///
+/// No request is made: an API server that is away is the watchers' business.
+///
+/// # Errors
+/// There is neither, or what there is cannot be used.
+pub async fn connect() -> anyhow::Result<Client> {
+    let config = match std::env::var("KUBECONFIG") {
+        Ok(path) if !path.is_empty() => Config::from_kubeconfig(&KubeConfigOptions::default())
+            .await
+            .with_context(|| format!("cannot use the kubeconfig {path} (named by KUBECONFIG)"))?,
+        Ok(_) | Err(_) => Config::incluster_env().context(
+            "no credentials for the Kubernetes API: set KUBECONFIG to a kubeconfig file, \
+             or run in a pod with a service account token",
+        )?,
+    };
+    client(config)
+}
+
+/// A client for these credentials, with the time limits and without the retries of the library.
+///
+/// # Errors
+/// The credentials cannot be used.
+pub fn client(mut config: Config) -> anyhow::Result<Client> {
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
+    // Else the time a pooled connection was idle counts as silence.
+    config.reset_reader_on_write = true;
+    // The watchers retry, and show that they do; the library would retry unseen for minutes.
+    config.default_retry = false;
+    let server = config.cluster_url.clone();
+    Client::try_from(config).with_context(|| format!("cannot make a client for {server}"))
+}
+
+/// The name of the Node the agent runs on, from `NODE_NAME`.
+///
+/// # Errors
+/// It is not set.
+pub fn node_name() -> anyhow::Result<String> {
+    std::env::var("NODE_NAME")
+        .ok()
+        .filter(|name| !name.is_empty())
+        .context("NODE_NAME is not set: set it to this Node's name (fieldRef spec.nodeName)")
+}

@@ -1,0 +1,280 @@
+//! What of an object becomes a fact, field by field.
+
+use std::net::IpAddr;
+
+use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::facts::{NodeFacts, ServiceFacts, ServicePort, ServiceType, TrafficPolicy};
+use crate::kube::fixtures;
+use crate::types::Prefix;
+
+fn node(value: Value) -> (NodeFacts, Problems) {
+    let mut problems = Problems::new();
+    let node: Node = serde_json::from_value(value).unwrap();
+    (node_facts(node, &mut problems), problems)
+}
+
+fn service(value: Value) -> (Result<ServiceFacts, Unusable>, Problems) {
+    let mut problems = Problems::new();
+    let service: Service = serde_json::from_value(value).unwrap();
+    (service_facts(service, &mut problems), problems)
+}
+
+fn good_service(value: Value) -> ServiceFacts {
+    let (facts, problems) = service(value);
+    assert_eq!(problems, Problems::new());
+    facts.unwrap()
+}
+
+fn ips(texts: &[&str]) -> Vec<IpAddr> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+fn prefixes(texts: &[&str]) -> Vec<Prefix> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+#[test]
+fn a_node_gives_its_internal_addresses_pod_ranges_and_readiness() {
+    let (facts, problems) = node(fixtures::node("worker-1"));
+    assert_eq!(problems, Problems::new());
+    assert_eq!(
+        facts,
+        NodeFacts {
+            name: "worker-1".to_owned(),
+            labels: [("rack".to_owned(), "a1".to_owned())].into(),
+            annotations: StringMap::new(),
+            internal_ips: ips(&["192.168.83.11", "fd00:83::11"]),
+            pod_cidrs: prefixes(&["10.244.1.0/24", "fd00:10:244:1::/64"]),
+            unschedulable: false,
+            ready: true,
+        }
+    );
+}
+
+#[test]
+fn the_single_pod_range_counts_where_the_list_is_absent() {
+    let mut value = fixtures::node("worker-1");
+    value["spec"] = json!({ "podCIDR": "10.244.1.0/24", "podCIDRs": [] });
+    assert_eq!(
+        node(value.clone()).0.pod_cidrs,
+        prefixes(&["10.244.1.0/24"])
+    );
+    value["spec"] = json!({ "podCIDR": "10.1.0.0/24", "podCIDRs": ["10.2.0.0/24"] });
+    assert_eq!(node(value.clone()).0.pod_cidrs, prefixes(&["10.2.0.0/24"]));
+    value["spec"] = json!({ "podCIDR": "" });
+    assert_eq!(node(value).0.pod_cidrs, []);
+}
+
+#[test]
+fn a_node_that_does_not_say_it_is_ready_is_not() {
+    for status in ["False", "Unknown"] {
+        let mut value = fixtures::node("worker-1");
+        value["status"]["conditions"][1]["status"] = status.into();
+        assert!(!node(value).0.ready);
+    }
+    let mut value = fixtures::node("worker-1");
+    value["status"].take();
+    value["spec"] = json!({ "unschedulable": true });
+    let (facts, problems) = node(value);
+    assert!(!facts.ready && facts.unschedulable && facts.internal_ips.is_empty());
+    assert_eq!(problems, Problems::new());
+}
+
+#[test]
+fn bad_values_of_a_node_are_left_out_and_named() {
+    let mut value = fixtures::node("worker-1");
+    value["spec"]["podCIDRs"] = json!(["10.244.1.0/24", "10.244.2.0/33", "10.244.3.0"]);
+    value["status"]["addresses"] = json!([
+        { "type": "InternalIP", "address": "192.168.83.11" },
+        { "type": "InternalIP", "address": "worker-1" },
+    ]);
+    let (facts, problems) = node(value);
+    assert_eq!(facts.pod_cidrs, prefixes(&["10.244.1.0/24"]));
+    assert_eq!(facts.internal_ips, ips(&["192.168.83.11"]));
+    assert_eq!(
+        problems,
+        [
+            "status.addresses: \"worker-1\" is no IP address; it is left out",
+            "spec.podCIDRs: \"10.244.2.0/33\" is no CIDR; it is left out",
+            "spec.podCIDRs: \"10.244.3.0\" is no CIDR; it is left out",
+        ]
+    );
+}
+
+#[test]
+fn a_service_gives_every_address_a_route_may_be_for() {
+    let mut value = fixtures::service("web");
+    value["spec"]["externalIPs"] = json!(["203.0.113.7", "::ffff:203.0.113.8", "203.0.113.7"]);
+    value["spec"]["loadBalancerClass"] = "example.com/ours".into();
+    value["spec"]["internalTrafficPolicy"] = "Local".into();
+    value["status"]["loadBalancer"]["ingress"] = json!([
+        { "ip": "198.51.100.10" },
+        { "ip": "198.51.100.11", "ipMode": "Proxy" },
+        { "ip": "2001:db8::10", "ipMode": "VIP" },
+        { "hostname": "lb.example.com" },
+    ]);
+    let facts = good_service(value);
+    assert_eq!(facts.key.to_string(), "default/web");
+    assert_eq!(facts.service_type, ServiceType::LoadBalancer);
+    assert_eq!(facts.external_traffic_policy, TrafficPolicy::Local);
+    assert_eq!(facts.internal_traffic_policy, TrafficPolicy::Local);
+    assert_eq!(
+        facts.load_balancer_class.as_deref(),
+        Some("example.com/ours")
+    );
+    assert!(!facts.headless && !facts.deleting);
+    assert_eq!(facts.cluster_ips, ips(&["172.16.0.10", "fd00:10:96::10"]));
+    assert_eq!(facts.external_ips, ips(&["203.0.113.7", "203.0.113.8"]));
+    assert_eq!(
+        facts.load_balancer_ips,
+        ips(&["198.51.100.10", "2001:db8::10"])
+    );
+    assert_eq!(
+        facts.ports,
+        [ServicePort {
+            name: "http".to_owned(),
+            protocol: "TCP".to_owned(),
+            port: 80,
+            node_port: Some(30080),
+        }]
+    );
+}
+
+#[test]
+fn what_a_service_leaves_out_has_the_meaning_the_api_gives_it() {
+    let facts = good_service(json!({ "metadata": { "name": "web", "namespace": "default" } }));
+    assert_eq!(facts.service_type, ServiceType::ClusterIP);
+    assert_eq!(facts.external_traffic_policy, TrafficPolicy::Cluster);
+    assert_eq!(facts.internal_traffic_policy, TrafficPolicy::Cluster);
+    assert_eq!(facts.cluster_ips, ips(&[]));
+    assert!(!facts.headless);
+}
+
+#[test]
+fn headless_unallocated_and_deleted_services_are_told_apart() {
+    for (spec, headless, addresses) in [
+        (
+            json!({ "clusterIP": "None", "clusterIPs": ["None"] }),
+            true,
+            0,
+        ),
+        (json!({ "clusterIP": "None" }), true, 0),
+        (json!({ "clusterIP": "" }), false, 0),
+        (json!({ "clusterIP": "172.16.0.1" }), false, 1),
+        (
+            json!({ "type": "ExternalName", "externalName": "example.com" }),
+            false,
+            0,
+        ),
+    ] {
+        let mut value = fixtures::service("web");
+        value["spec"] = spec;
+        let facts = good_service(value);
+        assert_eq!(
+            (facts.headless, facts.cluster_ips.len()),
+            (headless, addresses)
+        );
+    }
+    let mut value = fixtures::service("web");
+    value["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    assert!(good_service(value).deleting);
+}
+
+#[test]
+fn bad_values_of_a_service_are_left_out_and_named() {
+    let mut value = fixtures::service("web");
+    value["spec"]["clusterIPs"] = json!(["172.16.0.10", "172.16.0.010"]);
+    value["spec"]["ports"] = json!([{ "port": 80 }, { "port": 65536 }, { "port": 0 }]);
+    value["status"]["loadBalancer"]["ingress"] = json!([{ "ip": "198.51.100.1/32" }]);
+    let (facts, problems) = service(value);
+    let facts = facts.unwrap();
+    assert_eq!(facts.cluster_ips, ips(&["172.16.0.10"]));
+    assert_eq!(facts.load_balancer_ips, ips(&[]));
+    assert_eq!(facts.ports.len(), 1);
+    assert_eq!(
+        problems,
+        [
+            "spec.clusterIPs: \"172.16.0.010\" is no IP address; it is left out",
+            "status.loadBalancer.ingress: \"198.51.100.1/32\" is no IP address; it is left out",
+            "spec.ports: 65536 is no port number; the port is left out",
+            "spec.ports: 0 is no port number; the port is left out",
+        ]
+    );
+}
+
+#[test]
+fn nothing_is_concluded_from_a_service_of_unknown_meaning() {
+    for field in ["type", "externalTrafficPolicy", "internalTrafficPolicy"] {
+        let mut value = fixtures::service("web");
+        value["spec"][field] = "Sideways".into();
+        let unusable = service(value).0.unwrap_err().to_string();
+        assert!(
+            unusable.contains(&format!("spec.{field}: \"Sideways\"")),
+            "{unusable}"
+        );
+    }
+}
+
+#[test]
+fn annotations_that_are_large_or_change_by_themselves_are_no_facts() {
+    let mut value = fixtures::service("web");
+    value["metadata"]["annotations"] = json!({
+        "kubectl.kubernetes.io/last-applied-configuration": "{}",
+        "control-plane.alpha.kubernetes.io/leader": "{}",
+        "example.com/community": "64512:7",
+    });
+    let kept: Vec<_> = good_service(value).annotations.into_keys().collect();
+    assert_eq!(kept, ["example.com/community"]);
+}
+
+#[test]
+fn an_endpoint_without_an_address_of_its_slices_type_is_left_out_and_named() {
+    let value = fixtures::slice(
+        "web-1",
+        "web",
+        "IPv4",
+        vec![
+            json!({ "addresses": [] }),
+            json!({ "addresses": ["fd00::1"] }),
+            json!({ "addresses": ["10.0.0.256"] }),
+            fixtures::endpoint("10.0.0.1", fixtures::HERE),
+        ],
+    );
+    let slice: EndpointSlice = serde_json::from_value(value).unwrap();
+    let mut problems = Problems::new();
+    let record = slice_record(&slice, fixtures::HERE, &mut problems)
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        *record.endpoints,
+        [Endpoint {
+            address: "10.0.0.1".parse().unwrap(),
+            location: Location::Here,
+            class: EndpointClass::Ready,
+        }]
+    );
+    assert_eq!(
+        problems,
+        [
+            "endpoints: one has no address; it is left out",
+            "endpoints: \"fd00::1\" is no address of the slice's type; the endpoint is left out",
+            "endpoints: \"10.0.0.256\" is no address of the slice's type; the endpoint is left out",
+        ]
+    );
+}
+
+#[test]
+fn a_slice_of_unknown_type_is_unusable() {
+    let value = fixtures::slice("web-1", "web", "MAC", vec![]);
+    let slice: EndpointSlice = serde_json::from_value(value).unwrap();
+    let unusable = slice_record(&slice, fixtures::HERE, &mut Problems::new()).unwrap_err();
+    assert!(
+        unusable
+            .to_string()
+            .starts_with("addressType: \"MAC\" is not known")
+    );
+}

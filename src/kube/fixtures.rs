@@ -1,0 +1,90 @@
+//! Objects for the tests of this module, written as the API has them.
+
+use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use serde_json::{Value, json};
+
+use super::{Kind, Object, ObjectRef};
+
+/// The node that the agent of the tests runs on.
+pub(crate) const HERE: &str = "worker-1";
+
+/// Reads an object of any of the three kinds.
+pub(crate) fn object(value: Value) -> Object {
+    match value["kind"].as_str() {
+        Some("Node") => Object::Node(Box::new(serde_json::from_value::<Node>(value).unwrap())),
+        Some("Service") => {
+            Object::Service(Box::new(serde_json::from_value::<Service>(value).unwrap()))
+        }
+        Some("EndpointSlice") => {
+            let slice = serde_json::from_value::<EndpointSlice>(value).unwrap();
+            Object::EndpointSlice(Box::new(slice))
+        }
+        other => panic!("{other:?} is no kind of ours"),
+    }
+}
+
+/// A Node with everything that facts are made of.
+pub(crate) fn node(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": { "name": name, "labels": { "rack": "a1" } },
+        "spec": { "podCIDRs": ["10.244.1.0/24", "fd00:10:244:1::/64"] },
+        "status": {
+            "addresses": [
+                { "type": "Hostname", "address": name },
+                { "type": "InternalIP", "address": "192.168.83.11" },
+                { "type": "InternalIP", "address": "fd00:83::11" },
+                { "type": "ExternalIP", "address": "203.0.113.11" },
+            ],
+            "conditions": [
+                { "type": "MemoryPressure", "status": "False" },
+                { "type": "Ready", "status": "True" },
+            ],
+        },
+    })
+}
+
+/// A dual-stack Local load balancer in the namespace `default`.
+pub(crate) fn service(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": { "name": name, "namespace": "default" },
+        "spec": {
+            "type": "LoadBalancer",
+            "externalTrafficPolicy": "Local",
+            "clusterIP": "172.16.0.10",
+            "clusterIPs": ["172.16.0.10", "fd00:10:96::10"],
+            "ports": [{ "name": "http", "port": 80, "nodePort": 30080 }],
+        },
+        "status": { "loadBalancer": { "ingress": [{ "ip": "198.51.100.10" }] } },
+    })
+}
+
+/// A slice of a Service's endpoints.
+pub(crate) fn slice(name: &str, service: &str, family: &str, endpoints: Vec<Value>) -> Value {
+    json!({
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": name,
+            "namespace": "default",
+            "labels": { "kubernetes.io/service-name": service },
+        },
+        "addressType": family,
+        "endpoints": endpoints,
+        "ports": [{ "name": "http", "port": 8080, "protocol": "TCP" }],
+    })
+}
+
+/// A ready endpoint.
+pub(crate) fn endpoint(address: &str, node: &str) -> Value {
+    json!({ "addresses": [address], "nodeName": node, "conditions": { "ready": true } })
+}
+
+/// The name of an object in the namespace `default`.
+pub(crate) fn named(kind: Kind, name: &str) -> ObjectRef {
+    ObjectRef::new(kind, "default", name)
+}

@@ -1,0 +1,363 @@
+//! The index: events of a source in, a [`ClusterView`] and what changed in it out.
+//!
+//! The agent's pipeline feeds it; it is pure and synchronous, so that tests need no API server.
+//! It keeps facts, never objects. The state of a Service is always worked out from all of its
+//! slices and never from the one an event was about: an EndpointSlice that goes must take its
+//! endpoints along, and one that comes may be late, early, or somebody else's a moment ago.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+
+use super::convert::{
+    Endpoint, EndpointClass, Location, Problems, SliceRecord, node_facts, service_facts,
+    slice_record,
+};
+use super::{Kind, Malformed, Object, ObjectRef, SourceEvent};
+use crate::facts::{ClusterChange, ClusterView, EndpointCounts, FamilyCounts, ServiceKey};
+use crate::types::Family;
+
+/// How many problems of one object are worth a line of the log each.
+const PROBLEMS_REPORTED_MAX: usize = 5;
+
+/// What is known of the cluster, kept up to date event by event.
+#[derive(Debug)]
+pub struct Index {
+    node_name: String,
+    view: ClusterView,
+    slices: BTreeMap<ObjectRef, SliceRecord>,
+    /// The keys of `slices` by the Service they belong to, whether that exists or not.
+    slices_of: BTreeMap<ServiceKey, BTreeSet<ObjectRef>>,
+    /// What each list under way has shown to exist.
+    listing: BTreeMap<Kind, BTreeSet<ObjectRef>>,
+    /// Of which kinds there was a complete list.
+    listed: BTreeSet<Kind>,
+    node_seen: NodeSeen,
+    /// The problems of each object that were reported and still are there.
+    reported: BTreeMap<ObjectRef, Problems>,
+}
+
+/// Whether the own Node was ever there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NodeSeen {
+    Never,
+    Once,
+}
+
+/// What one event came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// What differs in the view, ordered, each once; empty when no fact changed.
+    pub changes: Vec<ClusterChange>,
+    /// What cannot be used of the object. Each problem is reported once, until it has gone.
+    pub malformed: Vec<Malformed>,
+}
+
+impl Index {
+    /// An empty index for the agent on the node of this name.
+    #[must_use]
+    pub fn new(node_name: &str) -> Self {
+        Self {
+            node_name: node_name.to_owned(),
+            view: ClusterView::default(),
+            slices: BTreeMap::new(),
+            slices_of: BTreeMap::new(),
+            listing: BTreeMap::new(),
+            listed: BTreeSet::new(),
+            node_seen: NodeSeen::Never,
+            reported: BTreeMap::new(),
+        }
+    }
+
+    /// The facts as they are known.
+    #[must_use]
+    pub fn view(&self) -> &ClusterView {
+        &self.view
+    }
+
+    /// What has to be seen before the view may be acted upon; `None` once everything was. It
+    /// stays `None`: later trouble does not make known facts unknown.
+    ///
+    /// The own Node has to exist once: without its labels it cannot be said whether Services may
+    /// be announced from it, and a misspelt node name would go unnoticed.
+    #[must_use]
+    pub fn waiting_for(&self) -> Option<&'static str> {
+        let missing = Kind::ALL
+            .into_iter()
+            .find(|kind| !self.listed.contains(kind));
+        match (missing, self.node_seen) {
+            (Some(Kind::Node), _) => Some("the list of Nodes"),
+            (Some(Kind::EndpointSlice), _) => Some("the list of EndpointSlices"),
+            (Some(Kind::Service), _) => Some("the list of Services"),
+            (None, NodeSeen::Never) => Some("a Node of the name in NODE_NAME"),
+            (None, NodeSeen::Once) => None,
+        }
+    }
+
+    /// Takes in one event.
+    pub fn handle(&mut self, event: SourceEvent) -> Outcome {
+        let mut changes = BTreeSet::new();
+        let mut malformed = Vec::new();
+        match event {
+            SourceEvent::ListStarted(kind) => {
+                self.listing.insert(kind, BTreeSet::new());
+            }
+            SourceEvent::Listed(object) | SourceEvent::Applied(object) => {
+                let name = object.object_ref();
+                if let Some(seen) = self.listing.get_mut(&name.kind) {
+                    seen.insert(name.clone());
+                }
+                let problems = self.apply(&name, object, &mut changes);
+                malformed = self.newly_reported(name, problems);
+            }
+            SourceEvent::Deleted(name) => {
+                if let Some(seen) = self.listing.get_mut(&name.kind) {
+                    seen.remove(&name);
+                }
+                self.delete(&name, &mut changes);
+            }
+            SourceEvent::ListCompleted(kind) => self.complete_list(kind, &mut changes),
+        }
+        Outcome {
+            changes: changes.into_iter().collect(),
+            malformed,
+        }
+    }
+
+    /// What a complete list did not show is gone. Its objects were applied as they came: each is
+    /// at least as new as what was known, and what replaces a slice is there before that goes.
+    fn complete_list(&mut self, kind: Kind, changes: &mut BTreeSet<ClusterChange>) {
+        let Some(seen) = self.listing.remove(&kind) else {
+            return;
+        };
+        let mut gone = self.known(kind);
+        gone.retain(|name| !seen.contains(name));
+        for name in gone {
+            self.delete(&name, changes);
+        }
+        self.listed.insert(kind);
+    }
+
+    fn known(&self, kind: Kind) -> BTreeSet<ObjectRef> {
+        let reported = self.reported.keys().filter(|name| name.kind == kind);
+        let mut known: BTreeSet<ObjectRef> = reported.cloned().collect();
+        match kind {
+            Kind::Node => {
+                let node = self.view.node.iter();
+                known.extend(node.map(|node| ObjectRef::new(kind, "", &node.name)));
+            }
+            Kind::Service => {
+                let keys = self.view.services.keys();
+                known.extend(keys.map(|key| ObjectRef::new(kind, &key.namespace, &key.name)));
+            }
+            Kind::EndpointSlice => known.extend(self.slices.keys().cloned()),
+        }
+        known
+    }
+
+    /// Takes an object in and says what is wrong with it. One that is unusable as a whole
+    /// changes nothing: the facts that its last usable version gave stand.
+    fn apply(
+        &mut self,
+        name: &ObjectRef,
+        object: Object,
+        changes: &mut BTreeSet<ClusterChange>,
+    ) -> Problems {
+        match object {
+            Object::Node(node) => self.apply_node(*node, changes),
+            Object::Service(service) => self.apply_service(*service, changes),
+            Object::EndpointSlice(slice) => self.apply_slice(name, &slice, changes),
+            Object::Unreadable(_, why) => {
+                vec![format!("it cannot be read: {why}; its last facts stand")]
+            }
+        }
+    }
+
+    fn apply_node(&mut self, node: Node, changes: &mut BTreeSet<ClusterChange>) -> Problems {
+        let mut problems = Problems::new();
+        if node.metadata.name.as_deref() != Some(self.node_name.as_str()) {
+            return problems;
+        }
+        self.node_seen = NodeSeen::Once;
+        let facts = node_facts(node, &mut problems);
+        if self.view.node.as_deref() != Some(&facts) {
+            self.view.node = Some(Arc::new(facts));
+            changes.insert(ClusterChange::Node);
+        }
+        problems
+    }
+
+    fn apply_service(
+        &mut self,
+        service: Service,
+        changes: &mut BTreeSet<ClusterChange>,
+    ) -> Problems {
+        let mut problems = Problems::new();
+        let mut facts = match service_facts(service, &mut problems) {
+            Ok(facts) => facts,
+            Err(unusable) => return vec![unusable.to_string()],
+        };
+        let key = facts.key.clone();
+        (facts.node_endpoints, facts.cluster_endpoints) = self.count_endpoints(&key);
+        if self.view.services.get(&key).map(Arc::as_ref) != Some(&facts) {
+            self.view.services.insert(key.clone(), Arc::new(facts));
+            changes.insert(ClusterChange::Service(key));
+        }
+        problems
+    }
+
+    fn apply_slice(
+        &mut self,
+        name: &ObjectRef,
+        slice: &EndpointSlice,
+        changes: &mut BTreeSet<ClusterChange>,
+    ) -> Problems {
+        let mut problems = Problems::new();
+        let record = match slice_record(slice, &self.node_name, &mut problems) {
+            Ok(record) => record,
+            Err(unusable) => return vec![unusable.to_string()],
+        };
+        if self.slices.get(name) == record.as_ref() {
+            return problems;
+        }
+        let owners = [
+            self.remove_slice(name),
+            record.map(|record| self.insert_slice(name, record)),
+        ];
+        for owner in owners.into_iter().flatten() {
+            self.recount(&owner, changes);
+        }
+        problems
+    }
+
+    fn insert_slice(&mut self, name: &ObjectRef, record: SliceRecord) -> ServiceKey {
+        let owner = record.service.clone();
+        let siblings = self.slices_of.entry(owner.clone()).or_default();
+        siblings.insert(name.clone());
+        self.slices.insert(name.clone(), record);
+        owner
+    }
+
+    fn remove_slice(&mut self, name: &ObjectRef) -> Option<ServiceKey> {
+        let owner = self.slices.remove(name)?.service;
+        if let Some(siblings) = self.slices_of.get_mut(&owner) {
+            siblings.remove(name);
+            if siblings.is_empty() {
+                self.slices_of.remove(&owner);
+            }
+        }
+        Some(owner)
+    }
+
+    fn delete(&mut self, name: &ObjectRef, changes: &mut BTreeSet<ClusterChange>) {
+        self.reported.remove(name);
+        match name.kind {
+            Kind::Node => {
+                if self
+                    .view
+                    .node
+                    .take_if(|node| node.name == name.name)
+                    .is_some()
+                {
+                    changes.insert(ClusterChange::Node);
+                }
+            }
+            Kind::Service => {
+                let key = ServiceKey::new(&name.namespace, &name.name);
+                if self.view.services.remove(&key).is_some() {
+                    changes.insert(ClusterChange::Service(key));
+                }
+            }
+            Kind::EndpointSlice => {
+                if let Some(owner) = self.remove_slice(name) {
+                    self.recount(&owner, changes);
+                }
+            }
+        }
+    }
+
+    fn recount(&mut self, key: &ServiceKey, changes: &mut BTreeSet<ClusterChange>) {
+        let (node, cluster) = self.count_endpoints(key);
+        let Some(facts) = self.view.services.get_mut(key) else {
+            return;
+        };
+        if (facts.node_endpoints, facts.cluster_endpoints) != (node, cluster) {
+            let facts = Arc::make_mut(facts);
+            facts.node_endpoints = node;
+            facts.cluster_endpoints = cluster;
+            changes.insert(ClusterChange::Service(key.clone()));
+        }
+    }
+
+    /// The endpoints on this node and in the cluster, over all slices of a Service, each address
+    /// once.
+    fn count_endpoints(&self, key: &ServiceKey) -> (FamilyCounts, FamilyCounts) {
+        let names = self.slices_of.get(key).into_iter().flatten();
+        let records = names.filter_map(|name| self.slices.get(name));
+        let mut endpoints: Vec<Endpoint> = records
+            .flat_map(|record| record.endpoints.iter().copied())
+            .collect();
+        endpoints.sort_unstable_by_key(|endpoint| endpoint.address);
+        endpoints.dedup_by(|copy, kept| {
+            let same = copy.address == kept.address;
+            if same {
+                kept.location = kept.location.max(copy.location);
+                kept.class = kept.class.max(copy.class);
+            }
+            same
+        });
+
+        let mut node = FamilyCounts::default();
+        let mut cluster = FamilyCounts::default();
+        for endpoint in endpoints {
+            count(endpoint, &mut cluster);
+            match endpoint.location {
+                Location::Here => count(endpoint, &mut node),
+                Location::Elsewhere => {}
+            }
+        }
+        (node, cluster)
+    }
+
+    /// Remembers the problems of an object, and returns those that were not there before.
+    fn newly_reported(&mut self, object: ObjectRef, mut problems: Problems) -> Vec<Malformed> {
+        if problems.is_empty() {
+            self.reported.remove(&object);
+            return Vec::new();
+        }
+        if problems.len() > PROBLEMS_REPORTED_MAX {
+            let more = problems.len() - PROBLEMS_REPORTED_MAX;
+            problems.truncate(PROBLEMS_REPORTED_MAX);
+            problems.push(format!("and {more} more problems of the kind"));
+        }
+        let before = self.reported.insert(object.clone(), problems.clone());
+        let before = before.unwrap_or_default();
+        problems.retain(|problem| !before.contains(problem));
+        let malformed = problems.into_iter().map(|what| Malformed {
+            object: object.clone(),
+            what,
+        });
+        malformed.collect()
+    }
+}
+
+fn count(endpoint: Endpoint, counts: &mut FamilyCounts) {
+    let EndpointCounts {
+        ready,
+        serving_terminating,
+        unready,
+    } = match Family::of(endpoint.address) {
+        Family::Ipv4Unicast => &mut counts.ipv4,
+        Family::Ipv6Unicast => &mut counts.ipv6,
+    };
+    *match endpoint.class {
+        EndpointClass::Ready => ready,
+        EndpointClass::ServingTerminating => serving_terminating,
+        EndpointClass::Unready => unready,
+    } += 1;
+}

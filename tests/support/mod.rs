@@ -1,0 +1,4 @@
+//! What integration tests stand on: real servers as child processes.
+
+pub(crate) mod apiserver;
+pub(crate) mod process;
