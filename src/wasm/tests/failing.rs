@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde_json::Map;
+
 use super::hostile::{self, Recipe};
 use super::{BUILTIN, ENGINE, evaluate, pod_cidr, policy};
 use crate::facts::NodeFacts;
 use crate::policy::{Decision, PolicyFailure};
-use crate::wasm::{Limits, Module};
+use crate::wasm::{Engine, Limits, Module, ModuleError, WasmPolicy};
 
 /// Little memory, and time enough where time is not the point.
 const LIMITS: Limits = Limits {
@@ -70,6 +72,39 @@ fn allocating_without_end_is_bounded() {
         decide(&hostile::allocates_without_end()),
         Err(PolicyFailure::OutOfMemory(4 << 20))
     );
+}
+
+#[test]
+fn memory_is_counted_over_all_memories_of_a_module() {
+    // 4 MiB are 64 pages: one is the recipe's own, one more it takes for the settings.
+    let load = |pages: &str| {
+        let two = Recipe {
+            fields: &format!("(memory $other {pages})"),
+            ..Recipe::default()
+        };
+        let module = Module::from_bytes(&ENGINE, "two", &two.build()).unwrap();
+        WasmPolicy::new(&module, &Map::new(), LIMITS).map(drop)
+    };
+    assert!(load("62").is_ok());
+    let error = load("63").unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ModuleError::Failed {
+                failure: PolicyFailure::OutOfMemory(0x40_0000),
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn time_is_rounded_up_to_whole_ticks() {
+    assert_eq!(Engine::ticks(Duration::ZERO), 1);
+    assert_eq!(Engine::ticks(Duration::from_millis(1)), 2);
+    assert_eq!(Engine::ticks(Duration::from_millis(50)), 6);
+    assert_eq!(Engine::ticks(Duration::MAX), u64::MAX);
 }
 
 #[test]
