@@ -29,6 +29,9 @@ pub mod api;
 #[cfg(feature = "daemon")]
 pub mod kube;
 #[cfg(feature = "daemon")]
+pub mod wasm;
+
+#[cfg(feature = "daemon")]
 pub mod agent;
 #[cfg(feature = "daemon")]
 pub mod cli;

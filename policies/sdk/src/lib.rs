@@ -112,5 +112,10 @@ macro_rules! description {
     };
 }
 
+/// Compiles the guide's example.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Guide;
+
 #[cfg(test)]
 mod tests;
