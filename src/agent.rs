@@ -1,15 +1,49 @@
-//! The daemon: sockets, clock, signals and files around the sans-IO core.
+//! The daemon: sockets, clock, signals, files and servers around the core.
 //!
-//! Called by the command line alone; nothing else may import it.
+//! ```text
+//! source (kube or files) --events--> pipeline thread --Input--> driver task <--octets--> peers
+//!                                        ^    |                    |
+//!                      reload task ------+    +---- reporter ------+--> HTTP (status, metrics)
+//! ```
+//! Every arrow is a bounded queue. The pipeline may be slow (policies compute there); the driver
+//! never waits for anything but its own queues.
+
+pub(crate) mod clock;
+mod connection;
+mod driver;
+mod http;
+mod load;
+mod metrics;
+mod peering;
+mod pipeline;
+mod reload;
+mod report;
+mod sockets;
+mod tcp_md5;
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
-use crate::config::Overrides;
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tracing::{info, warn};
 
-/// What the operator decides outside the configuration file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+pub use driver::{SpeakerHandle, SpeakerStopped};
+
+use crate::config::{Config, Overrides, Source};
+use crate::kube;
+use crate::wasm::Engine;
+use load::{ConfigState, Loaded};
+use pipeline::{Pipeline, Settings};
+use reload::Reloader;
+use report::Reporter;
+
+/// What the command line gives the agent.
+#[derive(Clone, Debug)]
 pub struct Options {
-    /// The configuration file, watched for change.
+    /// The configuration file.
     pub config: PathBuf,
     /// `metadata.name` of the Node this agent runs on.
     pub node_name: String,
@@ -17,18 +51,139 @@ pub struct Options {
     pub overrides: Overrides,
 }
 
-/// Runs the agent until it is told to stop.
+/// Runs the agent until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// Whatever keeps it from starting.
+/// Whatever keeps it from starting, and the end of a part it cannot do without.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let Options {
-        config,
+        config: path,
         node_name,
-        overrides: _,
+        overrides,
     } = options;
-    anyhow::bail!(
-        "this build has no agent: {} on node {node_name} was not started",
-        config.display()
-    )
+    let Loaded {
+        text,
+        config,
+        passwords,
+    } = load::load(&path, &overrides)?;
+    let engine = Engine::new()?;
+    let (chain, chain_error) = first_chain(&engine, &config)?;
+    let state = Arc::new(Mutex::new(ConfigState {
+        path: path.clone(),
+        loaded_at: clock::unix_time(),
+        error: None,
+        chain_error,
+    }));
+
+    let socket = http::bind_socket(&config.api.socket).await?;
+    let metrics = match config.api.metrics {
+        Some(address) => Some(
+            TcpListener::bind(address)
+                .await
+                .with_context(|| format!("cannot listen on {address} (api.metrics)"))?,
+        ),
+        None => None,
+    };
+    let speaker = SpeakerHandle::spawn(seed(&node_name), None);
+    speaker
+        .listen_on(config.bgp.listen.clone())
+        .await
+        .context("bgp.listen")?;
+    let source = start_source(&config, &node_name).await?;
+    let health = source.health.clone();
+    let settings = Settings {
+        config: Arc::clone(&config),
+        passwords,
+        chain: Some(chain),
+    };
+    let pipeline = Pipeline::spawn(&node_name, settings, speaker.clone(), source)
+        .context("cannot start the pipeline thread")?;
+    let reporter = Arc::new(Reporter {
+        node: node_name.clone(),
+        started_at: clock::unix_time(),
+        speaker: speaker.clone(),
+        pipeline: pipeline.clone(),
+        health,
+        state: Arc::clone(&state),
+    });
+    let reloader = Reloader {
+        path,
+        overrides,
+        text,
+        config: Arc::clone(&config),
+        started_with: config,
+        engine,
+        pipeline,
+        speaker: speaker.clone(),
+        state,
+    };
+
+    let mut parts = JoinSet::new();
+    parts.spawn(http::serve_socket(socket, Arc::clone(&reporter)));
+    if let Some(listener) = metrics {
+        info!(address = %listener.local_addr()?, "serving health and metrics");
+        parts.spawn(http::serve_metrics(listener, reporter));
+    }
+    parts.spawn(reloader.run());
+    info!(
+        node = node_name,
+        version = env!("CARGO_PKG_VERSION"),
+        "agent started"
+    );
+
+    let outcome = tokio::select! {
+        signal = stop_signal() => signal.map(|name| info!(name, "stopping")),
+        Some(ended) = parts.join_next() => match ended {
+            Ok(result) => result.context("a part of the agent ended"),
+            Err(panicked) => Err(panicked).context("a part of the agent panicked"),
+        },
+    };
+    speaker.stop("agent stopping").await;
+    outcome
+}
+
+/// The configured chain or, where it cannot be had, the built-in default and the reason.
+fn first_chain(
+    engine: &Engine,
+    config: &Config,
+) -> anyhow::Result<(Vec<crate::policy::Link>, Option<String>)> {
+    match load::chain(engine, config) {
+        Ok(chain) => Ok((chain, None)),
+        Err(refusal) => {
+            let text = format!("{refusal:#}; the built-in default runs in its place");
+            warn!("{text}");
+            Ok((load::fallback_chain(engine)?, Some(text)))
+        }
+    }
+}
+
+async fn start_source(config: &Config, node_name: &str) -> anyhow::Result<kube::Source> {
+    match &config.source {
+        Source::Kubernetes => {
+            let client = kube::connect().await?;
+            Ok(kube::watch::start(
+                &client,
+                node_name,
+                &kube::watch::WatchConfig::default(),
+            ))
+        }
+        Source::Files(folder) => kube::files::start(folder),
+    }
+}
+
+/// Jitter differs from node to node, and is the same each time on one.
+fn seed(node_name: &str) -> u64 {
+    // FNV-1a: any spread will do.
+    node_name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+async fn stop_signal() -> anyhow::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
 }

@@ -444,6 +444,17 @@ impl AdvertiseConfig {
     }
 }
 
+impl Origin {
+    /// Whose address it is, where it is one.
+    #[must_use]
+    pub fn service(&self) -> Option<&ServiceKey> {
+        match self {
+            Self::ServiceAddress { service, .. } => Some(service),
+            Self::PodCidr | Self::ServiceCidr { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -177,13 +177,12 @@ impl Config {
         let BgpConfig {
             asn: _,
             router_id: _,
-            listen,
+            listen: _,
             hold_time: _,
         } = bgp;
         let ApiConfig { socket, metrics } = api;
         let differing = [
             ("source", *source != new.source),
-            ("bgp.listen", *listen != new.bgp.listen),
             ("api.socket", *socket != new.api.socket),
             ("api.metrics", *metrics != new.api.metrics),
         ];

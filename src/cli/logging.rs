@@ -30,6 +30,10 @@ pub fn start(format: LogFormat) -> anyhow::Result<()> {
         .map_err(|error| {
             anyhow!("{FILTER_VARIABLE} is no log filter, as info or debug are: {error}")
         })?;
+    let quiet = crate::kube::LOG_DIRECTIVES.split(',').map(str::parse);
+    let filter = quiet.into_iter().try_fold(filter, |filter, directive| {
+        anyhow::Ok(filter.add_directive(directive?))
+    })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -438,7 +438,7 @@ fn only_sockets_and_the_source_need_a_restart() {
     );
     assert_eq!(
         before.restart_needed(&after),
-        ["source", "bgp.listen", "api.socket", "api.metrics"]
+        ["source", "api.socket", "api.metrics"]
     );
 }
 

@@ -1,0 +1,380 @@
+//! The speaker's driver: one task that gives the speaker what sockets, clock and the rest of the
+//! agent have for it, and does what it asks. It decides nothing.
+//!
+//! The order of one turn matters: everything that has already happened is fed before the clock
+//! is, so that a hold timer never fires while its KEEPALIVE waits to be read.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tracing::{debug, info, warn};
+
+use super::clock;
+use super::connection::{self, Outbox, SocketEvent};
+use super::sockets::{self, Listeners};
+use crate::speaker::{ConnectionId, Event, Input, Output, Speaker, SpeakerConfig};
+use crate::types::{PeerId, Prefix};
+
+/// Socket news waiting for the speaker. When it is full, reading stops and TCP slows the peer.
+const SOCKET_EVENTS_MAX: usize = 256;
+/// Commands waiting. When it is full the pipeline waits, and merges what happens meanwhile.
+const COMMANDS_MAX: usize = 64;
+/// How much of what already happened is fed before the clock is: bounded, so that a flood from
+/// one peer cannot keep the KEEPALIVEs of the others from leaving.
+const TURN_EVENTS_MAX: usize = 512;
+/// How long the last NOTIFICATIONs may take to leave.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// A question to the speaker, asked between two inputs.
+type Question = Box<dyn FnOnce(&Speaker) + Send>;
+
+enum Command {
+    Feed(Input),
+    Ask(Question),
+    Listen {
+        addresses: Vec<SocketAddr>,
+        bound: oneshot::Sender<io::Result<Vec<SocketAddr>>>,
+    },
+    Stop(Stop),
+}
+
+/// The last command.
+struct Stop {
+    message: String,
+    stopped: oneshot::Sender<()>,
+}
+
+/// How the rest of the agent reaches the speaker.
+#[derive(Clone)]
+pub struct SpeakerHandle {
+    commands: mpsc::Sender<Command>,
+}
+
+/// The speaker's task is gone: the process is ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the speaker has stopped")]
+pub struct SpeakerStopped;
+
+impl SpeakerHandle {
+    /// Starts a speaker that has no configuration yet. `seed` sets its jitter; `routes` hears of
+    /// every prefix whose best paths change.
+    #[must_use]
+    pub fn spawn(seed: u64, routes: Option<mpsc::UnboundedSender<Prefix>>) -> Self {
+        let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+        let (events, happened) = mpsc::channel(SOCKET_EVENTS_MAX);
+        let driver = Driver {
+            speaker: Speaker::new(seed),
+            connections: BTreeMap::new(),
+            listeners: Listeners::new(events.clone()),
+            names: BTreeMap::new(),
+            events,
+            routes,
+        };
+        tokio::spawn(driver.run(inbox, happened));
+        Self { commands }
+    }
+
+    /// Gives the speaker an input.
+    ///
+    /// # Errors
+    /// The speaker has stopped.
+    pub async fn feed(&self, input: Input) -> Result<(), SpeakerStopped> {
+        self.commands
+            .send(Command::Feed(input))
+            .await
+            .map_err(|_| SpeakerStopped)
+    }
+
+    /// As [`Self::feed`], from a thread of its own.
+    ///
+    /// # Errors
+    /// The speaker has stopped.
+    pub fn blocking_feed(&self, input: Input) -> Result<(), SpeakerStopped> {
+        self.commands
+            .blocking_send(Command::Feed(input))
+            .map_err(|_| SpeakerStopped)
+    }
+
+    /// Asks something about the speaker's state.
+    ///
+    /// # Errors
+    /// The speaker has stopped.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Speaker) -> T + Send + 'static,
+    ) -> Result<T, SpeakerStopped> {
+        let (answer, answered) = oneshot::channel();
+        let ask = Command::Ask(Box::new(move |speaker| {
+            // Whoever asked may have given up waiting.
+            let _ = answer.send(question(speaker));
+        }));
+        self.commands.send(ask).await.map_err(|_| SpeakerStopped)?;
+        answered.await.map_err(|_| SpeakerStopped)
+    }
+
+    /// Listens on exactly these addresses; tells them as bound.
+    ///
+    /// # Errors
+    /// An address cannot be had; the sockets there were stay.
+    pub async fn listen_on(&self, addresses: Vec<SocketAddr>) -> anyhow::Result<Vec<SocketAddr>> {
+        let (bound, answer) = oneshot::channel();
+        let command = Command::Listen { addresses, bound };
+        self.commands
+            .send(command)
+            .await
+            .map_err(|_| SpeakerStopped)?;
+        Ok(answer.await.map_err(|_| SpeakerStopped)??)
+    }
+
+    /// Ends every session with `message` (RFC 9003) and waits for the farewells to leave.
+    pub async fn stop(&self, message: &str) {
+        let (stopped, done) = oneshot::channel();
+        let command = Command::Stop(Stop {
+            message: message.to_owned(),
+            stopped,
+        });
+        if self.commands.send(command).await.is_ok() {
+            // An error says it has stopped, too.
+            let _ = done.await;
+        }
+    }
+}
+
+enum Connection {
+    Dialling(AbortHandle),
+    Open(Outbox),
+}
+
+struct Driver {
+    speaker: Speaker,
+    connections: BTreeMap<ConnectionId, Connection>,
+    listeners: Listeners,
+    /// What to call peers in the log.
+    names: BTreeMap<PeerId, String>,
+    events: mpsc::Sender<SocketEvent>,
+    routes: Option<mpsc::UnboundedSender<Prefix>>,
+}
+
+impl Driver {
+    async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut happened: mpsc::Receiver<SocketEvent>,
+    ) {
+        loop {
+            let wake = self.speaker.poll_timeout().map(|deadline| deadline.at);
+            let timer = async {
+                match wake {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // Cancel-safe: receiving from a channel loses nothing when dropped, and the timer
+            // is computed anew each turn.
+            tokio::select! {
+                Some(event) = happened.recv() => self.on_socket(event),
+                command = commands.recv() => {
+                    let Some(command) = command else { return };
+                    if let ControlFlow::Break(stop) = self.on_command(command) {
+                        self.stop(stop.message, happened).await;
+                        let _ = stop.stopped.send(());
+                        return;
+                    }
+                }
+                () = timer => {}
+            }
+            for _ in 0..TURN_EVENTS_MAX {
+                let Ok(event) = happened.try_recv() else {
+                    break;
+                };
+                self.on_socket(event);
+            }
+            self.speaker.handle_timeout(clock::now());
+            self.drain();
+        }
+    }
+
+    fn on_command(&mut self, command: Command) -> ControlFlow<Stop> {
+        match command {
+            Command::Feed(input) => {
+                if let Input::Configure(config) = &input {
+                    self.learn(config);
+                }
+                self.feed(input);
+            }
+            Command::Ask(question) => question(&self.speaker),
+            Command::Listen { addresses, bound } => {
+                let _ = bound.send(self.listeners.listen_on(&addresses));
+            }
+            Command::Stop(stop) => return ControlFlow::Break(stop),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// What sockets and log need of a configuration.
+    fn learn(&mut self, config: &SpeakerConfig) {
+        self.names
+            .extend(config.peers.iter().map(|peer| (peer.id, peer.name.clone())));
+        let keys = config
+            .peers
+            .iter()
+            .filter_map(|peer| Some((peer.address, peer.password.clone()?)));
+        self.listeners.require_keys(keys.collect());
+    }
+
+    fn on_socket(&mut self, event: SocketEvent) {
+        match event {
+            SocketEvent::Dialled { connection, result } => self.on_dialled(connection, result),
+            SocketEvent::Accepted {
+                stream,
+                local,
+                remote,
+            } => {
+                let connection = self.speaker.allocate_connection();
+                let outbox = connection::spawn(connection, stream, self.events.clone());
+                self.connections
+                    .insert(connection, Connection::Open(outbox));
+                self.feed(Input::Accepted {
+                    connection,
+                    local,
+                    remote,
+                });
+            }
+            SocketEvent::Received { connection, octets } => {
+                self.feed(Input::Received { connection, octets });
+            }
+            SocketEvent::Transmitted { connection, octets } => {
+                self.feed(Input::Transmitted { connection, octets });
+            }
+            SocketEvent::Closed { connection, error } => {
+                self.connections.remove(&connection);
+                self.feed(Input::Closed { connection, error });
+            }
+        }
+    }
+
+    fn on_dialled(&mut self, connection: ConnectionId, result: io::Result<tokio::net::TcpStream>) {
+        // The speaker may have given the attempt up meanwhile: then it is not there any more.
+        if !self.connections.contains_key(&connection) {
+            return;
+        }
+        match result.and_then(|stream| Ok((stream.local_addr()?, stream))) {
+            Ok((local, stream)) => {
+                let outbox = connection::spawn(connection, stream, self.events.clone());
+                self.connections
+                    .insert(connection, Connection::Open(outbox));
+                self.feed(Input::Connected { connection, local });
+            }
+            Err(error) => {
+                self.connections.remove(&connection);
+                self.feed(Input::ConnectFailed {
+                    connection,
+                    error: error.to_string(),
+                });
+            }
+        }
+    }
+
+    fn feed(&mut self, input: Input) {
+        self.speaker.handle_input(clock::now(), input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.speaker.poll_output() {
+            match output {
+                Output::Connect {
+                    connection,
+                    peer: _,
+                    remote,
+                    local,
+                    password,
+                } => {
+                    let events = self.events.clone();
+                    let dialling = tokio::spawn(async move {
+                        let result = sockets::dial(remote, local, password).await;
+                        let _ = events
+                            .send(SocketEvent::Dialled { connection, result })
+                            .await;
+                    });
+                    self.connections
+                        .insert(connection, Connection::Dialling(dialling.abort_handle()));
+                }
+                Output::Transmit { connection, octets } => {
+                    if let Some(Connection::Open(outbox)) = self.connections.get(&connection) {
+                        // A connection that just failed reports so by itself.
+                        let _ = outbox.send(octets);
+                    }
+                }
+                Output::Close { connection } => {
+                    if let Some(Connection::Dialling(dialling)) =
+                        self.connections.remove(&connection)
+                    {
+                        dialling.abort();
+                    }
+                }
+                Output::RouteChange { prefix } => {
+                    if let Some(routes) = &self.routes {
+                        let _ = routes.send(prefix);
+                    }
+                }
+                Output::Event(event) => self.log(&event),
+            }
+        }
+    }
+
+    async fn stop(mut self, message: String, mut happened: mpsc::Receiver<SocketEvent>) {
+        self.feed(Input::Shutdown { message });
+        self.listeners.listen_on(&[]).ok();
+        // Every connection task holds a sender: the channel ends when the last of them is done.
+        let Self {
+            connections,
+            listeners,
+            events,
+            ..
+        } = self;
+        drop((connections, listeners, events));
+        let farewell = async { while happened.recv().await.is_some() {} };
+        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+            debug!("not every peer took its farewell in time");
+        }
+    }
+
+    fn log(&self, event: &Event) {
+        let name = |peer: &PeerId| {
+            self.names
+                .get(peer)
+                .cloned()
+                .unwrap_or_else(|| peer.to_string())
+        };
+        match event {
+            Event::Established { peer } => info!(peer = name(peer), "session established"),
+            Event::Down { peer, reason } => warn!(peer = name(peer), reason, "session down"),
+            Event::AttemptFailed { peer, reason } => {
+                info!(peer = name(peer), reason, "no session yet");
+            }
+            Event::Stranger { remote } => {
+                debug!(%remote, "refused a connection: no peer has this address");
+            }
+            Event::Tolerated { peer, what } => {
+                debug!(peer = name(peer), what, "tolerated a malformed attribute");
+            }
+            Event::CannotSend {
+                peer,
+                prefix,
+                reason,
+            } => {
+                warn!(peer = name(peer), %prefix, %reason, "a route cannot be sent");
+            }
+            Event::NoNextHop { peer, prefix } => warn!(
+                peer = name(peer), %prefix,
+                "not announced: this node has no InternalIP of the prefix's family"
+            ),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Prometheus metrics, made from a report at each scrape: they cannot disagree with `rutter status`.
+//!
+//! Names end in their unit; counters in `_total`. Those of a session start again with it, as
+//! Prometheus expects of a counter that resets.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::api::{PeerStatus, PolicyStatus, Readiness, Status};
+
+/// What [`encode`] writes.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type Labels = Vec<(&'static str, String)>;
+type Gauges = Family<Labels, Gauge<f64, AtomicU64>>;
+type Counters = Family<Labels, Counter>;
+
+/// Everything a scrape tells.
+#[derive(Clone, Debug)]
+pub(super) struct Scrape {
+    /// As `rutter status` shows it.
+    pub(super) status: Status,
+    /// Candidates of this node.
+    pub(super) candidates: u64,
+    /// Batches of candidates that policies were asked about since the agent started.
+    pub(super) evaluations: u64,
+    /// What those took, in seconds.
+    pub(super) evaluation_seconds: f64,
+}
+
+/// The metrics in OpenMetrics text.
+///
+/// # Errors
+/// Writing to memory does not fail.
+pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
+    let Scrape {
+        status,
+        candidates,
+        evaluations,
+        evaluation_seconds,
+    } = scrape;
+    let mut table = Table(Registry::with_prefix("rutter"));
+    table.agent(&status);
+    table.gauge(
+        "candidates",
+        "Prefixes this node could announce, by reason.",
+        [(vec![], candidates)],
+    );
+    table.counter(
+        "policy_evaluations",
+        "Changes that policies were asked about.",
+        [(vec![], evaluations)],
+    );
+    let seconds = Counter::<f64, AtomicU64>::default();
+    seconds.inc_by(evaluation_seconds);
+    table.0.register(
+        "policy_evaluation_seconds",
+        "Time spent evaluating policies.",
+        seconds,
+    );
+    table.policies(&status.policies);
+    table.peers(&status.peers);
+    let mut text = String::new();
+    text::encode(&mut text, &table.0)?;
+    Ok(text)
+}
+
+struct Table(Registry);
+
+impl Table {
+    fn agent(&mut self, status: &Status) {
+        self.gauge(
+            "build_info",
+            "Version of the agent.",
+            [(
+                vec![
+                    ("version", status.version.clone()),
+                    ("node", status.node.clone()),
+                ],
+                1,
+            )],
+        );
+        self.gauge(
+            "start_time_seconds",
+            "When the agent started, since 1970.",
+            [(vec![], status.started_at)],
+        );
+        self.gauge(
+            "ready",
+            "1 once everything was seen and routes are announced.",
+            [(vec![], u64::from(status.readiness == Readiness::Ready))],
+        );
+        self.gauge(
+            "services",
+            "Services known.",
+            [(vec![], status.source.services)],
+        );
+        let source = vec![("source", status.source.kind.clone())];
+        self.gauge(
+            "source_up",
+            "0 while the source of facts fails; the last ones are kept.",
+            [(source, u64::from(status.source.error.is_none()))],
+        );
+        self.gauge(
+            "config_up_to_date",
+            "0 while a newer configuration is refused.",
+            [(vec![], u64::from(status.config.error.is_none()))],
+        );
+        self.gauge(
+            "config_loaded_timestamp_seconds",
+            "When the configuration was loaded.",
+            [(vec![], status.config.loaded_at)],
+        );
+    }
+
+    fn policies(&mut self, policies: &[PolicyStatus]) {
+        let labels = |policy: &PolicyStatus| vec![("policy", policy.name.clone())];
+        self.gauge(
+            "policy_up",
+            "0 while a policy fails or another runs in its place.",
+            policies
+                .iter()
+                .map(|policy| (labels(policy), u64::from(policy.error.is_none()))),
+        );
+        self.counter(
+            "policy_failures",
+            "Evaluations that failed.",
+            policies
+                .iter()
+                .map(|policy| (labels(policy), policy.failures)),
+        );
+    }
+
+    fn peers(&mut self, peers: &[PeerStatus]) {
+        type Value = fn(&PeerStatus) -> u64;
+        let gauges: [(&str, &str, Value); 3] = [
+            (
+                "bgp_session_up",
+                "1 while the session is Established.",
+                |peer| u64::from(peer.state == "Established"),
+            ),
+            ("bgp_prefixes_sent", "Prefixes the peer was sent.", |peer| {
+                peer.prefixes_sent
+            }),
+            ("bgp_prefixes_received", "Prefixes the peer sent.", |peer| {
+                peer.prefixes_received
+            }),
+        ];
+        for (name, help, value) in gauges {
+            self.gauge(
+                name,
+                help,
+                peers.iter().map(|peer| (peer_labels(peer), value(peer))),
+            );
+        }
+        let counters: [(&str, &str, Value); 3] = [
+            (
+                "bgp_sessions_established",
+                "Times the session was established.",
+                |peer| peer.established_count,
+            ),
+            (
+                "bgp_updates_sent",
+                "UPDATE messages sent in this session.",
+                |peer| peer.updates_sent,
+            ),
+            (
+                "bgp_updates_received",
+                "UPDATE messages received in this session.",
+                |peer| peer.updates_received,
+            ),
+        ];
+        for (name, help, value) in counters {
+            self.counter(
+                name,
+                help,
+                peers.iter().map(|peer| (peer_labels(peer), value(peer))),
+            );
+        }
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, values: impl IntoIterator<Item = (Labels, u64)>) {
+        let family = Gauges::default();
+        for (labels, value) in values {
+            #[expect(clippy::cast_precision_loss, reason = "Prometheus knows floats only")]
+            family.get_or_create(&labels).set(value as f64);
+        }
+        self.0.register(name, help.trim_end_matches('.'), family);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, values: impl IntoIterator<Item = (Labels, u64)>) {
+        let family = Counters::default();
+        for (labels, value) in values {
+            family.get_or_create(&labels).inc_by(value);
+        }
+        self.0.register(name, help.trim_end_matches('.'), family);
+    }
+}
+
+fn peer_labels(peer: &PeerStatus) -> Labels {
+    vec![
+        ("peer", peer.name.clone()),
+        ("address", peer.address.to_string()),
+        ("asn", peer.asn.to_string()),
+    ]
+}

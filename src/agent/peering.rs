@@ -1,0 +1,145 @@
+//! From configuration and node to what the speaker and the policies are told about peers: pure,
+//! but for what must stay the same while the process runs.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::config::{Config, Peer, RouterIdConfig};
+use crate::facts::NodeFacts;
+use crate::policy::{PeerGroup, PeerKind};
+use crate::speaker::{NextHops, PeerConfig, SpeakerConfig};
+use crate::types::{GroupId, Password, PeerId, RouterId};
+
+/// Keys by peer name, read from the files that the configuration names.
+pub(super) type Passwords = BTreeMap<String, Password>;
+
+/// What peers are called from one configuration to the next.
+#[derive(Debug, Default)]
+pub(super) struct Peering {
+    ids: BTreeMap<(IpAddr, u16), PeerId>,
+    /// Taken from the Node once and then kept: an address that changes its place in the Node's
+    /// list must not restart every session.
+    node_router_id: Option<RouterId>,
+}
+
+/// Why there can be no sessions yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoRouterId {
+    #[error("the own Node, whose first IPv4 InternalIP is the router id")]
+    NodeUnknown,
+    #[error(
+        "an IPv4 InternalIP of the own Node to be the router id, or a bgp.router-id in the configuration"
+    )]
+    NoIpv4,
+}
+
+impl Peering {
+    /// What the speaker is to be.
+    ///
+    /// # Errors
+    /// The router id is to come from the Node, and it gives none.
+    pub(super) fn speaker_config(
+        &mut self,
+        config: &Config,
+        passwords: &Passwords,
+        node: Option<&NodeFacts>,
+    ) -> Result<SpeakerConfig, NoRouterId> {
+        let router_id = match config.bgp.router_id {
+            RouterIdConfig::Fixed(id) => id,
+            RouterIdConfig::Auto => self.router_id_of(node)?,
+        };
+        let peers = config.peers.iter().map(|peer| PeerConfig {
+            id: self.id(peer),
+            name: peer.name.clone(),
+            address: peer.address,
+            port: peer.port,
+            asn: peer.asn,
+            group: group_id(self.id(peer)),
+            connect_mode: peer.connect_mode,
+            hold_time: config.bgp.hold_time,
+            local_address: peer.local_address,
+            password: passwords.get(&peer.name).cloned(),
+        });
+        let peers = peers.collect();
+        Ok(SpeakerConfig {
+            asn: config.bgp.asn,
+            router_id,
+            next_hops: next_hops(node),
+            peers,
+        })
+    }
+
+    /// Each peer is a group of its own: policies may tell peers apart by name.
+    pub(super) fn groups(&mut self, config: &Config) -> BTreeMap<GroupId, PeerGroup> {
+        let group = |peer: &Peer| PeerGroup {
+            name: peer.name.clone(),
+            asn: peer.asn,
+            kind: peer_kind(config, peer),
+            labels: BTreeMap::new(),
+        };
+        config
+            .peers
+            .iter()
+            .map(|peer| (group_id(self.id(peer)), group(peer)))
+            .collect()
+    }
+
+    /// The peer's id: the same for the same address and port, whatever else changes.
+    pub(super) fn id(&mut self, peer: &Peer) -> PeerId {
+        let next = u32::try_from(self.ids.len()).expect("fewer than 2^32 peers");
+        *self
+            .ids
+            .entry((peer.address, peer.port))
+            .or_insert(PeerId(next))
+    }
+
+    /// The id given to a peer earlier.
+    pub(super) fn known_id(&self, peer: &Peer) -> Option<PeerId> {
+        self.ids.get(&(peer.address, peer.port)).copied()
+    }
+
+    fn router_id_of(&mut self, node: Option<&NodeFacts>) -> Result<RouterId, NoRouterId> {
+        if let Some(id) = self.node_router_id {
+            return Ok(id);
+        }
+        let node = node.ok_or(NoRouterId::NodeUnknown)?;
+        let id = first_ipv4(node).and_then(|address| RouterId::try_from(address).ok());
+        self.node_router_id = id;
+        id.ok_or(NoRouterId::NoIpv4)
+    }
+}
+
+/// The group whose decisions a peer is sent.
+pub(super) fn group_id(peer: PeerId) -> GroupId {
+    GroupId(peer.0)
+}
+
+/// Internal where it is in our AS.
+pub(super) fn peer_kind(config: &Config, peer: &Peer) -> PeerKind {
+    if peer.asn == config.bgp.asn {
+        PeerKind::Ibgp
+    } else {
+        PeerKind::Ebgp
+    }
+}
+
+fn next_hops(node: Option<&NodeFacts>) -> NextHops {
+    NextHops {
+        ipv4: node.and_then(first_ipv4),
+        ipv6: node.and_then(first_ipv6),
+    }
+}
+
+fn first_ipv4(node: &NodeFacts) -> Option<Ipv4Addr> {
+    node.internal_ips.iter().find_map(|address| match address {
+        IpAddr::V4(address) => Some(*address),
+        IpAddr::V6(_) => None,
+    })
+}
+
+fn first_ipv6(node: &NodeFacts) -> Option<Ipv6Addr> {
+    node.internal_ips.iter().find_map(|address| match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some(*address),
+    })
+}

@@ -1,0 +1,439 @@
+//! Reports: what the API tells, put together from the pipeline, the speaker and the source.
+//!
+//! Each owner is asked for its part between two of its steps; nothing is kept here. The parts of
+//! one report may be a moment apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::clock;
+use super::driver::SpeakerHandle;
+use super::load::ConfigState;
+use super::metrics::Scrape;
+use super::peering::{group_id, peer_kind};
+use super::pipeline::{Pipeline, PipelineHandle};
+use crate::api::{
+    ConfigStatus, DecisionReport, ExcludedAddress, Explanation, PeerStatus, PolicyStatus,
+    Readiness, Route, Routes, Sent, ServiceReport, SourceStatus, Status, StepReport,
+};
+use crate::bgp::SessionState;
+use crate::candidates::{CandidateKey, exclusions};
+use crate::config::{Config, Source};
+use crate::facts::{ServiceFacts, ServiceKey};
+use crate::kube::Health;
+use crate::policy::Outcome;
+use crate::speaker::{Advertised, PeerView, Speaker};
+use crate::types::{PeerId, Prefix};
+
+/// Whom to ask for what.
+pub(super) struct Reporter {
+    pub(super) node: String,
+    /// In seconds since 1970.
+    pub(super) started_at: u64,
+    pub(super) speaker: SpeakerHandle,
+    pub(super) pipeline: PipelineHandle,
+    pub(super) health: Health,
+    pub(super) state: Arc<Mutex<ConfigState>>,
+}
+
+/// A subject that nothing is known about, in words for whoever asked.
+pub(super) type Unknown = String;
+
+/// What `explain` is asked about.
+enum Subject {
+    Prefix(Prefix),
+    Service(ServiceKey),
+}
+
+impl Reporter {
+    /// `/v1/status`.
+    pub(super) async fn status(&self) -> anyhow::Result<Status> {
+        Ok(self.scrape().await?.status)
+    }
+
+    /// Everything `/metrics` tells.
+    pub(super) async fn scrape(&self) -> anyhow::Result<Scrape> {
+        let views = self.speaker.ask(peer_views).await?;
+        let config_state = self.state.lock().expect("no holder panics").clone();
+        let source_error = self.health.error();
+        let (node, started_at) = (self.node.clone(), self.started_at);
+        let chain_error = config_state.chain_error.clone();
+        let scrape = self
+            .pipeline
+            .ask(move |pipeline| {
+                let config = &pipeline.config;
+                let source = SourceStatus {
+                    kind: source_kind(config).to_owned(),
+                    error: source_error,
+                    services: count(pipeline.index.view().services.len()),
+                };
+                let status = Status {
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    node,
+                    asn: config.bgp.asn,
+                    router_id: pipeline.router_id(),
+                    started_at,
+                    readiness: readiness(pipeline),
+                    source,
+                    config: config_status(config_state),
+                    policies: policies(pipeline, chain_error.as_deref()),
+                    peers: peers(pipeline, &views),
+                };
+                Scrape {
+                    status,
+                    candidates: count(pipeline.exports.candidates().count()),
+                    evaluations: pipeline.evaluations,
+                    evaluation_seconds: pipeline.evaluation_time.as_secs_f64(),
+                }
+            })
+            .await?;
+        Ok(scrape)
+    }
+
+    /// The peers' names, in the configuration's order.
+    pub(super) async fn peer_names(&self) -> anyhow::Result<Vec<String>> {
+        let names = |pipeline: &Pipeline| {
+            pipeline
+                .config
+                .peers
+                .iter()
+                .map(|peer| peer.name.clone())
+                .collect()
+        };
+        Ok(self.pipeline.ask(names).await?)
+    }
+
+    /// `/v1/routes`, accepted and rejected ones.
+    pub(super) async fn routes(&self, peer: Option<String>) -> anyhow::Result<Routes> {
+        let decided = self
+            .pipeline
+            .ask(move |pipeline| {
+                let wanted = |name: &str| peer.as_ref().is_none_or(|peer| peer == name);
+                decisions(pipeline, wanted, |_| true)
+            })
+            .await?;
+        Ok(Routes {
+            routes: self.with_sent(decided).await?,
+        })
+    }
+
+    /// `/v1/explain`.
+    pub(super) async fn explain(
+        &self,
+        subject: &str,
+    ) -> anyhow::Result<Result<Explanation, Unknown>> {
+        let parsed = match parse_subject(subject) {
+            Ok(parsed) => parsed,
+            Err(unknown) => return Ok(Err(unknown)),
+        };
+        let answer = self
+            .pipeline
+            .ask(move |pipeline| explain(pipeline, &parsed))
+            .await?;
+        Ok(match answer {
+            Ok(Explained {
+                services,
+                decided,
+                covered_by,
+            }) => Ok(Explanation {
+                subject: subject.to_owned(),
+                services,
+                routes: self.with_sent(decided).await?,
+                covered_by,
+            }),
+            Err(unknown) => Err(unknown),
+        })
+    }
+
+    /// Adds what each peer was sent.
+    async fn with_sent(&self, decided: Vec<Decided>) -> anyhow::Result<Vec<Route>> {
+        let routes = self
+            .speaker
+            .ask(move |speaker| {
+                let route = |decided: Decided| {
+                    let sent = sent(speaker, &decided);
+                    Route {
+                        sent,
+                        ..decided.route
+                    }
+                };
+                decided.into_iter().map(route).collect()
+            })
+            .await?;
+        Ok(routes)
+    }
+}
+
+/// A route of which it is not yet known whether it was sent.
+struct Decided {
+    peer: PeerId,
+    route: Route,
+    /// Whether another candidate of the same prefix is announced in its place.
+    prefix_announced: bool,
+}
+
+/// The pipeline's part of an explanation.
+struct Explained {
+    services: Vec<ServiceReport>,
+    decided: Vec<Decided>,
+    covered_by: Vec<Prefix>,
+}
+
+fn parse_subject(subject: &str) -> Result<Subject, Unknown> {
+    if let Ok(prefix) = subject.parse() {
+        return Ok(Subject::Prefix(prefix));
+    }
+    match subject.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+            Ok(Subject::Service(ServiceKey::new(namespace, name)))
+        }
+        Some(_) | None => Err(format!(
+            "`{subject}` is neither a prefix such as 172.16.0.10/32 nor NAMESPACE/SERVICE"
+        )),
+    }
+}
+
+fn explain(pipeline: &Pipeline, subject: &Subject) -> Result<Explained, Unknown> {
+    let services = &pipeline.index.view().services;
+    let concerned: Vec<&Arc<ServiceFacts>> = match subject {
+        Subject::Service(key) => match services.get(key) {
+            Some(service) => vec![service],
+            None => return Err(format!("there is no Service {key}")),
+        },
+        Subject::Prefix(prefix) => services
+            .values()
+            .filter(|service| has_address_in(service, prefix))
+            .collect(),
+    };
+    let is_concerned = |candidate: &CandidateKey| match subject {
+        Subject::Service(key) => candidate.origin.service() == Some(key),
+        Subject::Prefix(prefix) => candidate.prefix == *prefix,
+    };
+    let decided = decisions(pipeline, |_| true, is_concerned);
+    let prefixes: BTreeSet<Prefix> = match subject {
+        Subject::Service(_) => decided.iter().map(|decided| decided.route.prefix).collect(),
+        Subject::Prefix(prefix) => BTreeSet::from([*prefix]),
+    };
+    let covered_by: BTreeSet<Prefix> = pipeline
+        .exports
+        .candidates()
+        .map(|candidate| candidate.key.prefix)
+        .filter(|cover| {
+            prefixes
+                .iter()
+                .any(|prefix| cover != prefix && cover.covers(prefix))
+        })
+        .collect();
+    if concerned.is_empty() && decided.is_empty() && covered_by.is_empty() {
+        return Err(
+            "no Service has this address, and nothing this node could announce covers it"
+                .to_owned(),
+        );
+    }
+    let advertise = &pipeline.config.advertise;
+    let report = |service: &&Arc<ServiceFacts>| ServiceReport {
+        service: service.key.clone(),
+        service_type: service.service_type,
+        external_traffic_policy: service.external_traffic_policy,
+        node_endpoints: service.node_endpoints,
+        cluster_endpoints: service.cluster_endpoints,
+        excluded: exclusions(service, advertise)
+            .into_iter()
+            .map(|(address, kind, reason)| ExcludedAddress {
+                address,
+                kind,
+                reason,
+            })
+            .collect(),
+    };
+    Ok(Explained {
+        services: concerned.iter().map(report).collect(),
+        decided,
+        covered_by: covered_by.into_iter().collect(),
+    })
+}
+
+fn has_address_in(service: &ServiceFacts, prefix: &Prefix) -> bool {
+    let is_asked = |address: &IpAddr| prefix.is_host() && prefix.contains(*address);
+    service.cluster_ips.iter().any(is_asked)
+        || service.external_ips.iter().any(is_asked)
+        || service.load_balancer_ips.iter().any(is_asked)
+}
+
+/// What the chain decided, towards the peers asked about, of the candidates asked about.
+fn decisions(
+    pipeline: &Pipeline,
+    is_peer: impl Fn(&str) -> bool,
+    is_candidate: impl Fn(&CandidateKey) -> bool,
+) -> Vec<Decided> {
+    let mut decided = Vec::new();
+    for peer in pipeline
+        .config
+        .peers
+        .iter()
+        .filter(|peer| is_peer(&peer.name))
+    {
+        let Some(id) = pipeline.peering.known_id(peer) else {
+            continue;
+        };
+        let group = group_id(id);
+        let announced: BTreeSet<Prefix> = pipeline
+            .exports
+            .announced(group)
+            .map(|(prefix, _)| *prefix)
+            .collect();
+        for (key, outcome) in pipeline
+            .exports
+            .outcomes(group)
+            .filter(|(key, _)| is_candidate(key))
+        {
+            decided.push(Decided {
+                peer: id,
+                prefix_announced: announced.contains(&key.prefix),
+                route: Route {
+                    peer: peer.name.clone(),
+                    prefix: key.prefix,
+                    origin: key.origin.clone(),
+                    decision: decision(outcome),
+                    sent: Sent::Pending,
+                },
+            });
+        }
+    }
+    decided
+}
+
+fn decision(outcome: &Outcome) -> DecisionReport {
+    let step = |step: &crate::policy::Step| StepReport {
+        policy: step.policy.to_string(),
+        verdict: step.verdict.to_string(),
+        reason: step.reason.as_deref().map(str::to_owned),
+        kept: step.kept,
+    };
+    DecisionReport {
+        accepted: outcome.accepted.is_some(),
+        attributes: outcome.accepted.as_deref().cloned().unwrap_or_default(),
+        steps: outcome.steps.iter().map(step).collect(),
+    }
+}
+
+fn sent(speaker: &Speaker, decided: &Decided) -> Sent {
+    let not_sent = |reason: &str| Sent::NotSent {
+        reason: reason.to_owned(),
+    };
+    if !decided.route.decision.accepted {
+        return if decided.prefix_announced {
+            not_sent("rejected; the prefix is announced for another reason")
+        } else {
+            not_sent("rejected")
+        };
+    }
+    match speaker.advertised(decided.peer, decided.route.prefix) {
+        Advertised::Announced(route) => Sent::Announced {
+            next_hop: route.next_hop.address,
+        },
+        Advertised::Pending => Sent::Pending,
+        Advertised::NotSent(reason) => not_sent(&reason.to_string()),
+    }
+}
+
+fn readiness(pipeline: &Pipeline) -> Readiness {
+    match pipeline.waiting_for() {
+        Some(waiting_for) => Readiness::Waiting { waiting_for },
+        None => Readiness::Ready,
+    }
+}
+
+fn source_kind(config: &Config) -> &'static str {
+    match config.source {
+        Source::Kubernetes => "kubernetes",
+        Source::Files(_) => "files",
+    }
+}
+
+fn config_status(state: ConfigState) -> ConfigStatus {
+    let ConfigState {
+        path,
+        loaded_at,
+        error,
+        chain_error: _,
+    } = state;
+    ConfigStatus {
+        path: path.display().to_string(),
+        loaded_at,
+        error,
+    }
+}
+
+fn policies(pipeline: &Pipeline, chain_error: Option<&str>) -> Vec<PolicyStatus> {
+    let now = clock::now();
+    let status = |link: crate::policy::LinkStatus<'_>| PolicyStatus {
+        name: link.name.to_owned(),
+        module: link.module.to_owned(),
+        on_error: link.on_error,
+        error: link
+            .error
+            .map(ToString::to_string)
+            .or_else(|| chain_error.map(str::to_owned)),
+        failures: link.failures,
+        retry_in: link
+            .retry_at
+            .map(|at| at.saturating_duration_since(now).as_secs()),
+    };
+    pipeline.exports.links().map(status).collect()
+}
+
+/// The speaker's part of a peer's status, by peer.
+fn peer_views(speaker: &Speaker) -> BTreeMap<PeerId, PeerView> {
+    speaker.peers().map(|view| (view.id, view)).collect()
+}
+
+/// Every configured peer; one the speaker has not heard of yet is idle.
+fn peers(pipeline: &Pipeline, views: &BTreeMap<PeerId, PeerView>) -> Vec<PeerStatus> {
+    let config = &pipeline.config;
+    let now = clock::now();
+    let mut peers: Vec<_> = config
+        .peers
+        .iter()
+        .map(|peer| {
+            let view = pipeline
+                .peering
+                .known_id(peer)
+                .and_then(|id| views.get(&id));
+            let session = view.and_then(|view| view.session.as_ref());
+            let since = view.map_or(Duration::ZERO, |view| {
+                now.saturating_duration_since(view.since)
+            });
+            PeerStatus {
+                name: peer.name.clone(),
+                address: peer.address,
+                port: peer.port,
+                asn: peer.asn,
+                kind: peer_kind(config, peer),
+                // The file speaks for every node that mounts it.
+                peer_type: "global".to_owned(),
+                state: view.map_or_else(
+                    || SessionState::Idle.to_string(),
+                    |view| view.state.to_string(),
+                ),
+                since: clock::unix_time_before(since),
+                last_error: view.and_then(|view| view.last_error.clone()),
+                established_count: view.map_or(0, |view| view.established_count),
+                prefixes_sent: view.map_or(0, |view| count(view.prefixes_sent)),
+                prefixes_received: view.map_or(0, |view| count(view.prefixes_received)),
+                updates_sent: view.map_or(0, |view| view.updates_sent),
+                updates_received: view.map_or(0, |view| view.updates_received),
+                hold_time: session.map(|session| session.hold_time.as_secs()),
+                router_id: session.map(|session| session.router_id),
+            }
+        })
+        .collect();
+    peers.sort_by_key(|peer| (peer.address, peer.port));
+    peers
+}
+
+fn count(number: usize) -> u64 {
+    number as u64
+}

@@ -1,0 +1,192 @@
+//! BGP's TCP sockets: dialled, listening, and what both have in common.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tracing::warn;
+
+use super::connection::SocketEvent;
+use super::tcp_md5;
+use crate::types::Password;
+
+/// An address that swallows packets must not hold a dial attempt for the kernel's two minutes.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Peers are few; this many may dial at the same moment before one is told to try again.
+const ACCEPT_BACKLOG: i32 = 128;
+/// IP precedence Internetwork Control, as RFC 4271 appendix E asks.
+const TOS_INTERNETWORK_CONTROL: u32 = 0xC0;
+/// Pause after a failed accept: out of file descriptors does not heal by asking again at once.
+const ACCEPT_RETRY: Duration = Duration::from_millis(500);
+
+/// Opens a connection to a peer.
+pub(super) async fn dial(
+    remote: SocketAddr,
+    local: Option<IpAddr>,
+    password: Option<Password>,
+) -> io::Result<TcpStream> {
+    let socket = new_socket(remote)?;
+    if let Some(password) = &password {
+        tcp_md5::set_key(socket.as_fd(), remote.ip(), Some(password))?;
+    }
+    if let Some(local) = local {
+        socket.bind(&SocketAddr::new(local, 0).into())?;
+    }
+    let connecting = TcpSocket::from_std_stream(socket.into()).connect(remote);
+    match tokio::time::timeout(DIAL_TIMEOUT, connecting).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in 10 s")),
+    }
+}
+
+fn new_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    if address.is_ipv4() {
+        socket.set_tos_v4(TOS_INTERNETWORK_CONTROL)?;
+    } else {
+        socket.set_tclass_v6(TOS_INTERNETWORK_CONTROL)?;
+    }
+    Ok(socket)
+}
+
+/// The sockets that peers may dial, each with a task that accepts.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    open: BTreeMap<SocketAddr, Listener>,
+    keys: BTreeMap<IpAddr, Password>,
+    events: mpsc::Sender<SocketEvent>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    socket: Arc<TcpListener>,
+    accepting: JoinHandle<()>,
+}
+
+impl Listeners {
+    /// None yet; accepted connections will go to `events`.
+    pub(super) fn new(events: mpsc::Sender<SocketEvent>) -> Self {
+        Self {
+            open: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            events,
+        }
+    }
+
+    /// Listens on exactly these addresses. Sockets already open stay open; when one of the new
+    /// addresses cannot be had, nothing changes.
+    ///
+    /// Returns the addresses as bound, which tells the port where 0 was asked for.
+    pub(super) fn listen_on(&mut self, addresses: &[SocketAddr]) -> io::Result<Vec<SocketAddr>> {
+        let mut new = BTreeMap::new();
+        for address in addresses
+            .iter()
+            .filter(|address| !self.open.contains_key(address))
+        {
+            let listener = self.bind(*address).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+            })?;
+            new.insert(*address, listener);
+        }
+        self.open.retain(|address, _| addresses.contains(address));
+        self.open.extend(new);
+        self.open
+            .values()
+            .map(|listener| listener.socket.local_addr())
+            .collect()
+    }
+
+    /// Connections from these peers must be signed with these keys, from now on.
+    pub(super) fn require_keys(&mut self, keys: BTreeMap<IpAddr, Password>) {
+        let gone = self.keys.keys().filter(|peer| !keys.contains_key(peer));
+        let changes: Vec<_> = gone
+            .map(|peer| (*peer, None))
+            .chain(
+                keys.iter()
+                    .filter(|(peer, key)| self.keys.get(peer) != Some(key))
+                    .map(|(peer, key)| (*peer, Some(key))),
+            )
+            .collect();
+        for listener in self.open.values() {
+            for (peer, key) in &changes {
+                apply_key(&listener.socket, *peer, *key);
+            }
+        }
+        self.keys = keys;
+    }
+
+    fn bind(&self, address: SocketAddr) -> io::Result<Listener> {
+        let socket = new_socket(address)?;
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            // The IPv4 wildcard is a socket of its own.
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(ACCEPT_BACKLOG)?;
+        let socket = Arc::new(TcpListener::from_std(socket.into())?);
+        for (peer, key) in &self.keys {
+            apply_key(&socket, *peer, Some(key));
+        }
+        let accepting = tokio::spawn(accept(Arc::clone(&socket), self.events.clone()));
+        Ok(Listener { socket, accepting })
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+fn apply_key(socket: &TcpListener, peer: IpAddr, key: Option<&Password>) {
+    let same_family = socket
+        .local_addr()
+        .is_ok_and(|local| local.is_ipv4() == peer.is_ipv4());
+    if !same_family {
+        return;
+    }
+    if let Err(error) = tcp_md5::set_key(socket.as_fd(), peer, key) {
+        warn!(%peer, %error, "the kernel refused a TCP MD5 key: this peer cannot dial us");
+    }
+}
+
+async fn accept(socket: Arc<TcpListener>, events: mpsc::Sender<SocketEvent>) {
+    loop {
+        match socket.accept().await {
+            Ok((stream, remote)) => {
+                let Ok(local) = stream.local_addr() else {
+                    continue;
+                };
+                if events
+                    .send(SocketEvent::Accepted {
+                        stream,
+                        local,
+                        remote,
+                    })
+                    .await
+                    .is_err()
+                {
+                    return;
+                }
+            }
+            Err(error) => {
+                warn!(%error, "cannot accept a BGP connection");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
