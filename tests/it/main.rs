@@ -1,0 +1,4 @@
+//! The one integration test binary.
+
+#[path = "../sim/mod.rs"]
+mod sim;
