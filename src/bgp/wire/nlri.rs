@@ -7,9 +7,6 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::types::{Family, Prefix};
 
-/// The largest encoding of one prefix: a length and 16 octets.
-pub(super) const PREFIX_BYTES_MAX: usize = 17;
-
 /// A field of prefixes that RFC 7606 section 5.3 calls syntactically incorrect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum InvalidNlri {
@@ -69,12 +66,14 @@ pub(super) fn encoded_bytes(prefix: &Prefix) -> usize {
     1 + octets_of(prefix.length())
 }
 
+/// The most octets [`encode`] appends for a prefix of the family.
+pub(super) fn encoded_bytes_max(family: Family) -> usize {
+    1 + octets_of(length_max(family))
+}
+
 /// How many prefixes the field holds, and thereby that each of them is whole.
 fn count(field: &[u8], family: Family) -> Result<usize, InvalidNlri> {
-    let length_max = match family {
-        Family::Ipv4Unicast => 32,
-        Family::Ipv6Unicast => 128,
-    };
+    let length_max = length_max(family);
     let mut count = 0;
     let mut rest = field;
     while let Some((&length, tail)) = rest.split_first() {
@@ -107,6 +106,13 @@ fn prefix(octets: &[u8], length: u8, family: Family) -> Prefix {
             let net = Ipv6Net::new(Ipv6Addr::from(address), length);
             net.expect("length checked by count").into()
         }
+    }
+}
+
+fn length_max(family: Family) -> u8 {
+    match family {
+        Family::Ipv4Unicast => 32,
+        Family::Ipv6Unicast => 128,
     }
 }
 

@@ -1,6 +1,14 @@
 //! Tests of the whole codec: vectors written by hand from the RFCs, the rules of RFC 7606 one by
 //! one, round trips and hostile input.
 
+mod hostile;
+mod notification;
+mod open;
+mod rfc6793;
+mod rfc7606;
+mod round_trip;
+mod strategies;
+mod updates;
 mod vectors;
 
 use super::*;
@@ -8,6 +16,14 @@ use crate::types::{Asn, HoldTime, Prefix, RouterId};
 
 const EXTERNAL: CodecContext = CodecContext {
     as_width: AsWidth::FourOctets,
+    peering: Peering::External,
+};
+const INTERNAL: CodecContext = CodecContext {
+    as_width: AsWidth::FourOctets,
+    peering: Peering::Internal,
+};
+const OLD: CodecContext = CodecContext {
+    as_width: AsWidth::TwoOctets,
     peering: Peering::External,
 };
 
@@ -45,8 +61,29 @@ fn router_id(text: &str) -> RouterId {
         .unwrap()
 }
 
+/// Every message in `octets`, which end with one.
+fn decode_all(octets: &[u8], context: CodecContext) -> Vec<Message> {
+    let mut messages = Vec::new();
+    let mut rest = octets;
+    while !rest.is_empty() {
+        let (message, taken) = decode(rest, context).unwrap().unwrap();
+        messages.push(message);
+        rest = &rest[taken..];
+    }
+    messages
+}
+
 fn encoded(message: &Message, context: CodecContext) -> Vec<u8> {
     let mut out = Vec::new();
     message.encode(context, &mut out);
     out
+}
+
+/// The UPDATE that this message is.
+#[track_caller]
+fn into_update(message: Message) -> Update {
+    let Message::Update(update) = message else {
+        panic!("expected an UPDATE, got {message:?}");
+    };
+    update
 }

@@ -1,7 +1,7 @@
 //! Each message as octets written by hand from the RFCs, read and written.
 
 use super::*;
-use crate::types::Family;
+use crate::types::{Community, ExtendedCommunity, Family, LargeCommunity};
 
 /// `octets` read as `message`, and `message` is written as `octets`.
 #[track_caller]
@@ -111,4 +111,115 @@ fn withdrawn_ipv4_routes_travel_without_attributes() {
         errors: Vec::new(),
     };
     check(&octets, &Message::Update(update), EXTERNAL);
+}
+
+/// Every attribute there is, reachability first and the others in ascending order.
+#[test]
+fn ipv6_routes_travel_in_mp_reach_before_all_other_attributes() {
+    let octets = message(
+        2,
+        &hex("0000 008e
+              80 0e 30 0002 01 20   # MP_REACH_NLRI
+                fd000000000000000000000000000001
+                fe800000000000000000000000000001
+                00 40 fd000000000000a1 00 00
+              40 01 01 02           # ORIGIN incomplete
+              40 02 00              # AS_PATH
+              40 05 04 000000c8     # LOCAL_PREF
+              40 06 00              # ATOMIC_AGGREGATE
+              c0 07 08 00010000 0a000009 # AGGREGATOR
+              c0 08 08 ffffff01 fde80064 # COMMUNITIES
+              80 09 04 0a000002     # ORIGINATOR_ID
+              80 0a 08 0a000003 0a000004 # CLUSTER_LIST
+              c0 10 08 0002fde800000001 # EXTENDED COMMUNITIES
+              e0 1f 00              # unknown, passed on
+              c0 20 0c 00010000 00000001 00000002 # LARGE_COMMUNITY
+              e0 63 02 0102         # unknown, passed on"),
+    );
+    let unknown = |code, value: &[u8]| UnknownAttribute {
+        flags: 0xE0,
+        code,
+        value: value.to_vec(),
+    };
+    let update = Update {
+        withdrawn: Vec::new(),
+        reach: vec![Reach {
+            next_hop: NextHop {
+                address: "fd00::1".parse().unwrap(),
+                link_local: Some("fe80::1".parse().unwrap()),
+            },
+            prefixes: prefixes(&["fd00:0:0:a1::/64", "::/0", "::/0"]),
+        }],
+        attributes: PathAttributes {
+            origin: OriginCode::Incomplete,
+            as_path: AsPath::default(),
+            med: None,
+            local_pref: Some(200),
+            atomic_aggregate: true,
+            aggregator: Some(Aggregator {
+                asn: Asn(65536),
+                router: "10.0.0.9".parse().unwrap(),
+            }),
+            communities: vec![Community::NO_EXPORT, "65000:100".parse().unwrap()],
+            extended_communities: vec![ExtendedCommunity([0, 2, 0xFD, 0xE8, 0, 0, 0, 1])],
+            large_communities: vec![LargeCommunity {
+                global_administrator: 65536,
+                local_data_1: 1,
+                local_data_2: 2,
+            }],
+            originator_id: Some("10.0.0.2".parse().unwrap()),
+            cluster_list: vec!["10.0.0.3".parse().unwrap(), "10.0.0.4".parse().unwrap()],
+            unknown: vec![unknown(31, &[]), unknown(99, &[1, 2])],
+        },
+        errors: Vec::new(),
+    };
+    check(&octets, &Message::Update(update), INTERNAL);
+}
+
+#[test]
+fn withdrawn_ipv6_routes_travel_in_mp_unreach() {
+    let octets = message(2, &hex("0000 000f 80 0f 0c 0002 01 40 fd000000000000a1"));
+    let update = Update {
+        withdrawn: prefixes(&["fd00:0:0:a1::/64"]),
+        reach: Vec::new(),
+        attributes: PathAttributes::default(),
+        errors: Vec::new(),
+    };
+    check(&octets, &Message::Update(update), EXTERNAL);
+}
+
+/// RFC 6793 section 4.2.2.
+#[test]
+fn two_octet_peers_get_as_trans_and_the_truth_beside_it() {
+    let octets = message(
+        2,
+        &hex("0000 0035
+              40 01 01 00
+              40 02 06 02 02 fde8 5ba0 # AS_PATH
+              40 03 04 0a000001
+              c0 07 06 5ba0 0a000009 # AGGREGATOR
+              c0 11 0a 02 02 0000fde8 00010000 # AS4_PATH
+              c0 12 08 00010000 0a000009 # AS4_AGGREGATOR
+              08 0a"),
+    );
+    let update = Update {
+        withdrawn: Vec::new(),
+        reach: vec![Reach {
+            next_hop: NextHop {
+                address: "10.0.0.1".parse().unwrap(),
+                link_local: None,
+            },
+            prefixes: prefixes(&["10.0.0.0/8"]),
+        }],
+        attributes: PathAttributes {
+            as_path: AsPath::sequence(&[Asn(65000), Asn(65536)]),
+            aggregator: Some(Aggregator {
+                asn: Asn(65536),
+                router: "10.0.0.9".parse().unwrap(),
+            }),
+            ..PathAttributes::default()
+        },
+        errors: Vec::new(),
+    };
+    check(&octets, &Message::Update(update), OLD);
 }

@@ -49,14 +49,11 @@ impl<'a> Fields<'a> {
         let mut reader = Reader::new(body);
         let mut field = |name: &str| {
             let length = reader.u16();
-            length
-                .and_then(|length| reader.take(length.into()))
-                .ok_or_else(|| {
-                    let what = format!(
-                        "length of the {name}, {length:?}, exceeds the message (RFC 7606 3 b)"
-                    );
-                    update_error(UpdateSubcode::MalformedAttributeList, &[], what)
-                })
+            let octets = length.and_then(|length| reader.take(length.into()));
+            octets.ok_or_else(|| {
+                let what = format!("{name} run past the message (RFC 7606 3 b)");
+                update_error(UpdateSubcode::MalformedAttributeList, &[], what)
+            })
         };
         Ok(Self {
             withdrawn: field("withdrawn routes")?,

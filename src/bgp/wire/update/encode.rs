@@ -9,8 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::{NextHop, Reach};
 use crate::bgp::wire::attribute::{self, Kind};
 use crate::bgp::wire::message::{self, HEADER_BYTES, MESSAGE_BYTES_MAX, put_u16};
-use crate::bgp::wire::nlri::{self, PREFIX_BYTES_MAX};
-use crate::bgp::wire::{AsWidth, CodecContext, PathAttributes};
+use crate::bgp::wire::{AsWidth, CodecContext, PathAttributes, nlri};
 use crate::types::{Family, Prefix};
 
 /// Header, and the two lengths of an UPDATE.
@@ -156,7 +155,7 @@ fn encode_own<'a>(
         if messages == 0 {
             begin(out);
             attribute::encode(attributes, Some(next_hop), as_width, out);
-            check_room(out.len() - start)?;
+            check_room(out.len() - start, Family::Ipv4Unicast)?;
             finish_attributes(start, out);
             template = start..out.len();
         } else {
@@ -183,7 +182,7 @@ fn encode_reachable<'a>(
     let mut others = Vec::with_capacity(128);
     attribute::encode(attributes, None, as_width, &mut others);
     let reachable_bytes = ATTRIBUTE_HEADER_BYTES + REACHABLE_BYTES_MAX;
-    check_room(FIXED_BYTES + reachable_bytes + others.len())?;
+    check_room(FIXED_BYTES + reachable_bytes + others.len(), family)?;
     let mut messages = 0;
     while prefixes.peek().is_some() {
         let start = begin(out);
@@ -203,8 +202,8 @@ fn encode_reachable<'a>(
 }
 
 /// Whether a message of so many octets has room for one prefix, whatever its length.
-fn check_room(message_bytes: usize) -> Result<(), AttributesTooLarge> {
-    if message_bytes + PREFIX_BYTES_MAX <= MESSAGE_BYTES_MAX {
+fn check_room(message_bytes: usize, family: Family) -> Result<(), AttributesTooLarge> {
+    if message_bytes + nlri::encoded_bytes_max(family) <= MESSAGE_BYTES_MAX {
         return Ok(());
     }
     Err(AttributesTooLarge {
