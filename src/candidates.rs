@@ -179,7 +179,7 @@ impl Candidates {
             return self.recompute(view);
         }
         let mut steps = Vec::new();
-        for change in changes.iter().collect::<BTreeSet<_>>() {
+        for change in changes {
             match change {
                 ClusterChange::Node => self.update_node(view, &mut steps),
                 ClusterChange::Service(key) => self.update_service(key, view, &mut steps),

@@ -46,7 +46,7 @@ impl Deref for AttributesRef {
 /// The table of attribute sets in use.
 ///
 /// It keeps sets that nobody refers to any more for a while, but never more of them than of sets
-/// in use (and [`SWEEP_MIN`] besides): the table is swept whenever it has doubled.
+/// in use (and 64 besides): the table is swept whenever it has doubled.
 #[derive(Debug, Default)]
 pub struct AttributePool {
     /// Hashed with fixed keys: a run must not depend on chance. Never iterated but to sweep.

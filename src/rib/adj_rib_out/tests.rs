@@ -208,6 +208,65 @@ fn a_set_that_never_empties_does_not_hold_up_another() {
 }
 
 #[test]
+fn a_wish_that_is_repeated_keeps_its_place() {
+    let mut pool = AttributePool::default();
+    let mut rib = AdjRibOut::new();
+    for number in [0, 1, 0] {
+        rib.set_wanted(host(number), Some(pool.intern(set(2 * number))));
+    }
+    assert_eq!(
+        lines(&take(&mut rib, UNBOUNDED)),
+        [
+            "+10.0.0.0/32 via 192.0.2.1 med 0",
+            "+10.0.0.1/32 via 192.0.2.1 med 1",
+        ]
+    );
+}
+
+/// One set may hold both, where IPv4 goes over an IPv6 next hop (RFC 8950).
+#[test]
+fn a_message_is_of_one_family_even_if_a_set_is_not() {
+    let mut pool = AttributePool::default();
+    let mut rib = AdjRibOut::new();
+    let mut ipv6 = set(0);
+    ipv6.next_hop = next_hop("2001:db8::1");
+    let both = pool.intern(ipv6);
+    for wanted in [Some(both), None] {
+        for to in [host(0), prefix("2001:db8:1::/48")] {
+            rib.set_wanted(to, wanted.clone());
+        }
+        let mut octets = Vec::new();
+        for left in [1, 0] {
+            assert_eq!(rib.take_updates(1, CONTEXT, &mut octets), 1);
+            let pending = Family::ALL.map(|family| rib.pending_count(family));
+            assert_eq!(pending, [0, left]);
+        }
+    }
+}
+
+/// The length of MP_REACH_NLRI takes one octet or two: messages are full all the same, and one
+/// taking gives one. The sizes of the attributes try every remainder.
+#[test]
+fn the_octets_that_are_left_are_counted_exactly() {
+    let mut pool = AttributePool::default();
+    for communities in 0..5 {
+        let mut attributes = set(0);
+        attributes.next_hop = next_hop("2001:db8::1");
+        attributes.path.communities = (0..communities).map(Community).collect();
+        let attributes = pool.intern(attributes);
+        let mut rib = AdjRibOut::new();
+        for number in 0..1000 {
+            let to = prefix(&format!("2001:{number:x}::/32"));
+            rib.set_wanted(to, Some(attributes.clone()));
+        }
+        let mut octets = Vec::new();
+        assert_eq!(rib.take_updates(1, CONTEXT, &mut octets), 1);
+        let room_for_one_more = MESSAGE_BYTES_MAX - 5;
+        assert!(octets.len() >= room_for_one_more, "{} octets", octets.len());
+    }
+}
+
+#[test]
 fn both_families_of_a_set_are_sent_and_counted_apart() {
     let mut pool = AttributePool::default();
     let mut rib = AdjRibOut::new();
@@ -254,6 +313,20 @@ fn a_refresh_repeats_one_family_even_after_a_detour() {
     let repeated = ["+10.0.0.0/32 via 192.0.2.1 med 0"];
     assert_eq!(lines(&take(&mut rib, UNBOUNDED)), repeated);
     assert_eq!(take(&mut rib, UNBOUNDED), []);
+}
+
+#[test]
+fn a_refresh_while_something_else_is_pending_repeats_what_was_sent_if_it_comes_back() {
+    let mut pool = AttributePool::default();
+    let [a, b] = [0, 2].map(|number| pool.intern(set(number)));
+    let mut rib = AdjRibOut::new();
+    rib.set_wanted(host(0), Some(a.clone()));
+    take(&mut rib, UNBOUNDED);
+    rib.set_wanted(host(0), Some(b));
+    rib.requeue(Family::Ipv4Unicast);
+    rib.set_wanted(host(0), Some(a));
+    let repeated = ["+10.0.0.0/32 via 192.0.2.1 med 0"];
+    assert_eq!(lines(&take(&mut rib, UNBOUNDED)), repeated);
 }
 
 #[test]
@@ -417,8 +490,28 @@ fn a_route_that_fits_no_message_is_not_sent_and_takes_back_what_was() {
     huge.path.communities = (0..1100).map(Community).collect();
     let huge = pool.intern(huge);
     rib.set_wanted(host(0), Some(huge.clone()));
-    rib.set_wanted(host(1), Some(huge));
+    rib.set_wanted(host(1), Some(huge.clone()));
     assert_eq!(lines(&take(&mut rib, UNBOUNDED)), ["-10.0.0.0/32"]);
-    assert_eq!(take(&mut rib, UNBOUNDED), []);
     assert_eq!(rib.sent_count(Family::Ipv4Unicast), 0);
+    assert!(rib.is_oversized(&host(0)) && rib.is_oversized(&host(1)));
+    assert_eq!(rib.wanted(&host(1)), Some(&huge));
+
+    rib.set_wanted(host(1), Some(huge));
+    assert_eq!(take(&mut rib, UNBOUNDED), []);
+
+    // Each session tries again.
+    rib.clear();
+    assert_eq!(rib.pending_count(Family::Ipv4Unicast), 2);
+    assert_eq!(take(&mut rib, UNBOUNDED), []);
+    assert_eq!(rib.pending_count(Family::Ipv4Unicast), 0);
+
+    let small = pool.intern(set(2));
+    rib.set_wanted(host(0), Some(small.clone()));
+    rib.set_wanted(host(1), None);
+    assert_eq!(rib.wanted(&host(0)), Some(&small));
+    assert_eq!(rib.wanted(&host(1)), None);
+    assert_eq!(
+        lines(&take(&mut rib, UNBOUNDED)),
+        ["+10.0.0.0/32 via 192.0.2.1 med 1"]
+    );
 }

@@ -149,6 +149,25 @@ fn internal_paths_without_an_as_path_are_of_our_own_as_for_med() {
 }
 
 #[test]
+fn an_as_path_that_begins_with_a_set_is_by_the_peers_as_for_med() {
+    let with = |kind, med| {
+        let segment = AsPathSegment {
+            kind,
+            asns: vec![Asn(65001)],
+        };
+        let mut attributes = usual();
+        attributes.as_path.segments = vec![segment];
+        attributes.med = Some(med);
+        attributes
+    };
+    check_step(
+        external(2, with(AsPathSegmentKind::Set, 1)),
+        external(1, with(AsPathSegmentKind::Sequence, 2)),
+        LostBy::Med,
+    );
+}
+
+#[test]
 fn an_external_path_is_preferred_to_an_internal_one() {
     check_step(external(2, usual()), internal(1, usual()), LostBy::Internal);
 }
