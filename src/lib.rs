@@ -17,3 +17,6 @@ pub mod bgp;
 pub mod speaker;
 
 pub mod api;
+
+#[cfg(feature = "daemon")]
+pub mod wasm;

@@ -1,1 +1,121 @@
-//! x
+//! Write Rutter route policies in Rust: implement [`Policy`], then [`export_policy!`].
+//!
+//! ```
+//! use rutter_policy::{Candidate, Context, Decision, Description, NoSettings, Policy};
+//!
+//! struct PodsOnly;
+//!
+//! impl Policy for PodsOnly {
+//!     type Settings = NoSettings;
+//!
+//!     fn describe() -> Description {
+//!         rutter_policy::description!("Announces pod CIDRs and nothing else")
+//!     }
+//!
+//!     fn new(NoSettings: NoSettings) -> Result<Self, String> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn decide(&self, _context: &Context<'_>, candidate: &Candidate<'_>) -> Decision {
+//!         if candidate.service().is_none() {
+//!             Decision::accept()
+//!         } else {
+//!             Decision::reject("only pods are announced")
+//!         }
+//!     }
+//! }
+//!
+//! rutter_policy::export_policy!(PodsOnly);
+//! ```
+//!
+//! Compiled to WebAssembly the crate is a module that the agent loads; compiled natively it is
+//! an ordinary library, tested with [`testing`]. A panic stops the module: the agent keeps the
+//! routes as they were and reports a trap, but the panic's text is lost, since a module has no
+//! way to print. Return an error from [`Policy::new`] instead, and let `decide` always decide.
+
+pub mod bindings;
+mod decision;
+mod facts;
+mod run;
+mod settings;
+pub mod testing;
+
+pub use bindings::exports::rutter::policy::module::Description;
+pub use bindings::rutter::policy::types::{
+    AddressKind, EndpointCounts, FamilyCounts, IpAddress, Label, LargeCommunity, Node, PeerGroup,
+    PeerKind, Prefix, Protocol, RouteAttributes, Service, ServicePort, ServiceType, TrafficPolicy,
+};
+pub use decision::{Decision, Verdict};
+pub use facts::{Family, find};
+pub use run::{Candidate, Context, Exported, Origin, evaluate, validate_settings};
+pub use settings::NoSettings;
+
+use serde::de::DeserializeOwned;
+
+/// A route policy: a pure function from a candidate to a decision.
+///
+/// The agent splits batches, reorders them and remembers decisions, so `decide` must depend on
+/// nothing but the settings, the context and the candidate.
+pub trait Policy: Sized {
+    /// What the operator may set. Derive `Deserialize` with `#[serde(deny_unknown_fields)]`, so
+    /// that a misspelt key is an error; [`NoSettings`] where there is nothing to set.
+    type Settings: DeserializeOwned;
+
+    /// Name, version, summary and settings schema; see [`description!`].
+    fn describe() -> Description;
+
+    /// The policy with these settings, prepared for many candidates.
+    ///
+    /// # Errors
+    /// What is wrong with the settings, for the operator: name the key, the value and what
+    /// would be right.
+    fn new(settings: Self::Settings) -> Result<Self, String>;
+
+    /// Decides about one candidate.
+    fn decide(&self, context: &Context<'_>, candidate: &Candidate<'_>) -> Decision;
+}
+
+/// Makes a [`Policy`] the one that this crate's WebAssembly module exports. Once a crate; it
+/// does nothing in native builds, so that unit tests link.
+#[macro_export]
+macro_rules! export_policy {
+    ($policy:ty) => {
+        const _: () = {
+            type Module = $crate::Exported<$policy>;
+            #[cfg(target_family = "wasm")]
+    $crate::bindings::export!(Module with_types_in $crate::bindings);
+            #[cfg(not(target_family = "wasm"))]
+            const _: ::core::marker::PhantomData<Module> = ::core::marker::PhantomData;
+        };
+    };
+}
+
+/// A [`Description`] with the name and version of the crate it is written in.
+///
+/// The first argument is one sentence for people, the second, optional, a JSON Schema of the
+/// settings as text.
+#[macro_export]
+macro_rules! description {
+    ($summary:expr) => {
+        $crate::description!(@ $summary, ::core::option::Option::None)
+    };
+    ($summary:expr, $schema:expr) => {
+        $crate::description!(@ $summary, ::core::option::Option::Some($schema.into()))
+    };
+    (@ $summary:expr, $schema:expr) => {
+        $crate::Description {
+            name: ::core::env!("CARGO_PKG_NAME").into(),
+            version: ::core::env!("CARGO_PKG_VERSION").into(),
+            summary: $summary.into(),
+            settings_schema: $schema,
+        }
+    };
+}
+
+/// Compiles the guide's example.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Guide;
+
+#[cfg(test)]
+mod tests;

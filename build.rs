@@ -1,0 +1,80 @@
+//! Compiles the default policy to WebAssembly and leaves it where `wasm::module` embeds it from.
+//!
+//! `policies/build` does the work, as it does for anyone's policy. Packagers who have the module
+//! already name it in `RUTTER_DEFAULT_POLICY`. Without the feature `daemon` nothing is built.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+/// Everything the compiled default policy depends on.
+const SOURCES: [&str; 6] = [
+    "Cargo.lock",
+    "Cargo.toml",
+    "policies/build",
+    "policies/default",
+    "policies/sdk",
+    "wit",
+];
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    if env::var_os("CARGO_FEATURE_DAEMON").is_none() {
+        return;
+    }
+    let embedded = out_dir().join("default-policy.wasm");
+    println!("cargo::rerun-if-env-changed=RUTTER_DEFAULT_POLICY");
+    let outcome = match env::var_os("RUTTER_DEFAULT_POLICY") {
+        Some(path) => copy(Path::new(&path), &embedded),
+        None => compile(&embedded),
+    };
+    if let Err(message) = outcome {
+        for line in message.lines() {
+            println!("cargo::error={line}");
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    println!("cargo::rerun-if-changed={}", from.display());
+    fs::copy(from, to)
+        .map(drop)
+        .map_err(|error| format!("RUTTER_DEFAULT_POLICY names {}: {error}", from.display()))
+}
+
+fn compile(to: &Path) -> Result<(), String> {
+    for source in SOURCES {
+        println!("cargo::rerun-if-changed={source}");
+    }
+    let output = Command::new("policies/build")
+        .args(["--locked", "--target-dir"])
+        .arg(guest_target_dir())
+        .arg("policies/default")
+        .arg(to)
+        .output()
+        .map_err(|error| format!("policies/build does not start: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "the default policy was not built (RUTTER_DEFAULT_POLICY=FILE.wasm uses a built one)\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    ))
+}
+
+/// One directory for all profiles and for clippy, so that the guest and its standard library are
+/// compiled once: beside the outer target's profiles. Cargo locks it against parallel builds.
+fn guest_target_dir() -> PathBuf {
+    let out_dir = out_dir();
+    out_dir
+        .ancestors()
+        .find(|dir| dir.join("CACHEDIR.TAG").exists())
+        .unwrap_or(&out_dir)
+        .join("guest")
+}
+
+fn out_dir() -> PathBuf {
+    env::var_os("OUT_DIR")
+        .expect("cargo sets OUT_DIR for build scripts")
+        .into()
+}

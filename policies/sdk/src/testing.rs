@@ -1,0 +1,312 @@
+//! Nodes, Services and batches for native unit tests of a policy.
+//!
+//! ```
+//! use rutter_policy::{AddressKind, Family, testing};
+//!
+//! let web = testing::service("shop/web").local().with_endpoints_here(Family::Ipv4, testing::ready(2));
+//! let batch = testing::batch()
+//!     .node(testing::node("worker-1").with_label("zone", "a"))
+//!     .pod_cidr("10.1.0.0/24")
+//!     .address("192.0.2.10/32", AddressKind::LoadBalancerIp, web);
+//! assert_eq!(batch.build().candidates.len(), 2);
+//! ```
+//!
+//! Everything panics on text that is no prefix or no `namespace/name`: a test's mistake.
+
+use std::net::IpAddr;
+
+use crate::bindings::exports::rutter::policy::announce::{self, Batch};
+use crate::bindings::rutter::policy::types;
+use crate::{
+    AddressKind, Decision, EndpointCounts, Family, FamilyCounts, Label, Node, PeerGroup, PeerKind,
+    Policy, Prefix, RouteAttributes, Service, ServiceType, TrafficPolicy, Verdict, evaluate,
+};
+
+/// A prefix from `address/length`.
+///
+/// # Panics
+/// The text is no prefix.
+#[must_use]
+pub fn prefix(text: &str) -> Prefix {
+    let (address, length) = text
+        .split_once('/')
+        .unwrap_or_else(|| panic!("`{text}` is no prefix: write address/length"));
+    let address: IpAddr = address
+        .parse()
+        .unwrap_or_else(|_| panic!("`{address}` is no IP address"));
+    Prefix {
+        address: address.into(),
+        length: length
+            .parse()
+            .unwrap_or_else(|_| panic!("`{length}` is no prefix length")),
+    }
+}
+
+/// A ready node without labels.
+#[must_use]
+pub fn node(name: &str) -> Node {
+    Node {
+        name: name.into(),
+        labels: Vec::new(),
+        annotations: Vec::new(),
+        internal_ips: Vec::new(),
+        pod_cidrs: Vec::new(),
+        unschedulable: false,
+        ready: true,
+    }
+}
+
+/// A Service of type ClusterIP and policy Cluster, without endpoints, from `namespace/name`.
+///
+/// # Panics
+/// The text has no slash.
+#[must_use]
+pub fn service(key: &str) -> Service {
+    let (namespace, name) = key
+        .split_once('/')
+        .unwrap_or_else(|| panic!("`{key}` is no Service: write namespace/name"));
+    Service {
+        namespace: namespace.into(),
+        name: name.into(),
+        labels: Vec::new(),
+        annotations: Vec::new(),
+        service_type: ServiceType::ClusterIp,
+        external_traffic_policy: TrafficPolicy::Cluster,
+        internal_traffic_policy: TrafficPolicy::Cluster,
+        load_balancer_class: None,
+        ports: Vec::new(),
+        node_endpoints: NONE,
+        cluster_endpoints: NONE,
+    }
+}
+
+const NONE: FamilyCounts = {
+    let none = EndpointCounts {
+        ready: 0,
+        serving_terminating: 0,
+        unready: 0,
+    };
+    FamilyCounts {
+        ipv4: none,
+        ipv6: none,
+    }
+};
+
+impl Node {
+    /// With one more label.
+    #[must_use]
+    pub fn with_label(mut self, key: &str, value: &str) -> Self {
+        insert(&mut self.labels, key, value);
+        self
+    }
+}
+
+impl Service {
+    /// With one more label.
+    #[must_use]
+    pub fn with_label(mut self, key: &str, value: &str) -> Self {
+        insert(&mut self.labels, key, value);
+        self
+    }
+
+    /// With one more annotation.
+    #[must_use]
+    pub fn with_annotation(mut self, key: &str, value: &str) -> Self {
+        insert(&mut self.annotations, key, value);
+        self
+    }
+
+    /// Of this type.
+    #[must_use]
+    pub fn of_type(mut self, service_type: ServiceType) -> Self {
+        self.service_type = service_type;
+        self
+    }
+
+    /// Of type LoadBalancer with `externalTrafficPolicy: Local`.
+    #[must_use]
+    pub fn local(mut self) -> Self {
+        self.service_type = ServiceType::LoadBalancer;
+        self.external_traffic_policy = TrafficPolicy::Local;
+        self
+    }
+
+    /// With these endpoints on this node, counted in the cluster as well.
+    #[must_use]
+    pub fn with_endpoints_here(mut self, family: Family, counts: EndpointCounts) -> Self {
+        add(&mut self.node_endpoints, family, counts);
+        add(&mut self.cluster_endpoints, family, counts);
+        self
+    }
+
+    /// With these endpoints on other nodes.
+    #[must_use]
+    pub fn with_endpoints_elsewhere(mut self, family: Family, counts: EndpointCounts) -> Self {
+        add(&mut self.cluster_endpoints, family, counts);
+        self
+    }
+}
+
+/// That many ready endpoints.
+#[must_use]
+pub fn ready(count: u32) -> EndpointCounts {
+    EndpointCounts {
+        ready: count,
+        ..NONE.ipv4
+    }
+}
+
+fn insert(labels: &mut Vec<Label>, key: &str, value: &str) {
+    labels.retain(|label| label.key != key);
+    labels.push(Label {
+        key: key.into(),
+        value: value.into(),
+    });
+    labels.sort();
+}
+
+fn add(counts: &mut FamilyCounts, family: Family, more: EndpointCounts) {
+    let counts = match family {
+        Family::Ipv4 => &mut counts.ipv4,
+        Family::Ipv6 => &mut counts.ipv6,
+    };
+    counts.ready += more.ready;
+    counts.serving_terminating += more.serving_terminating;
+    counts.unready += more.unready;
+}
+
+/// A batch without candidates, with reasons wanted, towards one external peer.
+#[must_use]
+pub fn batch() -> BatchBuilder {
+    BatchBuilder(Batch {
+        settings: "{}".into(),
+        node: node("node"),
+        asn: 64512,
+        peer_group: PeerGroup {
+            name: "tor".into(),
+            asn: 64513,
+            kind: PeerKind::Ebgp,
+            labels: Vec::new(),
+        },
+        services: Vec::new(),
+        attribute_sets: vec![RouteAttributes::default()],
+        candidates: Vec::new(),
+        want_reasons: true,
+    })
+}
+
+/// A batch in the making.
+#[derive(Clone, Debug)]
+pub struct BatchBuilder(Batch);
+
+impl BatchBuilder {
+    /// Settings as JSON text.
+    #[must_use]
+    pub fn settings(mut self, json: &str) -> Self {
+        self.0.settings = json.into();
+        self
+    }
+
+    /// The node.
+    #[must_use]
+    pub fn node(mut self, node: Node) -> Self {
+        self.0.node = node;
+        self
+    }
+
+    /// The peers.
+    #[must_use]
+    pub fn peer_group(mut self, peer_group: PeerGroup) -> Self {
+        self.0.peer_group = peer_group;
+        self
+    }
+
+    /// What candidates added from here on are proposed with.
+    #[must_use]
+    pub fn proposed(mut self, attributes: RouteAttributes) -> Self {
+        self.0.attribute_sets.push(attributes);
+        self
+    }
+
+    /// Nobody will read reasons.
+    #[must_use]
+    pub fn without_reasons(mut self) -> Self {
+        self.0.want_reasons = false;
+        self
+    }
+
+    /// One more candidate: a pod CIDR.
+    #[must_use]
+    pub fn pod_cidr(self, cidr: &str) -> Self {
+        self.candidate(cidr, types::Origin::PodCidr)
+    }
+
+    /// One more candidate: a configured range of Service addresses.
+    #[must_use]
+    pub fn service_cidr(self, cidr: &str, kind: AddressKind) -> Self {
+        self.candidate(cidr, types::Origin::ServiceCidr(kind))
+    }
+
+    /// One more candidate: an address of a Service.
+    #[must_use]
+    pub fn address(mut self, host: &str, kind: AddressKind, service: Service) -> Self {
+        let address = types::ServiceAddress {
+            service: index(self.0.services.len()),
+            kind,
+        };
+        self.0.services.push(service);
+        self.candidate(host, types::Origin::ServiceAddress(address))
+    }
+
+    /// The candidate added last lies in this configured range.
+    ///
+    /// # Panics
+    /// There is no candidate yet.
+    #[must_use]
+    pub fn covered_by(mut self, range: &str) -> Self {
+        let last = self.0.candidates.last_mut();
+        last.expect("a candidate comes first").covered_by = Some(prefix(range));
+        self
+    }
+
+    /// The batch as a module is given it.
+    #[must_use]
+    pub fn build(self) -> Batch {
+        self.0
+    }
+
+    /// What a policy decides, in the order the candidates were added.
+    ///
+    /// # Errors
+    /// The policy refuses the settings.
+    pub fn decide<P: Policy>(self) -> Result<Vec<Decision>, String> {
+        let answer = evaluate::<P>(&self.0)?;
+        let decision = |raw: &announce::Decision| Decision {
+            verdict: match raw.verdict {
+                announce::Verdict::Abstain => Verdict::Abstain,
+                announce::Verdict::Accept(set) => {
+                    Verdict::Accept(set.map(|set| answer.attribute_sets[set as usize].clone()))
+                }
+                announce::Verdict::Reject => Verdict::Reject,
+            },
+            reason: raw
+                .reason
+                .map(|reason| answer.reasons[reason as usize].clone().into()),
+        };
+        Ok(answer.decisions.iter().map(decision).collect())
+    }
+
+    fn candidate(mut self, cidr: &str, origin: types::Origin) -> Self {
+        self.0.candidates.push(types::Candidate {
+            prefix: prefix(cidr),
+            origin,
+            covered_by: None,
+            attributes: index(self.0.attribute_sets.len() - 1),
+        });
+        self
+    }
+}
+
+fn index(position: usize) -> u32 {
+    u32::try_from(position).expect("a test's batch is small")
+}

@@ -1,0 +1,187 @@
+//! Rules of the SDK: indexes, interning, settings, and what a policy may ask of the facts.
+
+use serde::Deserialize;
+
+use crate::{
+    AddressKind, Candidate, Context, Decision, Description, EndpointCounts, Family, NoSettings,
+    Policy, RouteAttributes, Verdict, evaluate, testing, validate_settings,
+};
+
+/// Prepends by a setting, explains with the Service's name.
+struct Prepend(u8);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PrependSettings {
+    times: u8,
+}
+
+impl Policy for Prepend {
+    type Settings = PrependSettings;
+
+    fn describe() -> Description {
+        crate::description!("Prepends", r#"{"type":"object"}"#)
+    }
+
+    fn new(settings: PrependSettings) -> Result<Self, String> {
+        match settings.times {
+            0..=16 => Ok(Self(settings.times)),
+            more => Err(format!("times = {more} is above 16")),
+        }
+    }
+
+    fn decide(&self, context: &Context<'_>, candidate: &Candidate<'_>) -> Decision {
+        let Some(service) = candidate.service() else {
+            return Decision::abstain();
+        };
+        Decision::accept_with(RouteAttributes {
+            prepend: self.0,
+            ..candidate.attributes.clone()
+        })
+        .because(context.explain(|| format!("an address of {service}")))
+    }
+}
+
+fn two_addresses_and_a_pod_cidr() -> testing::BatchBuilder {
+    let web = testing::service("shop/web");
+    testing::batch()
+        .settings(r#"{"times": 3}"#)
+        .address("192.0.2.1/32", AddressKind::ClusterIp, web.clone())
+        .pod_cidr("10.0.0.0/24")
+        .address("192.0.2.2/32", AddressKind::ClusterIp, web)
+}
+
+#[test]
+fn equal_reasons_and_attribute_sets_cross_once() {
+    let answer = evaluate::<Prepend>(&two_addresses_and_a_pod_cidr().build()).unwrap();
+    assert_eq!(answer.decisions.len(), 3);
+    assert_eq!(answer.reasons, ["an address of shop/web"]);
+    assert_eq!(answer.attribute_sets.len(), 1);
+    assert_eq!(answer.attribute_sets[0].prepend, 3);
+}
+
+#[test]
+fn decisions_are_the_same_without_reasons() {
+    let batch = two_addresses_and_a_pod_cidr();
+    let with = batch.clone().decide::<Prepend>().unwrap();
+    let without = batch.without_reasons().decide::<Prepend>().unwrap();
+    for (with, without) in with.iter().zip(&without) {
+        assert_eq!(with.verdict, without.verdict);
+        assert_eq!(without.reason, None);
+    }
+    assert_eq!(with[1].verdict, Verdict::Abstain);
+}
+
+#[test]
+fn a_policy_changes_only_the_attributes_it_wants() {
+    let decisions = testing::batch()
+        .settings(r#"{"times": 2}"#)
+        .proposed(RouteAttributes {
+            med: Some(7),
+            ..RouteAttributes::default()
+        })
+        .address(
+            "192.0.2.1/32",
+            AddressKind::ClusterIp,
+            testing::service("a/b"),
+        )
+        .decide::<Prepend>()
+        .unwrap();
+    assert_eq!(
+        decisions[0].verdict,
+        Verdict::Accept(Some(RouteAttributes {
+            med: Some(7),
+            prepend: 2,
+            ..RouteAttributes::default()
+        }))
+    );
+}
+
+#[test]
+fn an_index_that_names_nothing_is_an_error() {
+    let mut batch = two_addresses_and_a_pod_cidr().build();
+    batch.services.pop();
+    let error = evaluate::<Prepend>(&batch).unwrap_err();
+    assert_eq!(error, "the batch has no entry that 192.0.2.2/32 names");
+}
+
+#[test]
+fn wrong_settings_are_named_without_a_position_in_the_json() {
+    let check = |json| validate_settings::<Prepend>(json).unwrap_err();
+    assert_eq!(check(r#"{"times": 17}"#), "times = 17 is above 16");
+    assert_eq!(
+        check(r#"{"times": 1, "time": 2}"#),
+        "unknown field `time`, expected `times`"
+    );
+    assert_eq!(check("[3]"), "settings must be a JSON object");
+    assert_eq!(
+        check(r#"{"times": "many"}"#),
+        "invalid type: string \"many\", expected u8"
+    );
+}
+
+#[test]
+fn no_settings_names_the_key_it_does_not_know() {
+    let parse = |json| serde_json::from_str::<NoSettings>(json);
+    assert_eq!(parse("{}").unwrap(), NoSettings);
+    let error = parse(r#"{"speed": [1, {}]}"#).unwrap_err().to_string();
+    assert!(error.starts_with("unknown setting `speed`: this policy has no settings"));
+}
+
+#[test]
+fn endpoints_that_serve_while_they_terminate_count_only_when_none_is_ready() {
+    let counts = |ready, serving_terminating| EndpointCounts {
+        ready,
+        serving_terminating,
+        unready: 9,
+    };
+    assert_eq!(counts(2, 5).usable(), 2);
+    assert_eq!(counts(0, 5).usable(), 5);
+    assert_eq!(counts(0, 0).usable(), 0);
+}
+
+#[test]
+fn a_prefix_covers_its_parts_and_no_other_family() {
+    let covers = |wide, narrow| testing::prefix(wide).covers(&testing::prefix(narrow));
+    assert!(covers("10.0.0.0/8", "10.1.2.3/32"));
+    assert!(covers("10.0.0.0/8", "10.0.0.0/8"));
+    assert!(covers("0.0.0.0/0", "203.0.113.0/24"));
+    assert!(covers("::/0", "2001:db8::1/128"));
+    assert!(covers("2001:db8::/32", "2001:db8:1::/48"));
+    assert!(!covers("10.0.0.0/8", "11.0.0.0/8"));
+    assert!(!covers("10.1.0.0/16", "10.0.0.0/8"));
+    assert!(!covers("0.0.0.0/0", "::/0"));
+}
+
+#[test]
+fn labels_are_found_by_key() {
+    let node = testing::node("a")
+        .with_label("zone", "x")
+        .with_label("zone", "y");
+    assert_eq!(node.label("zone"), Some("y"));
+    assert_eq!(node.label("missing"), None);
+    let service = testing::service("a/b").with_annotation("k", "");
+    assert_eq!(service.annotation("k"), Some(""));
+    assert_eq!(service.label("k"), None);
+}
+
+#[test]
+fn addresses_and_prefixes_print_as_people_write_them() {
+    assert_eq!(testing::prefix("10.0.0.0/8").to_string(), "10.0.0.0/8");
+    assert_eq!(
+        testing::prefix("2001:db8::/32").to_string(),
+        "2001:db8::/32"
+    );
+    assert_eq!(testing::prefix("2001:db8::/32").family(), Family::Ipv6);
+}
+
+#[test]
+fn the_description_has_the_crates_own_name_and_version() {
+    let description = Prepend::describe();
+    assert_eq!(description.name, "rutter-policy");
+    assert_eq!(description.version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        description.settings_schema.as_deref(),
+        Some(r#"{"type":"object"}"#)
+    );
+}

@@ -1,0 +1,161 @@
+//! The WebAssembly engine, shared by all modules, and the clock that stops those that run on.
+//!
+//! A module's code looks at a counter, the engine's epoch, at each loop and call. A thread moves
+//! the counter on while calls are in progress; with none it sleeps, so that an idle agent has no
+//! timer.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::error::ModuleError;
+
+/// How often the epoch moves while a module runs.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Compiles modules and stops those that run too long. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    inner: wasmtime::Engine,
+    ticker: Arc<Ticker>,
+}
+
+impl Engine {
+    /// An engine with its clock.
+    ///
+    /// # Errors
+    /// This machine's processor cannot run compiled modules, or no thread can be started.
+    pub fn new() -> Result<Self, ModuleError> {
+        let inner = wasmtime::Engine::new(&config())
+            .map_err(|error| ModuleError::Engine(format!("{error:#}")))?;
+        let ticker =
+            Ticker::start(inner.clone()).map_err(|error| ModuleError::Engine(error.to_string()))?;
+        Ok(Self {
+            inner,
+            ticker: Arc::new(ticker),
+        })
+    }
+
+    /// The engine underneath.
+    pub(super) fn inner(&self) -> &wasmtime::Engine {
+        &self.inner
+    }
+
+    /// Keeps the clock running for as long as the answer lives.
+    pub(super) fn running(&self) -> Running<'_> {
+        self.ticker.lock().calls += 1;
+        self.ticker.wake.notify_one();
+        Running(&self.ticker)
+    }
+
+    /// A time in ticks, rounded up, with one more because the first may be nearly over.
+    pub(super) fn ticks(time: Duration) -> u64 {
+        let ticks = time.as_nanos().div_ceil(TICK.as_nanos());
+        u64::try_from(ticks)
+            .unwrap_or(u64::MAX - 1)
+            .saturating_add(1)
+    }
+}
+
+/// The same on every machine and every run: no threads, no choice left to the processor.
+fn config() -> wasmtime::Config {
+    let mut config = wasmtime::Config::new();
+    config
+        .epoch_interruption(true)
+        .cranelift_nan_canonicalization(true)
+        .wasm_relaxed_simd(false)
+        .wasm_memory64(false)
+        .concurrency_support(false);
+    config
+}
+
+/// The thread that moves the epoch on.
+#[derive(Debug)]
+struct Ticker {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Calls in progress.
+    calls: usize,
+    stopping: bool,
+}
+
+impl std::ops::Deref for Ticker {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+impl Shared {
+    /// The state is two words that are valid in every combination, so a panic elsewhere while
+    /// it was locked is no reason to stop.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tick(&self, engine: &wasmtime::Engine) {
+        let mut state = self.lock();
+        while !state.stopping {
+            state = if state.calls == 0 {
+                self.wake
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner)
+            } else {
+                let (state, _) = self
+                    .wake
+                    .wait_timeout(state, TICK)
+                    .unwrap_or_else(PoisonError::into_inner);
+                engine.increment_epoch();
+                state
+            };
+        }
+    }
+}
+
+impl Ticker {
+    fn start(engine: wasmtime::Engine) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let thread = std::thread::Builder::new()
+            .name("policy-clock".into())
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || shared.tick(&engine)
+            })?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.lock().stopping = true;
+        self.wake.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // It cannot have panicked; and if it had, there is nothing left to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A call in progress.
+#[derive(Debug)]
+pub(super) struct Running<'a>(&'a Ticker);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.lock().calls -= 1;
+    }
+}

@@ -1,0 +1,325 @@
+//! Loading a module: from bytes to something that can be called, or a reason why not.
+//!
+//! Everything about a module that can be known before it decides on routes is checked here, so
+//! that a module that would fail never replaces one that works. Compiling takes tens of
+//! milliseconds for a small module: not for the thread that speaks BGP.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use wasmtime::Store;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker};
+
+use super::bindings::{Policy, PolicyPre};
+use super::encode::componentize;
+use super::engine::Engine;
+use super::error::{ModuleError, Stage, failure, printable};
+use super::limits::{Limits, MODULE_BYTES_MAX, Meter, WORDS_BYTES_MAX};
+use crate::policy::PolicyFailure;
+
+/// The version of the package in `wit/`.
+pub(super) const CONTRACT_VERSION: &str = "0.1.0";
+
+/// What a policy exports.
+const INTERFACES: [&str; 2] = ["module", "announce"];
+
+/// The default policy, compiled by the build script.
+static DEFAULT_POLICY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/default-policy.wasm"));
+
+/// A module, compiled and checked. Cheap to clone.
+#[derive(Clone)]
+pub struct Module(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    description: Description,
+    guest: Guest,
+}
+
+/// What a module says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// The author's name for it.
+    pub name: String,
+    /// The module's version, in the author's scheme.
+    pub version: String,
+    /// One sentence.
+    pub summary: String,
+    /// A JSON Schema of the settings, where the author gives one.
+    pub settings_schema: Option<String>,
+}
+
+impl Module {
+    /// A module from the bytes of a component, or of a core module that exports the contract's
+    /// functions (what `policies/build` makes). `name` is the operator's, for messages.
+    ///
+    /// # Errors
+    /// Why it cannot be used; see [`ModuleError`].
+    pub fn from_bytes(engine: &Engine, name: &str, bytes: &[u8]) -> Result<Self, ModuleError> {
+        if bytes.len() > MODULE_BYTES_MAX {
+            return Err(ModuleError::TooLarge { name: name.into() });
+        }
+        let invalid = |message| ModuleError::Invalid {
+            name: name.into(),
+            message,
+        };
+        let component = match Layer::of(bytes) {
+            Some(Layer::Component) => Component::new(engine.inner(), bytes),
+            Some(Layer::Core) => Component::new(engine.inner(), componentize(engine, name, bytes)?),
+            None => return Err(ModuleError::NotWasm { name: name.into() }),
+        }
+        .map_err(|error| invalid(format!("{error:#}")))?;
+        check_imports(engine, name, &component)?;
+        check_exports(engine, name, &component)?;
+        let prepared = Linker::new(engine.inner())
+            .instantiate_pre(&component)
+            .map_err(|error| invalid(format!("{error:#}")))
+            .and_then(|prepared| {
+                PolicyPre::new(prepared).map_err(|error| ModuleError::Missing {
+                    name: name.into(),
+                    missing: format!("what it should: {error:#}"),
+                })
+            })?;
+        let guest = Guest {
+            engine: engine.clone(),
+            prepared,
+        };
+        Ok(Self(Arc::new(Inner {
+            name: name.into(),
+            description: describe(name, &guest)?,
+            guest,
+        })))
+    }
+
+    /// A module from a file.
+    ///
+    /// # Errors
+    /// Why it cannot be read or used; see [`ModuleError`].
+    pub fn from_file(engine: &Engine, name: &str, path: &Path) -> Result<Self, ModuleError> {
+        let mut bytes = Vec::new();
+        // One byte more than allowed tells a file that is too large from one that just fits.
+        File::open(path)
+            .and_then(|file| {
+                file.take(MODULE_BYTES_MAX as u64 + 1)
+                    .read_to_end(&mut bytes)
+            })
+            .map_err(|source| ModuleError::Read {
+                name: name.into(),
+                path: path.into(),
+                source,
+            })?;
+        Self::from_bytes(engine, name, &bytes)
+    }
+
+    /// The default policy that this binary carries.
+    ///
+    /// # Errors
+    /// Only where a packager embedded something that is no policy.
+    pub fn builtin(engine: &Engine, name: &str) -> Result<Self, ModuleError> {
+        Self::from_bytes(engine, name, DEFAULT_POLICY)
+    }
+
+    /// The operator's name for it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What it says about itself.
+    #[must_use]
+    pub fn description(&self) -> &Description {
+        &self.0.description
+    }
+
+    /// Calls one of its functions; see [`Guest::call`].
+    pub(super) fn call<T>(
+        &self,
+        limits: Limits,
+        answer_bytes_max: usize,
+        function: impl FnOnce(&Policy, &mut Store<Meter>) -> wasmtime::Result<T>,
+    ) -> Result<T, PolicyFailure> {
+        self.0
+            .guest
+            .call(limits, answer_bytes_max, function)
+            .map_err(CallError::into_failure)
+    }
+}
+
+impl std::fmt::Debug for Module {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Module")
+            .field("name", &self.0.name)
+            .field("description", &self.0.description)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Compiled code, ready to be started any number of times.
+struct Guest {
+    engine: Engine,
+    prepared: PolicyPre<Meter>,
+}
+
+/// How a call failed.
+enum CallError {
+    /// Its functions are not of the types the contract gives them.
+    Types(String),
+    /// Anything else.
+    Failure(PolicyFailure),
+}
+
+impl CallError {
+    fn into_failure(self) -> PolicyFailure {
+        match self {
+            // Loading called a function, so the types were checked.
+            Self::Types(words) => PolicyFailure::BadAnswer(words),
+            Self::Failure(failure) => failure,
+        }
+    }
+}
+
+impl Guest {
+    /// Starts the module in a store of its own, calls it, and drops the store, whatever
+    /// happened: nothing of one call is left for the next.
+    fn call<T>(
+        &self,
+        limits: Limits,
+        answer_bytes_max: usize,
+        function: impl FnOnce(&Policy, &mut Store<Meter>) -> wasmtime::Result<T>,
+    ) -> Result<T, CallError> {
+        let mut store = Store::new(self.engine.inner(), Meter::new(limits));
+        store.limiter(|meter| meter);
+        store.set_hostcall_fuel(answer_bytes_max);
+        let _running = self.engine.running();
+        store.set_epoch_deadline(Engine::ticks(limits.time));
+        let instance = self
+            .prepared
+            .instance_pre()
+            .instantiate(&mut store)
+            .map_err(|error| failure(&error, Stage::Start, store.data(), limits))
+            .map_err(CallError::Failure)?;
+        let policy = Policy::new(&mut store, &instance)
+            .map_err(|error| CallError::Types(format!("{error:#}")))?;
+        store.set_epoch_deadline(Engine::ticks(limits.time));
+        function(&policy, &mut store)
+            .map_err(|error| failure(&error, Stage::Call, store.data(), limits))
+            .map_err(CallError::Failure)
+    }
+}
+
+/// The two kinds of WebAssembly binary.
+enum Layer {
+    Core,
+    Component,
+}
+
+impl Layer {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let preamble = bytes.strip_prefix(b"\0asm")?;
+        // The version is two octets, then the layer two: 1 for components.
+        if preamble.get(2..4) == Some(&[1, 0]) {
+            Some(Self::Component)
+        } else {
+            Some(Self::Core)
+        }
+    }
+}
+
+/// Refuses anything but types: a policy has no use for what it could import.
+fn check_imports(engine: &Engine, name: &str, component: &Component) -> Result<(), ModuleError> {
+    let engine = engine.inner();
+    for (interface, import) in component.component_type().imports(engine) {
+        let wanted = match import.ty {
+            ComponentItem::Type(_) => None,
+            ComponentItem::ComponentInstance(instance) => instance
+                .exports(engine)
+                .find(|(_, item)| !matches!(item.ty, ComponentItem::Type(_)))
+                .map(|(item, _)| format!("{interface}, {item}")),
+            ComponentItem::ComponentFunc(_)
+            | ComponentItem::CoreFunc(_)
+            | ComponentItem::Module(_)
+            | ComponentItem::Component(_)
+            | ComponentItem::Resource(_) => Some(interface.to_owned()),
+        };
+        if let Some(import) = wanted {
+            return Err(ModuleError::Import {
+                name: name.into(),
+                import,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_exports(engine: &Engine, name: &str, component: &Component) -> Result<(), ModuleError> {
+    let ty = component.component_type();
+    let exports: Vec<(&str, &str)> = ty
+        .exports(engine.inner())
+        .filter_map(|(export, _)| export.strip_prefix("rutter:policy/")?.split_once('@'))
+        .collect();
+    agreed_version(name, &exports).map(drop)
+}
+
+/// The version of the contract that a module with these interfaces and versions is of.
+///
+/// # Errors
+/// Tells a policy of another version from a module that is no policy.
+pub(super) fn agreed_version<'a>(
+    name: &str,
+    exports: &[(&str, &'a str)],
+) -> Result<&'a str, ModuleError> {
+    let mut version = None;
+    for interface in INTERFACES {
+        let Some((_, theirs)) = exports.iter().find(|(export, _)| *export == interface) else {
+            return Err(ModuleError::Missing {
+                name: name.into(),
+                missing: format!("rutter:policy/{interface}@{CONTRACT_VERSION}"),
+            });
+        };
+        if !is_compatible(theirs) || version.is_some_and(|version| version != *theirs) {
+            return Err(ModuleError::Version {
+                name: name.into(),
+                theirs: printable(theirs),
+                ours: CONTRACT_VERSION,
+            });
+        }
+        version = Some(*theirs);
+    }
+    Ok(version.unwrap_or(CONTRACT_VERSION))
+}
+
+/// Below 1.0.0 versions are compatible that differ in the last number only.
+fn is_compatible(theirs: &str) -> bool {
+    let split = |version| str::rsplit_once(version, '.');
+    match (split(theirs), split(CONTRACT_VERSION)) {
+        (Some((theirs, last)), Some((ours, _))) => theirs == ours && last.parse::<u32>().is_ok(),
+        (None, _) | (_, None) => false,
+    }
+}
+
+fn describe(name: &str, guest: &Guest) -> Result<Description, ModuleError> {
+    let description = guest
+        .call(Limits::default(), WORDS_BYTES_MAX, |policy, store| {
+            policy.rutter_policy_module().call_describe(store)
+        })
+        .map_err(|error| match error {
+            CallError::Types(words) => ModuleError::Missing {
+                name: name.into(),
+                missing: format!("the functions of rutter:policy@{CONTRACT_VERSION}: {words}"),
+            },
+            CallError::Failure(failure) => ModuleError::Failed {
+                name: name.into(),
+                what: "describe itself",
+                failure,
+            },
+        })?;
+    Ok(Description {
+        name: printable(&description.name),
+        version: printable(&description.version),
+        summary: printable(&description.summary),
+        settings_schema: description.settings_schema,
+    })
+}

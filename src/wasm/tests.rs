@@ -1,0 +1,77 @@
+//! Compiled modules through the host: the default policy, modules that are refused, and modules
+//! that fail.
+
+mod answers;
+mod default_policy;
+mod failing;
+mod refused;
+
+#[path = "../../tests/support/hostile.rs"]
+mod hostile;
+
+use std::sync::{Arc, LazyLock};
+
+use serde_json::Map;
+
+use super::{Engine, Limits, Module, WasmPolicy};
+use crate::candidates::{Candidate, CandidateKey, Origin};
+use crate::facts::NodeFacts;
+use crate::policy::{
+    Batch, Decision, PeerGroup, PeerKind, PolicyFailure, ProposedRoute, Reasons, RoutePolicy,
+};
+use crate::types::{Asn, RouteAttributes};
+
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new().unwrap());
+
+static BUILTIN: LazyLock<Module> = LazyLock::new(|| Module::builtin(&ENGINE, "default").unwrap());
+
+/// A policy without settings.
+fn policy(module: &Module, limits: Limits) -> WasmPolicy {
+    WasmPolicy::new(module, &Map::new(), limits).unwrap()
+}
+
+/// Asks with reasons, towards one external peer.
+fn evaluate(
+    policy: &mut impl RoutePolicy,
+    node: &NodeFacts,
+    candidates: &[Candidate],
+) -> Result<Vec<Decision>, PolicyFailure> {
+    let attributes = Arc::new(RouteAttributes::default());
+    let routes = routes(candidates, &attributes);
+    policy.evaluate(&Batch {
+        node,
+        asn: Asn(64512),
+        peer_group: &PeerGroup {
+            name: "tor".into(),
+            asn: Asn(64513),
+            kind: PeerKind::Ebgp,
+            labels: [("rack".into(), "r1".into())].into(),
+        },
+        candidates: &routes,
+        reasons: Reasons::Wanted,
+    })
+}
+
+fn routes<'a>(
+    candidates: &'a [Candidate],
+    attributes: &'a Arc<RouteAttributes>,
+) -> Vec<ProposedRoute<'a>> {
+    candidates
+        .iter()
+        .map(|candidate| ProposedRoute {
+            candidate,
+            attributes,
+        })
+        .collect()
+}
+
+fn pod_cidr(prefix: &str) -> Candidate {
+    Candidate {
+        key: CandidateKey {
+            prefix: prefix.parse().unwrap(),
+            origin: Origin::PodCidr,
+        },
+        service: None,
+        covered_by: None,
+    }
+}

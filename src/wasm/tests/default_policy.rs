@@ -1,0 +1,297 @@
+//! The compiled default policy, held to the same table as the native one, and to the contract's
+//! promise that a decision depends on nothing but its candidate.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Map, json};
+
+use super::{BUILTIN, ENGINE, evaluate, pod_cidr, policy};
+use crate::candidates::{AddressKind, Candidate, CandidateKey, Origin};
+use crate::facts::{
+    EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceKey, ServicePort, ServiceType,
+    TrafficPolicy,
+};
+use crate::policy::{PolicyFailure, Verdict};
+use crate::types::Family;
+use crate::wasm::{Limits, Module, ModuleError, WasmPolicy};
+
+#[path = "../../../policies/default/cases.rs"]
+mod cases;
+
+use cases::{Expected, Situation, every_case};
+
+/// Time is not what these tests are about, and they share the machine with others.
+const PATIENT: Limits = Limits {
+    time: Duration::from_secs(60),
+    memory_bytes: 64 << 20,
+};
+
+#[test]
+fn every_combination_is_decided_as_the_table_says() {
+    let mut policy = policy(&BUILTIN, PATIENT);
+    for (situation, expected) in every_case() {
+        let candidate = candidate_of(&situation);
+        let decisions = evaluate(&mut policy, &node_of(&situation), &[candidate]).unwrap();
+        let verdict = match &decisions[0].verdict {
+            Verdict::Accept(None) => "accept",
+            Verdict::Reject => "reject",
+            verdict @ (Verdict::Abstain | Verdict::Accept(Some(_))) => {
+                panic!("{verdict:?} for {situation:?}")
+            }
+        };
+        let actual = Expected {
+            verdict: verdict.into(),
+            reason: decisions[0].reason.as_deref().unwrap().into(),
+        };
+        assert_eq!(actual, expected, "{situation:?}");
+    }
+}
+
+#[test]
+fn it_describes_itself() {
+    let description = BUILTIN.description();
+    assert_eq!(description.name, "default");
+    assert_eq!(description.version, env!("CARGO_PKG_VERSION"));
+    assert!(description.settings_schema.is_some());
+}
+
+#[test]
+fn a_setting_it_does_not_have_is_refused_by_name() {
+    let settings = Map::from_iter([("colour".to_owned(), json!("blue"))]);
+    let error = WasmPolicy::new(&BUILTIN, &settings, Limits::default()).unwrap_err();
+    assert!(matches!(error, ModuleError::Settings { .. }));
+    assert_eq!(
+        error.to_string(),
+        "settings of module `default`: unknown setting `colour`: this policy has no settings"
+    );
+}
+
+#[test]
+fn it_loads_from_a_file_and_as_a_component() {
+    let bytes = include_bytes!(concat!(env!("OUT_DIR"), "/default-policy.wasm"));
+    let dir = tempfile::tempdir().unwrap();
+    let component = wit_component::ComponentEncoder::default()
+        .module(bytes)
+        .unwrap()
+        .encode()
+        .unwrap();
+    for (file, bytes) in [("core.wasm", &bytes[..]), ("component.wasm", &component)] {
+        let path = dir.path().join(file);
+        std::fs::write(&path, bytes).unwrap();
+        let module = Module::from_file(&ENGINE, file, &path).unwrap();
+        assert_eq!(module.name(), file);
+        assert_eq!(module.description(), BUILTIN.description());
+    }
+}
+
+#[test]
+fn an_empty_batch_is_answered_without_a_call() {
+    let limits = Limits {
+        // Too little to start the module.
+        memory_bytes: 0,
+        ..PATIENT
+    };
+    let mut policy = policy(&BUILTIN, PATIENT);
+    policy.limits = limits;
+    assert_eq!(
+        evaluate(&mut policy, &NodeFacts::default(), &[]),
+        Ok(vec![])
+    );
+    let asked = evaluate(
+        &mut policy,
+        &NodeFacts::default(),
+        &[pod_cidr("10.0.0.0/24")],
+    );
+    assert_eq!(asked, Err(PolicyFailure::OutOfMemory(0)));
+}
+
+#[test]
+fn a_service_larger_than_the_memory_limit_fails_the_batch_and_nothing_else() {
+    let mut candidate = candidate_of(&plain_addresses()[0]);
+    let facts = Arc::make_mut(candidate.service.as_mut().unwrap());
+    facts
+        .annotations
+        .insert("large".into(), "x".repeat(8 << 20));
+    let limits = Limits {
+        memory_bytes: 4 << 20,
+        ..PATIENT
+    };
+    let mut policy = policy(&BUILTIN, limits);
+    let node = NodeFacts::default();
+    assert_eq!(
+        evaluate(&mut policy, &node, &[candidate]),
+        Err(PolicyFailure::OutOfMemory(4 << 20))
+    );
+    assert!(evaluate(&mut policy, &node, &[pod_cidr("10.0.0.0/24")]).is_ok());
+}
+
+#[test]
+fn more_candidates_than_fit_a_call_are_decided_in_several() {
+    let candidates: Vec<_> = (0..5_000).map(distinct_service).collect();
+    let mut policy = policy(&BUILTIN, PATIENT);
+    let decisions = evaluate(&mut policy, &NodeFacts::default(), &candidates).unwrap();
+    assert_eq!(decisions.len(), candidates.len());
+    for (number, decision) in decisions.iter().enumerate() {
+        let expected = if number % 2 == 0 {
+            Verdict::Accept(None)
+        } else {
+            Verdict::Reject
+        };
+        assert_eq!(decision.verdict, expected, "candidate {number}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Shuffled, repeated, and cut by any memory limit, a batch gives each candidate the same
+    /// decision as alone.
+    #[test]
+    fn a_decision_depends_on_nothing_but_its_candidate(
+        order in prop::collection::vec(any::<prop::sample::Index>(), 1..200),
+        memory_bytes in (2usize << 20)..(64 << 20),
+    ) {
+        let situations = plain_addresses();
+        let picked: Vec<_> = order.iter().map(|index| *index.get(&situations)).collect();
+        let candidates: Vec<_> = picked.iter().map(candidate_of).collect();
+        let node = NodeFacts::default();
+        let mut whole = policy(&BUILTIN, Limits { memory_bytes, ..PATIENT });
+        let mut single = policy(&BUILTIN, PATIENT);
+        let decisions = evaluate(&mut whole, &node, &candidates).unwrap();
+        for (candidate, decision) in candidates.iter().zip(&decisions) {
+            let alone = evaluate(&mut single, &node, std::slice::from_ref(candidate)).unwrap();
+            prop_assert_eq!(decision, &alone[0]);
+        }
+    }
+}
+
+fn plain_addresses() -> Vec<Situation> {
+    every_case()
+        .into_iter()
+        .map(|(situation, _)| situation)
+        .filter(|situation| situation.node == "plain" && situation.what == "address")
+        .collect()
+}
+
+/// A Service of its own: every other one has no endpoint on this node.
+fn distinct_service(number: u32) -> Candidate {
+    let situation = Situation {
+        family: "IPv4",
+        what: "address",
+        kind: "load-balancer",
+        node: "plain",
+        service_type: "LoadBalancer",
+        policy: "Local",
+        here: if number.is_multiple_of(2) {
+            "ready"
+        } else {
+            "none"
+        },
+        covered: "no",
+    };
+    let mut candidate = candidate_of(&situation);
+    let address = IpAddr::from((0x0A00_0000 + number).to_be_bytes());
+    candidate.key.prefix = crate::types::Prefix::host(address);
+    candidate
+}
+
+fn node_of(situation: &Situation) -> NodeFacts {
+    let label = "node.kubernetes.io/exclude-from-external-load-balancers";
+    NodeFacts {
+        name: "worker-1".into(),
+        labels: situation
+            .exclude_label()
+            .into_iter()
+            .map(|value| (label.into(), value.into()))
+            .collect(),
+        internal_ips: vec!["198.51.100.1".parse().unwrap()],
+        pod_cidrs: vec!["10.1.0.0/24".parse().unwrap()],
+        ready: true,
+        ..NodeFacts::default()
+    }
+}
+
+fn candidate_of(situation: &Situation) -> Candidate {
+    let addresses = match situation.kind {
+        "external" => AddressKind::ExternalIp,
+        "load-balancer" => AddressKind::LoadBalancerIp,
+        _ => AddressKind::ClusterIp,
+    };
+    let key = ServiceKey::new("shop", "web");
+    let origin = match situation.what {
+        "pod-cidr" => Origin::PodCidr,
+        "service-cidr" => Origin::ServiceCidr { addresses },
+        _ => Origin::ServiceAddress {
+            service: key.clone(),
+            address: addresses,
+        },
+    };
+    Candidate {
+        service: (situation.what == "address").then(|| Arc::new(facts_of(situation, key))),
+        covered_by: (situation.covered == "yes").then(|| situation.range().parse().unwrap()),
+        key: CandidateKey {
+            prefix: situation.prefix().parse().unwrap(),
+            origin,
+        },
+    }
+}
+
+fn facts_of(situation: &Situation, key: ServiceKey) -> ServiceFacts {
+    let [here, other_here] = situation.endpoints_here();
+    let everywhere = |[ready, terminating, unready]: [u32; 3]| [ready + 3, terminating, unready];
+    let family = match situation.family {
+        "IPv4" => Family::Ipv4Unicast,
+        _ => Family::Ipv6Unicast,
+    };
+    ServiceFacts {
+        key,
+        labels: [("app".into(), "web".into())].into(),
+        annotations: [("example.com/note".into(), String::new())].into(),
+        service_type: match situation.service_type {
+            "ClusterIP" => ServiceType::ClusterIP,
+            "NodePort" => ServiceType::NodePort,
+            _ => ServiceType::LoadBalancer,
+        },
+        external_traffic_policy: match situation.policy {
+            "Cluster" => TrafficPolicy::Cluster,
+            _ => TrafficPolicy::Local,
+        },
+        internal_traffic_policy: TrafficPolicy::Cluster,
+        load_balancer_class: None,
+        headless: false,
+        deleting: false,
+        cluster_ips: Vec::new(),
+        external_ips: Vec::new(),
+        load_balancer_ips: Vec::new(),
+        ports: vec![ServicePort {
+            name: "http".into(),
+            protocol: "TCP".into(),
+            port: 80,
+            node_port: Some(30080),
+        }],
+        node_endpoints: counts(family, here, other_here),
+        cluster_endpoints: counts(family, everywhere(here), everywhere(other_here)),
+    }
+}
+
+fn counts(family: Family, own: [u32; 3], other: [u32; 3]) -> FamilyCounts {
+    let counts = |[ready, serving_terminating, unready]: [u32; 3]| EndpointCounts {
+        ready,
+        serving_terminating,
+        unready,
+    };
+    let (own, other) = (counts(own), counts(other));
+    match family {
+        Family::Ipv4Unicast => FamilyCounts {
+            ipv4: own,
+            ipv6: other,
+        },
+        Family::Ipv6Unicast => FamilyCounts {
+            ipv4: other,
+            ipv6: own,
+        },
+    }
+}

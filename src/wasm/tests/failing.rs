@@ -1,0 +1,217 @@
+//! Modules that load and then fail: each gives its own failure, and the next module works.
+
+use std::time::Duration;
+
+use serde_json::Map;
+
+use super::hostile::{self, Recipe};
+use super::{BUILTIN, ENGINE, evaluate, pod_cidr, policy};
+use crate::facts::NodeFacts;
+use crate::policy::{Decision, PolicyFailure};
+use crate::wasm::{Engine, Limits, Module, ModuleError, WasmPolicy};
+
+/// Little memory, and time enough where time is not the point.
+const LIMITS: Limits = Limits {
+    time: Duration::from_secs(60),
+    memory_bytes: 4 << 20,
+};
+
+/// What the module makes of one candidate; afterwards the default policy must still work.
+fn decide(bytes: &[u8]) -> Result<Vec<Decision>, PolicyFailure> {
+    decide_within(LIMITS, bytes)
+}
+
+fn decide_within(limits: Limits, bytes: &[u8]) -> Result<Vec<Decision>, PolicyFailure> {
+    let module = Module::from_bytes(&ENGINE, "hostile", bytes).unwrap();
+    let mut hostile = policy(&module, limits);
+    let candidates = [pod_cidr("10.0.0.0/24")];
+    let first = evaluate(&mut hostile, &NodeFacts::default(), &candidates);
+    let again = evaluate(&mut hostile, &NodeFacts::default(), &candidates);
+    assert_eq!(first, again, "a call leaves something behind");
+    let mut default = policy(&BUILTIN, Limits::default());
+    assert!(evaluate(&mut default, &NodeFacts::default(), &candidates).is_ok());
+    first
+}
+
+/// Little-endian words as a data segment of the text format.
+fn data(address: u32, words: &[u32]) -> String {
+    let octets: String = words
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .map(|octet| format!("\\{octet:02x}"))
+        .collect();
+    format!("(data (i32.const {address}) \"{octets}\")")
+}
+
+/// A module whose answer is this: the words of `evaluate`'s result at 1024, and of what that
+/// points at, at 3072. `validate-settings` answers with the first word too, which must be 0: `ok`.
+fn answers(result: &[u32], pointed_at: &[u32]) -> Vec<u8> {
+    Recipe {
+        fields: &format!("{}{}", data(1024, result), data(3072, pointed_at)),
+        evaluate: "(i32.const 1024)",
+        ..Recipe::default()
+    }
+    .build()
+}
+
+#[test]
+fn an_endless_loop_is_stopped() {
+    let limits = Limits {
+        time: Duration::from_millis(50),
+        ..LIMITS
+    };
+    assert_eq!(
+        decide_within(limits, &hostile::endless_loop()),
+        Err(PolicyFailure::OutOfTime(limits.time))
+    );
+}
+
+#[test]
+fn allocating_without_end_is_bounded() {
+    assert_eq!(
+        decide(&hostile::allocates_without_end()),
+        Err(PolicyFailure::OutOfMemory(4 << 20))
+    );
+}
+
+#[test]
+fn memory_is_counted_over_all_memories_of_a_module() {
+    // 4 MiB are 64 pages: one is the recipe's own, one more it takes for the settings.
+    let load = |pages: &str| {
+        let two = Recipe {
+            fields: &format!("(memory $other {pages})"),
+            ..Recipe::default()
+        };
+        let module = Module::from_bytes(&ENGINE, "two", &two.build()).unwrap();
+        WasmPolicy::new(&module, &Map::new(), LIMITS).map(drop)
+    };
+    assert!(load("62").is_ok());
+    let error = load("63").unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ModuleError::Failed {
+                failure: PolicyFailure::OutOfMemory(0x40_0000),
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn time_is_rounded_up_to_whole_ticks() {
+    assert_eq!(Engine::ticks(Duration::ZERO), 1);
+    assert_eq!(Engine::ticks(Duration::from_millis(1)), 2);
+    assert_eq!(Engine::ticks(Duration::from_millis(50)), 6);
+    assert_eq!(Engine::ticks(Duration::MAX), u64::MAX);
+}
+
+#[test]
+fn a_trap_is_told_in_its_own_words() {
+    assert_eq!(
+        decide(&hostile::traps()),
+        Err(PolicyFailure::Trap(
+            "wasm `unreachable` instruction executed".into()
+        ))
+    );
+}
+
+#[test]
+fn recursion_without_end_is_a_trap() {
+    let recursion = Recipe {
+        fields: "(func $deeper (call $deeper) (call $deeper))",
+        evaluate: "(call $deeper) (unreachable)",
+        ..Recipe::default()
+    };
+    assert_eq!(
+        decide(&recursion.build()),
+        Err(PolicyFailure::Trap("call stack exhausted".into()))
+    );
+}
+
+#[test]
+fn too_few_decisions_are_no_answer() {
+    assert_eq!(
+        decide(&hostile::too_few_decisions()),
+        Err(PolicyFailure::BadAnswer(
+            "0 decisions about 1 candidates".into()
+        ))
+    );
+}
+
+#[test]
+fn an_index_that_names_nothing_is_no_answer() {
+    // One decision: accept with set 7; and no sets.
+    let lies = answers(&[0, 3072, 1, 0, 0, 0, 0], &[1, 1, 7, 0, 0]);
+    assert_eq!(
+        decide(&lies),
+        Err(PolicyFailure::BadAnswer(
+            "10.0.0.0/24 gets attribute set 7 of 0".into()
+        ))
+    );
+}
+
+#[test]
+fn a_decision_of_no_known_kind_is_no_answer() {
+    let unknown = answers(&[0, 3072, 1, 0, 0, 0, 0], &[9, 0, 0, 0, 0]);
+    let Err(PolicyFailure::BadAnswer(words)) = decide(&unknown) else {
+        panic!("the verdict 9 does not exist");
+    };
+    assert!(words.contains("discriminant"), "{words}");
+}
+
+#[test]
+fn a_list_outside_of_its_memory_is_no_answer() {
+    let outside = answers(&[0, 0xFFFF_0000, 60_000, 0, 0, 0, 0], &[]);
+    assert!(matches!(decide(&outside), Err(PolicyFailure::BadAnswer(_))));
+}
+
+#[test]
+fn an_answer_that_repeats_itself_beyond_measure_is_cut_short() {
+    // 60,000 reasons, all of them the same 2 MB of memory: 120 GB if it were believed.
+    let huge = Recipe {
+        fields: &data(1024, &[0, 0, 0, 0, 0, 65_536, 60_000]),
+        evaluate: "
+            (local $entry i32)
+            (drop (memory.grow (i32.const 50)))
+            (local.set $entry (i32.const 65536))
+            (loop $next
+                (i32.store (local.get $entry) (i32.const 600000))
+                (i32.store offset=4 (local.get $entry) (i32.const 2000000))
+                (local.set $entry (i32.add (local.get $entry) (i32.const 8)))
+                (br_if $next (i32.lt_u (local.get $entry) (i32.const 545536))))
+            (i32.const 1024)",
+        ..Recipe::default()
+    };
+    let Err(PolicyFailure::BadAnswer(words)) = decide(&huge.build()) else {
+        panic!("the answer is larger than any may be");
+    };
+    assert!(words.contains("too much data"), "{words}");
+}
+
+#[test]
+fn text_that_is_not_utf8_is_no_answer() {
+    let garbled = answers(
+        &[0, 3072, 1, 0, 0, 3092, 1],
+        &[0, 0, 0, 1, 0, 3100, 4, 0xFFFF_FFFF],
+    );
+    let Err(PolicyFailure::BadAnswer(words)) = decide(&garbled) else {
+        panic!("the reason is not UTF-8");
+    };
+    assert!(words.contains("utf-8"), "{words}");
+}
+
+#[test]
+fn a_module_that_says_why_it_cannot_decide_is_quoted() {
+    let refuses = Recipe {
+        fields: r#"(data (i32.const 3072) "\01\00\00\00\00\0d\00\00\08\00\00\00")
+            (data (i32.const 3328) "no\1bclue!")"#,
+        evaluate: "(i32.const 3072)",
+        ..Recipe::default()
+    };
+    assert_eq!(
+        decide(&refuses.build()),
+        Err(PolicyFailure::Trap("no clue!".into()))
+    );
+}

@@ -1,0 +1,146 @@
+//! What the sandbox costs: the default policy over a large cluster, over one candidate, and how
+//! long a module takes to load. Run with `cargo bench --bench policy`.
+
+use std::hint::black_box;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use serde_json::Map;
+
+use rutter::candidates::{AddressKind, Candidate, CandidateKey, Origin};
+use rutter::facts::{
+    EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceKey, ServicePort, ServiceType,
+    TrafficPolicy,
+};
+use rutter::policy::{Batch, PeerGroup, PeerKind, ProposedRoute, Reasons, RoutePolicy};
+use rutter::types::{Asn, Prefix, RouteAttributes};
+use rutter::wasm::{Engine, Limits, Module, WasmPolicy};
+
+const SERVICES: u32 = 50_000;
+
+fn default_policy(c: &mut Criterion) {
+    let engine = Engine::new().expect("an engine");
+    c.bench_function("load", |b| {
+        b.iter(|| Module::builtin(&engine, "default").expect("the default policy"));
+    });
+
+    let module = Module::builtin(&engine, "default").expect("the default policy");
+    let mut policy = WasmPolicy::new(&module, &Map::new(), Limits::default()).expect("no settings");
+    let candidates: Vec<_> = (0..SERVICES).flat_map(addresses_of).collect();
+    let attributes = Arc::new(RouteAttributes::default());
+    let routes: Vec<_> = candidates
+        .iter()
+        .map(|candidate| ProposedRoute {
+            candidate,
+            attributes: &attributes,
+        })
+        .collect();
+    for (name, size, reasons) in [
+        ("one candidate", 1, Reasons::Wanted),
+        (
+            "50,000 services, no reasons",
+            routes.len(),
+            Reasons::Unwanted,
+        ),
+        ("50,000 services, reasons", routes.len(), Reasons::Wanted),
+    ] {
+        let mut group = c.benchmark_group("evaluate");
+        group
+            .throughput(Throughput::Elements(size as u64))
+            .sample_size(10);
+        group.bench_function(name, |b| {
+            b.iter_batched(
+                || &routes[..size],
+                |routes| black_box(evaluate(&mut policy, routes, reasons)),
+                BatchSize::PerIteration,
+            );
+        });
+        group.finish();
+    }
+}
+
+fn evaluate(policy: &mut WasmPolicy, routes: &[ProposedRoute<'_>], reasons: Reasons) -> usize {
+    let decisions = policy.evaluate(&Batch {
+        node: &NodeFacts::default(),
+        asn: Asn(64512),
+        peer_group: &PeerGroup {
+            name: "tor".into(),
+            asn: Asn(64513),
+            kind: PeerKind::Ebgp,
+            labels: [].into(),
+        },
+        candidates: routes,
+        reasons,
+    });
+    decisions.expect("the default policy decides").len()
+}
+
+/// A cluster IP and a load-balancer IP of a Service like many: three labels, two annotations,
+/// two ports; every other one Local, with an endpoint here for one in four.
+fn addresses_of(number: u32) -> [Candidate; 2] {
+    let key = ServiceKey::new(&format!("team-{}", number % 500), &format!("web-{number}"));
+    let local = number.is_multiple_of(2);
+    let here = EndpointCounts {
+        ready: u32::from(number.is_multiple_of(4)),
+        ..EndpointCounts::default()
+    };
+    let port = |name: &str, port| ServicePort {
+        name: name.into(),
+        protocol: "TCP".into(),
+        port,
+        node_port: Some(30_000),
+    };
+    let facts = Arc::new(ServiceFacts {
+        key: key.clone(),
+        labels: ["app", "app.kubernetes.io/managed-by", "team"]
+            .map(|label| (label.to_owned(), format!("value-{number}")))
+            .into(),
+        annotations: ["example.com/owner", "example.com/cost-centre"]
+            .map(|annotation| (annotation.to_owned(), format!("value-{number}")))
+            .into(),
+        service_type: ServiceType::LoadBalancer,
+        external_traffic_policy: if local {
+            TrafficPolicy::Local
+        } else {
+            TrafficPolicy::Cluster
+        },
+        internal_traffic_policy: TrafficPolicy::Cluster,
+        load_balancer_class: None,
+        headless: false,
+        deleting: false,
+        cluster_ips: Vec::new(),
+        external_ips: Vec::new(),
+        load_balancer_ips: Vec::new(),
+        ports: vec![port("http", 80), port("https", 443)],
+        node_endpoints: FamilyCounts {
+            ipv4: here,
+            ipv6: EndpointCounts::default(),
+        },
+        cluster_endpoints: FamilyCounts {
+            ipv4: EndpointCounts {
+                ready: 3,
+                ..EndpointCounts::default()
+            },
+            ipv6: EndpointCounts::default(),
+        },
+    });
+    let candidate = |base: u32, range: &str, address| Candidate {
+        key: CandidateKey {
+            prefix: Prefix::host(IpAddr::from((base + number).to_be_bytes())),
+            origin: Origin::ServiceAddress {
+                service: key.clone(),
+                address,
+            },
+        },
+        service: Some(Arc::clone(&facts)),
+        covered_by: Some(range.parse().expect("a prefix")),
+    };
+    [
+        candidate(0x0A60_0000, "10.96.0.0/12", AddressKind::ClusterIp),
+        candidate(0xC612_0000, "198.18.0.0/15", AddressKind::LoadBalancerIp),
+    ]
+}
+
+criterion_group!(benches, default_policy);
+criterion_main!(benches);
