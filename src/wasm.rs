@@ -22,8 +22,6 @@ pub use error::ModuleError;
 pub use limits::{Limits, MODULE_BYTES_MAX};
 pub use module::{Description, Module};
 
-use serde_json::{Map, Value};
-
 use crate::policy::{Batch, Decision, PolicyFailure, ProposedRoute, RoutePolicy};
 use error::printable;
 use limits::{ANSWER_BYTES_MAX, WORDS_BYTES_MAX};
@@ -38,17 +36,17 @@ pub struct WasmPolicy {
 }
 
 impl WasmPolicy {
-    /// Lets the module check the settings.
+    /// Lets the module check the settings, by contract a JSON object.
     ///
     /// # Errors
     /// [`ModuleError::Settings`] in the module's own words; [`ModuleError::Failed`] where it did
     /// not get as far as that.
     pub fn new(
         module: &Module,
-        settings: &Map<String, Value>,
+        settings: &serde_json::Value,
         limits: Limits,
     ) -> Result<Self, ModuleError> {
-        let settings = Value::from(settings.clone()).to_string();
+        let settings = settings.to_string();
         let verdict = module
             .call(limits, WORDS_BYTES_MAX, |policy, store| {
                 policy

@@ -11,7 +11,7 @@ mod hostile;
 
 use std::sync::{Arc, LazyLock};
 
-use serde_json::Map;
+use serde_json::json;
 
 use super::{Engine, Limits, Module, WasmPolicy};
 use crate::candidates::{Candidate, CandidateKey, Origin};
@@ -27,7 +27,7 @@ static BUILTIN: LazyLock<Module> = LazyLock::new(|| Module::builtin(&ENGINE, "de
 
 /// A policy without settings.
 fn policy(module: &Module, limits: Limits) -> WasmPolicy {
-    WasmPolicy::new(module, &Map::new(), limits).unwrap()
+    WasmPolicy::new(module, &json!({}), limits).unwrap()
 }
 
 /// Asks with reasons, towards one external peer.

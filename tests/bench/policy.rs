@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use serde_json::Map;
+use serde_json::json;
 
 use rutter::candidates::{AddressKind, Candidate, CandidateKey, Origin};
 use rutter::facts::{
@@ -26,7 +26,7 @@ fn default_policy(c: &mut Criterion) {
     });
 
     let module = Module::builtin(&engine, "default").expect("the default policy");
-    let mut policy = WasmPolicy::new(&module, &Map::new(), Limits::default()).expect("no settings");
+    let mut policy = WasmPolicy::new(&module, &json!({}), Limits::default()).expect("no settings");
     let candidates: Vec<_> = (0..SERVICES).flat_map(addresses_of).collect();
     let attributes = Arc::new(RouteAttributes::default());
     let routes: Vec<_> = candidates

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::{BUILTIN, ENGINE, evaluate, pod_cidr, policy};
 use crate::candidates::{AddressKind, Candidate, CandidateKey, Origin};
@@ -60,12 +60,16 @@ fn it_describes_itself() {
 
 #[test]
 fn a_setting_it_does_not_have_is_refused_by_name() {
-    let settings = Map::from_iter([("colour".to_owned(), json!("blue"))]);
-    let error = WasmPolicy::new(&BUILTIN, &settings, Limits::default()).unwrap_err();
+    let refused = |settings| WasmPolicy::new(&BUILTIN, &settings, PATIENT).unwrap_err();
+    let error = refused(json!({"colour": "blue"}));
     assert!(matches!(error, ModuleError::Settings { .. }));
     assert_eq!(
         error.to_string(),
         "settings of module `default`: unknown setting `colour`: this policy has no settings"
+    );
+    assert_eq!(
+        refused(json!(["colour"])).to_string(),
+        "settings of module `default`: settings must be a JSON object"
     );
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Map;
+use serde_json::json;
 
 use super::hostile::{self, Recipe};
 use super::{BUILTIN, ENGINE, evaluate, pod_cidr, policy};
@@ -83,7 +83,7 @@ fn memory_is_counted_over_all_memories_of_a_module() {
             ..Recipe::default()
         };
         let module = Module::from_bytes(&ENGINE, "two", &two.build()).unwrap();
-        WasmPolicy::new(&module, &Map::new(), LIMITS).map(drop)
+        WasmPolicy::new(&module, &json!({}), LIMITS).map(drop)
     };
     assert!(load("62").is_ok());
     let error = load("63").unwrap_err();
