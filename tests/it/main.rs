@@ -16,4 +16,6 @@ mod support;
 
 mod architecture;
 #[cfg(feature = "daemon")]
+mod demo;
+#[cfg(feature = "daemon")]
 mod kube_api;
