@@ -8,12 +8,13 @@ use std::process::Command;
 use std::{env, fs};
 
 /// Everything the compiled default policy depends on.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "Cargo.lock",
     "Cargo.toml",
     "policies/build",
     "policies/default",
     "policies/sdk",
+    "policies/toolchain",
     "wit",
 ];
 

@@ -497,3 +497,6 @@ fn common_families(theirs: &[Capability]) -> Vec<Family> {
     let announced = |family: &Family| theirs.contains(&Capability::Multiprotocol(*family));
     Family::ALL.into_iter().filter(announced).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@
 //! writer closes it. A change behind a link that leads out of the directory goes unnoticed.
 //!
 //! **Trouble** changes no fact: a file that cannot be read or does not parse keeps the objects it
-//! had, a directory that is gone keeps them all, and [`Health`](super::Health) says so. Only a
+//! had, a directory that is gone keeps them all, and [`Health`] says so. Only a
 //! file that is no longer there takes its objects along.
 
 mod manifest;

@@ -33,7 +33,7 @@ pub enum Input {
     },
     /// Somebody dialled us.
     Accepted {
-        /// From [`Speaker::allocate_connection`].
+        /// From [`Speaker::allocate_connection`](super::Speaker::allocate_connection).
         connection: ConnectionId,
         /// Our end.
         local: SocketAddr,

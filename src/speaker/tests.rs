@@ -4,6 +4,7 @@
 mod configure;
 mod export;
 mod learn;
+#[expect(dead_code, reason = "the simulation uses the rest")]
 #[path = "../../tests/sim/network.rs"]
 mod network;
 mod sessions;

@@ -1,13 +1,21 @@
 //! Every test that needs more than one module, in one binary: it links once.
+//!
+//! Without the feature `daemon` it holds what the core alone can be tested with.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test that cannot go on has failed, and says so on its output"
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![cfg_attr(
+    feature = "daemon",
+    expect(clippy::print_stdout, reason = "what a failed test has to say")
 )]
 
+#[path = "../sim/mod.rs"]
+mod sim;
+#[cfg(feature = "daemon")]
 #[path = "../support/mod.rs"]
 mod support;
 
 mod architecture;
+#[cfg(feature = "daemon")]
+mod demo;
+#[cfg(feature = "daemon")]
 mod kube_api;

@@ -212,6 +212,15 @@ impl Network {
         of_host.flat_map(|end| &end.backlog).map(Vec::len).sum()
     }
 
+    /// Connections between two hosts that either end has open.
+    pub(super) fn open_connections(&self, one: HostId, other: HostId) -> usize {
+        let is_open = |pipe: &&usize| self.pipes[**pipe].ends.iter().any(|end| end.open);
+        self.pipes_between(one, other)
+            .iter()
+            .filter(is_open)
+            .count()
+    }
+
     /// Octets arrive at a host out of nowhere, on its newest open connection.
     pub(super) fn inject(&mut self, host: HostId, octets: &[u8]) {
         let mut ends = self.pipes.iter().rev().flat_map(|pipe| &pipe.ends);
@@ -346,23 +355,24 @@ impl Network {
             self.schedule(self.now, Happening::Taken(pipe, end));
         }
         let count = octets.len();
-        self.carry(pipe, 1 - end, octets);
+        self.carry(pipe, 1 - end, &octets);
         if let Some((host, connection)) = self.listener(pipe, end) {
             let octets = count;
             self.input(host, Input::Transmitted { connection, octets });
         }
     }
 
-    fn carry(&mut self, pipe: usize, to: usize, mut octets: Vec<u8>) {
-        while !octets.is_empty() {
-            let most = octets.len().min(self.conditions.segment_bytes_max);
+    fn carry(&mut self, pipe: usize, to: usize, octets: &[u8]) {
+        let mut rest = octets;
+        while !rest.is_empty() {
+            let most = rest.len().min(self.conditions.segment_bytes_max);
             let size = match self.conditions.segment_bytes_max {
                 usize::MAX => most,
                 _ => 1 + self.below(most),
             };
-            let rest = octets.split_off(size);
-            self.post(pipe, to, Parcel::Octets(octets));
-            octets = rest;
+            let (segment, after) = rest.split_at(size);
+            self.post(pipe, to, Parcel::Octets(segment.to_vec()));
+            rest = after;
         }
     }
 
@@ -437,7 +447,7 @@ impl Network {
         }
         if self.pipes[pipe].ends[1 - end].connection.is_some() {
             for octets in backlog {
-                self.carry(pipe, 1 - end, octets);
+                self.carry(pipe, 1 - end, &octets);
             }
             self.post(pipe, 1 - end, Parcel::Fin);
         }
@@ -454,10 +464,14 @@ impl Network {
         let from = self.pipes[pipe].ends[end].host;
         let undecoded = &mut self.pipes[pipe].ends[end].undecoded;
         undecoded.extend_from_slice(octets);
-        while let Some((message, size)) = wire::decode(undecoded, context).expect("well-formed") {
-            undecoded.drain(..size);
+        let mut decoded = 0;
+        while let Some((message, size)) =
+            wire::decode(&undecoded[decoded..], context).expect("well-formed")
+        {
+            decoded += size;
             self.sent.push(Sent { from, message });
         }
+        undecoded.drain(..decoded);
     }
 
     fn pipes_between(&self, one: HostId, other: HostId) -> Vec<usize> {
