@@ -4,7 +4,7 @@
 
 mod cases;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -156,6 +156,50 @@ fn modules_describe_themselves_by_the_name_of_their_directory() {
         assert_eq!(description.name, *name);
         assert_eq!(description.version, env!("CARGO_PKG_VERSION"));
         assert!(!description.summary.is_empty(), "{name} has no summary");
+    }
+}
+
+/// A setting that is unknown is refused with the list of those that are known; the schema has
+/// exactly these, but for those that are known only to be refused with a reason.
+#[test]
+fn the_schema_has_every_setting_of_the_module() {
+    for (name, module) in &*LOADED {
+        let schema = module.description().settings_schema.as_deref().unwrap();
+        let schema: Value = serde_json::from_str(schema).unwrap();
+        assert_eq!(schema["additionalProperties"], false, "{name}");
+        let described: BTreeSet<&str> = schema["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let error = policy(name, &json!({"?": 0})).map(drop).unwrap_err();
+        let error = error.to_string();
+        let (_, expected) = error.split_once("expected ").unwrap();
+        let known: BTreeSet<&str> = expected
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|key| !key.starts_with("import"))
+            .collect();
+        assert_eq!(described, known, "{name}");
+    }
+}
+
+/// The first TOML of each README configures the module it is about.
+#[test]
+fn the_examples_of_the_readmes_are_valid() {
+    for name in MODULES {
+        let readme = format!("{}/policies/{name}/README.md", env!("CARGO_MANIFEST_DIR"));
+        let readme = std::fs::read_to_string(readme).unwrap();
+        let (_, example) = readme.split_once("```toml\n").unwrap();
+        let (example, _) = example.split_once("```").unwrap();
+        let example: Value = toml::from_str(example).unwrap();
+        let link = &example["policies"][0];
+        assert_eq!(link["name"], name);
+        if let Err(error) = policy(name, &link["settings"]) {
+            panic!("{error}");
+        }
     }
 }
 

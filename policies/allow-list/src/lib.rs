@@ -62,7 +62,10 @@ impl Policy for AllowList {
     fn describe() -> Description {
         Description {
             name: "allow-list".into(),
-            ..description!("Tenants announce only from their own ranges")
+            ..description!(
+                "Tenants announce only from their own ranges",
+                include_str!("../settings.schema.json")
+            )
         }
     }
 

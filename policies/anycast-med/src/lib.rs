@@ -77,7 +77,10 @@ impl Policy for AnycastMed {
     fn describe() -> Description {
         Description {
             name: "anycast-med".into(),
-            ..description!("Prefers nodes with more endpoints, and the primary site")
+            ..description!(
+                "Prefers nodes with more endpoints, and the primary site",
+                include_str!("../settings.schema.json")
+            )
         }
     }
 

@@ -38,7 +38,10 @@ impl Policy for CalicoFilter {
     fn describe() -> Description {
         Description {
             name: "calico-filter".into(),
-            ..description!("Evaluates the export rules of Calico's BGPFilter")
+            ..description!(
+                "Evaluates the export rules of Calico's BGPFilter",
+                include_str!("../settings.schema.json")
+            )
         }
     }
 

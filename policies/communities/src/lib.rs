@@ -59,7 +59,10 @@ impl Policy for Communities {
     fn describe() -> Description {
         Description {
             name: "communities".into(),
-            ..description!("Adds communities by namespace, label or annotation")
+            ..description!(
+                "Adds communities by namespace, label or annotation",
+                include_str!("../settings.schema.json")
+            )
         }
     }
 

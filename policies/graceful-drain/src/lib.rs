@@ -48,7 +48,10 @@ impl Policy for GracefulDrain {
     fn describe() -> Description {
         Description {
             name: "graceful-drain".into(),
-            ..description!("Announces GRACEFUL_SHUTDOWN, or nothing, from nodes being drained")
+            ..description!(
+                "Announces GRACEFUL_SHUTDOWN, or nothing, from nodes being drained",
+                include_str!("../settings.schema.json")
+            )
         }
     }
 

@@ -62,7 +62,10 @@ impl Policy for WeightedEcmp {
     fn describe() -> Description {
         Description {
             name: "weighted-ecmp".into(),
-            ..description!("Weighs nodes by their endpoints with the link bandwidth community")
+            ..description!(
+                "Weighs nodes by their endpoints with the link bandwidth community",
+                include_str!("../settings.schema.json")
+            )
         }
     }
 
