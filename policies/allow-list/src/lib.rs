@@ -125,7 +125,7 @@ impl Policy for AllowList {
             (Some(tenant), Others::Reject | Others::Abstain) => {
                 Decision::reject(context.explain(|| {
                     format!(
-                        "in a range of tenant `{}`, and namespace `{namespace}` is not its",
+                        "in a range of tenant `{}`, which namespace `{namespace}` does not belong to",
                         tenant.name
                     )
                 }))

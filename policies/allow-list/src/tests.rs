@@ -60,7 +60,7 @@ fn an_address_needs_a_range_of_its_own_tenant() {
             "shopping",
             "192.0.2.1/32",
             Verdict::Reject,
-            "in a range of tenant `shop`, and namespace `shopping` is not its",
+            "in a range of tenant `shop`, which namespace `shopping` does not belong to",
         ),
         (
             "nobody",

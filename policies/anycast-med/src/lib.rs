@@ -210,13 +210,13 @@ fn told(
     attributes: &RouteAttributes,
 ) -> String {
     let step = step.map(|(endpoints, _)| {
-        format!("{usable} usable endpoints here reach the step of {endpoints}")
+        format!("usable endpoints on this node: {usable}, step of {endpoints}")
     });
     let site = backup.map(|_| "this is a backup site".to_owned());
     let causes: Vec<_> = step.into_iter().chain(site).collect();
     let or_none = |number: Option<u32>| number.map_or("none".into(), |number| number.to_string());
     format!(
-        "{}: MED {}, prepend {}, local preference {}",
+        "{}; MED {}, prepend {}, local preference {}",
         causes.join(", "),
         or_none(attributes.med),
         attributes.prepend,

@@ -58,33 +58,33 @@ fn the_highest_step_that_the_node_reaches_counts() {
         (
             0,
             attributes(200, 2, Some(50)),
-            "0 usable endpoints here reach the step of 0",
+            "usable endpoints on this node: 0, step of 0",
         ),
         (
             1,
             attributes(100, 0, None),
-            "1 usable endpoints here reach the step of 1",
+            "usable endpoints on this node: 1, step of 1",
         ),
         (
             2,
             attributes(100, 0, None),
-            "2 usable endpoints here reach the step of 1",
+            "usable endpoints on this node: 2, step of 1",
         ),
         (
             3,
             attributes(0, 0, None),
-            "3 usable endpoints here reach the step of 3",
+            "usable endpoints on this node: 3, step of 3",
         ),
         (
             7,
             attributes(0, 0, None),
-            "7 usable endpoints here reach the step of 3",
+            "usable endpoints on this node: 7, step of 3",
         ),
     ] {
         let decision = decide(SETTINGS, Some("a"), "192.0.2.1/32", web(ready));
         assert_eq!(decision.verdict, expected, "{ready} ready");
         let told = decision.reason.unwrap();
-        assert!(told.starts_with(&format!("{reason}: MED ")), "{told}");
+        assert!(told.starts_with(&format!("{reason}; MED ")), "{told}");
     }
 }
 
@@ -139,7 +139,7 @@ fn a_service_without_a_primary_site_has_no_backups() {
     );
     assert_eq!(
         decision.reason.unwrap(),
-        "this is a backup site: MED none, prepend 0, local preference 10"
+        "this is a backup site; MED none, prepend 0, local preference 10"
     );
 }
 

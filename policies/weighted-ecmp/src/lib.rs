@@ -10,7 +10,8 @@
 //! and examples are in the README.
 
 use rutter_policy::{
-    Candidate, Context, Decision, Description, Policy, Selector, description, export_policy,
+    Candidate, Context, Decision, Description, PeerKind, Policy, Selector, description,
+    export_policy,
 };
 use serde::Deserialize;
 
@@ -37,16 +38,15 @@ pub struct Settings {
     /// other routes of the same prefix carry real ones.
     #[serde(default = "one_gigabit")]
     megabits_per_endpoint: u32,
-    #[serde(default)]
-    community: Kind,
+    /// Absent: by what the peers are, see [`Kind::towards`].
+    community: Option<Kind>,
 }
 
 /// How far the community goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Kind {
-    /// Type 0x40: the AS that receives it passes it on to no other (RFC 4360 section 6).
-    #[default]
+    /// Type 0x40: it does not leave the AS (RFC 4360 section 6).
     NonTransitive,
     /// Type 0x00.
     Transitive,
@@ -100,9 +100,10 @@ impl Policy for WeightedEcmp {
             return Decision::amend(candidate, attributes, told);
         }
         let megabits = f64::from(*megabits_per_endpoint) * f64::from(usable);
-        communities.push(link_bandwidth(*community, context.asn, megabits));
+        let kind = community.unwrap_or_else(|| Kind::towards(context.peer_group.kind));
+        communities.push(link_bandwidth(kind, context.asn, megabits));
         let told = context.explain(|| {
-            format!("{usable} usable endpoints on this node: link bandwidth {megabits} Mbit/s")
+            format!("usable endpoints on this node: {usable}; link bandwidth {megabits} Mbit/s")
         });
         Decision::amend(candidate, attributes, told)
     }
@@ -126,6 +127,15 @@ fn is_link_bandwidth(community: u64) -> bool {
 }
 
 impl Kind {
+    /// What peers can be expected to take: a community that is not transitive is removed on its
+    /// way to another AS (RFC 4360 section 6), and routers that follow this ignore one from there.
+    fn towards(peers: PeerKind) -> Self {
+        match peers {
+            PeerKind::Ibgp => Self::NonTransitive,
+            PeerKind::Ebgp => Self::Transitive,
+        }
+    }
+
     fn octet(self) -> u8 {
         match self {
             Self::NonTransitive => 0x40,

@@ -1,8 +1,8 @@
 //! The community as it travels, and settings that are refused.
 
 use rutter_policy::{
-    AddressKind, Decision, EndpointCounts, Family, RouteAttributes, Service, Verdict, testing,
-    validate_settings,
+    AddressKind, Decision, EndpointCounts, Family, PeerGroup, PeerKind, RouteAttributes, Service,
+    Verdict, testing, validate_settings,
 };
 
 use super::{Kind, WeightedEcmp, link_bandwidth};
@@ -39,10 +39,10 @@ fn communities(decision: &Decision) -> &[u64] {
 #[test]
 fn bandwidth_is_in_bytes_a_second_times_endpoints() {
     for (ready, community) in [
-        (1, 0x4004_FC00_4CEE_6B28_u64),
-        (2, 0x4004_FC00_4D6E_6B28),
-        (4, 0x4004_FC00_4DEE_6B28),
-        (3, 0x4004_FC00_4DB2_D05E),
+        (1, 0x0004_FC00_4CEE_6B28_u64),
+        (2, 0x0004_FC00_4D6E_6B28),
+        (4, 0x0004_FC00_4DEE_6B28),
+        (3, 0x0004_FC00_4DB2_D05E),
     ] {
         let decision = decide("{}", vec![], web(ready));
         assert_eq!(communities(&decision), [community], "{ready} ready");
@@ -51,7 +51,7 @@ fn bandwidth_is_in_bytes_a_second_times_endpoints() {
     }
     assert_eq!(
         decide("{}", vec![], web(3)).reason.unwrap(),
-        "3 usable endpoints on this node: link bandwidth 3000 Mbit/s"
+        "usable endpoints on this node: 3; link bandwidth 3000 Mbit/s"
     );
 }
 
@@ -69,6 +69,33 @@ fn the_type_and_the_as_number_are_encoded() {
         f64::from(u32::MAX) * f64::from(u32::MAX),
     );
     assert!(f32::from_bits(u32::try_from(largest & 0xFFFF_FFFF).unwrap()).is_finite());
+}
+
+#[test]
+fn peers_are_sent_the_type_that_they_may_take_unless_told_otherwise() {
+    let kind = |settings: &str, kind| {
+        let decisions = testing::batch()
+            .settings(settings)
+            .peer_group(PeerGroup {
+                name: "tor".into(),
+                asn: 64512,
+                kind,
+                labels: Vec::new(),
+            })
+            .address("192.0.2.1/32", AddressKind::LoadBalancerIp, web(1))
+            .decide::<WeightedEcmp>()
+            .unwrap();
+        let [octet, ..] = communities(&decisions[0])[0].to_be_bytes();
+        octet
+    };
+    for (settings, internal, external) in [
+        ("{}", 0x40, 0x00),
+        (r#"{"community": "transitive"}"#, 0x00, 0x00),
+        (r#"{"community": "non-transitive"}"#, 0x40, 0x40),
+    ] {
+        assert_eq!(kind(settings, PeerKind::Ibgp), internal, "{settings}");
+        assert_eq!(kind(settings, PeerKind::Ebgp), external, "{settings}");
+    }
 }
 
 #[test]
@@ -111,7 +138,7 @@ fn endpoints_are_counted_as_kube_proxy_uses_them_and_by_family() {
         .address("2001:db8::1/128", AddressKind::LoadBalancerIp, service)
         .decide::<WeightedEcmp>()
         .unwrap();
-    assert_eq!(communities(&decisions[0]), [0x4004_FC00_4D6E_6B28]);
+    assert_eq!(communities(&decisions[0]), [0x0004_FC00_4D6E_6B28]);
 }
 
 #[test]

@@ -104,14 +104,14 @@ pub(super) fn every_case() -> Vec<Case> {
             site("a"),
             shop(3),
             json!({"med": 10}),
-            Some("3 usable endpoints here reach the step of 2: MED 10, prepend 0, local preference none"),
+            Some("usable endpoints on this node: 3, step of 2; MED 10, prepend 0, local preference none"),
         ),
         anycast_med.case(site("a"), shop(0), json!("abstain"), None),
         anycast_med.case(
             site("b"),
             shop(0),
             json!({"med": 500, "prepend": 3}),
-            Some("this is a backup site: MED 500, prepend 3, local preference none"),
+            Some("this is a backup site; MED 500, prepend 3, local preference none"),
         ),
         calico_filter.case(
             node(&[]),
@@ -156,8 +156,8 @@ pub(super) fn every_case() -> Vec<Case> {
         ecmp.case(
             node(&[]),
             shop(3),
-            json!({"extended-communities": [[0x40, 0x04, 0xFC, 0x00, 0x4D, 0xB2, 0xD0, 0x5E]]}),
-            Some("3 usable endpoints on this node: link bandwidth 3000 Mbit/s"),
+            json!({"extended-communities": [[0x00, 0x04, 0xFC, 0x00, 0x4D, 0xB2, 0xD0, 0x5E]]}),
+            Some("usable endpoints on this node: 3; link bandwidth 3000 Mbit/s"),
         ),
         ecmp.case(
             node(&[]),
