@@ -1,6 +1,14 @@
 //! The one clock. Everything else is told what time it is.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How far the time of day may run away from the monotonic clock before the two are related
+/// anew: more than jitter, less than what a person would notice in a table.
+const STEP: Duration = Duration::from_secs(2);
+
+/// A moment in both clocks. Kept, so that the same moment is told as the same second each time.
+static ANCHOR: Mutex<Option<(Instant, SystemTime)>> = Mutex::new(None);
 
 /// The monotonic time, for timers and ages.
 #[expect(clippy::disallowed_methods, reason = "the one clock")]
@@ -9,14 +17,60 @@ pub(crate) fn now() -> Instant {
 }
 
 /// The time of day in whole seconds since 1970, for people.
-#[expect(clippy::disallowed_methods, reason = "the one clock")]
 pub(crate) fn unix_time() -> u64 {
+    seconds(time_of_day())
+}
+
+/// A moment of the monotonic clock in whole seconds since 1970, for people.
+pub(crate) fn unix_time_of(moment: Instant) -> u64 {
+    let (now, time) = (now(), time_of_day());
+    let mut anchor = ANCHOR.lock().expect("no holder panics");
+    let kept = anchor.filter(|kept| distance(place(*kept, now), time) <= STEP);
+    seconds(place(*anchor.insert(kept.unwrap_or((now, time))), moment))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one clock")]
+fn time_of_day() -> SystemTime {
     SystemTime::now()
-        .duration_since(UNIX_EPOCH)
+}
+
+/// The time of day at `moment`, if the two clocks ran alike between it and the anchor.
+fn place((instant, time): (Instant, SystemTime), moment: Instant) -> SystemTime {
+    let placed = match moment.checked_duration_since(instant) {
+        Some(after) => time.checked_add(after),
+        None => time.checked_sub(instant.duration_since(moment)),
+    };
+    placed.unwrap_or(UNIX_EPOCH)
+}
+
+fn distance(one: SystemTime, other: SystemTime) -> Duration {
+    one.duration_since(other)
+        .unwrap_or_else(|error| error.duration())
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
 }
 
-/// When, in seconds since 1970, the moment `ago` before the present was.
-pub(crate) fn unix_time_before(ago: Duration) -> u64 {
-    unix_time().saturating_sub(ago.as_secs())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_told_as_the_same_second_each_time() {
+        let moment = now() - Duration::from_millis(1_500);
+        let told = unix_time_of(moment);
+        assert!((0..10_000).all(|_| unix_time_of(moment) == told));
+        assert!(unix_time().abs_diff(told) <= 3);
+    }
+
+    #[test]
+    fn moments_before_and_after_the_anchor_have_their_places() {
+        let anchor = (now(), UNIX_EPOCH + Duration::from_secs(100));
+        let second = Duration::from_secs(1);
+        assert_eq!(seconds(place(anchor, anchor.0 + second)), 101);
+        assert_eq!(seconds(place(anchor, anchor.0 - second)), 99);
+        assert_eq!(distance(anchor.1, anchor.1 + second), second);
+    }
 }

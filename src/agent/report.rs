@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use super::clock;
 use super::driver::SpeakerHandle;
@@ -403,9 +402,7 @@ fn peers(pipeline: &Pipeline, views: &BTreeMap<PeerId, PeerView>) -> Vec<PeerSta
                 .known_id(peer)
                 .and_then(|id| views.get(&id));
             let session = view.and_then(|view| view.session.as_ref());
-            let since = view.map_or(Duration::ZERO, |view| {
-                now.saturating_duration_since(view.since)
-            });
+            let since = view.map_or(now, |view| view.since);
             PeerStatus {
                 name: peer.name.clone(),
                 address: peer.address,
@@ -418,7 +415,7 @@ fn peers(pipeline: &Pipeline, views: &BTreeMap<PeerId, PeerView>) -> Vec<PeerSta
                     || SessionState::Idle.to_string(),
                     |view| view.state.to_string(),
                 ),
-                since: clock::unix_time_before(since),
+                since: clock::unix_time_of(since),
                 last_error: view.and_then(|view| view.last_error.clone()),
                 established_count: view.map_or(0, |view| view.established_count),
                 prefixes_sent: view.map_or(0, |view| count(view.prefixes_sent)),

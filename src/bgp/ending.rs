@@ -27,6 +27,12 @@ pub(crate) enum Ending {
     /// Nobody answered the dial.
     #[error("cannot connect: no answer within {} s", .0.as_secs())]
     ConnectTimeout(Duration),
+    /// Nobody answered the dial, as it is where the two ends sign with different keys.
+    #[error(
+        "cannot connect: no answer within {} s; is the TCP MD5 password the same at the peer?",
+        .0.as_secs()
+    )]
+    SignedConnectTimeout(Duration),
     /// RFC 4271 section 6.5.
     #[error("hold timer expired: nothing heard from the peer for {} s", .0.as_secs())]
     HoldTimerExpired(HoldTime),
@@ -103,7 +109,8 @@ impl Ending {
             | Self::Closed
             | Self::Lost(_)
             | Self::ConnectFailed(_)
-            | Self::ConnectTimeout(_) => return None,
+            | Self::ConnectTimeout(_)
+            | Self::SignedConnectTimeout(_) => return None,
             Self::Malformed(error) => error.notification.clone(),
             Self::HoldTimerExpired(_) | Self::NoOpen(_) => ErrorCode::HoldTimerExpired.into(),
             Self::SendHoldExpired(_) => ErrorCode::SendHoldTimerExpired.into(),

@@ -8,6 +8,9 @@
     expect(clippy::print_stdout, reason = "what a failed test has to say")
 )]
 
+#[cfg(feature = "daemon")]
+#[path = "../interop/mod.rs"]
+mod interop;
 #[path = "../sim/mod.rs"]
 mod sim;
 #[cfg(feature = "daemon")]

@@ -4,6 +4,15 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long a process may take to end after SIGTERM; GoBGP takes 1.5 s.
+const STOP_LIMIT: Duration = Duration::from_secs(8);
+
+/// How often an ending process is looked at.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How much of a log is shown when a test fails.
 const LOG_LINES_SHOWN: usize = 60;
@@ -22,6 +31,8 @@ pub(crate) struct Process {
 pub(crate) enum Signal {
     Stop,
     Continue,
+    Terminate,
+    Hangup,
 }
 
 impl Process {
@@ -50,12 +61,29 @@ impl Process {
         let option = match signal {
             Signal::Stop => "-STOP",
             Signal::Continue => "-CONT",
+            Signal::Terminate => "-TERM",
+            Signal::Hangup => "-HUP",
         };
-        let sent = Command::new("kill")
-            .args([option, &self.child.id().to_string()])
-            .status()
-            .unwrap_or_else(|error| panic!("cannot run kill: {error}"));
-        assert!(sent.success(), "cannot signal {}", self.name);
+        run(Command::new("kill").args([option, &self.child.id().to_string()]))
+            .unwrap_or_else(|error| panic!("{}: {error}", self.name));
+    }
+
+    /// Ends it by SIGTERM, or by SIGKILL where that does not help.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        if let Some(status) = self.exit_status() {
+            return status;
+        }
+        // A stopped process does not see SIGTERM.
+        self.signal(Signal::Terminate);
+        self.signal(Signal::Continue);
+        let deadline = Instant::now() + STOP_LIMIT;
+        while Instant::now() < deadline {
+            if let Some(status) = self.exit_status() {
+                return status;
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+        self.kill()
     }
 
     /// Ends it at once, with no chance to say goodbye.
@@ -78,7 +106,6 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.kill();
         if thread::panicking() {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
@@ -88,8 +115,39 @@ impl Drop for Process {
                 self.name,
                 shown.join("\n")
             );
+            self.kill();
+        } else {
+            self.stop();
         }
     }
+}
+
+/// Runs a command to its end and returns what it printed to standard output.
+///
+/// # Errors
+/// It does not start, or fails; the text has its standard error.
+pub(crate) fn run(command: &mut Command) -> Result<String, String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        Ok(printed)
+    } else {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        Err(format!(
+            "{command:?}: {}: {complaint}{printed}",
+            output.status
+        ))
+    }
+}
+
+/// A command that is ended when it takes too long, because what it asks may be stopped.
+pub(crate) fn impatient(program: &str) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["10", program]);
+    command
 }
 
 /// A program that `tests/setup` provides, by the variable it writes.

@@ -89,7 +89,11 @@ impl Peer {
         if let Dial::Connect(id) = self.dial {
             self.outputs.push_back(PeerOutput::Close(id));
             if self.connections.is_empty() {
-                self.attempt_failed(Ending::ConnectTimeout(CONNECT_RETRY));
+                self.attempt_failed(match self.settings.password {
+                    // RFC 2385 section 4.2: segments with a wrong signature go unanswered.
+                    Some(_) => Ending::SignedConnectTimeout(CONNECT_RETRY),
+                    None => Ending::ConnectTimeout(CONNECT_RETRY),
+                });
             }
         }
         // An accepted connection on which the peer says nothing must not keep us from dialling.

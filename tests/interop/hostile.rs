@@ -1,0 +1,95 @@
+//! Policy modules that fail in the network's daily life: what is announced stays, and status
+//! names the module and what it did.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::cluster::{FABRIC_ASN, WORKERS};
+use super::fabric::{CHANGE_LIMIT, Fabric};
+use crate::support::hostile;
+use crate::support::router::RouterKind;
+use crate::support::wait::{equal, eventually};
+
+/// A module's name, its octets, and what status must say of it.
+type Hostile = (&'static str, Vec<u8>, &'static str);
+
+fn modules() -> [Hostile; 4] {
+    [
+        ("endless-loop", hostile::endless_loop(), "ran longer than"),
+        (
+            "memory-bomb",
+            hostile::allocates_without_end(),
+            "wanted more than",
+        ),
+        ("trap", hostile::traps(), "the module trapped"),
+        ("too-few", hostile::too_few_decisions(), "decisions"),
+    ]
+}
+
+fn write(folder: &Path, (name, octets, _): &Hostile) -> PathBuf {
+    let path = folder.join(format!("{name}.wasm"));
+    fs::write(&path, octets).unwrap();
+    path
+}
+
+/// The module in place of the default, under the default's or under its own name.
+fn policies(name: &str, module: &Path) -> String {
+    format!("[[policies]]\nname = \"{name}\"\nmodule = {module:?}\n")
+}
+
+#[test]
+fn routes_stay_when_a_module_that_fails_is_put_in_place() {
+    let fabric = Fabric::start(&[WORKERS[0]], &[(RouterKind::Bird, FABRIC_ASN, "tor")]);
+    fabric.has_settled();
+    let (histories, sent) = (fabric.histories(), fabric.updates_sent());
+    let agent = &fabric.agents[0];
+    let folder = tempfile::tempdir().unwrap();
+    for module in &modules() {
+        let (name, _, complaint) = module;
+        let path = write(folder.path(), module);
+        for link in ["default", name] {
+            let mut config = fabric.config.clone();
+            config.policies = policies(link, &path);
+            agent.configure(&config);
+            eventually(CHANGE_LIMIT, || {
+                let policy = agent.policy()?;
+                let error = policy.error.unwrap_or_default();
+                let told = policy.module == path.display().to_string()
+                    && error.contains(complaint)
+                    && policy.failures > 0;
+                if told {
+                    Ok(())
+                } else {
+                    Err(format!("{name}: status says `{error}`"))
+                }
+            });
+            fabric.has_settled();
+        }
+    }
+    agent.configure(&fabric.config);
+    eventually(CHANGE_LIMIT, || equal(agent.policy()?.error, None));
+    fabric.has_settled();
+    assert_eq!(fabric.histories(), histories, "a session moved");
+    assert_eq!(fabric.updates_sent(), sent, "something was sent");
+}
+
+#[test]
+fn a_module_that_does_not_load_leaves_the_one_that_runs() {
+    let fabric = Fabric::start(&[WORKERS[0]], &[(RouterKind::Bird, FABRIC_ASN, "tor")]);
+    fabric.has_settled();
+    let (histories, sent) = (fabric.histories(), fabric.updates_sent());
+    let agent = &fabric.agents[0];
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), &("broken", b"no wasm".to_vec(), ""));
+    let mut config = fabric.config.clone();
+    config.policies = policies("broken", &path);
+    agent.configure(&config);
+    let error = eventually(CHANGE_LIMIT, || {
+        agent.status()?.config.error.ok_or("not refused".to_owned())
+    });
+    assert!(error.contains("broken.wasm"), "{error}");
+    assert_eq!(agent.policy().unwrap().module, "builtin:default");
+    fabric.has_settled();
+    assert_eq!(fabric.histories(), histories, "a session moved");
+    assert_eq!(fabric.updates_sent(), sent, "something was sent");
+}

@@ -1,0 +1,12 @@
+//! The agent against BIRD, FRR and GoBGP, in network namespaces. Tests assert what those programs
+//! say of themselves.
+
+mod churn;
+mod cluster;
+mod fabric;
+mod harness;
+mod hostile;
+mod received;
+mod reload;
+mod sessions;
+mod tables;

@@ -1,0 +1,263 @@
+//! BIRD 2: configuration, and what `birdc` prints.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::net::IpAddr;
+
+use rutter::types::{Community, LargeCommunity, Prefix};
+use tempfile::TempDir;
+
+use super::netns::Host;
+use super::process::{Process, impatient, program, run};
+use super::router::{
+    Dialing, LearnedRoute, Neighbor, Router, RouterConfig, RouterKind, Session, SessionState,
+};
+
+/// A running `bird`.
+#[derive(Debug)]
+pub(crate) struct Bird {
+    process: Process,
+    folder: TempDir,
+    host: Host,
+    asn: u32,
+    /// The n-th is the protocol `n<n>`.
+    neighbors: Vec<IpAddr>,
+}
+
+impl Bird {
+    /// Starts it on `host`.
+    pub(crate) fn start(host: &Host, config: &RouterConfig) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("bird.conf"), render(host, config)).unwrap();
+        let mut command = host.command(&program("RUTTER_TEST_BIRD"));
+        command.arg("-f").arg("-s").arg(path("ctl"));
+        command.arg("-c").arg(path("bird.conf"));
+        Self {
+            process: Process::spawn("bird", &mut command, path("log")),
+            host: host.clone(),
+            asn: config.asn,
+            neighbors: addresses(config),
+            folder,
+        }
+    }
+
+    /// Takes another configuration into use.
+    pub(crate) fn configure(&mut self, config: &RouterConfig) {
+        let text = render(&self.host, config);
+        fs::write(self.folder.path().join("bird.conf"), text).unwrap();
+        self.neighbors = addresses(config);
+        self.ask("configure").unwrap();
+    }
+
+    /// What `birdc` prints to a command.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn ask(&self, command: &str) -> Result<String, String> {
+        let mut birdc = impatient(&program("RUTTER_TEST_BIRDC"));
+        birdc.arg("-s").arg(self.folder.path().join("ctl"));
+        run(birdc.args(command.split(' ')))
+    }
+
+    /// The name BIRD has for its session with a neighbour.
+    pub(crate) fn protocol(&self, neighbor: IpAddr) -> String {
+        let mut neighbors = self.neighbors.iter();
+        let index = neighbors.position(|address| *address == neighbor).unwrap();
+        format!("n{index}")
+    }
+
+    /// Routes from neighbours, each with the time of its last change.
+    fn routes(&self) -> Result<Vec<(String, LearnedRoute)>, String> {
+        let printed = self.ask("show route all")?;
+        let mut routes: Vec<(String, LearnedRoute)> = Vec::new();
+        let mut prefix = None;
+        let mut learned = false;
+        for line in printed.lines().skip(1) {
+            if let Some(attribute) = line.strip_prefix('\t') {
+                if let (true, Some((_, route))) = (learned, routes.last_mut()) {
+                    read_attribute(attribute, route).ok_or_else(|| format!("BIRD: `{line}`"))?;
+                }
+            } else if let Some((head, rest)) = line.split_once('[') {
+                if !line.starts_with(' ') {
+                    prefix = head.split_whitespace().next().and_then(|p| p.parse().ok());
+                }
+                let prefix = prefix.ok_or_else(|| format!("BIRD: a route of what? `{line}`"))?;
+                let route = self.read_head(prefix, head, rest);
+                learned = route.is_some();
+                routes.extend(route);
+            }
+        }
+        Ok(routes)
+    }
+
+    /// From `unicast [n0 2026-11-21 04:06:13.487] * (100) [AS65002i]`.
+    fn read_head(&self, prefix: Prefix, head: &str, rest: &str) -> Option<(String, LearnedRoute)> {
+        let mut words = rest.split([' ', ']']);
+        let index: usize = words.next()?.strip_prefix('n')?.parse().ok()?;
+        let since = format!("{} {}", words.next()?, words.next()?);
+        // An unreachable route has no next hop that a test would accept.
+        let reachable = head.contains("unicast");
+        let route = LearnedRoute {
+            from: self.neighbors[index],
+            prefix,
+            next_hop: if reachable {
+                self.host.ipv4
+            } else {
+                [0; 4].into()
+            }
+            .into(),
+            as_path: Vec::new(),
+            local_pref: None,
+            med: None,
+            communities: BTreeSet::new(),
+            large_communities: BTreeSet::new(),
+        };
+        Some((since, route))
+    }
+}
+
+impl Router for Bird {
+    fn kind(&self) -> RouterKind {
+        RouterKind::Bird
+    }
+
+    fn host(&self) -> &Host {
+        &self.host
+    }
+
+    fn asn(&self) -> u32 {
+        self.asn
+    }
+
+    fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    fn learned(&self) -> Result<BTreeSet<LearnedRoute>, String> {
+        let routes = self.routes()?.into_iter();
+        Ok(routes.map(|(_, route)| route).collect())
+    }
+
+    fn changed_at(&self) -> Result<BTreeSet<(IpAddr, Prefix, String)>, String> {
+        let routes = self.routes()?.into_iter();
+        Ok(routes
+            .map(|(since, route)| (route.from, route.prefix, since))
+            .collect())
+    }
+
+    fn sessions(&self) -> Result<BTreeMap<IpAddr, Session>, String> {
+        let printed = self.ask("show protocols")?;
+        let sessions = printed.lines().filter_map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [name, "BGP", _, _, date, time, info @ ..] = words.as_slice() else {
+                return None;
+            };
+            let index: usize = name.strip_prefix('n')?.parse().ok()?;
+            let state = match info {
+                ["Established", ..] => SessionState::Established,
+                _ => SessionState::Down(info.join(" ")),
+            };
+            let history = format!("since {date} {time}");
+            Some((self.neighbors[index], Session { state, history }))
+        });
+        Ok(sessions.collect())
+    }
+}
+
+fn addresses(config: &RouterConfig) -> Vec<IpAddr> {
+    config.neighbors.iter().map(|n| n.address).collect()
+}
+
+/// `None` where the line is not understood.
+fn read_attribute(line: &str, route: &mut LearnedRoute) -> Option<()> {
+    let Some((name, value)) = line.split_once(": ") else {
+        return Some(()); // `via 10.9.0.2 on eth0`, or an empty attribute
+    };
+    match name {
+        // A reachable route only: see `read_head`. An IPv6 next hop may have a link-local second.
+        "BGP.next_hop" if !route.next_hop.is_unspecified() => {
+            route.next_hop = value.split(' ').next()?.parse().ok()?;
+        }
+        "BGP.as_path" => {
+            route.as_path = value
+                .split_whitespace()
+                .map(str::parse)
+                .collect::<Result<_, _>>()
+                .ok()?;
+        }
+        "BGP.local_pref" => route.local_pref = Some(value.parse().ok()?),
+        "BGP.med" => route.med = Some(value.parse().ok()?),
+        "BGP.community" => {
+            for community in value.split_whitespace() {
+                let text = community.trim_matches(['(', ')']).replace(',', ":");
+                route.communities.insert(text.parse::<Community>().ok()?);
+            }
+        }
+        "BGP.large_community" => {
+            for community in value.split(") (") {
+                let text = community.trim_matches(['(', ')']).replace(", ", ":");
+                route
+                    .large_communities
+                    .insert(text.parse::<LargeCommunity>().ok()?);
+            }
+        }
+        _ => {}
+    }
+    Some(())
+}
+
+fn render(host: &Host, config: &RouterConfig) -> String {
+    let mut text = format!(
+        "log stderr all;\n\
+         timeformat protocol iso long ms;\n\
+         timeformat route iso long ms;\n\
+         router id {};\n\
+         protocol device {{ }}\n",
+        host.ipv4
+    );
+    for (name, family) in [("s4", "ipv4"), ("s6", "ipv6")] {
+        let routes: String = config
+            .announced
+            .iter()
+            .filter(|prefix| prefix.address().is_ipv4() == (family == "ipv4"))
+            .map(|prefix| format!("route {prefix} blackhole;\n"))
+            .collect();
+        let _ = write!(text, "protocol static {name} {{ {family};\n{routes}}}\n");
+    }
+    for (index, neighbor) in config.neighbors.iter().enumerate() {
+        text += &render_neighbor(host, config.asn, index, neighbor);
+    }
+    text
+}
+
+fn render_neighbor(host: &Host, asn: u32, index: usize, neighbor: &Neighbor) -> String {
+    let Neighbor {
+        address,
+        asn: peer_asn,
+        dialing,
+        password,
+        hold_time,
+    } = neighbor;
+    let passive = match dialing {
+        Dialing::Dials => "",
+        Dialing::Waits => "passive on;",
+    };
+    let password = password.as_ref();
+    let password = password.map_or(String::new(), |key| format!("password \"{key}\";"));
+    format!(
+        "protocol bgp n{index} {{\n\
+         local {local} as {asn};\n\
+         neighbor {address} as {peer_asn};\n\
+         direct; {passive} {password}\n\
+         hold time {hold_time}; connect delay time 1; connect retry time 2;\n\
+         error wait time 1, 2; error forget time 1;\n\
+         ipv4 {{ import all; export where source = RTS_STATIC; next hop address {ipv4}; }};\n\
+         ipv6 {{ import all; export where source = RTS_STATIC; next hop address {ipv6}; }};\n\
+         }}\n",
+        local = host.address_like(*address),
+        ipv4 = host.ipv4,
+        ipv6 = host.ipv6,
+    )
+}

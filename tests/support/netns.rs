@@ -1,0 +1,146 @@
+//! Networks of namespaces: hosts joined by one switch, each host with an IPv4 and an IPv6 address.
+//!
+//! Names carry the id of the test process, so that runs side by side do not meet and a later run
+//! can clean up after one that was killed. Nothing outside the namespaces is touched.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::process::run;
+
+/// What the names of all our namespaces begin with.
+const NAME_PREFIX: &str = "rutter-it-";
+
+/// A switch and the hosts on it, `10.9.0.0/24` and `fd09::/64`. Dropping it deletes them.
+#[derive(Debug)]
+pub(crate) struct Network {
+    name: String,
+    hosts: Vec<String>,
+}
+
+/// A host on a [`Network`].
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    pub(crate) namespace: String,
+    pub(crate) ipv4: Ipv4Addr,
+    pub(crate) ipv6: Ipv6Addr,
+}
+
+impl Network {
+    /// A switch without hosts.
+    ///
+    /// # Panics
+    /// This process may not make namespaces.
+    pub(crate) fn new() -> Self {
+        static CLEANED: Once = Once::new();
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+
+        CLEANED.call_once(delete_leftovers);
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{NAME_PREFIX}{}-{number}", std::process::id());
+        ip(&["netns", "add", &name])
+            .unwrap_or_else(|error| panic!("tests make network namespaces: run as root: {error}"));
+        let network = Self {
+            name,
+            hosts: Vec::new(),
+        };
+        network.in_switch("link add switch type bridge mcast_snooping 0 forward_delay 0");
+        network.in_switch("link set switch up");
+        network
+    }
+
+    /// Adds the host `10.9.0.number` and `fd09::number` (the number in hexadecimal).
+    pub(crate) fn host(&mut self, number: u8) -> Host {
+        let namespace = format!("{}-{number}", self.name);
+        ip(&["netns", "add", &namespace]).unwrap();
+        self.hosts.push(namespace.clone());
+        let host = Host {
+            ipv4: Ipv4Addr::new(10, 9, 0, number),
+            ipv6: Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, u16::from(number)),
+            namespace,
+        };
+        let Host {
+            namespace,
+            ipv4,
+            ipv6,
+        } = &host;
+        self.in_switch(&format!(
+            "link add port{number} type veth peer name eth0 netns {namespace}"
+        ));
+        self.in_switch(&format!("link set port{number} master switch up"));
+        for step in [
+            "link set lo up".to_owned(),
+            format!("addr add {ipv4}/24 dev eth0"),
+            format!("addr add {ipv6}/64 dev eth0 nodad"),
+            "link set eth0 up".to_owned(),
+        ] {
+            in_namespace(namespace, &step);
+        }
+        host
+    }
+
+    fn in_switch(&self, step: &str) {
+        in_namespace(&self.name, step);
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for name in self.hosts.iter().chain([&self.name]) {
+            // A process that is about to end keeps the network, but not the name.
+            let _ = ip(&["netns", "delete", name]);
+        }
+    }
+}
+
+impl Host {
+    /// A command to be run on this host.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.namespace, program]);
+        command
+    }
+
+    /// Its address of the family that `like` is of.
+    pub(crate) fn address_like(&self, like: IpAddr) -> IpAddr {
+        match like {
+            IpAddr::V4(_) => self.ipv4.into(),
+            IpAddr::V6(_) => self.ipv6.into(),
+        }
+    }
+}
+
+fn in_namespace(namespace: &str, step: &str) {
+    let mut arguments = vec!["-n", namespace];
+    arguments.extend(step.split(' '));
+    ip(&arguments).unwrap();
+}
+
+fn ip(arguments: &[&str]) -> Result<String, String> {
+    run(Command::new("ip").args(arguments))
+}
+
+/// Ends processes in namespaces of test runs that are gone, and deletes those namespaces.
+fn delete_leftovers() {
+    let Ok(names) = ip(&["netns", "list"]) else {
+        return; // Making one will say what is wrong.
+    };
+    for line in names.lines() {
+        let name = line.split(' ').next().unwrap_or_default();
+        let Some(rest) = name.strip_prefix(NAME_PREFIX) else {
+            continue;
+        };
+        let owner = rest.split('-').next().unwrap_or_default();
+        if owner.parse::<u32>().is_err() || Path::new("/proc").join(owner).exists() {
+            continue;
+        }
+        // Another run may be cleaning up as well: what has gone meanwhile is no error.
+        for pid in ip(&["netns", "pids", name]).unwrap_or_default().lines() {
+            let _ = run(Command::new("kill").args(["-KILL", pid]));
+        }
+        let _ = ip(&["netns", "delete", name]);
+    }
+}
