@@ -36,7 +36,7 @@ use crate::config::{Config, Overrides, Source};
 use crate::kube;
 use crate::wasm::Engine;
 use load::{ConfigState, Loaded};
-use pipeline::{Pipeline, Settings};
+use pipeline::Settings;
 use reload::Reloader;
 use report::Reporter;
 
@@ -96,7 +96,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         passwords,
         chain: Some(chain),
     };
-    let pipeline = Pipeline::spawn(&node_name, settings, speaker.clone(), source)
+    let pipeline = pipeline::spawn(&node_name, settings, speaker.clone(), source)
         .context("cannot start the pipeline thread")?;
     let reporter = Arc::new(Reporter {
         node: node_name.clone(),
@@ -113,7 +113,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         config: Arc::clone(&config),
         started_with: config,
         engine,
-        pipeline,
+        pipeline: pipeline.clone(),
         speaker: speaker.clone(),
         state,
     };
@@ -125,6 +125,16 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         parts.spawn(http::serve_metrics(listener, reporter));
     }
     parts.spawn(reloader.run());
+    let ended = {
+        let (speaker, pipeline) = (speaker.clone(), pipeline.clone());
+        async move {
+            tokio::select! {
+                () = speaker.stopped() => anyhow::bail!("the speaker has stopped"),
+                () = pipeline.stopped() => anyhow::bail!("the route pipeline has stopped"),
+            }
+        }
+    };
+    parts.spawn(ended);
     info!(
         node = node_name,
         version = env!("CARGO_PKG_VERSION"),
