@@ -67,6 +67,7 @@ pub(super) fn run(
     let ConfigCommand::Check(CheckArgs { file }) = &args.command;
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("cannot read the configuration {}", file.display()))?;
+    Config::refuse_empty(&text).with_context(|| file.display().to_string())?;
     let report = check(&file.to_string_lossy(), &text, overrides);
     match format {
         OutputFormat::Text => print(&report, out)?,
