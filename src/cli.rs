@@ -146,7 +146,10 @@ impl Cli {
             Err(error) if is_broken_pipe(&error) => Outcome::Done,
             Err(error) => {
                 // With standard error closed there is nobody left to tell; the exit code remains.
-                let _ = writeln!(err, "error: {}", text::printable(&format!("{error:#}")));
+                // A line for each of several mistakes, as in a configuration file.
+                for line in format!("{error:#}").lines() {
+                    let _ = writeln!(err, "error: {}", text::printable(line));
+                }
                 Outcome::Failed
             }
         }

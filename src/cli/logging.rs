@@ -1,5 +1,7 @@
 //! Logs: to standard error, filtered by the environment variable `RUTTER_LOG`.
 
+use std::io::IsTerminal as _;
+
 use anyhow::{Context as _, anyhow};
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
@@ -36,6 +38,7 @@ pub fn start(format: LogFormat) -> anyhow::Result<()> {
     })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Text => builder.try_init(),

@@ -6,6 +6,7 @@ mod cluster;
 mod fabric;
 mod harness;
 mod hostile;
+mod kubernetes;
 mod received;
 mod reload;
 mod sessions;

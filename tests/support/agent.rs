@@ -5,7 +5,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use rutter::api::{PeerStatus, PolicyStatus, Readiness, Routes, Status};
+use rutter::api::{PeerStatus, PolicyStatus, Readiness, Status};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
@@ -140,14 +140,6 @@ impl Agent {
     /// It does not answer.
     pub(crate) fn status(&self) -> Result<Status, String> {
         self.ask(&["status"])
-    }
-
-    /// What `rutter routes` says.
-    ///
-    /// # Errors
-    /// It does not answer.
-    pub(crate) fn routes(&self) -> Result<Routes, String> {
-        self.ask(&["routes"])
     }
 
     /// What `rutter status` says of one peer.

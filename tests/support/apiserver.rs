@@ -118,6 +118,16 @@ impl ApiServer {
         }
     }
 
+    /// The port of the loopback address that it serves on.
+    pub(crate) fn port(&self) -> u16 {
+        self.ports.server
+    }
+
+    /// A kubeconfig file of somebody who may do everything.
+    pub(crate) fn admin_kubeconfig(&self) -> PathBuf {
+        self.kubeconfig(ADMIN_TOKEN)
+    }
+
     /// A client that may do everything.
     pub(crate) async fn admin(&self) -> Client {
         self.client(ADMIN_TOKEN).await
@@ -166,6 +176,12 @@ impl ApiServer {
             .create(&PostParams::default(), &account)
             .await
             .unwrap();
+        self.token_of("default", name).await
+    }
+
+    /// A token of a ServiceAccount.
+    pub(crate) async fn token_of(&self, namespace: &str, name: &str) -> String {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.admin().await, namespace);
         let request = TokenRequest {
             spec: TokenRequestSpec::default(),
             ..TokenRequest::default()
