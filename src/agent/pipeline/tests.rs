@@ -115,7 +115,13 @@ fn told(inputs: &[Input]) -> Vec<String> {
             Input::Configure(config) => vec![format!("configure {} peers", config.peers.len())],
             Input::Export { group, changes } => exports(group, changes),
             Input::ExportsComplete => vec!["complete".to_owned()],
-            other => panic!("{other:?}"),
+            other @ (Input::Connected { .. }
+            | Input::ConnectFailed { .. }
+            | Input::Accepted { .. }
+            | Input::Received { .. }
+            | Input::Transmitted { .. }
+            | Input::Closed { .. }
+            | Input::Shutdown { .. }) => panic!("{other:?}"),
         })
         .collect()
 }
