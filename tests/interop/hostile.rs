@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::cluster::{FABRIC_ASN, WORKERS};
 use super::fabric::{CHANGE_LIMIT, Fabric};
 use crate::support::hostile;
-use crate::support::router::RouterKind;
+use crate::support::router::{RouterKind, Table};
 use crate::support::wait::{equal, eventually};
 
 /// A module's name, its octets, and what status must say of it.
@@ -92,4 +92,58 @@ fn a_module_that_does_not_load_leaves_the_one_that_runs() {
     fabric.has_settled();
     assert_eq!(fabric.histories(), histories, "a session moved");
     assert_eq!(fabric.updates_sent(), sent, "something was sent");
+}
+
+#[test]
+fn at_the_start_a_module_that_does_not_load_is_replaced_by_the_default() {
+    let mut fabric = Fabric::start(&[WORKERS[0]], &[(RouterKind::Bird, FABRIC_ASN, "tor")]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), &("broken", b"no wasm".to_vec(), ""));
+    restart_with(&mut fabric, &policies("broken", &path));
+    fabric.is_up();
+    fabric.has_settled();
+    let policy = fabric.agents[0].policy().unwrap();
+    let error = policy.error.unwrap_or_default();
+    assert!(error.contains("broken.wasm"), "status says `{error}`");
+}
+
+#[test]
+fn at_the_start_a_module_that_fails_announces_nothing_until_it_is_mended() {
+    let mut fabric = Fabric::start(&[WORKERS[0]], &[(RouterKind::Bird, FABRIC_ASN, "tor")]);
+    let folder = tempfile::tempdir().unwrap();
+    for module in &modules() {
+        let (name, _, complaint) = module;
+        let path = write(folder.path(), module);
+        restart_with(&mut fabric, &policies(name, &path));
+        fabric.is_up();
+        let agent = &fabric.agents[0];
+        eventually(CHANGE_LIMIT, || {
+            let policy = agent.policy()?;
+            let error = policy.error.unwrap_or_default();
+            if policy.name == *name && error.contains(complaint) {
+                Ok(())
+            } else {
+                Err(format!("{name}: status says `{error}`"))
+            }
+        });
+        // No decision was ever made, so there is none to keep.
+        eventually(CHANGE_LIMIT, || {
+            fabric.routers[0].has_exactly(&Table::default())
+        });
+
+        let histories = fabric.histories();
+        agent.configure(&fabric.config);
+        fabric.has_settled();
+        assert_eq!(fabric.histories(), histories, "a session moved");
+    }
+}
+
+/// Ends the only agent and starts it with these policies.
+fn restart_with(fabric: &mut Fabric, policies: &str) {
+    let mut config = fabric.config.clone();
+    config.policies = policies.to_owned();
+    let agent = &mut fabric.agents[0];
+    agent.process().stop();
+    agent.configure(&config);
+    agent.start_again();
 }

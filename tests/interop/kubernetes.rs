@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{
     self, CLUSTER_ASN, ClusterNode, EXTERNAL_PREFIX, FABRIC_ASN, NAMESPACE, WORKERS, addresses,
-    agent_config, expected_table, external_slice, neighbors, peers_at,
+    agent_config, expected_table, external_slice, extra, neighbors, peers_at,
 };
 use super::fabric::{CHANGE_LIMIT, START_LIMIT};
 use crate::support::agent::{Agent, Source};
@@ -175,6 +175,59 @@ async fn routers_list_what_a_real_cluster_gives_and_keep_it_when_the_api_server_
         assert_eq!(now, expected, "UPDATEs of {}", node.name);
     }
     assert_eq!(cluster.histories(), histories, "a session moved");
+}
+
+/// Services that change, and how often each does: its externalTrafficPolicy goes to and fro.
+const CHANGING_SERVICES: u16 = 20;
+const CHANGES_OF_EACH: u16 = 50;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_changes_in_a_real_cluster_move_no_session() {
+    assert_eq!(CHANGING_SERVICES * CHANGES_OF_EACH, 1_000);
+    let cluster = Cluster::start().await;
+    let mut expected = expected_table(&cluster.nodes);
+    cluster.settles_at(&expected);
+    let (histories, sent) = (cluster.histories(), cluster.sent());
+    let node = cluster
+        .nodes
+        .iter()
+        .find(|node| node.name == WORKERS[0])
+        .unwrap();
+
+    for number in 0..CHANGING_SERVICES {
+        let name = format!("extra-{number}");
+        let [service, slice] = extra(&name, number, WORKERS[0], Readiness::Ready);
+        let address = service["spec"]["clusterIP"].as_str().unwrap();
+        let prefix = format!("{address}/32").parse().unwrap();
+        for from in addresses(&node.host) {
+            expected.insert(from, prefix, node.host.ipv4.into());
+        }
+        create(&cluster.admin, service).await;
+        create(&cluster.admin, slice).await;
+    }
+    for change in 1..=CHANGES_OF_EACH {
+        // The last makes it Local again.
+        let policy = ["Local", "Cluster"][usize::from(change % 2)];
+        for number in 0..CHANGING_SERVICES {
+            let service = json!({
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": { "namespace": NAMESPACE, "name": format!("extra-{number}") },
+                "spec": { "externalTrafficPolicy": policy },
+            });
+            patch(&cluster.admin, &service).await;
+        }
+    }
+    cluster.settles_at(&expected);
+    assert_eq!(cluster.histories(), histories, "a session moved");
+    for ((node, before), now) in cluster.nodes.iter().zip(&sent).zip(cluster.sent()) {
+        if node.name == WORKERS[0] {
+            let least = before.iter().min().unwrap() + u64::from(CHANGES_OF_EACH);
+            assert!(now.iter().all(|now| *now >= least), "few UPDATEs: {now:?}");
+        } else {
+            assert_eq!(now, *before, "UPDATEs of {}", node.name);
+        }
+    }
 }
 
 /// As an operator does it.
