@@ -90,105 +90,86 @@ fn pod_cidrs(node: &str) -> [String; 2] {
 
 /// A Service of each kind.
 fn services() -> Vec<Value> {
-    let one = |name: &str,
-               kind: &str,
-               policy: Option<&str>,
-               ips: &[&str],
-               more: Value,
-               ingress: &[&str]| {
-        let mut spec = json!({ "type": kind, "selector": { "app": name } });
-        if let [first, ..] = ips {
-            spec["clusterIP"] = json!(first);
-            spec["clusterIPs"] = json!(ips);
-        }
-        if let Some(policy) = policy {
-            spec["externalTrafficPolicy"] = json!(policy);
-        }
-        for (key, value) in more.as_object().unwrap() {
-            spec[key] = value.clone();
-        }
-        service(NAMESPACE, name, spec, ingress)
-    };
-    let (local, cluster) = (Some("Local"), Some("Cluster"));
-    let dual = json!({
-        "ipFamilies": ["IPv4", "IPv6"], "ipFamilyPolicy": "RequireDualStack",
-    });
-    vec![
-        one(
+    let [local, cluster] = ["Local", "Cluster"].map(|policy| json!(policy));
+    let specs = [
+        (
             "cluster-ip",
-            "ClusterIP",
-            None,
-            &["172.16.0.10"],
-            json!({}),
-            &[],
+            json!({ "type": "ClusterIP", "clusterIPs": ["172.16.0.10"] }),
         ),
-        one(
+        (
             "node-port-local",
-            "NodePort",
-            local,
-            &["172.16.0.20"],
-            json!({}),
-            &[],
+            json!({
+                "type": "NodePort", "externalTrafficPolicy": local, "clusterIPs": ["172.16.0.20"],
+            }),
         ),
-        one(
+        (
             "node-port-cluster",
-            "NodePort",
-            cluster,
-            &["172.16.0.21"],
-            json!({}),
-            &[],
+            json!({
+                "type": "NodePort", "externalTrafficPolicy": cluster, "clusterIPs": ["172.16.0.21"],
+            }),
         ),
-        // The second address is in no configured range.
-        one(
+        (
             "balancer-local",
-            "LoadBalancer",
-            local,
-            &["172.16.0.30"],
-            json!({}),
-            &["203.0.113.30", "192.0.2.30"],
+            json!({
+                "type": "LoadBalancer", "externalTrafficPolicy": local, "clusterIPs": ["172.16.0.30"],
+            }),
         ),
-        one(
+        (
             "balancer-cluster",
-            "LoadBalancer",
-            cluster,
-            &["172.16.0.31"],
-            json!({}),
-            &["203.0.113.31"],
+            json!({
+                "type": "LoadBalancer", "externalTrafficPolicy": cluster, "clusterIPs": ["172.16.0.31"],
+            }),
         ),
-        one(
+        (
             EXTERNAL,
-            "ClusterIP",
-            local,
-            &["172.16.0.40"],
-            json!({ "externalIPs": ["198.51.100.40"] }),
-            &[],
+            json!({
+                "type": "ClusterIP", "externalTrafficPolicy": local, "clusterIPs": ["172.16.0.40"],
+                "externalIPs": ["198.51.100.40"],
+            }),
         ),
-        one(
+        (
             "external-cluster",
-            "ClusterIP",
-            cluster,
-            &["172.16.0.41"],
-            json!({ "externalIPs": ["198.51.100.41"] }),
-            &[],
+            json!({
+                "type": "ClusterIP", "externalTrafficPolicy": cluster, "clusterIPs": ["172.16.0.41"],
+                "externalIPs": ["198.51.100.41"],
+            }),
         ),
-        one("headless", "ClusterIP", None, &["None"], json!({}), &[]),
-        one(
+        (
+            "headless",
+            json!({ "type": "ClusterIP", "clusterIPs": ["None"] }),
+        ),
+        (
             "alias",
-            "ExternalName",
-            None,
-            &[],
-            json!({ "externalName": "shop.example" }),
-            &[],
+            json!({ "type": "ExternalName", "externalName": "shop.example" }),
         ),
-        one(
+        (
             "dual-stack",
-            "LoadBalancer",
-            local,
-            &["172.16.0.50", "fd00:10:96::50"],
-            dual,
-            &["203.0.113.50", "2001:db8:b::50"],
+            json!({
+                "type": "LoadBalancer", "externalTrafficPolicy": local,
+                "clusterIPs": ["172.16.0.50", "fd00:10:96::50"],
+                "ipFamilies": ["IPv4", "IPv6"], "ipFamilyPolicy": "RequireDualStack",
+            }),
         ),
-    ]
+    ];
+    let services = specs.into_iter().map(|(name, mut spec)| {
+        spec["selector"] = json!({ "app": name });
+        if let Some(first) = spec["clusterIPs"].get(0).cloned() {
+            spec["clusterIP"] = first;
+        }
+        service(NAMESPACE, name, spec, ingress_of(name))
+    });
+    services.collect()
+}
+
+/// What a load balancer gave a Service.
+fn ingress_of(service: &str) -> &'static [&'static str] {
+    match service {
+        // The second address is in no configured range.
+        "balancer-local" => &["203.0.113.30", "192.0.2.30"],
+        "balancer-cluster" => &["203.0.113.31"],
+        "dual-stack" => &["203.0.113.50", "2001:db8:b::50"],
+        _ => &[],
+    }
 }
 
 fn slices() -> Vec<Value> {
