@@ -60,7 +60,7 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
     seconds.inc_by(evaluation_seconds);
     table.0.register(
         "policy_evaluation_seconds",
-        "Time spent evaluating policies.",
+        "Time spent evaluating policies",
         seconds,
     );
     table.policies(&status.policies);
