@@ -33,6 +33,8 @@
 //! routes as they were and reports a trap, but the panic's text is lost, since a module has no
 //! way to print. Return an error from [`Policy::new`] instead, and let `decide` always decide.
 
+#[cfg(any(target_family = "wasm", test))]
+mod arena;
 pub mod bindings;
 mod decision;
 mod facts;
