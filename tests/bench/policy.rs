@@ -1,7 +1,10 @@
 //! What the sandbox costs: the default policy over a large cluster, over one candidate, and how
-//! long a module takes to load, with the same rule in Rust beside it and the ratio of the two.
-//! Run with `cargo bench --bench policy`; the ratios come first, and alone with `-- ratio`.
+//! long a module takes to load, with the same rule in Rust beside it and the ratio of the two;
+//! and the costs of the policies beside it. Run with `cargo bench --bench policy`, or with the
+//! name of a module as an argument; the ratios are printed in any case.
 
+#[path = "../support/guests.rs"]
+mod guests;
 mod native;
 
 use std::hint::black_box;
@@ -194,5 +197,60 @@ fn addresses_of(number: u32) -> [Candidate; 2] {
     ]
 }
 
-criterion_group!(benches, default_policy);
+/// Each module with settings that make it look at every candidate. `load` is from bytes to a
+/// module that can be asked: compiling, checking, describing.
+fn other_policies(c: &mut Criterion) {
+    let engine = Engine::new().expect("an engine");
+    let candidates: Vec<_> = (0..SERVICES).flat_map(addresses_of).collect();
+    let attributes = Arc::new(RouteAttributes::default());
+    let routes: Vec<_> = candidates
+        .iter()
+        .map(|candidate| ProposedRoute {
+            candidate,
+            attributes: &attributes,
+        })
+        .collect();
+    for (name, settings) in [
+        (
+            "allow-list",
+            json!({"tenants": [{"name": "all", "namespaces": ["team-*"],
+            "ranges": ["10.96.0.0/12", "198.18.0.0/15"]}]}),
+        ),
+        (
+            "anycast-med",
+            json!({"steps": [{"endpoints": 0, "med": 100},
+            {"endpoints": 1, "med": 0}]}),
+        ),
+        (
+            "calico-filter",
+            json!({"exportV4": [
+            {"action": "Reject", "cidr": "10.0.0.0/8", "matchOperator": "In"},
+            {"action": "Accept", "operations": [{"addCommunity": {"value": "64512:1"}}]}]}),
+        ),
+        (
+            "communities",
+            json!({"rules": [{"match": {"labels": {"team": "*"}},
+            "add": ["64512:1"]}]}),
+        ),
+        ("graceful-drain", json!({"shutdown": {"cordoned": true}})),
+        ("weighted-ecmp", json!({})),
+    ] {
+        let bytes = guests::compiled(name);
+        let load = || Module::from_bytes(&engine, name, &bytes).expect("a policy");
+        let mut policy =
+            WasmPolicy::new(&load(), &settings, Limits::default()).expect("good settings");
+        let mut group = c.benchmark_group(name);
+        group.sample_size(10);
+        group.bench_function("load", |b| b.iter(load));
+        for (what, size) in [("one candidate", 1), ("50,000 services", routes.len())] {
+            group.throughput(Throughput::Elements(size as u64));
+            group.bench_function(what, |b| {
+                b.iter(|| black_box(evaluate(&mut policy, &routes[..size], Reasons::Unwanted)));
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, default_policy, other_policies);
 criterion_main!(benches);

@@ -22,3 +22,5 @@ mod architecture;
 mod demo;
 #[cfg(feature = "daemon")]
 mod kube_api;
+#[cfg(feature = "daemon")]
+mod policies;

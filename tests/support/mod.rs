@@ -1,11 +1,12 @@
 //! What integration tests stand on: namespaces, an API server, routers that are not ours, the
-//! agent as a process, hostile modules, and waiting with a deadline.
+//! agent as a process, policy modules, hostile and not, and waiting with a deadline.
 
 pub(crate) mod agent;
 pub(crate) mod apiserver;
 pub(crate) mod bird;
 pub(crate) mod frr;
 pub(crate) mod gobgp;
+pub(crate) mod guests;
 pub(crate) mod hostile;
 pub(crate) mod json;
 pub(crate) mod netns;

@@ -33,15 +33,19 @@
 //! routes as they were and reports a trap, but the panic's text is lost, since a module has no
 //! way to print. Return an error from [`Policy::new`] instead, and let `decide` always decide.
 
+mod amend;
 #[cfg(any(target_family = "wasm", test))]
 mod arena;
 pub mod bindings;
 mod decision;
 mod facts;
 mod run;
+mod select;
 mod settings;
 pub mod testing;
+mod values;
 
+pub use amend::{COMMUNITIES_MAX, PREPEND_MAX};
 pub use bindings::exports::rutter::policy::module::Description;
 pub use bindings::rutter::policy::types::{
     AddressKind, EndpointCounts, FamilyCounts, IpAddress, Label, LargeCommunity, Node, PeerGroup,
@@ -50,7 +54,9 @@ pub use bindings::rutter::policy::types::{
 pub use decision::{Decision, Verdict};
 pub use facts::{Family, find};
 pub use run::{Candidate, Context, Exported, Origin, evaluate, validate_settings};
+pub use select::{Selector, Wanted, has_all, has_any};
 pub use settings::NoSettings;
+pub use values::{Cidr, Community, RouteKind};
 
 use serde::de::DeserializeOwned;
 

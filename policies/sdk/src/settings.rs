@@ -42,11 +42,34 @@ pub(crate) fn parse<T: DeserializeOwned>(json: &str) -> Result<T, String> {
     if !json.trim_start().starts_with('{') {
         return Err("settings must be a JSON object".into());
     }
-    serde_json::from_str(json).map_err(|error| {
-        let mut text = error.to_string();
-        if let Some(position) = text.rfind(" at line ") {
-            text.truncate(position);
-        }
-        text
-    })
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let settings = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        at(&path, &without_position(error.inner()))
+    })?;
+    reader.end().map_err(|error| without_position(&error))?;
+    Ok(settings)
+}
+
+fn without_position(error: &serde_json::Error) -> String {
+    let mut text = error.to_string();
+    if let Some(position) = text.rfind(" at line ") {
+        text.truncate(position);
+    }
+    text
+}
+
+/// The error with the key it is about, unless it names the key itself.
+fn at(path: &str, text: &str) -> String {
+    let (parent, last) = path.rsplit_once('.').unwrap_or(("", path));
+    let key = if text.contains(&format!("`{last}`")) {
+        parent
+    } else {
+        path
+    };
+    match key {
+        // How the root is called.
+        "" | "." => text.to_owned(),
+        key => format!("{key}: {text}"),
+    }
 }

@@ -116,8 +116,10 @@ fn wrong_settings_are_named_without_a_position_in_the_json() {
     assert_eq!(check("[3]"), "settings must be a JSON object");
     assert_eq!(
         check(r#"{"times": "many"}"#),
-        "invalid type: string \"many\", expected u8"
+        "times: invalid type: string \"many\", expected u8"
     );
+    assert_eq!(check(r#"{"times": 1} x"#), "trailing characters");
+    assert_eq!(check("{}"), "missing field `times`");
 }
 
 #[test]

@@ -1,0 +1,148 @@
+//! Lets routers share traffic by the endpoints that each node has, instead of evenly by node:
+//! the Link Bandwidth extended community (RFC 10005), with so much bandwidth an endpoint.
+//!
+//! | address of a Service that is selected | decision |
+//! |---|---|
+//! | usable endpoints of its family on this node | accept with the community |
+//! | none | accept without one that was proposed; abstain where none was |
+//!
+//! Usable is what kube-proxy would send traffic to. Everything else it abstains from. Settings
+//! and examples are in the README.
+
+use rutter_policy::{
+    Candidate, Context, Decision, Description, PeerKind, Policy, Selector, description,
+    export_policy,
+};
+use serde::Deserialize;
+
+/// Sub-type of the Link Bandwidth extended community.
+const LINK_BANDWIDTH: u8 = 0x04;
+
+/// Stands for an AS number that has more than two octets (RFC 6793 section 9).
+const AS_TRANS: u16 = 23456;
+
+/// Bytes a second in a megabit a second.
+const BYTES_IN_MEGABIT: f64 = 125_000.0;
+
+/// The policy.
+#[derive(Clone, Debug)]
+pub struct WeightedEcmp(Settings);
+
+/// What the operator may set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    #[serde(rename = "match", default)]
+    selector: Selector,
+    /// In megabits a second. Routers use bandwidths in proportion, so it matters only where
+    /// other routes of the same prefix carry real ones.
+    #[serde(default = "one_gigabit")]
+    megabits_per_endpoint: u32,
+    /// Absent: by what the peers are, see [`Kind::towards`].
+    community: Option<Kind>,
+}
+
+/// How far the community goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    /// Type 0x40: it does not leave the AS (RFC 4360 section 6).
+    NonTransitive,
+    /// Type 0x00.
+    Transitive,
+}
+
+fn one_gigabit() -> u32 {
+    1000
+}
+
+impl Policy for WeightedEcmp {
+    type Settings = Settings;
+
+    fn describe() -> Description {
+        Description {
+            name: "weighted-ecmp".into(),
+            ..description!(
+                "Weighs nodes by their endpoints with the link bandwidth community",
+                include_str!("../settings.schema.json")
+            )
+        }
+    }
+
+    fn new(settings: Settings) -> Result<Self, String> {
+        if settings.megabits_per_endpoint == 0 {
+            return Err(
+                "megabits-per-endpoint is 0: routers would send nothing; write 1 or more".into(),
+            );
+        }
+        Ok(Self(settings))
+    }
+
+    fn decide(&self, context: &Context<'_>, candidate: &Candidate<'_>) -> Decision {
+        let Settings {
+            selector,
+            megabits_per_endpoint,
+            community,
+        } = &self.0;
+        let Some(service) = candidate.service() else {
+            return Decision::abstain();
+        };
+        if !selector.selects(candidate) {
+            return Decision::abstain();
+        }
+        let mut attributes = candidate.attributes.clone();
+        // A route carries one: of several, receivers take the lowest.
+        let communities = &mut attributes.extended_communities;
+        communities.retain(|community| !is_link_bandwidth(*community));
+        let usable = service.node_endpoints.of(candidate.family()).usable();
+        if usable == 0 {
+            let told = "no usable endpoint on this node, so no link bandwidth";
+            return Decision::amend(candidate, attributes, told);
+        }
+        let megabits = f64::from(*megabits_per_endpoint) * f64::from(usable);
+        let kind = community.unwrap_or_else(|| Kind::towards(context.peer_group.kind));
+        communities.push(link_bandwidth(kind, context.asn, megabits));
+        let told = context.explain(|| {
+            format!("usable endpoints on this node: {usable}; link bandwidth {megabits} Mbit/s")
+        });
+        Decision::amend(candidate, attributes, told)
+    }
+}
+
+export_policy!(WeightedEcmp);
+
+/// Two octets of type and sub-type, two of AS number, four of an IEEE 754 number of bytes a
+/// second; most significant first.
+fn link_bandwidth(kind: Kind, asn: u32, megabits: f64) -> u64 {
+    let [as_high, as_low] = u16::try_from(asn).unwrap_or(AS_TRANS).to_be_bytes();
+    // The most that 32 bits of endpoints and of megabits give is far below the largest f32.
+    let [a, b, c, d] = ((megabits * BYTES_IN_MEGABIT) as f32).to_be_bytes();
+    u64::from_be_bytes([kind.octet(), LINK_BANDWIDTH, as_high, as_low, a, b, c, d])
+}
+
+fn is_link_bandwidth(community: u64) -> bool {
+    let [kind, sub_type, ..] = community.to_be_bytes();
+    let kinds = [Kind::NonTransitive, Kind::Transitive].map(Kind::octet);
+    kinds.contains(&kind) && sub_type == LINK_BANDWIDTH
+}
+
+impl Kind {
+    /// What peers can be expected to take: a community that is not transitive is removed on its
+    /// way to another AS (RFC 4360 section 6), and routers that follow this ignore one from there.
+    fn towards(peers: PeerKind) -> Self {
+        match peers {
+            PeerKind::Ibgp => Self::NonTransitive,
+            PeerKind::Ebgp => Self::Transitive,
+        }
+    }
+
+    fn octet(self) -> u8 {
+        match self {
+            Self::NonTransitive => 0x40,
+            Self::Transitive => 0x00,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
