@@ -8,7 +8,6 @@
 use std::fmt;
 
 use super::WasmPolicy;
-use crate::bgp::Random;
 use crate::candidates::CandidateKey;
 use crate::policy::{Batch, Decision, PolicyFailure, ProposedRoute, Reasons, RoutePolicy};
 
@@ -198,6 +197,22 @@ fn ask(
         });
     }
     Ok(decisions)
+}
+
+/// Chance that a seed fully determines: SplitMix64 (Steele, Lea, Flood, 2014).
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
 }
 
 /// Fisher and Yates's shuffle.
