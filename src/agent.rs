@@ -20,6 +20,8 @@ mod reload;
 mod report;
 mod sockets;
 mod tcp_md5;
+#[cfg(test)]
+mod testing;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -36,7 +38,7 @@ use crate::config::{Config, Overrides, Source};
 use crate::kube;
 use crate::wasm::Engine;
 use load::{ConfigState, Loaded};
-use pipeline::{Pipeline, Settings};
+use pipeline::Settings;
 use reload::Reloader;
 use report::Reporter;
 
@@ -66,6 +68,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         config,
         passwords,
     } = load::load(&path, &overrides)?;
+    load::log_warnings(&config);
+    // From here on, SIGHUP reloads; by default it would end the process.
+    let hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let engine = Engine::new()?;
     let (chain, chain_error) = first_chain(&engine, &config)?;
     let state = Arc::new(Mutex::new(ConfigState {
@@ -75,13 +80,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         chain_error,
     }));
 
-    let socket = http::bind_socket(&config.api.socket).await?;
+    let (socket, _socket_file) = http::bind_socket(&config.api.socket).await?;
     let metrics = match config.api.metrics {
-        Some(address) => Some(
-            TcpListener::bind(address)
-                .await
-                .with_context(|| format!("cannot listen on {address} (api.metrics)"))?,
-        ),
+        Some(address) => Some(TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address}: is the port taken? set another api.metrics")
+        })?),
         None => None,
     };
     let speaker = SpeakerHandle::spawn(seed(&node_name), None);
@@ -93,10 +96,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let health = source.health.clone();
     let settings = Settings {
         config: Arc::clone(&config),
-        passwords,
+        passwords: passwords.clone(),
         chain: Some(chain),
     };
-    let pipeline = Pipeline::spawn(&node_name, settings, speaker.clone(), source)
+    let pipeline = pipeline::spawn(&node_name, settings, speaker.clone(), source)
         .context("cannot start the pipeline thread")?;
     let reporter = Arc::new(Reporter {
         node: node_name.clone(),
@@ -110,10 +113,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         path,
         overrides,
         text,
+        passwords,
         config: Arc::clone(&config),
         started_with: config,
         engine,
-        pipeline,
+        pipeline: pipeline.clone(),
         speaker: speaker.clone(),
         state,
     };
@@ -124,7 +128,17 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         info!(address = %listener.local_addr()?, "serving health and metrics");
         parts.spawn(http::serve_metrics(listener, reporter));
     }
-    parts.spawn(reloader.run());
+    parts.spawn(reloader.run(hangup));
+    let ended = {
+        let (speaker, pipeline) = (speaker.clone(), pipeline.clone());
+        async move {
+            tokio::select! {
+                () = speaker.stopped() => anyhow::bail!("the speaker has stopped"),
+                () = pipeline.stopped() => anyhow::bail!("the route pipeline has stopped"),
+            }
+        }
+    };
+    parts.spawn(ended);
     info!(
         node = node_name,
         version = env!("CARGO_PKG_VERSION"),
@@ -138,8 +152,14 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             Err(panicked) => Err(panicked).context("a part of the agent panicked"),
         },
     };
-    speaker.stop("agent stopping").await;
-    outcome
+    let stopping = speaker.stop("agent stopping");
+    // The farewells take some seconds at most; whoever asks again does not want to wait for them.
+    tokio::select! {
+        () = stopping => outcome,
+        again = stop_signal() => outcome.and_then(|()| {
+            anyhow::bail!("stopped by a second {} before every peer was told", again?)
+        }),
+    }
 }
 
 /// The configured chain or, where it cannot be had, the built-in default and the reason.

@@ -8,7 +8,7 @@
 //! | `GET /v1/explain?subject=PREFIX` or `NAMESPACE/SERVICE` | [`Explanation`] |
 //!
 //! `rejected=true` lists what the chain rejected instead of what it accepted. A subject that
-//! nothing is known of gets an [`Explanation`] whose lists are empty.
+//! nothing is known of, and a peer of another name than the configured ones, get a 404.
 //!
 //! An error is any other HTTP status than 200, with an [`ApiError`].
 

@@ -143,7 +143,27 @@ pub struct ApiConfig {
     pub metrics: Option<SocketAddr>,
 }
 
+/// A file with nothing in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the file is empty: it may be about to be written; for a configuration of defaults only, \
+     write a comment into it"
+)]
+pub struct EmptyFile;
+
 impl Config {
+    /// Refuses the text of an empty file. Every key has a default, so that it would be valid and
+    /// end every session; but it is what a file is while an editor writes it.
+    ///
+    /// # Errors
+    /// There is nothing but white space.
+    pub fn refuse_empty(text: &str) -> Result<(), EmptyFile> {
+        if text.trim().is_empty() {
+            return Err(EmptyFile);
+        }
+        Ok(())
+    }
+
     /// Reads a configuration file's text. `file_name` is its path as the operator knows it: errors
     /// begin with it, and relative paths in the text start from its directory.
     ///

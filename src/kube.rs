@@ -34,7 +34,7 @@ mod connect;
 mod convert;
 pub mod files;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod health;
 mod index;
 pub mod watch;

@@ -8,9 +8,12 @@
 //!
 //! # A chain
 //! Policies are asked in order. Each is asked once a group, in one [`Batch`] of exactly the
-//! candidates that every policy before it abstained from; accept and reject are final. So each
-//! policy is proposed the same, empty attributes: what one accepts with is not shown to the
-//! next. A candidate that all abstain from is rejected by the step [`CHAIN_DEFAULT`].
+//! candidates that no policy before it rejected. Reject is final. Accept carries on: the next
+//! policy is proposed the attributes that this one accepted with (the first is proposed none), and
+//! may change them or reject after all. Abstain leaves things as they are. In the end a
+//! candidate is announced if some policy accepted it and none rejected it; one that all abstained
+//! from is rejected by the step [`CHAIN_DEFAULT`]. So a chain reads as: who may announce, then
+//! with what, then what never.
 //!
 //! # From candidates to prefixes
 //! A prefix is announced while any of its candidates is accepted, with the attributes of the
@@ -113,11 +116,12 @@ pub struct Decision {
 /// Yes, no, or no opinion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Ask the next policy of the chain.
+    /// No opinion: as the policies before said, and those after will.
     Abstain,
-    /// Announce, with these attributes, or with the proposed ones.
+    /// Announce, with these attributes, or with the proposed ones, unless a later policy of the
+    /// chain rejects.
     Accept(Option<Arc<RouteAttributes>>),
-    /// Do not announce.
+    /// Do not announce, whatever other policies say.
     Reject,
 }
 

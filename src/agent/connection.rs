@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::speaker::ConnectionId;
 
@@ -48,8 +48,21 @@ pub(super) enum SocketEvent {
 }
 
 /// What to write, in order. Unbounded because the speaker bounds what it hands over by what was
-/// reported as transmitted. Dropping it closes the connection once all is written.
-pub(super) type Outbox = mpsc::UnboundedSender<Vec<u8>>;
+/// reported as transmitted. Dropping it closes the connection once all is written, or after
+/// [`LINGER`] if the peer does not take it.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    octets: mpsc::UnboundedSender<Vec<u8>>,
+    /// Only dropped: tells the task that nothing more will come, even while it is stuck writing.
+    _open: oneshot::Sender<()>,
+}
+
+impl Outbox {
+    /// Queues octets. A connection that has failed drops them, and reports so by itself.
+    pub(super) fn send(&self, octets: Vec<u8>) {
+        let _ = self.octets.send(octets);
+    }
+}
 
 /// Runs a connection until it ends; its news go to `events`.
 pub(super) fn spawn(
@@ -57,36 +70,59 @@ pub(super) fn spawn(
     stream: TcpStream,
     events: mpsc::Sender<SocketEvent>,
 ) -> Outbox {
-    let (outbox, pending) = mpsc::unbounded_channel();
-    tokio::spawn(run(connection, stream, pending, events));
-    outbox
+    let (octets, pending) = mpsc::unbounded_channel();
+    let (open, closing) = oneshot::channel();
+    tokio::spawn(run(connection, stream, pending, closing, events));
+    Outbox {
+        octets,
+        _open: open,
+    }
 }
 
 async fn run(
     connection: ConnectionId,
     stream: TcpStream,
-    mut pending: mpsc::UnboundedReceiver<Vec<u8>>,
+    pending: mpsc::UnboundedReceiver<Vec<u8>>,
+    closing: oneshot::Receiver<()>,
     events: mpsc::Sender<SocketEvent>,
 ) {
     let (reader, mut writer) = stream.into_split();
-    let reading = tokio::spawn(read(connection, reader, events.clone()));
+    let mut reading = tokio::spawn(read(connection, reader, events.clone()));
+    let give_up = async {
+        let _ = closing.await;
+        tokio::time::sleep(LINGER).await;
+    };
+    let farewell = async {
+        write_all(connection, &mut writer, pending, &events).await;
+        // Reading goes on after our end of stream: closing with unread input would make the
+        // kernel send a reset, which can overtake our NOTIFICATION.
+        let _ = writer.shutdown().await;
+        let _ = (&mut reading).await;
+    };
+    // Whichever ends first ends the connection: dropping a half-done write is what giving up is.
+    tokio::select! {
+        () = farewell => {}
+        () = give_up => reading.abort(),
+    }
+}
+
+/// Writes until there is nothing more to come, or the connection fails.
+async fn write_all(
+    connection: ConnectionId,
+    writer: &mut OwnedWriteHalf,
+    mut pending: mpsc::UnboundedReceiver<Vec<u8>>,
+    events: &mpsc::Sender<SocketEvent>,
+) {
     while let Some(octets) = pending.recv().await {
-        if let Err(error) = write(connection, &mut writer, &octets, &events).await {
+        if let Err(error) = write(connection, writer, &octets, events).await {
             let closed = SocketEvent::Closed {
                 connection,
                 error: Some(error.to_string()),
             };
             // A driver that is gone needs no news.
             let _ = events.send(closed).await;
-            break;
+            return;
         }
-    }
-    // Reading goes on after our end of stream: closing with unread input would make the kernel
-    // send a reset, which can overtake our NOTIFICATION.
-    let _ = writer.shutdown().await;
-    let abort = reading.abort_handle();
-    if tokio::time::timeout(LINGER, reading).await.is_err() {
-        abort.abort();
     }
 }
 
@@ -117,14 +153,18 @@ async fn read(
     mut reader: OwnedReadHalf,
     events: mpsc::Sender<SocketEvent>,
 ) {
+    let mut buffer = vec![0; READ_BYTES_MAX];
     loop {
-        let mut octets = Vec::with_capacity(READ_BYTES_MAX);
-        let event = match reader.read_buf(&mut octets).await {
+        let event = match reader.read(&mut buffer).await {
             Ok(0) => SocketEvent::Closed {
                 connection,
                 error: None,
             },
-            Ok(_) => SocketEvent::Received { connection, octets },
+            // A copy: most messages are a KEEPALIVE's 19 octets, and many may wait.
+            Ok(length) => SocketEvent::Received {
+                connection,
+                octets: buffer[..length].to_vec(),
+            },
             Err(error) => SocketEvent::Closed {
                 connection,
                 error: Some(error.to_string()),

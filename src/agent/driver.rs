@@ -131,6 +131,11 @@ impl SpeakerHandle {
         Ok(answer.await.map_err(|_| SpeakerStopped)??)
     }
 
+    /// Waits until the speaker's task is gone, which only [`Self::stop`] or a fault makes it.
+    pub async fn stopped(&self) {
+        self.commands.closed().await;
+    }
+
     /// Ends every session with `message` (RFC 9003) and waits for the farewells to leave.
     pub async fn stop(&self, message: &str) {
         let (stopped, done) = oneshot::channel();
@@ -145,9 +150,20 @@ impl SpeakerHandle {
     }
 }
 
+/// Dropping one ends it: a dial attempt at once, a connection once all is written.
 enum Connection {
-    Dialling(AbortHandle),
+    #[expect(dead_code, reason = "held only to be dropped")]
+    Dialling(Dialling),
     Open(Outbox),
+}
+
+/// A dial attempt, which ends with this.
+struct Dialling(AbortHandle);
+
+impl Drop for Dialling {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 struct Driver {
@@ -235,6 +251,10 @@ impl Driver {
                 local,
                 remote,
             } => {
+                if let Err(error) = self.listeners.secure(&stream, remote.ip()) {
+                    warn!(%remote, %error, "refused a connection that cannot be signed");
+                    return;
+                }
                 let connection = self.speaker.allocate_connection();
                 let outbox = connection::spawn(connection, stream, self.events.clone());
                 self.connections
@@ -302,21 +322,17 @@ impl Driver {
                             .send(SocketEvent::Dialled { connection, result })
                             .await;
                     });
+                    let dialling = Dialling(dialling.abort_handle());
                     self.connections
-                        .insert(connection, Connection::Dialling(dialling.abort_handle()));
+                        .insert(connection, Connection::Dialling(dialling));
                 }
                 Output::Transmit { connection, octets } => {
                     if let Some(Connection::Open(outbox)) = self.connections.get(&connection) {
-                        // A connection that just failed reports so by itself.
-                        let _ = outbox.send(octets);
+                        outbox.send(octets);
                     }
                 }
                 Output::Close { connection } => {
-                    if let Some(Connection::Dialling(dialling)) =
-                        self.connections.remove(&connection)
-                    {
-                        dialling.abort();
-                    }
+                    self.connections.remove(&connection);
                 }
                 Output::RouteChange { prefix } => {
                     if let Some(routes) = &self.routes {
@@ -378,3 +394,6 @@ impl Driver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,48 +3,96 @@
 //! Both only read. Whoever may open the socket's file (mode 0600) may ask; the TCP one tells
 //! nothing that names a Service.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use super::metrics;
 use super::report::Reporter;
 use crate::api::{ApiError, Readiness};
 
-/// A question that takes longer finds the agent stuck, and the liveness probe should say so.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+/// Less than the command line and the probes wait: they shall hear why there is no answer.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(4);
+
+/// `sun_path` has 108 octets, the last of which is zero.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+/// Questions are rare; this many may come at the same moment.
+const SOCKET_BACKLOG: i32 = 128;
+
+/// The socket's file, which goes with it.
+#[derive(Debug)]
+pub(super) struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // One that is gone already is no loss.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
 
 /// Opens the command line's socket, replacing one that a former process left.
-pub(super) async fn bind_socket(path: &Path) -> anyhow::Result<UnixListener> {
-    if path.exists() {
-        if UnixStream::connect(path).await.is_ok() {
-            anyhow::bail!(
-                "another agent answers at {}: stop it, or set another api.socket",
-                path.display()
-            );
+///
+/// # Errors
+/// The path is too long, another agent answers there, or it is no socket's; or the folder does
+/// not allow it.
+pub(super) async fn bind_socket(path: &Path) -> anyhow::Result<(UnixListener, SocketFile)> {
+    let shown = path.display();
+    let length = path.as_os_str().len();
+    anyhow::ensure!(
+        length <= SOCKET_PATH_BYTES_MAX,
+        "api.socket {shown} has {length} bytes, a socket's path at most {SOCKET_PATH_BYTES_MAX}"
+    );
+    if let Ok(metadata) = std::fs::symlink_metadata(path) {
+        anyhow::ensure!(
+            metadata.file_type().is_socket(),
+            "{shown} exists and is no socket: set another api.socket"
+        );
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path)
+                    .with_context(|| format!("cannot remove the stale socket {shown}"))?;
+            }
+            // One that is too busy to take a connection runs, too.
+            Ok(_) | Err(_) => {
+                anyhow::bail!("another agent has {shown}: stop it, or set another api.socket")
+            }
         }
-        std::fs::remove_file(path)
-            .with_context(|| format!("cannot remove the stale socket {}", path.display()))?;
     }
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {} for the socket", folder.display()))?;
     }
-    let listener = UnixListener::bind(path)
-        .with_context(|| format!("cannot listen on {} (api.socket)", path.display()))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
-        .with_context(|| format!("cannot restrict who may open {}", path.display()))?;
-    Ok(listener)
+    let listener =
+        listen_privately(path).with_context(|| format!("cannot listen on {shown} (api.socket)"))?;
+    Ok((listener, SocketFile(path.to_owned())))
+}
+
+/// Listens on a socket that only its owner may open, at no moment anybody else.
+fn listen_privately(path: &Path) -> io::Result<UnixListener> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    // Linux gives the file of a socket the mode that the socket has when it is bound.
+    let socket = File::from(OwnedFd::from(socket));
+    socket.set_permissions(Permissions::from_mode(0o600))?;
+    let socket = Socket::from(OwnedFd::from(socket));
+    socket.bind(&SockAddr::unix(path)?)?;
+    socket.listen(SOCKET_BACKLOG)?;
+    UnixListener::from_std(OwnedFd::from(socket).into())
 }
 
 /// Answers the command line until the process ends.
@@ -90,7 +138,7 @@ async fn answer<T: IntoResponse>(work: impl Future<Output = anyhow::Result<T>>) 
         Ok(Err(failure)) => error(StatusCode::SERVICE_UNAVAILABLE, &format!("{failure:#}")),
         Err(_elapsed) => error(
             StatusCode::SERVICE_UNAVAILABLE,
-            "no answer in 10 s: the agent is stuck",
+            "no answer in 4 s: the agent is busy, perhaps with a slow policy; see its log",
         ),
     }
 }
@@ -119,8 +167,12 @@ struct RoutesQuery {
 
 async fn routes(
     State(reporter): State<Arc<Reporter>>,
-    Query(query): Query<RoutesQuery>,
+    query: Result<Query<RoutesQuery>, QueryRejection>,
 ) -> Response {
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(unclear) => return error(StatusCode::BAD_REQUEST, &unclear.body_text()),
+    };
     answer(async {
         if let Some(peer) = &query.peer {
             let known = reporter.peer_names().await?;
@@ -149,8 +201,12 @@ struct ExplainQuery {
 
 async fn explain(
     State(reporter): State<Arc<Reporter>>,
-    Query(query): Query<ExplainQuery>,
+    query: Result<Query<ExplainQuery>, QueryRejection>,
 ) -> Response {
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(unclear) => return error(StatusCode::BAD_REQUEST, &unclear.body_text()),
+    };
     answer(async {
         Ok(match reporter.explain(&query.subject).await? {
             Ok(explanation) => Json(explanation).into_response(),
@@ -161,7 +217,7 @@ async fn explain(
 }
 
 async fn healthz(State(reporter): State<Arc<Reporter>>) -> Response {
-    answer(async { reporter.status().await.map(|_| "ok\n") }).await
+    answer(async { reporter.alive().await.map(|()| "ok\n") }).await
 }
 
 async fn readyz(State(reporter): State<Arc<Reporter>>) -> Response {
@@ -185,3 +241,6 @@ async fn scrape(State(reporter): State<Arc<Reporter>>) -> Response {
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

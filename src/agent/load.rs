@@ -28,16 +28,21 @@ pub(super) struct Loaded {
 pub(super) fn load(path: &Path, overrides: &Overrides) -> anyhow::Result<Loaded> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+    Config::refuse_empty(&text).with_context(|| path.display().to_string())?;
     let config = Config::parse(&path.display().to_string(), &text, overrides)?;
-    for warning in &config.warnings {
-        warn!("{warning}");
-    }
     let passwords = passwords(&config)?;
     Ok(Loaded {
         text,
         config: Arc::new(config),
         passwords,
     })
+}
+
+/// Logs what is valid, but probably not what was meant; once for each version of the file.
+pub(super) fn log_warnings(config: &Config) {
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
 }
 
 fn passwords(config: &Config) -> anyhow::Result<Passwords> {

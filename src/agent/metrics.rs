@@ -27,7 +27,7 @@ pub(super) struct Scrape {
     pub(super) status: Status,
     /// Candidates of this node.
     pub(super) candidates: u64,
-    /// Batches of candidates that policies were asked about since the agent started.
+    /// Rounds in which policies were asked something since the agent started.
     pub(super) evaluations: u64,
     /// What those took, in seconds.
     pub(super) evaluation_seconds: f64,
@@ -48,12 +48,12 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
     table.agent(&status);
     table.gauge(
         "candidates",
-        "Prefixes this node could announce, by reason.",
+        "Candidates of this node: prefixes, each with its reason.",
         [(vec![], candidates)],
     );
     table.counter(
         "policy_evaluations",
-        "Changes that policies were asked about.",
+        "Rounds in which policies were asked about candidates.",
         [(vec![], evaluations)],
     );
     let seconds = Counter::<f64, AtomicU64>::default();
@@ -209,3 +209,6 @@ fn peer_labels(peer: &PeerStatus) -> Labels {
         ("asn", peer.asn.to_string()),
     ]
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,3 +143,6 @@ fn first_ipv6(node: &NodeFacts) -> Option<Ipv6Addr> {
         IpAddr::V6(address) => Some(*address),
     })
 }
+
+#[cfg(test)]
+mod tests;

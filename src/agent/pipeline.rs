@@ -1,41 +1,30 @@
-//! From facts to export decisions: one thread that owns the index, the candidates and the policy
-//! chain, and feeds the speaker.
+//! From facts to export decisions: the index, the candidates and the policy chain, and what comes
+//! of them for the speaker.
 //!
-//! A thread of its own because a policy may compute for as long as its limits let it; the
-//! speaker's KEEPALIVEs do not wait for it. Events that came in while it was busy are taken
-//! together: however many Services change in one moment, each is evaluated once.
+//! [`Pipeline`] takes events and configurations, and gives the inputs that the speaker is to have,
+//! in order. It knows neither threads nor queues; [`runner`] is the thread that owns it.
+
+mod runner;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::clock;
-use super::driver::{SpeakerHandle, SpeakerStopped};
 use super::peering::{NoRouterId, Passwords, Peering};
-use crate::candidates::Candidates;
+use crate::candidates::{CandidateChange, Candidates};
 use crate::config::Config;
 use crate::facts::{ClusterChange, ClusterView};
-use crate::kube::{Index, Outcome, Source, SourceEvent};
+use crate::kube::{Index, Outcome, SourceEvent};
 use crate::policy::{ExportChange, Exports, Link};
 use crate::speaker::{Input, SpeakerConfig};
-use crate::types::{GroupId, RouterId};
+use crate::types::{GroupId, Prefix, RouteAttributes, RouterId};
 
-/// Questions and configurations waiting; both are rare.
-const ORDERS_MAX: usize = 16;
-/// How many events are taken together before their consequences are worked out.
-const BATCH_EVENTS_MAX: usize = 4096;
-
-/// A question to the pipeline, answered between two batches.
-type Question = Box<dyn FnOnce(&Pipeline) + Send>;
-
-enum Order {
-    Configure(Settings),
-    Ask(Question),
-}
+pub(super) use runner::{PipelineHandle, spawn};
 
 /// A configuration with everything that had to be read or compiled for it.
 pub(super) struct Settings {
@@ -47,41 +36,6 @@ pub(super) struct Settings {
     pub(super) chain: Option<Vec<Link>>,
 }
 
-/// How the rest of the agent reaches the pipeline.
-#[derive(Clone)]
-pub(super) struct PipelineHandle {
-    orders: mpsc::Sender<Order>,
-}
-
-/// The pipeline's thread is gone: the process is ending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the route pipeline has stopped")]
-pub(super) struct PipelineStopped;
-
-impl PipelineHandle {
-    /// Takes another configuration into use.
-    pub(super) async fn configure(&self, settings: Settings) -> Result<(), PipelineStopped> {
-        self.orders
-            .send(Order::Configure(settings))
-            .await
-            .map_err(|_| PipelineStopped)
-    }
-
-    /// Asks something about the pipeline's state.
-    pub(super) async fn ask<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&Pipeline) -> T + Send + 'static,
-    ) -> Result<T, PipelineStopped> {
-        let (answer, answered) = oneshot::channel();
-        let ask = Order::Ask(Box::new(move |pipeline| {
-            // Whoever asked may have given up waiting.
-            let _ = answer.send(question(pipeline));
-        }));
-        self.orders.send(ask).await.map_err(|_| PipelineStopped)?;
-        answered.await.map_err(|_| PipelineStopped)
-    }
-}
-
 /// Everything between the facts and the speaker.
 pub(super) struct Pipeline {
     pub(super) config: Arc<Config>,
@@ -91,14 +45,23 @@ pub(super) struct Pipeline {
     pub(super) peering: Peering,
     /// What keeps sessions from being configured.
     pub(super) no_router_id: Option<NoRouterId>,
-    /// Changes that policies were asked about, and how long they took.
+    /// Rounds in which policies were asked something, and how long they took.
     pub(super) evaluations: u64,
     pub(super) evaluation_time: Duration,
+    /// Whether facts still come.
+    pub(super) source: SourceState,
     stage: Stage,
     passwords: Passwords,
     /// What the speaker was last told.
     speaker_config: Option<SpeakerConfig>,
-    speaker: SpeakerHandle,
+}
+
+/// Whether facts still come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SourceState {
+    Alive,
+    /// It died of a fault: what is announced stays, and nothing new is learned.
+    Ended,
 }
 
 /// Whether the facts are complete.
@@ -110,41 +73,51 @@ enum Stage {
     Announcing,
 }
 
+/// What came of one or more rounds: by group and prefix, the newest decision.
+///
+/// The speaker is given the sum of a configuration's rounds only: a route that one of them takes
+/// away and the next brings back must not flap.
+#[derive(Default)]
+struct Decisions(BTreeMap<GroupId, BTreeMap<Prefix, Option<Arc<RouteAttributes>>>>);
+
+impl Decisions {
+    fn add(&mut self, changes: Vec<ExportChange>) {
+        for ExportChange {
+            group,
+            prefix,
+            attributes,
+        } in changes
+        {
+            let group = self.0.entry(group).or_default();
+            group.insert(prefix, attributes);
+        }
+    }
+
+    fn into_inputs(self) -> impl Iterator<Item = Input> {
+        self.0.into_iter().map(|(group, changes)| Input::Export {
+            group,
+            changes: changes.into_iter().collect(),
+        })
+    }
+}
+
 impl Pipeline {
-    /// Starts the thread. It ends when the speaker or the last handle has.
-    pub(super) fn spawn(
-        node_name: &str,
-        settings: Settings,
-        speaker: SpeakerHandle,
-        source: Source,
-    ) -> std::io::Result<PipelineHandle> {
-        let (orders, inbox) = mpsc::channel(ORDERS_MAX);
-        let mut pipeline = Self {
-            candidates: Candidates::new(settings.config.advertise.clone()),
-            exports: Exports::new(settings.config.bgp.asn),
-            config: Arc::clone(&settings.config),
+    /// Knows nothing yet; [`Self::configure`] comes first.
+    pub(super) fn new(node_name: &str, config: &Arc<Config>) -> Self {
+        Self {
+            candidates: Candidates::new(config.advertise.clone()),
+            exports: Exports::new(config.bgp.asn),
+            config: Arc::clone(config),
             index: Index::new(node_name),
             peering: Peering::default(),
             no_router_id: None,
             evaluations: 0,
             evaluation_time: Duration::ZERO,
+            source: SourceState::Alive,
             stage: Stage::Gathering,
             passwords: Passwords::new(),
             speaker_config: None,
-            speaker,
-        };
-        let runtime = Handle::current();
-        std::thread::Builder::new()
-            .name("pipeline".to_owned())
-            .spawn(move || {
-                let outcome = pipeline
-                    .configure(settings)
-                    .and_then(|()| pipeline.run(&runtime, source, inbox));
-                if let Err(SpeakerStopped) = outcome {
-                    info!("the route pipeline ends with the speaker");
-                }
-            })?;
-        Ok(PipelineHandle { orders })
+        }
     }
 
     /// Our BGP Identifier, once it is known.
@@ -165,87 +138,64 @@ impl Pipeline {
         self.no_router_id.map(|missing| missing.to_string())
     }
 
-    fn run(
+    /// Takes events as one step, and gives what the speaker is to have, in order.
+    pub(super) fn on_events(
         &mut self,
-        runtime: &Handle,
-        mut source: Source,
-        mut orders: mpsc::Receiver<Order>,
-    ) -> Result<(), SpeakerStopped> {
-        let mut source_alive = true;
-        loop {
-            let events = &mut source.events;
-            let retry_at = self.exports.retry_at();
-            let next = runtime.block_on(wait(events, &mut orders, retry_at, source_alive));
-            match next {
-                Next::Events(first) => {
-                    let mut changes = Vec::new();
-                    self.take(first, &mut changes);
-                    for _ in 1..BATCH_EVENTS_MAX {
-                        let Ok(event) = events.try_recv() else { break };
-                        self.take(event, &mut changes);
-                    }
-                    changes.sort_unstable();
-                    changes.dedup();
-                    self.on_changes(&changes)?;
-                }
-                Next::SourceEnded => {
-                    error!("the source of facts has ended; what is announced stays");
-                    source_alive = false;
-                }
-                Next::Order(Order::Configure(settings)) => self.configure(settings)?,
-                Next::Order(Order::Ask(question)) => question(self),
-                Next::Retry => self.evaluate(Exports::retry)?,
-                Next::Ended => return Ok(()),
+        events: impl IntoIterator<Item = SourceEvent>,
+    ) -> Vec<Input> {
+        let mut changes = Vec::new();
+        for event in events {
+            let Outcome {
+                changes: new,
+                malformed,
+            } = self.index.handle(event);
+            for what in malformed {
+                warn!(object = %what.object, what = what.what, "part of an object is not usable");
             }
+            changes.extend(new);
         }
+        changes.sort_unstable();
+        changes.dedup();
+        self.on_changes(&changes)
     }
 
-    fn take(&mut self, event: SourceEvent, changes: &mut Vec<ClusterChange>) {
-        let Outcome {
-            changes: new,
-            malformed,
-        } = self.index.handle(event);
-        for what in malformed {
-            warn!(object = %what.object, what = what.what, "part of an object is not usable");
-        }
-        changes.extend(new);
-    }
-
-    fn on_changes(&mut self, changes: &[ClusterChange]) -> Result<(), SpeakerStopped> {
+    fn on_changes(&mut self, changes: &[ClusterChange]) -> Vec<Input> {
+        let mut inputs = Vec::new();
         if changes.contains(&ClusterChange::Node) {
-            self.configure_speaker()?;
+            inputs.extend(self.configure_speaker());
         }
         if self.stage == Stage::Gathering {
-            if self.index.waiting_for().is_some() {
-                return Ok(());
+            if self.index.waiting_for().is_none() {
+                inputs.extend(self.start_announcing());
             }
-            return self.start_announcing();
+            return inputs;
         }
         if changes.is_empty() {
-            return Ok(());
+            return inputs;
         }
         let candidates = self.candidates.apply(self.index.view(), changes);
-        let node = self.index.view().node.clone();
-        self.evaluate(move |exports, now| exports.update(now, node, candidates))
+        inputs.extend(self.update(candidates).into_inputs());
+        inputs
     }
 
     /// The facts are complete for the first time.
-    fn start_announcing(&mut self) -> Result<(), SpeakerStopped> {
+    fn start_announcing(&mut self) -> Vec<Input> {
         let view = self.index.view();
         let changes: Vec<_> = everything(view);
         let candidates = self.candidates.apply(view, &changes);
-        let node = view.node.clone();
         info!(
             services = view.services.len(),
             candidates = candidates.len(),
             "everything was seen once: announcing"
         );
         self.stage = Stage::Announcing;
-        self.evaluate(move |exports, now| exports.update(now, node, candidates))?;
-        self.speaker.blocking_feed(Input::ExportsComplete)
+        let mut inputs: Vec<_> = self.update(candidates).into_inputs().collect();
+        inputs.push(Input::ExportsComplete);
+        inputs
     }
 
-    fn configure(&mut self, settings: Settings) -> Result<(), SpeakerStopped> {
+    /// Takes another configuration into use, and gives what the speaker is to have, in order.
+    pub(super) fn configure(&mut self, settings: Settings) -> Vec<Input> {
         let Settings {
             config,
             passwords,
@@ -253,27 +203,35 @@ impl Pipeline {
         } = settings;
         self.config = config;
         self.passwords = passwords;
-        // New peers are configured before their routes are decided; those of peers that are gone
-        // go with them.
-        self.configure_speaker()?;
+        // Sessions first. Every peer is a group of its own, so none moves between groups: the
+        // withdrawals of a group that is gone find no session, and a new peer's first table is
+        // there before its session can be.
+        let mut inputs: Vec<_> = self.configure_speaker().into_iter().collect();
         let groups = self.peering.groups(&self.config);
         let asn = self.config.bgp.asn;
-        self.evaluate(move |exports, now| exports.set_asn(now, asn))?;
-        self.evaluate(move |exports, now| exports.set_groups(now, groups))?;
+        let mut decisions = self.evaluate(|exports, now| exports.set_asn(now, asn));
+        decisions.add(self.round(|exports, now| exports.set_groups(now, groups)));
         if let Some(chain) = chain {
-            self.evaluate(move |exports, now| exports.replace_chain(now, chain))?;
+            decisions.add(self.round(|exports, now| exports.replace_chain(now, chain)));
         }
         let advertise = self.config.advertise.clone();
         let candidates = self.candidates.configure(advertise, self.index.view());
-        if self.stage == Stage::Gathering || candidates.is_empty() {
-            return Ok(());
+        if self.stage == Stage::Announcing && !candidates.is_empty() {
+            let node = self.index.view().node.clone();
+            decisions.add(self.round(|exports, now| exports.update(now, node, candidates)));
         }
-        let node = self.index.view().node.clone();
-        self.evaluate(move |exports, now| exports.update(now, node, candidates))
+        inputs.extend(decisions.into_inputs());
+        inputs
     }
 
-    /// Tells the speaker what it should be, if that has changed.
-    fn configure_speaker(&mut self) -> Result<(), SpeakerStopped> {
+    /// Asks failing policies again, and gives what the speaker is to have.
+    pub(super) fn retry(&mut self) -> Vec<Input> {
+        let decisions = self.evaluate(Exports::retry);
+        decisions.into_inputs().collect()
+    }
+
+    /// What the speaker should be, if that has changed.
+    fn configure_speaker(&mut self) -> Option<Input> {
         let node = self.index.view().node.as_deref();
         match self
             .peering
@@ -281,44 +239,47 @@ impl Pipeline {
         {
             Ok(config) => {
                 self.no_router_id = None;
-                if self.speaker_config.as_ref() != Some(&config) {
-                    self.speaker_config = Some(config.clone());
-                    self.speaker.blocking_feed(Input::Configure(config))?;
+                if self.speaker_config.as_ref() == Some(&config) {
+                    return None;
                 }
+                self.speaker_config = Some(config.clone());
+                Some(Input::Configure(config))
             }
-            Err(missing) => self.no_router_id = Some(missing),
+            Err(missing) => {
+                self.no_router_id = Some(missing);
+                None
+            }
         }
-        Ok(())
     }
 
-    /// Lets the policies decide about something, and the speaker know what came of it.
+    fn update(&mut self, candidates: Vec<CandidateChange>) -> Decisions {
+        let node = self.index.view().node.clone();
+        self.evaluate(|exports, now| exports.update(now, node, candidates))
+    }
+
     fn evaluate(
         &mut self,
         step: impl FnOnce(&mut Exports, Instant) -> Vec<ExportChange>,
-    ) -> Result<(), SpeakerStopped> {
+    ) -> Decisions {
+        let mut decisions = Decisions::default();
+        decisions.add(self.round(step));
+        decisions
+    }
+
+    /// Lets the policies decide about something.
+    fn round(
+        &mut self,
+        step: impl FnOnce(&mut Exports, Instant) -> Vec<ExportChange>,
+    ) -> Vec<ExportChange> {
         let failures = self.failures();
-        let start = clock::now();
+        let (asked, start) = (self.exports.asked(), clock::now());
         let changes = step(&mut self.exports, start);
-        self.evaluations += 1;
-        self.evaluation_time += clock::now().duration_since(start);
+        if self.exports.asked() > asked {
+            self.evaluations += 1;
+            self.evaluation_time += clock::now().duration_since(start);
+        }
         self.log_failures(&failures);
-        let mut by_group: BTreeMap<GroupId, Vec<_>> = BTreeMap::new();
-        for ExportChange {
-            group,
-            prefix,
-            attributes,
-        } in changes
-        {
-            by_group
-                .entry(group)
-                .or_default()
-                .push((prefix, attributes));
-        }
-        for (group, changes) in by_group {
-            self.speaker
-                .blocking_feed(Input::Export { group, changes })?;
-        }
-        Ok(())
+        changes
     }
 
     fn failures(&self) -> BTreeMap<String, String> {
@@ -351,34 +312,4 @@ fn everything(view: &ClusterView) -> Vec<ClusterChange> {
     std::iter::once(ClusterChange::Node)
         .chain(services)
         .collect()
-}
-
-enum Next {
-    Events(SourceEvent),
-    SourceEnded,
-    Order(Order),
-    Retry,
-    Ended,
-}
-
-/// What happens next. Orders go first: they are few, and somebody waits for the answer.
-async fn wait(
-    events: &mut mpsc::Receiver<SourceEvent>,
-    orders: &mut mpsc::Receiver<Order>,
-    retry_at: Option<Instant>,
-    source_alive: bool,
-) -> Next {
-    let retry = async {
-        match retry_at {
-            Some(at) => tokio::time::sleep_until(at.into()).await,
-            None => std::future::pending().await,
-        }
-    };
-    // Cancel-safe: receiving from a channel loses nothing when dropped.
-    tokio::select! {
-        biased;
-        order = orders.recv() => order.map_or(Next::Ended, Next::Order),
-        () = retry => Next::Retry,
-        event = events.recv(), if source_alive => event.map_or(Next::SourceEnded, Next::Events),
-    }
 }

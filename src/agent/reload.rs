@@ -6,25 +6,30 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tracing::{error, info};
 
 use super::clock;
 use super::driver::SpeakerHandle;
 use super::load::{self, ConfigState, Loaded};
+use super::peering::Passwords;
 use super::pipeline::{PipelineHandle, Settings};
 use crate::config::{Config, Overrides};
+use crate::policy::Link;
 use crate::wasm::Engine;
 
 /// An editor may write a file in several steps; what counts is what it leaves.
 const SETTLE: Duration = Duration::from_millis(200);
+/// A folder in which something always changes must not keep a new configuration waiting.
+const SETTLE_MAX: Duration = Duration::from_secs(2);
 
 /// Everything a reload may change.
 pub(super) struct Reloader {
     pub(super) path: PathBuf,
     pub(super) overrides: Overrides,
     pub(super) text: String,
+    pub(super) passwords: Passwords,
     pub(super) config: Arc<Config>,
     /// What the agent was started with: some of it is only read then.
     pub(super) started_with: Arc<Config>,
@@ -34,45 +39,50 @@ pub(super) struct Reloader {
     pub(super) state: Arc<Mutex<ConfigState>>,
 }
 
-/// Whether the file's text must have changed to be read again.
+/// What becomes of a file that reads as it did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unchanged {
+    /// Something in its folder changed: nothing, unless the peers' keys did.
     Ignore,
-    /// SIGHUP: what the file names (keys, modules) may have changed.
+    /// SIGHUP: what the file names (modules) may have changed.
     Reload,
 }
 
 impl Reloader {
-    /// Watches the file until the process ends. SIGHUP reads it again whether it changed or not.
+    /// Watches the file until the process ends. `hangup` reads it again whether it changed or not.
+    ///
+    /// Files that it names are read with it, but not watched: after a change of a key or a module
+    /// in another folder, send SIGHUP.
     ///
     /// # Errors
     /// The folder cannot be watched.
-    pub(super) async fn run(mut self) -> anyhow::Result<()> {
+    pub(super) async fn run(mut self, mut hangup: Signal) -> anyhow::Result<()> {
         let (changed, mut changes) = mpsc::channel(1);
         // Dropping the watcher would end the watch.
         let _watcher = watch(&self.path, changed)?;
-        let mut hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
         loop {
             // Cancel-safe: both only receive.
             let unchanged = tokio::select! {
-                _ = changes.recv() => Unchanged::Ignore,
-                _ = hangup.recv() => Unchanged::Reload,
+                Some(()) = changes.recv() => Unchanged::Ignore,
+                Some(()) = hangup.recv() => Unchanged::Reload,
+                else => anyhow::bail!("nothing watches the configuration any more"),
             };
-            self.settle(&mut changes).await;
-            if let Err(refusal) = self.reload(unchanged).await {
-                let text = format!("{refusal:#}");
-                let mut state = self.state.lock().expect("no holder panics");
-                if state.error.as_ref() != Some(&text) {
-                    error!("configuration refused, the old one stays: {text}");
-                }
-                state.error = Some(text);
-            }
+            // A file that never comes to rest is read as it is.
+            let _ = tokio::time::timeout(SETTLE_MAX, settle(&mut changes)).await;
+            self.reload_or_refuse(unchanged).await;
         }
     }
 
-    /// Waits until nothing has changed for a moment.
-    async fn settle(&self, changes: &mut mpsc::Receiver<()>) {
-        while let Ok(Some(())) = tokio::time::timeout(SETTLE, changes.recv()).await {}
+    /// Reads the file; refused, the old configuration stays and status says why.
+    async fn reload_or_refuse(&mut self, unchanged: Unchanged) {
+        if let Err(refusal) = self.reload(unchanged).await {
+            let text = format!("{refusal:#}");
+            let mut state = self.state.lock().expect("no holder panics");
+            if state.error.as_ref() != Some(&text) {
+                error!("configuration refused, the old one stays: {text}");
+            }
+            state.error = Some(text);
+        }
     }
 
     async fn reload(&mut self, unchanged: Unchanged) -> anyhow::Result<()> {
@@ -82,16 +92,13 @@ impl Reloader {
             config,
             passwords,
         } = tokio::task::spawn_blocking(move || load::load(&path, &overrides)).await??;
-        if text == self.text && unchanged == Unchanged::Ignore {
-            self.state.lock().expect("no holder panics").error = None;
+        let same = text == self.text && passwords == self.passwords;
+        if same && unchanged == Unchanged::Ignore {
+            let mut state = self.state.lock().expect("no holder panics");
+            state.error = self.waits_for_restart(&self.config);
             return Ok(());
         }
-        let chain = if config.policies == self.config.policies && unchanged == Unchanged::Ignore {
-            None
-        } else {
-            let (engine, config) = (self.engine.clone(), Arc::clone(&config));
-            Some(tokio::task::spawn_blocking(move || load::chain(&engine, &config)).await??)
-        };
+        let chain = self.chain(&config, unchanged).await?;
         self.speaker
             .listen_on(config.bgp.listen.clone())
             .await
@@ -100,23 +107,59 @@ impl Reloader {
         self.pipeline
             .configure(Settings {
                 config: Arc::clone(&config),
-                passwords,
+                passwords: passwords.clone(),
                 chain,
             })
             .await?;
-        let waits = self.started_with.restart_needed(&config);
+        load::log_warnings(&config);
         let mut state = self.state.lock().expect("no holder panics");
         state.loaded_at = clock::unix_time();
-        state.error = (!waits.is_empty())
-            .then(|| format!("restart the agent to use the new {}", waits.join(", ")));
+        state.error = self.waits_for_restart(&config);
         if new_chain {
             state.chain_error = None;
         }
+        drop(state);
         info!(path = %self.path.display(), "configuration reloaded");
         self.text = text;
+        self.passwords = passwords;
         self.config = config;
         Ok(())
     }
+
+    /// The chain, where it is to be another; `None` keeps the one that runs.
+    async fn chain(
+        &self,
+        config: &Arc<Config>,
+        unchanged: Unchanged,
+    ) -> anyhow::Result<Option<Vec<Link>>> {
+        let same = config.policies == self.config.policies && unchanged == Unchanged::Ignore;
+        let stands_in = {
+            let state = self.state.lock().expect("no holder panics");
+            state.chain_error.is_some()
+        };
+        if same && !stands_in {
+            return Ok(None);
+        }
+        let (engine, config) = (self.engine.clone(), Arc::clone(config));
+        let chain = tokio::task::spawn_blocking(move || load::chain(&engine, &config)).await?;
+        match chain {
+            Ok(chain) => Ok(Some(chain)),
+            // It did not load at start either: the rest of the file must not wait for it.
+            Err(_) if same => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    fn waits_for_restart(&self, config: &Config) -> Option<String> {
+        let waits = self.started_with.restart_needed(config);
+        (!waits.is_empty())
+            .then(|| format!("restart the agent to use the new {}", waits.join(", ")))
+    }
+}
+
+/// Waits until nothing has changed for a moment.
+async fn settle(changes: &mut mpsc::Receiver<()>) {
+    while let Ok(Some(())) = tokio::time::timeout(SETTLE, changes.recv()).await {}
 }
 
 /// Watches the folder, not the file: editors and ConfigMaps replace what the name points to.
@@ -140,3 +183,6 @@ fn watch(path: &Path, changed: mpsc::Sender<()>) -> anyhow::Result<RecommendedWa
         .with_context(|| format!("cannot watch {}", folder.display()))?;
     Ok(watcher)
 }
+
+#[cfg(test)]
+mod tests;

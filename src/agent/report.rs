@@ -12,7 +12,7 @@ use super::driver::SpeakerHandle;
 use super::load::ConfigState;
 use super::metrics::Scrape;
 use super::peering::{group_id, peer_kind};
-use super::pipeline::{Pipeline, PipelineHandle};
+use super::pipeline::{Pipeline, PipelineHandle, SourceState};
 use crate::api::{
     ConfigStatus, DecisionReport, ExcludedAddress, Explanation, PeerStatus, PolicyStatus,
     Readiness, Route, Routes, Sent, ServiceReport, SourceStatus, Status, StepReport,
@@ -47,6 +47,17 @@ enum Subject {
 }
 
 impl Reporter {
+    /// Whether the agent's own parts are alive. It depends on no session and no API server, and
+    /// waits for no policy: ending a slow agent would end its sessions, too.
+    ///
+    /// # Errors
+    /// The part that is stuck or gone.
+    pub(super) async fn alive(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.pipeline.is_stuck(), "the route pipeline is stuck");
+        self.speaker.ask(|_| ()).await?;
+        Ok(())
+    }
+
     /// `/v1/status`.
     pub(super) async fn status(&self) -> anyhow::Result<Status> {
         Ok(self.scrape().await?.status)
@@ -65,7 +76,7 @@ impl Reporter {
                 let config = &pipeline.config;
                 let source = SourceStatus {
                     kind: source_kind(config).to_owned(),
-                    error: source_error,
+                    error: source_error_of(pipeline, source_error),
                     services: count(pipeline.index.view().services.len()),
                 };
                 let status = Status {
@@ -342,6 +353,16 @@ fn readiness(pipeline: &Pipeline) -> Readiness {
     match pipeline.waiting_for() {
         Some(waiting_for) => Readiness::Waiting { waiting_for },
         None => Readiness::Ready,
+    }
+}
+
+/// What is wrong with the source. One that has ended says nothing about itself any more.
+fn source_error_of(pipeline: &Pipeline, said: Option<String>) -> Option<String> {
+    match pipeline.source {
+        SourceState::Alive => said,
+        SourceState::Ended => {
+            Some("it has ended: nothing new is learned; restart the agent".to_owned())
+        }
     }
 }
 

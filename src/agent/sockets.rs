@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -87,26 +87,67 @@ impl Listeners {
     }
 
     /// Listens on exactly these addresses. Sockets already open stay open; when one of the new
-    /// addresses cannot be had, nothing changes.
+    /// addresses cannot be had, the former ones stay.
     ///
-    /// Returns the addresses as bound, which tells the port where 0 was asked for.
+    /// Returns the addresses as bound, in order, which tells the port where 0 was asked for.
     pub(super) fn listen_on(&mut self, addresses: &[SocketAddr]) -> io::Result<Vec<SocketAddr>> {
-        let mut new = BTreeMap::new();
-        for address in addresses
-            .iter()
-            .filter(|address| !self.open.contains_key(address))
-        {
-            let listener = self.bind(*address).map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-            })?;
-            new.insert(*address, listener);
-        }
-        self.open.retain(|address, _| addresses.contains(address));
+        let kept = |address: &SocketAddr| addresses.contains(address);
+        let new = match self.bind_missing(addresses) {
+            Ok(new) => new,
+            // 0.0.0.0:179 and 10.0.0.1:179 exclude one another: the one to go may be in the way.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                let former: Vec<_> = self.open.keys().copied().collect();
+                let in_the_way = |old: &Listener| {
+                    let port = old.socket.local_addr().map(|bound| bound.port()).ok();
+                    addresses.iter().any(|new| Some(new.port()) == port)
+                };
+                self.open
+                    .retain(|address, listener| kept(address) || !in_the_way(listener));
+                match self.bind_missing(addresses) {
+                    Ok(new) => new,
+                    Err(error) => {
+                        let restored = self.bind_missing(&former)?;
+                        self.open.extend(restored);
+                        return Err(error);
+                    }
+                }
+            }
+            Err(error) => return Err(error),
+        };
+        self.open.retain(|address, _| kept(address));
         self.open.extend(new);
         self.open
             .values()
             .map(|listener| listener.socket.local_addr())
             .collect()
+    }
+
+    fn bind_missing(&self, addresses: &[SocketAddr]) -> io::Result<BTreeMap<SocketAddr, Listener>> {
+        let missing = addresses
+            .iter()
+            .filter(|address| !self.open.contains_key(address));
+        missing
+            .map(|address| {
+                let listener = self.bind(*address).map_err(|error| {
+                    let advice = advice(error.kind());
+                    let text = format!("cannot listen on {address}: {error}{advice}");
+                    io::Error::new(error.kind(), text)
+                })?;
+                Ok((*address, listener))
+            })
+            .collect()
+    }
+
+    /// Sees to it that a connection from a peer that has a key goes on only if it is signed: one
+    /// that the kernel took before the listener had the key has none itself.
+    ///
+    /// # Errors
+    /// The kernel does not take the key: the connection must not be used.
+    pub(super) fn secure(&self, stream: &TcpStream, peer: IpAddr) -> io::Result<()> {
+        match self.keys.get(&peer) {
+            Some(key) => tcp_md5::set_key(stream.as_fd(), peer, Some(key)),
+            None => Ok(()),
+        }
     }
 
     /// Connections from these peers must be signed with these keys, from now on.
@@ -146,8 +187,24 @@ impl Listeners {
     }
 }
 
+/// What to do about an address that cannot be had, to end an error with.
+fn advice(kind: io::ErrorKind) -> &'static str {
+    if kind == io::ErrorKind::AddrInUse {
+        "; another program, or another agent, has this port"
+    } else if kind == io::ErrorKind::PermissionDenied {
+        "; ports below 1024 need the capability NET_BIND_SERVICE"
+    } else if kind == io::ErrorKind::AddrNotAvailable {
+        "; no interface of this node has this address"
+    } else {
+        ""
+    }
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
+        // The task keeps the socket for another moment; the address must be free at once.
+        // Fails only if it does not listen any more.
+        let _ = SockRef::from(&*self.socket).shutdown(Shutdown::Both);
         self.accepting.abort();
     }
 }
@@ -160,14 +217,16 @@ fn apply_key(socket: &TcpListener, peer: IpAddr, key: Option<&Password>) {
         return;
     }
     if let Err(error) = tcp_md5::set_key(socket.as_fd(), peer, key) {
-        warn!(%peer, %error, "the kernel refused a TCP MD5 key: this peer cannot dial us");
+        warn!(%peer, %error, "the kernel refused a TCP MD5 key: connections from this peer are refused");
     }
 }
 
 async fn accept(socket: Arc<TcpListener>, events: mpsc::Sender<SocketEvent>) {
+    let mut last_error = None;
     loop {
         match socket.accept().await {
             Ok((stream, remote)) => {
+                last_error = None;
                 let Ok(local) = stream.local_addr() else {
                     continue;
                 };
@@ -183,8 +242,13 @@ async fn accept(socket: Arc<TcpListener>, events: mpsc::Sender<SocketEvent>) {
                     return;
                 }
             }
+            // Whoever dialled has given up: that says nothing about the next one.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                warn!(%error, "cannot accept a BGP connection");
+                // Once for each kind of trouble: this may go on for hours.
+                if last_error.replace(error.kind()) != Some(error.kind()) {
+                    warn!(%error, "cannot accept a BGP connection; trying again");
+                }
                 tokio::time::sleep(ACCEPT_RETRY).await;
             }
         }

@@ -67,7 +67,16 @@ pub(super) fn run(
     let ConfigCommand::Check(CheckArgs { file }) = &args.command;
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("cannot read the configuration {}", file.display()))?;
-    let report = check(&file.to_string_lossy(), &text, overrides);
+    let name = file.to_string_lossy();
+    let report = match Config::refuse_empty(&text) {
+        Ok(()) => check(&name, &text, overrides),
+        Err(empty) => Report {
+            file: name.to_string(),
+            valid: false,
+            errors: vec![format!("{name}: {empty}")],
+            warnings: Vec::new(),
+        },
+    };
     match format {
         OutputFormat::Text => print(&report, out)?,
         OutputFormat::Json => output::json(&report, out)?,

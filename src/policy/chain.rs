@@ -63,6 +63,7 @@ pub struct LinkStatus<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Chain {
     links: Vec<LinkState>,
+    asked: u64,
 }
 
 /// A link and how it is.
@@ -128,6 +129,11 @@ impl Chain {
     /// The name of the link at `position`.
     pub(super) fn name(&self, position: usize) -> &Arc<str> {
         &self.links[position].link.name
+    }
+
+    /// How often a link was asked, since the beginning.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked
     }
 
     /// Status of each link, in order.
@@ -197,6 +203,7 @@ impl Chain {
             Health::OnTrial(failure) => failure.in_a_row,
             Health::Well => 0,
         };
+        self.asked += 1;
         let answer = state.link.policy.evaluate(batch);
         match answer.and_then(|decisions| checked(batch, decisions)) {
             Ok(decisions) => {

@@ -174,6 +174,12 @@ impl Exports {
         self.chain.status()
     }
 
+    /// How often a policy was asked to decide about something, since the beginning.
+    #[must_use]
+    pub fn asked(&self) -> u64 {
+        self.chain.asked()
+    }
+
     /// The present candidates, ordered by key.
     pub fn candidates(&self) -> impl Iterator<Item = &Candidate> {
         self.candidates.values()

@@ -42,7 +42,7 @@ pub(super) struct Context<'a> {
     pub(super) now: Instant,
     pub(super) node: Option<&'a NodeFacts>,
     pub(super) asn: Asn,
-    /// The attributes that each policy is proposed: none.
+    /// The attributes that the first policy is proposed: none.
     pub(super) proposed: &'a Arc<RouteAttributes>,
 }
 
@@ -96,7 +96,7 @@ impl Group {
             None => step(NODE_UNKNOWN, "the Node object of this node is not known"),
         };
         for mut case in cases {
-            if case.state == State::Open {
+            if case.state == State::Undecided {
                 case.entry.outcome.steps.push(default.clone());
             }
             let key = case.candidate.key.clone();
@@ -186,7 +186,8 @@ fn stand_in_for_new_link(outcome: &Outcome, candidate: &Candidate) -> Option<Las
     })
 }
 
-/// Asks one link after the other about the cases that are still open.
+/// Asks one link after the other about the cases that none has rejected. Each is proposed what
+/// the links before it made of the route.
 fn ask_chain(
     chain: &mut Chain,
     context: &Context<'_>,
@@ -194,20 +195,24 @@ fn ask_chain(
     peers: &PeerGroup,
     cases: &mut [Case<'_>],
 ) {
-    let proposed = context.proposed;
     for position in 0..chain.len() {
         let open: Vec<_> = cases
             .iter_mut()
-            .filter(|case| case.state == State::Open)
+            .filter(|case| case.state != State::Rejected)
             .collect();
         if open.is_empty() {
             return;
         }
+        let proposed: Vec<_> = open
+            .iter()
+            .map(|case| case.proposed(context.proposed))
+            .collect();
         let routes: Vec<_> = open
             .iter()
-            .map(|case| ProposedRoute {
+            .zip(&proposed)
+            .map(|(case, attributes)| ProposedRoute {
                 candidate: case.candidate,
-                attributes: proposed,
+                attributes,
             })
             .collect();
         let batch = Batch {
@@ -222,13 +227,13 @@ fn ask_chain(
         let name = chain.name(position);
         match answer {
             Answer::Decisions(decisions) => {
-                for (case, decision) in open.into_iter().zip(decisions) {
+                for ((case, decision), proposed) in open.into_iter().zip(decisions).zip(proposed) {
                     case.decide(position, name, decision, proposed);
                 }
             }
             Answer::Failing(on_error, cause) => {
                 let absence = Absence::new(position, name, on_error, &cause);
-                for case in open {
+                for (case, proposed) in open.into_iter().zip(proposed) {
                     case.decide_without(&absence, proposed);
                 }
             }
@@ -245,8 +250,12 @@ struct Case<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Open,
-    Decided,
+    /// Every link so far abstained.
+    Undecided,
+    /// Some link accepted and none rejected: the outcome has the attributes so far.
+    Accepted,
+    /// A link rejected; that is final.
+    Rejected,
 }
 
 /// A link that cannot be asked, with the words to say so, made once for all cases.
@@ -290,8 +299,13 @@ impl<'a> Case<'a> {
         Self {
             candidate,
             entry,
-            state: State::Open,
+            state: State::Undecided,
         }
+    }
+
+    /// The attributes that the next link is proposed.
+    fn proposed(&self, initial: &Arc<RouteAttributes>) -> Arc<RouteAttributes> {
+        Arc::clone(self.entry.outcome.accepted.as_ref().unwrap_or(initial))
     }
 
     /// Takes the decision of the link at `position`, and remembers it.
@@ -300,7 +314,7 @@ impl<'a> Case<'a> {
         position: usize,
         name: &Arc<str>,
         decision: Decision,
-        proposed: &Arc<RouteAttributes>,
+        proposed: Arc<RouteAttributes>,
     ) {
         let Decision { verdict, reason } = decision;
         self.entry.last[position] = Some(LastDecision {
@@ -319,7 +333,7 @@ impl<'a> Case<'a> {
     }
 
     /// Decides for a link that cannot.
-    fn decide_without(&mut self, absence: &Absence<'_>, proposed: &Arc<RouteAttributes>) {
+    fn decide_without(&mut self, absence: &Absence<'_>, proposed: Arc<RouteAttributes>) {
         let (verdict, reason, kept) = match absence.on_error {
             OnError::KeepLast => match &self.entry.last[absence.position] {
                 Some(last) if last.has_lost_its_endpoint(self.candidate) => {
@@ -341,16 +355,18 @@ impl<'a> Case<'a> {
         self.take(step, verdict, proposed);
     }
 
-    fn take(&mut self, step: Step, verdict: Verdict, proposed: &Arc<RouteAttributes>) {
+    fn take(&mut self, step: Step, verdict: Verdict, proposed: Arc<RouteAttributes>) {
         self.entry.outcome.steps.push(step);
         match verdict {
             Verdict::Abstain => {}
             Verdict::Accept(attributes) => {
-                let attributes = attributes.unwrap_or_else(|| Arc::clone(proposed));
-                self.entry.outcome.accepted = Some(attributes);
-                self.state = State::Decided;
+                self.entry.outcome.accepted = Some(attributes.unwrap_or(proposed));
+                self.state = State::Accepted;
             }
-            Verdict::Reject => self.state = State::Decided,
+            Verdict::Reject => {
+                self.entry.outcome.accepted = None;
+                self.state = State::Rejected;
+            }
         }
     }
 }

@@ -16,11 +16,11 @@ pub struct Decision {
 /// Yes, no, or no opinion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The next policy of the chain decides.
+    /// No opinion: what other policies of the chain say counts.
     Abstain,
-    /// Announce, with these attributes, or with the proposed ones.
+    /// Announce, with these attributes, or with the proposed ones, unless a later policy rejects.
     Accept(Option<RouteAttributes>),
-    /// Do not announce.
+    /// Do not announce, whatever other policies say.
     Reject,
 }
 
@@ -44,7 +44,7 @@ impl Decision {
         Self::from(Verdict::Reject).because(reason)
     }
 
-    /// Let the next policy of the chain decide.
+    /// Leave it to the other policies of the chain.
     #[must_use]
     pub fn abstain() -> Self {
         Verdict::Abstain.into()

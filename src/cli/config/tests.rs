@@ -52,6 +52,17 @@ fn every_error_is_printed_with_its_place() {
 }
 
 #[test]
+fn an_empty_file_is_refused_as_the_agent_does() {
+    let ran = checked("\n", &[]);
+    assert_eq!((ran.outcome, ran.err.as_str()), (Outcome::Failed, ""));
+    assert!(
+        ran.out.starts_with("rutter.toml: the file is empty"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
 fn json_lists_the_errors() {
     let ran = checked(TWO_ERRORS, &["-o", "json"]);
     assert_eq!((ran.outcome, ran.err.as_str()), (Outcome::Failed, ""));
@@ -61,7 +72,7 @@ fn json_lists_the_errors() {
         serde_json::from_str::<Value>(&ran.out).unwrap(),
         json!({"file": "rutter.toml", "valid": false, "errors": errors, "warnings": []})
     );
-    let valid = checked("", &["-o", "json"]).out;
+    let valid = checked("# defaults\n", &["-o", "json"]).out;
     assert_eq!(
         serde_json::from_str::<Value>(&valid).unwrap(),
         json!({"file": "rutter.toml", "valid": true, "errors": [], "warnings": []})

@@ -1,8 +1,8 @@
 //! What is asked of whom, and what is announced of the answers, while nothing fails.
 
 use super::fixture::{
-    Bench, Fake, abstain, accept, accept_with_endpoints, accept_with_endpoints_as_med, local, node,
-    pod, reject, service, text,
+    Bench, Fake, Fault, abstain, accept, accept_with_endpoints, accept_with_endpoints_as_med,
+    local, node, pod, service, text, with_med,
 };
 use crate::candidates::{Candidate, CandidateChange, CandidateKey, Origin};
 use crate::facts::TrafficPolicy;
@@ -12,8 +12,8 @@ use crate::types::{Asn, GroupId};
 const NOTHING: [&str; 0] = [];
 
 #[test]
-fn each_link_is_asked_once_and_only_about_what_is_undecided() {
-    let (first, second) = (Fake::new(accept_with_endpoints), Fake::new(reject));
+fn each_link_is_asked_once_and_only_about_what_none_before_it_rejected() {
+    let (first, second) = (Fake::new(accept_with_endpoints), Fake::new(abstain));
     let mut bench = Bench::new(vec![
         first.link("first", OnError::KeepLast),
         second.link("second", OnError::KeepLast),
@@ -25,12 +25,66 @@ fn each_link_is_asked_once_and_only_about_what_is_undecided() {
     ];
     assert_eq!(bench.upsert(candidates.clone()), ["1 +10.0.0.1/32"]);
     assert_eq!(first.asked(), ["tor: 10.0.0.1/32 10.0.0.2/32 10.1.0.0/24"]);
-    assert_eq!(second.asked(), ["tor: 10.1.0.0/24"]);
+    assert_eq!(second.asked(), ["tor: 10.0.0.1/32 10.1.0.0/24"]);
     assert_eq!(
-        bench.steps(&candidates[0]),
-        ["first abstain: by rule", "second reject: by rule"]
+        bench.steps(&candidates[1]),
+        ["first accept: by rule", "second abstain: by rule"]
     );
-    assert_eq!(bench.steps(&candidates[1]), ["first accept: by rule"]);
+    assert_eq!(bench.steps(&candidates[2]), ["first reject: by rule"]);
+}
+
+#[test]
+fn a_later_reject_outranks_an_earlier_accept() {
+    let (first, second) = (Fake::new(accept), Fake::new(accept_with_endpoints));
+    let mut bench = Bench::new(vec![
+        first.link("first", OnError::KeepLast),
+        second.link("second", OnError::KeepLast),
+    ]);
+    let candidates = [local("a", "10.0.0.1", 1), local("b", "10.0.0.2", 0)];
+    assert_eq!(bench.upsert(candidates.clone()), ["1 +10.0.0.1/32"]);
+    assert_eq!(
+        bench.steps(&candidates[1]),
+        ["first accept: by rule", "second reject: by rule"]
+    );
+}
+
+/// Accepts with the proposed MED and one more.
+fn raise_med(batch: &Batch<'_>, candidate: &Candidate) -> Verdict {
+    let mut routes = batch.candidates.iter();
+    let proposed = routes.find(|route| route.candidate == candidate);
+    let med = proposed.and_then(|route| route.attributes.med);
+    Verdict::Accept(Some(with_med(med.unwrap_or(0) + 1)))
+}
+
+#[test]
+fn what_a_link_accepts_with_is_proposed_to_the_next() {
+    let fakes = [endpoints_as_med(), Fake::new(raise_med), Fake::new(abstain)];
+    let links = fakes.iter().zip(["first", "second", "third"]);
+    let links = links.map(|(fake, name)| fake.link(name, OnError::KeepLast));
+    let mut bench = Bench::new(links.collect());
+    let candidate = local("a", "10.0.0.1", 7);
+    bench.upsert([candidate.clone()]);
+    let outcome = bench.exports.outcome(GroupId(1), &candidate.key).unwrap();
+    assert_eq!(outcome.accepted, Some(with_med(8)));
+}
+
+#[test]
+fn the_next_link_is_proposed_what_a_failing_one_accepted_last() {
+    let (first, second) = (endpoints_as_med(), Fake::new(raise_med));
+    let mut bench = Bench::new(vec![
+        first.link("first", OnError::KeepLast),
+        second.link("second", OnError::KeepLast),
+    ]);
+    bench.upsert([local("a", "10.0.0.1", 7)]);
+    first.fail(Fault::Trap);
+    let candidate = local("a", "10.0.0.1", 9);
+    bench.upsert([candidate.clone()]);
+    let outcome = bench.exports.outcome(GroupId(1), &candidate.key).unwrap();
+    assert_eq!(outcome.accepted, Some(with_med(8)));
+}
+
+fn endpoints_as_med() -> Fake {
+    Fake::new(accept_with_endpoints_as_med)
 }
 
 #[test]

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::fixture::{Bench, Fake, Fault, endpoints, groups, local, node, pod, with_med};
 use crate::candidates::{Candidate, CandidateChange};
-use crate::policy::{Batch, ExportChange, Exports, Link, OnError, Verdict};
+use crate::policy::{Batch, ExportChange, Exports, Link, OnError, StepVerdict, Verdict};
 use crate::types::{GroupId, Prefix, RouteAttributes};
 
 /// What happens to exports.
@@ -226,9 +226,9 @@ proptest! {
             }
             for id in groups(&run.groups).into_keys() {
                 for (key, outcome) in run.bench.exports.outcomes(id) {
-                    let last = outcome.steps.last().unwrap();
-                    let said_yes = last.verdict == crate::policy::StepVerdict::Accept;
-                    prop_assert_eq!(outcome.accepted.is_some(), said_yes, "{:?}", key);
+                    let said = |verdict| outcome.steps.iter().any(|step| step.verdict == verdict);
+                    let yes = said(StepVerdict::Accept) && !said(StepVerdict::Reject);
+                    prop_assert_eq!(outcome.accepted.is_some(), yes, "{:?}", key);
                 }
             }
         }

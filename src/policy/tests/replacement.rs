@@ -83,7 +83,10 @@ fn decisions_follow_their_link_to_another_place_in_the_chain() {
     assert_eq!(bench.replace_chain(links), NOTHING);
     assert_eq!(
         bench.steps(&pod("10.1.0.0/24")),
-        ["second accept (kept): by rule"]
+        [
+            "second accept (kept): by rule",
+            "first abstain (kept): by rule"
+        ]
     );
 }
 
@@ -110,17 +113,15 @@ fn the_former_chain_stands_in_only_until_the_link_has_answered() {
         first.link("only", OnError::KeepLast),
         second.link("second", OnError::KeepLast),
     ];
-    assert_eq!(bench.replace_chain(links), NOTHING);
-    // The second was never asked. When it is, and fails, it has nothing to keep.
-    second.fail(Fault::Trap);
     first.obey(|_, candidate| match endpoints(candidate) {
-        3 => Verdict::Abstain,
+        1 => Verdict::Reject,
         _ => Verdict::Accept(None),
     });
-    assert_eq!(
-        bench.upsert([local("a", "10.0.0.1", 3)]),
-        ["1 -10.0.0.1/32"]
-    );
+    assert_eq!(bench.replace_chain(links), ["1 -10.0.0.1/32"]);
+    // The second was asked about the other route only. When it is asked about this one, and
+    // fails, it has nothing to keep.
+    second.fail(Fault::Trap);
+    assert_eq!(bench.upsert([local("a", "10.0.0.1", 3)]), NOTHING);
     assert_eq!(
         bench.steps(&local("a", "10.0.0.1", 3))[1],
         "second reject: second is failing and has never decided about this route: \
@@ -202,14 +203,14 @@ fn what_stands_in_for_a_link_goes_however_often_the_link_was_replaced() {
     first.obey(abstain);
     assert_eq!(bench.replace_chain(links()), NOTHING);
     assert_eq!(bench.replace_chain(links()), NOTHING);
-    // The second recovers while the first decides everything, so it is never heard.
-    first.obey(accept);
+    // The second recovers while the first rejects everything, so it is never heard.
+    first.obey(reject);
     second.fail(None);
-    assert_eq!(bench.replace_chain(links()), NOTHING);
-    first.obey(abstain);
-    second.fail(Fault::Trap);
     assert_eq!(
-        bench.upsert([local("a", "10.0.0.1", 3)]),
+        bench.replace_chain(links()),
         ["1 -10.0.0.1/32", "1 -10.0.0.2/32"]
     );
+    first.obey(abstain);
+    second.fail(Fault::Trap);
+    assert_eq!(bench.upsert([local("a", "10.0.0.1", 3)]), NOTHING);
 }

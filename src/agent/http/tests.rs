@@ -1,0 +1,146 @@
+//! The servers, asked over real sockets.
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+use crate::agent::testing::{Parts, text};
+
+/// A request's status and body.
+async fn ask(path: &Path, target: &str) -> (u16, String) {
+    let mut stream = UnixStream::connect(path).await.unwrap();
+    let request = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), body.to_owned())
+}
+
+/// The parts of an agent, and its socket served.
+async fn served() -> (Parts, PathBuf, SocketFile) {
+    let parts = Parts::start(&text("")).await;
+    let path = parts.folder.path().join("run/rutter.sock");
+    let (listener, file) = bind_socket(&path).await.unwrap();
+    tokio::spawn(serve_socket(listener, Arc::clone(&parts.reporter)));
+    (parts, path, file)
+}
+
+async fn json(path: &Path, target: &str) -> Value {
+    let (status, body) = ask(path, target).await;
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+#[tokio::test]
+async fn the_socket_is_private_and_goes_with_the_agent() {
+    let (_parts, path, file) = served().await;
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let error = bind_socket(&path).await.unwrap_err().to_string();
+    assert!(error.contains("another agent has"), "{error}");
+    drop(file);
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_stale_socket_is_replaced_and_no_other_file_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let stale = folder.path().join("stale.sock");
+    drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
+    bind_socket(&stale).await.unwrap();
+    let file = folder.path().join("precious");
+    std::fs::write(&file, "data").unwrap();
+    let error = bind_socket(&file).await.unwrap_err().to_string();
+    assert!(error.contains("is no socket"), "{error}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "data");
+}
+
+#[tokio::test]
+async fn a_path_that_is_too_long_is_called_that() {
+    let path = PathBuf::from(format!("/tmp/{}", "x".repeat(103)));
+    let error = bind_socket(&path).await.unwrap_err().to_string();
+    assert!(
+        error.ends_with("has 108 bytes, a socket's path at most 107"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn routes_tell_what_was_accepted_or_rejected_and_why_it_is_not_sent() {
+    let (_parts, path, _file) = served().await;
+    let accepted = json(&path, "/v1/routes").await;
+    let prefixes: Vec<_> = accepted["routes"].as_array().unwrap().iter().collect();
+    assert!(
+        prefixes
+            .iter()
+            .any(|route| route["prefix"] == "10.244.1.0/24")
+    );
+    assert!(
+        prefixes
+            .iter()
+            .all(|route| route["sent"]["reason"] == "there is no session")
+    );
+    let rejected = json(&path, "/v1/routes?rejected=true&peer=tor").await;
+    let [idle] = &rejected["routes"].as_array().unwrap()[..] else {
+        panic!("{rejected}");
+    };
+    assert_eq!(idle["prefix"], "172.16.0.11/32");
+    assert_eq!(idle["sent"]["reason"], "rejected");
+    assert!(idle["decision"]["steps"][0]["reason"].is_string());
+}
+
+#[tokio::test]
+async fn explain_takes_an_encoded_prefix_or_a_service() {
+    let (_parts, path, _file) = served().await;
+    let by_prefix = json(&path, "/v1/explain?subject=172.16.0.10%2F32").await;
+    assert_eq!(by_prefix["services"][0]["service"]["name"], "web");
+    assert_eq!(by_prefix["covered-by"][0], "172.16.0.0/16");
+    let by_name = json(&path, "/v1/explain?subject=shop%2Fweb").await;
+    let excluded = &by_name["services"][0]["excluded"][0];
+    assert_eq!(excluded["address"], "203.0.113.9", "no range has it");
+}
+
+#[tokio::test]
+async fn every_error_is_json_that_says_what_is_wrong() {
+    let (_parts, path, _file) = served().await;
+    for (target, status, words) in [
+        (
+            "/v1/explain?subject=192.0.2.1",
+            404,
+            "no Service has this address",
+        ),
+        (
+            "/v1/explain?subject=shop%2Fgone",
+            404,
+            "there is no Service shop/gone",
+        ),
+        ("/v1/explain?subject=web", 404, "neither a prefix"),
+        ("/v1/explain", 400, "subject"),
+        ("/v1/routes?peer=nobody", 404, "there are: tor"),
+        ("/v1/routes?rejected=maybe", 400, "rejected"),
+        ("/v2", 404, "no such request"),
+    ] {
+        let (found, body) = ask(&path, target).await;
+        let error: ApiError = serde_json::from_str(&body).unwrap();
+        assert_eq!(found, status, "{target}: {body}");
+        assert!(error.error.contains(words), "{target}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn liveness_ends_with_the_speaker() {
+    let (parts, _path, _file) = served().await;
+    let reporter = Arc::clone(&parts.reporter);
+    assert_eq!(
+        healthz(State(Arc::clone(&reporter))).await.status(),
+        StatusCode::OK
+    );
+    assert_eq!(
+        readyz(State(Arc::clone(&reporter))).await.status(),
+        StatusCode::OK
+    );
+    reporter.speaker.stop("test").await;
+    let dead = healthz(State(reporter)).await.status();
+    assert_eq!(dead, StatusCode::SERVICE_UNAVAILABLE);
+}

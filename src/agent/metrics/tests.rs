@@ -1,0 +1,96 @@
+//! The text of a scrape.
+
+use std::net::IpAddr;
+
+use super::*;
+use crate::api::{ConfigStatus, SourceStatus};
+use crate::policy::{OnError, PeerKind};
+use crate::types::Asn;
+
+fn scrape() -> Scrape {
+    let peer = PeerStatus {
+        name: "tor".to_owned(),
+        address: IpAddr::from([192, 168, 83, 1]),
+        port: 179,
+        asn: Asn(64512),
+        kind: PeerKind::Ibgp,
+        peer_type: "global".to_owned(),
+        state: "Established".to_owned(),
+        since: 1_700_000_000,
+        last_error: None,
+        established_count: 2,
+        prefixes_sent: 12,
+        prefixes_received: 3,
+        updates_sent: 7,
+        updates_received: 5,
+        hold_time: Some(90),
+        router_id: None,
+    };
+    let policy = PolicyStatus {
+        name: "default".to_owned(),
+        module: "builtin:default".to_owned(),
+        on_error: OnError::KeepLast,
+        error: Some("trap".to_owned()),
+        failures: 4,
+        retry_in: Some(1),
+    };
+    let status = Status {
+        version: "0.1.0".to_owned(),
+        node: "worker-1".to_owned(),
+        asn: Asn(64512),
+        router_id: None,
+        started_at: 1_700_000_000,
+        readiness: Readiness::Ready,
+        source: SourceStatus {
+            kind: "kubernetes".to_owned(),
+            error: None,
+            services: 9,
+        },
+        config: ConfigStatus {
+            path: "rutter.toml".to_owned(),
+            loaded_at: 1_700_000_001,
+            error: None,
+        },
+        policies: vec![policy],
+        peers: vec![peer],
+    };
+    Scrape {
+        status,
+        candidates: 20,
+        evaluations: 6,
+        evaluation_seconds: 0.25,
+    }
+}
+
+#[test]
+fn a_scrape_reads_like_this() {
+    insta::assert_snapshot!(encode(scrape()).unwrap());
+}
+
+#[test]
+fn every_metric_has_one_type_and_help_and_only_counters_end_in_total() {
+    let text = encode(scrape()).unwrap();
+    let types: Vec<(&str, &str)> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+        .collect();
+    for (name, kind) in &types {
+        assert!(!name.ends_with("_total"), "{name}: the encoder adds it");
+        assert_eq!(
+            text.matches(&format!("# HELP {name} ")).count(),
+            1,
+            "{name}"
+        );
+        assert_eq!(
+            text.matches(&format!("# TYPE {name} ")).count(),
+            1,
+            "{name}"
+        );
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let total = samples
+            .filter(|line| line.starts_with(&format!("{name}_total")))
+            .count();
+        assert_eq!(total > 0, *kind == "counter", "{name}");
+    }
+    assert!(text.ends_with("# EOF\n"));
+}

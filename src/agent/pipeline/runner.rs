@@ -1,0 +1,212 @@
+//! The pipeline's thread, and how the rest of the agent reaches it.
+//!
+//! A thread of its own because a policy may compute for as long as its limits let it; the
+//! speaker's KEEPALIVEs do not wait for it. Events that came in while it was busy are taken
+//! together: however many Services change in one moment, each is evaluated once.
+//!
+//! A question waits for the round that is being evaluated. A module that computes without end
+//! costs its time limit once, and is then left alone for a pause that grows to a minute; one that
+//! is slow and succeeds costs its time for each peer. [`PipelineHandle::is_stuck`] tells a round
+//! that takes too long for either.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info};
+
+use super::{Pipeline, Settings, SourceState};
+use crate::agent::clock;
+use crate::agent::driver::{SpeakerHandle, SpeakerStopped};
+use crate::kube::{Source, SourceEvent};
+use crate::speaker::Input;
+
+/// Questions and configurations waiting; both are rare.
+const ORDERS_MAX: usize = 16;
+/// How many events are taken together before their consequences are worked out.
+const BATCH_EVENTS_MAX: usize = 4096;
+
+/// A round that takes longer is taken for stuck: each policy may use its whole time limit, once
+/// for each peer, and a restart would end every session.
+const ROUND_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// A question to the pipeline, answered between two batches.
+type Question = Box<dyn FnOnce(&Pipeline) + Send>;
+
+enum Order {
+    Configure(Settings),
+    Ask(Question),
+}
+
+/// How the rest of the agent reaches the pipeline.
+#[derive(Clone)]
+pub(in crate::agent) struct PipelineHandle {
+    orders: mpsc::Sender<Order>,
+    busy_since: BusySince,
+}
+
+/// Since when the thread has been at one round; none while it waits.
+type BusySince = Arc<Mutex<Option<Instant>>>;
+
+/// The pipeline's thread is gone: the process is ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the route pipeline has stopped")]
+pub(in crate::agent) struct PipelineStopped;
+
+impl PipelineHandle {
+    /// Whether the thread has ended, or has been at one round for longer than any may take.
+    pub(in crate::agent) fn is_stuck(&self) -> bool {
+        let busy_since = *self.busy_since.lock().expect("no holder panics");
+        self.orders.is_closed()
+            || busy_since.is_some_and(|since| clock::now() - since > ROUND_TIME_MAX)
+    }
+
+    /// Waits until the thread has ended, which only the speaker's end or a fault makes it.
+    pub(in crate::agent) async fn stopped(&self) {
+        self.orders.closed().await;
+    }
+
+    /// Takes another configuration into use.
+    pub(in crate::agent) async fn configure(
+        &self,
+        settings: Settings,
+    ) -> Result<(), PipelineStopped> {
+        self.orders
+            .send(Order::Configure(settings))
+            .await
+            .map_err(|_| PipelineStopped)
+    }
+
+    /// Asks something about the pipeline's state.
+    pub(in crate::agent) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Pipeline) -> T + Send + 'static,
+    ) -> Result<T, PipelineStopped> {
+        let (answer, answered) = oneshot::channel();
+        let ask = Order::Ask(Box::new(move |pipeline| {
+            // Whoever asked may have given up waiting.
+            let _ = answer.send(question(pipeline));
+        }));
+        self.orders.send(ask).await.map_err(|_| PipelineStopped)?;
+        answered.await.map_err(|_| PipelineStopped)
+    }
+}
+
+/// The thread: waits, gives the pipeline what came, and the speaker what came of it.
+struct Runner {
+    pipeline: Pipeline,
+    source: Source,
+    orders: mpsc::Receiver<Order>,
+    speaker: SpeakerHandle,
+    busy_since: BusySince,
+}
+
+/// Starts the thread. It ends when the speaker or the last handle has.
+///
+/// # Errors
+/// The system has no thread left.
+pub(in crate::agent) fn spawn(
+    node_name: &str,
+    settings: Settings,
+    speaker: SpeakerHandle,
+    source: Source,
+) -> std::io::Result<PipelineHandle> {
+    let (orders, inbox) = mpsc::channel(ORDERS_MAX);
+    let busy_since = BusySince::default();
+    let runner = Runner {
+        pipeline: Pipeline::new(node_name, &settings.config),
+        source,
+        orders: inbox,
+        speaker,
+        busy_since: Arc::clone(&busy_since),
+    };
+    let runtime = Handle::current();
+    std::thread::Builder::new()
+        .name("pipeline".to_owned())
+        .spawn(move || {
+            if let Err(SpeakerStopped) = runner.run(&runtime, settings) {
+                info!("the route pipeline ends with the speaker");
+            }
+        })?;
+    Ok(PipelineHandle { orders, busy_since })
+}
+
+impl Runner {
+    fn run(mut self, runtime: &Handle, settings: Settings) -> Result<(), SpeakerStopped> {
+        let mut next = Next::Order(Order::Configure(settings));
+        loop {
+            self.set_busy_since(Some(clock::now()));
+            let inputs = match next {
+                Next::Events(first) => self.on_events(first),
+                Next::SourceEnded => {
+                    error!(
+                        "the source of facts has ended: what is announced stays, and nothing \
+                         new is learned; restart the agent"
+                    );
+                    self.pipeline.source = SourceState::Ended;
+                    Vec::new()
+                }
+                Next::Order(Order::Configure(settings)) => self.pipeline.configure(settings),
+                Next::Order(Order::Ask(question)) => {
+                    question(&self.pipeline);
+                    Vec::new()
+                }
+                Next::Retry => self.pipeline.retry(),
+                Next::Ended => return Ok(()),
+            };
+            for input in inputs {
+                self.speaker.blocking_feed(input)?;
+            }
+            self.set_busy_since(None);
+            next = runtime.block_on(wait(
+                &mut self.source.events,
+                &mut self.orders,
+                self.pipeline.exports.retry_at(),
+                self.pipeline.source,
+            ));
+        }
+    }
+
+    /// Takes what came in meanwhile together with `first`.
+    fn on_events(&mut self, first: SourceEvent) -> Vec<Input> {
+        let waiting = &mut self.source.events;
+        let more = std::iter::from_fn(|| waiting.try_recv().ok());
+        let events = std::iter::once(first).chain(more).take(BATCH_EVENTS_MAX);
+        self.pipeline.on_events(events)
+    }
+
+    fn set_busy_since(&self, since: Option<Instant>) {
+        *self.busy_since.lock().expect("no holder panics") = since;
+    }
+}
+
+enum Next {
+    Events(SourceEvent),
+    SourceEnded,
+    Order(Order),
+    Retry,
+    Ended,
+}
+
+/// What happens next. Orders go first: they are few, and somebody waits for the answer.
+async fn wait(
+    events: &mut mpsc::Receiver<SourceEvent>,
+    orders: &mut mpsc::Receiver<Order>,
+    retry_at: Option<Instant>,
+    source: SourceState,
+) -> Next {
+    let retry = async {
+        match retry_at {
+            Some(at) => tokio::time::sleep_until(at.into()).await,
+            None => std::future::pending().await,
+        }
+    };
+    // Cancel-safe: receiving from a channel loses nothing when dropped.
+    tokio::select! {
+        biased;
+        order = orders.recv() => order.map_or(Next::Ended, Next::Order),
+        () = retry => Next::Retry,
+        event = events.recv(), if source == SourceState::Alive => event.map_or(Next::SourceEnded, Next::Events),
+    }
+}

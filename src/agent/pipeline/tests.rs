@@ -1,0 +1,276 @@
+//! The pipeline without its thread: events in, the speaker's inputs out.
+
+use serde_json::json;
+
+use super::*;
+use crate::config::Overrides;
+use crate::kube::fixtures::{HERE, endpoint, named, node, object, service, slice};
+use crate::kube::{Kind, Object};
+use crate::policy::{Batch, Decision, OnError, PolicyFailure, RoutePolicy, Verdict};
+
+const TEXT: &str = "
+[advertise]
+service-cluster-cidrs = ['172.16.0.0/16']
+service-load-balancer-cidrs = ['198.51.100.0/24']
+[[peers]]
+name = 'a'
+address = '192.168.83.1'
+asn = 64512
+";
+const SECOND_PEER: &str = "
+[[peers]]
+name = 'b'
+address = '192.168.83.2'
+asn = 64600
+";
+
+/// Accepts everything, or fails.
+#[derive(Clone, Copy)]
+enum Rule {
+    Accept,
+    Reject,
+    Fail,
+}
+
+impl RoutePolicy for Rule {
+    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
+        let verdict = match self {
+            Self::Accept => Verdict::Accept(None),
+            Self::Reject => Verdict::Reject,
+            Self::Fail => return Err(PolicyFailure::Trap("unreachable".to_owned())),
+        };
+        let decision = Decision {
+            verdict,
+            reason: None,
+        };
+        Ok(vec![decision; batch.candidates.len()])
+    }
+}
+
+fn settings(text: &str, rule: Option<Rule>) -> Settings {
+    let config = Config::parse("rutter.toml", text, &Overrides::default()).unwrap();
+    let link = |rule| Link {
+        name: "rule".into(),
+        module: "test".to_owned(),
+        policy: Box::new(rule) as Box<dyn RoutePolicy>,
+        on_error: OnError::KeepLast,
+    };
+    Settings {
+        config: Arc::new(config),
+        passwords: Passwords::new(),
+        chain: rule.map(|rule| vec![link(rule)]),
+    }
+}
+
+/// A pipeline with this configuration and rule, and what it had for the speaker at once.
+fn started(text: &str, rule: Rule) -> (Pipeline, Vec<Input>) {
+    let settings = settings(text, Some(rule));
+    let mut pipeline = Pipeline::new(HERE, &settings.config);
+    let inputs = pipeline.configure(settings);
+    (pipeline, inputs)
+}
+
+fn listed(kind: Kind, objects: Vec<Object>) -> Vec<SourceEvent> {
+    let objects = objects.into_iter().map(SourceEvent::Listed);
+    std::iter::once(SourceEvent::ListStarted(kind))
+        .chain(objects)
+        .chain([SourceEvent::ListCompleted(kind)])
+        .collect()
+}
+
+/// Node, one Local load balancer, its endpoint: everything, listed once.
+fn everything_listed() -> Vec<SourceEvent> {
+    let endpoints = vec![endpoint("10.244.1.5", HERE)];
+    [
+        listed(Kind::Node, vec![object(node(HERE))]),
+        listed(Kind::Service, vec![object(service("web"))]),
+        listed(
+            Kind::EndpointSlice,
+            vec![object(slice("web-1", "web", "IPv4", endpoints))],
+        ),
+    ]
+    .concat()
+}
+
+/// A pipeline that announces.
+fn announcing(rule: Rule) -> Pipeline {
+    let (mut pipeline, _) = started(TEXT, rule);
+    let inputs = pipeline.on_events(everything_listed());
+    assert!(matches!(inputs.last(), Some(Input::ExportsComplete)));
+    pipeline
+}
+
+/// What the speaker is told, a line each.
+fn told(inputs: &[Input]) -> Vec<String> {
+    let exports = |group: &GroupId, changes: &[(Prefix, Option<Arc<RouteAttributes>>)]| {
+        let lines = changes.iter().map(|(prefix, route)| {
+            let sign = if route.is_some() { '+' } else { '-' };
+            format!("{} {sign}{prefix}", group.0)
+        });
+        lines.collect::<Vec<_>>()
+    };
+    inputs
+        .iter()
+        .flat_map(|input| match input {
+            Input::Configure(config) => vec![format!("configure {} peers", config.peers.len())],
+            Input::Export { group, changes } => exports(group, changes),
+            Input::ExportsComplete => vec!["complete".to_owned()],
+            other @ (Input::Connected { .. }
+            | Input::ConnectFailed { .. }
+            | Input::Accepted { .. }
+            | Input::Received { .. }
+            | Input::Transmitted { .. }
+            | Input::Closed { .. }
+            | Input::Shutdown { .. }) => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn nothing_is_decided_before_everything_was_listed_once() {
+    let (mut pipeline, inputs) = started(TEXT, Rule::Accept);
+    assert_eq!(told(&inputs), Vec::<String>::new(), "no node, no router id");
+    let node = listed(Kind::Node, vec![object(node(HERE))]);
+    assert_eq!(told(&pipeline.on_events(node)), ["configure 1 peers"]);
+    let services = listed(Kind::Service, vec![object(service("web"))]);
+    assert_eq!(told(&pipeline.on_events(services)), Vec::<String>::new());
+    assert!(pipeline.waiting_for().is_some());
+    let slices = listed(Kind::EndpointSlice, vec![]);
+    let inputs = told(&pipeline.on_events(slices));
+    assert_eq!(inputs.last().unwrap(), "complete");
+    assert!(
+        inputs.contains(&"0 +10.244.1.0/24".to_owned()),
+        "{inputs:?}"
+    );
+    assert_eq!(pipeline.waiting_for(), None);
+}
+
+#[test]
+fn one_service_more_says_nothing_about_others() {
+    let mut pipeline = announcing(Rule::Accept);
+    let mut other = service("other");
+    other["spec"]["clusterIPs"] = json!(["172.16.0.11"]);
+    other["status"] = json!({});
+    let inputs = pipeline.on_events([SourceEvent::Applied(object(other))]);
+    assert_eq!(told(&inputs), ["0 +172.16.0.11/32"]);
+    let gone = SourceEvent::Deleted(named(Kind::Service, "other"));
+    assert_eq!(told(&pipeline.on_events([gone])), ["0 -172.16.0.11/32"]);
+}
+
+#[test]
+fn what_comes_and_goes_in_one_step_is_never_told() {
+    let mut pipeline = announcing(Rule::Accept);
+    let gone = SourceEvent::Deleted(named(Kind::Service, "web"));
+    let back = SourceEvent::Applied(object(service("web")));
+    assert_eq!(
+        told(&pipeline.on_events([gone, back])),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_list_that_starts_again_withdraws_nothing_until_it_is_complete() {
+    let mut pipeline = announcing(Rule::Accept);
+    let inputs = pipeline.on_events([SourceEvent::ListStarted(Kind::Service)]);
+    assert_eq!(told(&inputs), Vec::<String>::new());
+    assert_eq!(pipeline.waiting_for(), None, "ready stays ready");
+}
+
+#[test]
+fn a_node_that_returns_keeps_the_router_id() {
+    let mut pipeline = announcing(Rule::Accept);
+    let id = pipeline.router_id().unwrap();
+    let name = crate::kube::ObjectRef::new(Kind::Node, "", HERE);
+    let inputs = told(&pipeline.on_events([SourceEvent::Deleted(name)]));
+    assert!(
+        inputs.contains(&"0 -10.244.1.0/24".to_owned()),
+        "{inputs:?}"
+    );
+    assert!(pipeline.waiting_for().unwrap().contains("NODE_NAME"));
+    let mut moved = node(HERE);
+    moved["status"]["addresses"] = json!([{ "type": "InternalIP", "address": "192.168.83.99" }]);
+    let inputs = told(&pipeline.on_events([SourceEvent::Applied(object(moved))]));
+    assert!(
+        inputs.contains(&"0 +10.244.1.0/24".to_owned()),
+        "{inputs:?}"
+    );
+    assert_eq!(pipeline.router_id(), Some(id));
+}
+
+#[test]
+fn an_equal_configuration_tells_the_speaker_nothing() {
+    let mut pipeline = announcing(Rule::Accept);
+    assert_eq!(
+        told(&pipeline.configure(settings(TEXT, None))),
+        Vec::<String>::new()
+    );
+    let again = pipeline.configure(settings(TEXT, Some(Rule::Accept)));
+    assert_eq!(told(&again), Vec::<String>::new());
+}
+
+#[test]
+fn a_new_peer_is_configured_before_its_routes_and_others_hear_nothing() {
+    let mut pipeline = announcing(Rule::Accept);
+    let inputs = pipeline.configure(settings(&format!("{TEXT}{SECOND_PEER}"), None));
+    let inputs = told(&inputs);
+    assert_eq!(inputs[0], "configure 2 peers");
+    assert!(
+        inputs.len() > 1 && inputs[1..].iter().all(|line| line.starts_with("1 +")),
+        "{inputs:?}"
+    );
+    let inputs = told(&pipeline.configure(settings(TEXT, None)));
+    assert_eq!(
+        inputs[0], "configure 1 peers",
+        "the session ends before its routes do"
+    );
+    assert!(
+        inputs[1..].iter().all(|line| line.starts_with("1 -")),
+        "{inputs:?}"
+    );
+}
+
+/// The new chain alone would announce the load balancer's address, the new ranges take it away.
+#[test]
+fn a_reload_tells_only_the_sum_of_its_steps() {
+    let mut pipeline = announcing(Rule::Reject);
+    let without = TEXT.replace("service-load-balancer-cidrs = ['198.51.100.0/24']", "");
+    let inputs = told(&pipeline.configure(settings(&without, Some(Rule::Accept))));
+    assert!(
+        inputs.contains(&"0 +172.16.0.10/32".to_owned()),
+        "{inputs:?}"
+    );
+    let announced = |line: &String| line.starts_with("0 +198.51.100.");
+    assert!(!inputs.iter().any(announced), "{inputs:?}");
+}
+
+#[test]
+fn a_module_that_fails_withdraws_nothing() {
+    let mut pipeline = announcing(Rule::Accept);
+    let inputs = pipeline.configure(settings(TEXT, Some(Rule::Fail)));
+    assert_eq!(told(&inputs), Vec::<String>::new());
+    assert!(pipeline.exports.retry_at().is_some());
+    assert_eq!(told(&pipeline.retry()), Vec::<String>::new());
+}
+
+#[test]
+fn a_service_that_goes_is_withdrawn_while_the_module_fails() {
+    let mut pipeline = announcing(Rule::Accept);
+    pipeline.configure(settings(TEXT, Some(Rule::Fail)));
+    let gone = SourceEvent::Deleted(named(Kind::Service, "web"));
+    let inputs = told(&pipeline.on_events([gone]));
+    assert!(
+        inputs.contains(&"0 -172.16.0.10/32".to_owned()),
+        "{inputs:?}"
+    );
+}
+
+#[test]
+fn only_rounds_that_asked_a_policy_are_counted() {
+    let (mut pipeline, _) = started(TEXT, Rule::Accept);
+    assert_eq!(pipeline.evaluations, 0, "nothing to ask about");
+    pipeline.on_events(everything_listed());
+    assert_eq!(pipeline.evaluations, 1);
+    pipeline.configure(settings(TEXT, None));
+    pipeline.retry();
+    assert_eq!(pipeline.evaluations, 1);
+}

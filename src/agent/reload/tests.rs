@@ -1,0 +1,174 @@
+//! Reloading real files.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::*;
+use crate::agent::testing::{Parts, text, until};
+use crate::api::Status;
+
+const SECOND_PEER: &str = "[[peers]]\nname = 'two'\naddress = '127.0.0.98'\nasn = 64513\n";
+
+/// Writes the file, lets it be taken or refused, and tells how it stands.
+async fn after(parts: &mut Parts, text: &str, unchanged: Unchanged) -> Status {
+    parts.write(text);
+    parts.reloader.reload_or_refuse(unchanged).await;
+    parts.reporter.status().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_change_is_taken() {
+    let mut parts = Parts::start(&text("")).await;
+    let status = after(&mut parts, &text(SECOND_PEER), Unchanged::Ignore).await;
+    assert_eq!(status.peers.len(), 2);
+    assert_eq!(status.config.error, None);
+}
+
+#[tokio::test]
+async fn an_invalid_file_is_refused_by_line_and_key_and_the_old_stays() {
+    let mut parts = Parts::start(&text("")).await;
+    let invalid = text(&SECOND_PEER.replace("asn", "as"));
+    let status = after(&mut parts, &invalid, Unchanged::Ignore).await;
+    assert_eq!(status.peers.len(), 1);
+    let error = status.config.error.unwrap();
+    assert!(error.contains("rutter.toml:15:1: peers[1].as "), "{error}");
+    let status = after(&mut parts, &text(""), Unchanged::Ignore).await;
+    assert_eq!(status.config.error, None, "the file is what it was");
+}
+
+#[tokio::test]
+async fn an_empty_file_drops_no_peer() {
+    let mut parts = Parts::start(&text("")).await;
+    for empty in ["", " \n\n"] {
+        let status = after(&mut parts, empty, Unchanged::Reload).await;
+        assert_eq!(status.peers.len(), 1);
+        assert!(status.config.error.unwrap().contains("the file is empty"));
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_read_refuses_the_file() {
+    let mut parts = Parts::start(&text("")).await;
+    let with_key = text("password-file = 'tor.key'\n");
+    let status = after(&mut parts, &with_key, Unchanged::Ignore).await;
+    let error = status.config.error.unwrap();
+    assert!(error.contains("tor.key of peer `tor`"), "{error}");
+}
+
+#[tokio::test]
+async fn another_key_in_the_same_file_is_taken() {
+    let mut parts = Parts::start(&text("")).await;
+    let key = parts.folder.path().join("tor.key");
+    std::fs::write(&key, "old\n").unwrap();
+    let with_key = text("password-file = 'tor.key'\n");
+    after(&mut parts, &with_key, Unchanged::Ignore).await;
+    assert_eq!(parts.reloader.passwords["tor"].expose(), b"old");
+    std::fs::write(&key, "new\n").unwrap();
+    after(&mut parts, &with_key, Unchanged::Ignore).await;
+    assert_eq!(parts.reloader.passwords["tor"].expose(), b"new");
+}
+
+#[tokio::test]
+async fn a_module_that_does_not_load_refuses_the_whole_file() {
+    let mut parts = Parts::start(&text("")).await;
+    let chain = "[[policies]]\nname = 'own'\nmodule = 'missing.wasm'\n";
+    let status = after(
+        &mut parts,
+        &text(&format!("{SECOND_PEER}{chain}")),
+        Unchanged::Ignore,
+    )
+    .await;
+    assert_eq!(status.peers.len(), 1);
+    assert_eq!(status.policies[0].module, "builtin:default");
+    assert!(status.config.error.unwrap().contains("missing.wasm"));
+}
+
+#[tokio::test]
+async fn a_module_that_was_missing_at_start_holds_up_no_other_change() {
+    let chain = "[[policies]]\nname = 'own'\nmodule = 'missing.wasm'\n";
+    let mut parts = Parts::start(&text(chain)).await;
+    let before = parts.reporter.status().await.unwrap();
+    assert!(
+        before.policies[0]
+            .error
+            .as_ref()
+            .unwrap()
+            .contains("missing.wasm")
+    );
+    let status = after(
+        &mut parts,
+        &text(&format!("{SECOND_PEER}{chain}")),
+        Unchanged::Ignore,
+    )
+    .await;
+    assert_eq!(status.peers.len(), 2);
+    assert_eq!(status.policies[0].error, before.policies[0].error);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_restart_is_said_until_it_is_done() {
+    let mut parts = Parts::start(&text("")).await;
+    let moved = text("[api]\nsocket = 'other.sock'\n");
+    for _ in 0..2 {
+        let status = after(&mut parts, &moved, Unchanged::Ignore).await;
+        let error = status.config.error.unwrap();
+        assert_eq!(error, "restart the agent to use the new api.socket");
+    }
+    let status = after(&mut parts, &text(""), Unchanged::Ignore).await;
+    assert_eq!(status.config.error, None);
+}
+
+#[tokio::test]
+async fn listening_elsewhere_needs_no_restart() {
+    let mut parts = Parts::start(&text("")).await;
+    let free = TcpListener::bind("127.0.0.24:0").unwrap();
+    let address: SocketAddr = free.local_addr().unwrap();
+    let listening = text("").replace("listen = []", &format!("listen = ['{address}']"));
+    let status = after(&mut parts, &listening, Unchanged::Ignore).await;
+    assert!(
+        status
+            .config
+            .error
+            .unwrap()
+            .contains("bgp.listen: cannot listen on")
+    );
+    drop(free);
+    let status = after(&mut parts, &listening, Unchanged::Ignore).await;
+    assert_eq!(status.config.error, None);
+    TcpStream::connect(address).unwrap();
+}
+
+/// As the kubelet does it: a new folder, then one rename of the link to it.
+#[tokio::test]
+async fn a_swapped_config_map_is_noticed() {
+    let parts = Parts::start(&text("")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::rename(parts.folder.path().join("manifests"), at("manifests")).unwrap();
+    for (version, text) in [("..1", text("")), ("..2", text(SECOND_PEER))] {
+        std::fs::create_dir(at(version)).unwrap();
+        std::fs::write(at(version).join("rutter.toml"), text).unwrap();
+    }
+    symlink("..1", at("..data")).unwrap();
+    symlink("..data/rutter.toml", at("rutter.toml")).unwrap();
+    let path = at("rutter.toml");
+    let Parts {
+        reloader,
+        reporter,
+        folder,
+        ..
+    } = Parts::start_in(folder, path).await;
+    // Watching begins before this returns to us, for the first poll of a task runs up to its wait.
+    let running = tokio::spawn(reloader.run(signal(SignalKind::hangup()).unwrap()));
+    tokio::task::yield_now().await;
+    symlink("..2", folder.path().join("..data_tmp")).unwrap();
+    std::fs::rename(
+        folder.path().join("..data_tmp"),
+        folder.path().join("..data"),
+    )
+    .unwrap();
+    until(&reporter, |status| status.peers.len() == 2).await;
+    running.abort();
+}

@@ -1,0 +1,163 @@
+//! An agent of the tests: its parts on a folder of manifests, without signals and servers.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::driver::SpeakerHandle;
+use super::load::{self, ConfigState, Loaded};
+use super::pipeline::{self, Settings};
+use super::reload::Reloader;
+use super::report::Reporter;
+use crate::api::{Readiness, Status};
+use crate::config::Overrides;
+use crate::kube::files;
+use crate::wasm::Engine;
+
+/// How long a condition may take to come true.
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A Node, and a Local load balancer with an endpoint on it and one address in no range.
+const MANIFEST: &str = r#"
+apiVersion: v1
+kind: Node
+metadata: { name: worker-1 }
+spec: { podCIDRs: ["10.244.1.0/24"] }
+status: { addresses: [{ type: InternalIP, address: 127.0.0.1 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: shop }
+spec:
+  type: LoadBalancer
+  externalTrafficPolicy: Local
+  clusterIP: 172.16.0.10
+  clusterIPs: ["172.16.0.10"]
+  externalIPs: ["203.0.113.9"]
+  ports: [{ port: 80 }]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: idle, namespace: shop }
+spec:
+  type: ClusterIP
+  clusterIP: 172.16.0.11
+  clusterIPs: ["172.16.0.11"]
+  ports: [{ port: 80 }]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: web-1
+  namespace: shop
+  labels: { kubernetes.io/service-name: web }
+addressType: IPv4
+endpoints: [{ addresses: ["10.244.1.5"], nodeName: worker-1, conditions: { ready: true } }]
+ports: [{ port: 8080 }]
+"#;
+
+/// Everything but signals and servers.
+pub(super) struct Parts {
+    pub(super) folder: TempDir,
+    pub(super) reloader: Reloader,
+    pub(super) reporter: Arc<Reporter>,
+}
+
+/// A configuration with one peer that refuses to be dialled; `more` follows it.
+pub(super) fn text(more: &str) -> String {
+    format!(
+        "source = 'files'\nfiles = 'manifests'\n\
+         [bgp]\nlisten = []\n\
+         [advertise]\nservice-cluster-cidrs = ['172.16.0.0/16']\n\
+         [[peers]]\nname = 'tor'\naddress = '127.0.0.99'\nasn = 64512\nport = 1\n{more}"
+    )
+}
+
+impl Parts {
+    /// Starts the parts with this configuration.
+    pub(super) async fn start(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let manifests = folder.path().join("manifests");
+        std::fs::create_dir(&manifests).unwrap();
+        std::fs::write(manifests.join("all.yaml"), MANIFEST).unwrap();
+        let path = folder.path().join("rutter.toml");
+        std::fs::write(&path, text).unwrap();
+        Self::start_in(folder, path).await
+    }
+
+    /// Starts the parts with the configuration and the manifests that are there.
+    pub(super) async fn start_in(folder: TempDir, path: PathBuf) -> Self {
+        let overrides = Overrides::default();
+        let Loaded {
+            text,
+            config,
+            passwords,
+        } = load::load(&path, &overrides).unwrap();
+        let engine = Engine::new().unwrap();
+        let (chain, chain_error) = crate::agent::first_chain(&engine, &config).unwrap();
+        let state = Arc::new(Mutex::new(ConfigState {
+            path: path.clone(),
+            loaded_at: 0,
+            error: None,
+            chain_error,
+        }));
+        let speaker = SpeakerHandle::spawn(1, None);
+        let source = files::start(&folder.path().join("manifests")).unwrap();
+        let health = source.health.clone();
+        let settings = Settings {
+            config: Arc::clone(&config),
+            passwords: passwords.clone(),
+            chain: Some(chain),
+        };
+        let pipeline = pipeline::spawn("worker-1", settings, speaker.clone(), source).unwrap();
+        let reporter = Arc::new(Reporter {
+            node: "worker-1".to_owned(),
+            started_at: 0,
+            speaker: speaker.clone(),
+            pipeline: pipeline.clone(),
+            health,
+            state: Arc::clone(&state),
+        });
+        let reloader = Reloader {
+            path,
+            overrides,
+            text,
+            passwords,
+            config: Arc::clone(&config),
+            started_with: config,
+            engine,
+            pipeline,
+            speaker,
+            state,
+        };
+        let parts = Self {
+            folder,
+            reloader,
+            reporter,
+        };
+        until(&parts.reporter, |status| {
+            status.readiness == Readiness::Ready
+        })
+        .await;
+        parts
+    }
+
+    /// Puts this text in place of the configuration.
+    pub(super) fn write(&self, text: &str) {
+        std::fs::write(&self.reloader.path, text).unwrap();
+    }
+}
+
+/// Asks for the status until `is_so`, for at most [`DEADLINE`].
+pub(super) async fn until(reporter: &Reporter, is_so: impl Fn(&Status) -> bool) {
+    let asking = async {
+        while !is_so(&reporter.status().await.unwrap()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    if tokio::time::timeout(DEADLINE, asking).await.is_err() {
+        panic!("not so in time: {:#?}", reporter.status().await);
+    }
+}
