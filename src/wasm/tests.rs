@@ -2,8 +2,10 @@
 //! that fail.
 
 mod answers;
+mod conformance;
 mod default_policy;
 mod failing;
+mod old_guest;
 mod refused;
 
 #[path = "../../tests/support/hostile.rs"]
@@ -38,7 +40,16 @@ fn evaluate(
 ) -> Result<Vec<Decision>, PolicyFailure> {
     let attributes = Arc::new(RouteAttributes::default());
     let routes = routes(candidates, &attributes);
-    policy.evaluate(&Batch {
+    asked(node, &routes, |batch| policy.evaluate(batch))
+}
+
+/// Has a question made of these routes answered.
+fn asked<T>(
+    node: &NodeFacts,
+    routes: &[ProposedRoute<'_>],
+    answer: impl FnOnce(&Batch<'_>) -> T,
+) -> T {
+    answer(&Batch {
         node,
         asn: Asn(64512),
         peer_group: &PeerGroup {
@@ -47,7 +58,7 @@ fn evaluate(
             kind: PeerKind::Ebgp,
             labels: [("rack".into(), "r1".into())].into(),
         },
-        candidates: &routes,
+        candidates: routes,
         reasons: Reasons::Wanted,
     })
 }

@@ -1,13 +1,16 @@
 //! What the sandbox costs: the default policy over a large cluster, over one candidate, and how
-//! long a module takes to load; and the same of the policies beside it. Run with
-//! `cargo bench --bench policy`, or with the name of a module as an argument.
+//! long a module takes to load, with the same rule in Rust beside it and the ratio of the two;
+//! and the costs of the policies beside it. Run with `cargo bench --bench policy`, or with the
+//! name of a module as an argument; the ratios are printed in any case.
 
 #[path = "../support/guests.rs"]
 mod guests;
+mod native;
 
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
@@ -17,7 +20,7 @@ use rutter::facts::{
     EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceKey, ServicePort, ServiceType,
     TrafficPolicy,
 };
-use rutter::policy::{Batch, PeerGroup, PeerKind, ProposedRoute, Reasons, RoutePolicy};
+use rutter::policy::{Batch, Decision, PeerGroup, PeerKind, ProposedRoute, Reasons, RoutePolicy};
 use rutter::types::{Asn, Prefix, RouteAttributes};
 use rutter::wasm::{Engine, Limits, Module, WasmPolicy};
 
@@ -40,6 +43,8 @@ fn default_policy(c: &mut Criterion) {
             attributes: &attributes,
         })
         .collect();
+    check_alike(&mut policy, &routes);
+    ratios(&mut policy, &routes);
     for (name, size, reasons) in [
         ("one candidate", 1, Reasons::Wanted),
         (
@@ -64,7 +69,53 @@ fn default_policy(c: &mut Criterion) {
     }
 }
 
-fn evaluate(policy: &mut WasmPolicy, routes: &[ProposedRoute<'_>], reasons: Reasons) -> usize {
+/// Prints the price of the sandbox: the median times of both, taken in turns.
+#[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+fn ratios(policy: &mut WasmPolicy, routes: &[ProposedRoute<'_>]) {
+    for (size, reasons) in [
+        (1, Reasons::Wanted),
+        (routes.len(), Reasons::Unwanted),
+        (routes.len(), Reasons::Wanted),
+    ] {
+        let routes = &routes[..size];
+        let rounds = if size == 1 { 2001 } else { 21 };
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..rounds {
+            times[0].push(timed(|| evaluate(policy, routes, reasons)));
+            times[1].push(timed(|| evaluate(&mut native::Native, routes, reasons)));
+        }
+        let [module, native] = times.map(|mut times| {
+            times.sort_unstable();
+            times[rounds / 2].as_secs_f64() * 1e6 / size as f64
+        });
+        println!(
+            "ratio: {size} candidates, reasons {reasons:?}: module {module:.3} us, \
+             native {native:.3} us a candidate, {:.1} times",
+            module / native
+        );
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+fn timed(work: impl FnOnce() -> Vec<Decision>) -> Duration {
+    let start = Instant::now();
+    let decisions = black_box(work());
+    let took = start.elapsed();
+    drop(decisions);
+    took
+}
+
+fn check_alike(policy: &mut WasmPolicy, routes: &[ProposedRoute<'_>]) {
+    let modules = evaluate(policy, routes, Reasons::Unwanted);
+    let natives = evaluate(&mut native::Native, routes, Reasons::Unwanted);
+    assert_eq!(modules, natives, "both rules decide alike");
+}
+
+fn evaluate(
+    policy: &mut impl RoutePolicy,
+    routes: &[ProposedRoute<'_>],
+    reasons: Reasons,
+) -> Vec<Decision> {
     let decisions = policy.evaluate(&Batch {
         node: &NodeFacts::default(),
         asn: Asn(64512),
@@ -77,7 +128,7 @@ fn evaluate(policy: &mut WasmPolicy, routes: &[ProposedRoute<'_>], reasons: Reas
         candidates: routes,
         reasons,
     });
-    decisions.expect("the default policy decides").len()
+    decisions.expect("the default policy decides")
 }
 
 /// A cluster IP and a load-balancer IP of a Service like many: three labels, two annotations,

@@ -34,6 +34,8 @@
 //! way to print. Return an error from [`Policy::new`] instead, and let `decide` always decide.
 
 mod amend;
+#[cfg(any(target_family = "wasm", test))]
+mod arena;
 pub mod bindings;
 mod decision;
 mod facts;

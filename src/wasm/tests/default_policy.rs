@@ -31,7 +31,12 @@ const PATIENT: Limits = Limits {
 
 #[test]
 fn every_combination_is_decided_as_the_table_says() {
-    let mut policy = policy(&BUILTIN, PATIENT);
+    check_every_case(&BUILTIN);
+}
+
+/// Holds a compiled module to the default policy's table.
+pub(super) fn check_every_case(module: &Module) {
+    let mut policy = policy(module, PATIENT);
     for (situation, expected) in every_case() {
         let candidate = candidate_of(&situation);
         let decisions = evaluate(&mut policy, &node_of(&situation), &[candidate]).unwrap();

@@ -1,0 +1,178 @@
+//! The examination of modules: the default policy passes it, and every way to depend on more
+//! than the candidate is found out.
+
+use std::sync::Arc;
+
+use super::{BUILTIN, Limits, asked, hostile, pod_cidr, policy, routes};
+use super::{ENGINE, Module};
+use crate::candidates::Candidate;
+use crate::facts::NodeFacts;
+use crate::policy::{Batch, Decision, PolicyFailure, Reasons, RoutePolicy, Verdict};
+use crate::wasm::conformance::{Trial, Violation, check, check_any};
+
+/// A policy in plain Rust that sees the whole batch, and how often it was asked before.
+struct Native<F> {
+    calls: usize,
+    decide: F,
+}
+
+impl<F: FnMut(usize, &Batch<'_>) -> Vec<Decision> + Send> RoutePolicy for Native<F> {
+    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
+        self.calls += 1;
+        Ok((self.decide)(self.calls, batch))
+    }
+}
+
+fn pods() -> Vec<Candidate> {
+    (0..150u8)
+        .map(|number| pod_cidr(&format!("10.{number}.0.0/24")))
+        .collect()
+}
+
+/// What is found out about a policy that decides by the number of the call and the batch.
+fn examine(decide: impl FnMut(usize, &Batch<'_>) -> Vec<Decision> + Send) -> Result<(), Violation> {
+    let candidates = pods();
+    let attributes = Arc::default();
+    let routes = routes(&candidates, &attributes);
+    let mut native = Native { calls: 0, decide };
+    asked(&NodeFacts::default(), &routes, |batch| {
+        check_any(&mut native, batch, 1)
+    })
+}
+
+fn accept_if(accept: bool) -> Decision {
+    Decision {
+        verdict: if accept {
+            Verdict::Accept(None)
+        } else {
+            Verdict::Reject
+        },
+        reason: None,
+    }
+}
+
+#[track_caller]
+fn check_found(trial: Trial, decide: impl FnMut(usize, &Batch<'_>) -> Vec<Decision> + Send) {
+    match examine(decide) {
+        Err(Violation::Differs { trial: found, .. }) => assert_eq!(found, trial),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_default_policy_conforms() {
+    let candidates = pods();
+    let attributes = Arc::default();
+    let routes = routes(&candidates, &attributes);
+    let default = policy(&BUILTIN, Limits::default());
+    for seed in 0..3 {
+        let outcome = asked(&NodeFacts::default(), &routes, |batch| {
+            check(&default, batch, seed)
+        });
+        assert_eq!(outcome, Ok(()));
+    }
+}
+
+#[test]
+fn a_policy_that_looks_at_the_candidate_only_conforms() {
+    let by_address = |_, batch: &Batch<'_>| {
+        let accepts = |text: String| text.starts_with("10.1");
+        batch
+            .candidates
+            .iter()
+            .map(|route| accept_if(accepts(route.candidate.key.prefix.to_string())))
+            .collect()
+    };
+    assert_eq!(examine(by_address), Ok(()));
+}
+
+#[test]
+fn an_empty_batch_conforms() {
+    let default = policy(&BUILTIN, Limits::default());
+    let outcome = asked(&NodeFacts::default(), &[], |batch| {
+        check(&default, batch, 1)
+    });
+    assert_eq!(outcome, Ok(()));
+}
+
+#[test]
+fn deciding_by_the_number_of_the_call_is_found() {
+    check_found(Trial::Repeated, |call, batch| {
+        vec![accept_if(call == 1); batch.candidates.len()]
+    });
+}
+
+#[test]
+fn deciding_by_the_place_in_the_batch_is_found() {
+    check_found(Trial::Shuffled, |_, batch| {
+        (0..batch.candidates.len())
+            .map(|at| accept_if(at < 10))
+            .collect()
+    });
+}
+
+#[test]
+fn deciding_by_the_size_of_the_batch_is_found() {
+    check_found(Trial::Split, |_, batch| {
+        vec![accept_if(batch.candidates.len() >= 150); batch.candidates.len()]
+    });
+    check_found(Trial::Doubled, |_, batch| {
+        vec![accept_if(batch.candidates.len() <= 150); batch.candidates.len()]
+    });
+}
+
+#[test]
+fn deciding_by_whether_reasons_are_read_is_found() {
+    check_found(Trial::OtherReasons, |_, batch| {
+        let accept = batch.reasons == Reasons::Wanted;
+        vec![accept_if(accept); batch.candidates.len()]
+    });
+}
+
+#[test]
+fn a_wrong_number_of_decisions_is_found() {
+    assert_eq!(
+        examine(|_, _| vec![accept_if(true)]),
+        Err(Violation::Count {
+            trial: Trial::AsGiven,
+            candidates: 150,
+            decisions: 1
+        })
+    );
+}
+
+#[test]
+fn a_module_that_fails_is_reported_with_its_failure() {
+    let module = Module::from_bytes(&ENGINE, "hostile", &hostile::traps()).unwrap();
+    let traps = policy(&module, Limits::default());
+    let candidates = [pod_cidr("10.0.0.0/24")];
+    let attributes = Arc::default();
+    let routes = routes(&candidates, &attributes);
+    let violation = asked(&NodeFacts::default(), &routes, |batch| {
+        check(&traps, batch, 1)
+    })
+    .unwrap_err();
+    assert!(matches!(
+        violation,
+        Violation::Failed {
+            trial: Trial::AsGiven,
+            failure: PolicyFailure::Trap(_)
+        }
+    ));
+}
+
+#[test]
+fn a_difference_names_the_candidate_and_both_answers() {
+    let violation = examine(|call, batch| {
+        batch
+            .candidates
+            .iter()
+            .map(|_| accept_if(call == 1))
+            .collect()
+    })
+    .unwrap_err();
+    assert_eq!(
+        violation.to_string(),
+        "the same batch once more: 10.0.0.0/24 was answered with accept at first, then with reject"
+    );
+}
