@@ -12,6 +12,7 @@ mod environment;
 mod explain;
 pub mod logging;
 mod output;
+mod policy;
 mod routes;
 mod status;
 mod text;
@@ -82,6 +83,7 @@ enum Command {
     Routes(routes::RoutesArgs),
     Explain(explain::ExplainArgs),
     Config(config::ConfigArgs),
+    Policy(policy::PolicyArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -127,6 +129,7 @@ impl Cli {
             | Command::Routes(_)
             | Command::Explain(_)
             | Command::Config(_)
+            | Command::Policy(_)
             | Command::Completions(_) => LogFormat::Text,
         }
     }
@@ -172,6 +175,7 @@ impl Cli {
             Command::Routes(args) => wait_for(routes::run(&client, &args, format, out)),
             Command::Explain(args) => wait_for(explain::run(&client, &args, format, out)),
             Command::Config(args) => config::run(&args, &overrides(), format, out),
+            Command::Policy(args) => policy::run(&args, format, out),
             Command::Completions(args) => completions::run(&args, out),
         }
     }

@@ -55,6 +55,8 @@ fn every_command_explains_itself() {
     assert_snapshot!("help_explain", help(&["explain"]));
     assert_snapshot!("help_config", help(&["config"]));
     assert_snapshot!("help_config_check", help(&["config", "check"]));
+    assert_snapshot!("help_policy", help(&["policy"]));
+    assert_snapshot!("help_policy_validate", help(&["policy", "validate"]));
     assert_snapshot!("help_completions", help(&["completions"]));
 }
 

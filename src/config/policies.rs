@@ -77,31 +77,46 @@ fn name<'t>(value: &Value<'t>, report: &mut Report) -> Option<&'t str> {
 
 fn module(value: &Value<'_>, directory: &Path, report: &mut Report) -> Option<PolicyModule> {
     let text = value.string(report)?;
-    let Some(builtin) = text.strip_prefix("builtin:") else {
-        if Builtin::ALL.iter().any(|known| known.name() == text) {
-            let problem =
-                format!("is {text:?}; write \"builtin:{text}\", or \"./{text}\" for a file");
+    match PolicyModule::parse(text, directory) {
+        Ok(module) => Some(module),
+        Err(problem) => {
             value.problem(problem, report);
-            return None;
+            None
         }
-        if text.contains("://") {
-            let problem = format!("is {text:?}; write \"builtin:NAME\" or a path, not a URL");
-            value.problem(problem, report);
-            return None;
+    }
+}
+
+impl PolicyModule {
+    /// What `module = "TEXT"` names, as the configuration and the command line write it. A
+    /// relative path starts from `directory`.
+    ///
+    /// # Errors
+    /// What is wrong with the text, to be read after its name: `is "x", which is ...`.
+    pub fn parse(text: &str, directory: &Path) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("is empty; write a path".to_owned());
         }
-        return value.path(directory, report).map(PolicyModule::File);
-    };
-    let known = Builtin::ALL.iter().find(|known| known.name() == builtin);
-    if known.is_none() {
+        let Some(builtin) = text.strip_prefix("builtin:") else {
+            if Builtin::ALL.iter().any(|known| known.name() == text) {
+                return Err(format!(
+                    "is {text:?}; write \"builtin:{text}\", or \"./{text}\" for a file"
+                ));
+            }
+            if text.contains("://") {
+                return Err(format!(
+                    "is {text:?}; write \"builtin:NAME\" or a path, not a URL"
+                ));
+            }
+            return Ok(Self::File(directory.join(text)));
+        };
+        if let Some(known) = Builtin::ALL.iter().find(|known| known.name() == builtin) {
+            return Ok(Self::Builtin(*known));
+        }
         let names = Builtin::ALL.map(Builtin::name);
         let advice = match nearest(builtin, &names) {
             Some(near) => format!("did you mean \"builtin:{near}\"?"),
             None => format!("built in: {}", names.join(", ")),
         };
-        value.problem(
-            format!("is {text:?}, which is not built in; {advice}"),
-            report,
-        );
+        Err(format!("is {text:?}, which is not built in; {advice}"))
     }
-    known.copied().map(PolicyModule::Builtin)
 }

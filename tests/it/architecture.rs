@@ -46,6 +46,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "kube::LOG_DIRECTIVES",
             "policy",
             "types",
+            "wasm",
         ],
     ),
 ];

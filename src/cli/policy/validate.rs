@@ -1,0 +1,89 @@
+//! `rutter policy validate MODULE`: whether the agent would take a module with these settings.
+
+use std::io::Write;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::module::{ModuleArg, SettingsArg};
+use crate::cli::output::{self, OutputFormat};
+use crate::cli::{Outcome, text};
+use crate::wasm::Engine;
+
+/// Tell whether the agent would take a module with these settings
+///
+/// The module is compiled, asked to describe itself, and given the settings to check: all that the agent does before it puts a module into use.
+#[derive(Debug, Args)]
+pub(super) struct ValidateArgs {
+    #[command(flatten)]
+    module: ModuleArg,
+
+    #[command(flatten)]
+    settings: SettingsArg,
+}
+
+/// What was found; printed as it is with `-o json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    valid: bool,
+    name: Option<String>,
+    version: Option<String>,
+    /// Why the agent would refuse it.
+    error: Option<String>,
+}
+
+/// Loads the module and lets it check the settings.
+///
+/// # Errors
+/// The engine does not start, or `out` fails; that a module is refused is an answer.
+pub(super) fn run(
+    args: &ValidateArgs,
+    format: OutputFormat,
+    out: &mut dyn Write,
+) -> anyhow::Result<Outcome> {
+    let engine = Engine::new()?;
+    let checked = args
+        .module
+        .load(&engine)
+        .and_then(|module| args.settings.apply(&module));
+    let report = match checked {
+        Ok(policy) => {
+            let description = policy.module().description();
+            Report {
+                valid: true,
+                name: Some(description.name.clone()),
+                version: Some(description.version.clone()),
+                error: None,
+            }
+        }
+        Err(refusal) => Report {
+            valid: false,
+            name: None,
+            version: None,
+            error: Some(format!("{refusal:#}")),
+        },
+    };
+    match format {
+        OutputFormat::Json => output::json(&report, out)?,
+        OutputFormat::Text => print(&report, out)?,
+    }
+    Ok(if report.valid {
+        Outcome::Done
+    } else {
+        Outcome::Failed
+    })
+}
+
+fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
+    match report {
+        Report {
+            error: Some(error), ..
+        } => writeln!(out, "not valid: {}", text::printable(error)),
+        Report { name, version, .. } => writeln!(
+            out,
+            "{} {} is valid with these settings",
+            text::printable(name.as_deref().unwrap_or_default()),
+            text::printable(version.as_deref().unwrap_or_default())
+        ),
+    }
+}
