@@ -11,6 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::events::EventCounts;
 use crate::api::{PeerStatus, PolicyStatus, Readiness, Status};
 
 /// What [`encode`] writes.
@@ -31,6 +32,8 @@ pub(super) struct Scrape {
     pub(super) evaluations: u64,
     /// What those took, in seconds.
     pub(super) evaluation_seconds: f64,
+    /// What became of Kubernetes Events.
+    pub(super) events: EventCounts,
 }
 
 /// The metrics in OpenMetrics text.
@@ -43,6 +46,7 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
         candidates,
         evaluations,
         evaluation_seconds,
+        events,
     } = scrape;
     let mut table = Table(Registry::with_prefix("rutter"));
     table.agent(&status);
@@ -63,6 +67,7 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
         "Time spent evaluating policies",
         seconds,
     );
+    table.events(&events);
     table.policies(&status.policies);
     table.peers(&status.peers);
     let mut text = String::new();
@@ -115,6 +120,30 @@ impl Table {
             "config_loaded_timestamp_seconds",
             "When the configuration was loaded.",
             [(vec![], status.config.loaded_at)],
+        );
+    }
+
+    fn events(&mut self, events: &EventCounts) {
+        let EventCounts {
+            told,
+            recorded,
+            dropped,
+        } = events;
+        self.counter(
+            "notices",
+            "What came to pass that an operator should know, by the reason of its Kubernetes Event.",
+            told.iter()
+                .map(|(reason, count)| (vec![("reason", (*reason).to_owned())], *count)),
+        );
+        self.counter(
+            "events_recorded",
+            "Kubernetes Events that the API server took.",
+            [(vec![], *recorded)],
+        );
+        self.counter(
+            "events_dropped",
+            "Kubernetes Events that were too many, or that the API server did not take.",
+            [(vec![], *dropped)],
         );
     }
 

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::clock;
+use super::events::Notice;
 use super::peering::{NoRouterId, Passwords, Peering};
 use crate::candidates::{CandidateChange, Candidates};
 use crate::config::Config;
@@ -50,6 +51,8 @@ pub(super) struct Pipeline {
     pub(super) evaluation_time: Duration,
     /// Whether facts still come.
     pub(super) source: SourceState,
+    /// What came to pass and nobody was told yet.
+    pub(super) notices: Vec<Notice>,
     stage: Stage,
     passwords: Passwords,
     /// What the speaker was last told.
@@ -114,6 +117,7 @@ impl Pipeline {
             evaluations: 0,
             evaluation_time: Duration::ZERO,
             source: SourceState::Alive,
+            notices: Vec::new(),
             stage: Stage::Gathering,
             passwords: Passwords::new(),
             speaker_config: None,
@@ -291,18 +295,21 @@ impl Pipeline {
     }
 
     /// Once when a policy begins to fail, or fails in another way, and once when it is well.
-    fn log_failures(&self, before: &BTreeMap<String, String>) {
+    fn log_failures(&mut self, before: &BTreeMap<String, String>) {
         let after = self.failures();
-        for (policy, error) in &after {
-            if before.get(policy) != Some(error) {
+        for policy in before.keys().filter(|policy| !after.contains_key(*policy)) {
+            info!(policy, "policy well again");
+            let policy = policy.clone();
+            self.notices.push(Notice::PolicyRecovered { policy });
+        }
+        for (policy, error) in after {
+            if before.get(&policy) != Some(&error) {
                 warn!(
                     policy,
                     error, "policy failing; see on-error for what its routes do"
                 );
+                self.notices.push(Notice::PolicyFailing { policy, error });
             }
-        }
-        for policy in before.keys().filter(|policy| !after.contains_key(*policy)) {
-            info!(policy, "policy well again");
         }
     }
 }

@@ -59,6 +59,11 @@ fn scrape() -> Scrape {
         candidates: 20,
         evaluations: 6,
         evaluation_seconds: 0.25,
+        events: EventCounts {
+            told: [("ModuleRefused", 1), ("PolicyFailing", 12)].into(),
+            recorded: 11,
+            dropped: 2,
+        },
     }
 }
 
