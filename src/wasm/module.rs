@@ -14,6 +14,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 
 use super::bindings::{Policy, PolicyPre};
+use super::budget;
 use super::encode::componentize;
 use super::engine::Engine;
 use super::error::{ModuleError, Stage, failure, printable};
@@ -66,6 +67,7 @@ impl Module {
             name: name.into(),
             message,
         };
+        budget::check(bytes).map_err(|too_dear| invalid(too_dear.to_string()))?;
         let component = match Layer::of(bytes) {
             Some(Layer::Component) => Component::new(engine.inner(), bytes),
             Some(Layer::Core) => Component::new(engine.inner(), componentize(engine, name, bytes)?),
