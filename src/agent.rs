@@ -14,6 +14,7 @@ mod driver;
 mod events;
 mod http;
 mod load;
+mod meters;
 mod metrics;
 mod peering;
 mod pipeline;

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use super::clock;
 use super::events::Notice;
+use super::meters::Meters;
 use super::peering::{NoRouterId, Passwords, Peering};
 use crate::candidates::{CandidateChange, Candidates};
 use crate::config::Config;
@@ -46,6 +47,8 @@ pub(super) struct Pipeline {
     pub(super) peering: Peering,
     /// What keeps sessions from being configured.
     pub(super) no_router_id: Option<NoRouterId>,
+    /// What the chain's policies cost.
+    pub(super) meters: Meters,
     /// Rounds in which policies were asked something, and how long they took.
     pub(super) evaluations: u64,
     pub(super) evaluation_time: Duration,
@@ -114,6 +117,7 @@ impl Pipeline {
             index: Index::new(node_name),
             peering: Peering::default(),
             no_router_id: None,
+            meters: Meters::default(),
             evaluations: 0,
             evaluation_time: Duration::ZERO,
             source: SourceState::Alive,
@@ -216,6 +220,7 @@ impl Pipeline {
         let mut decisions = self.evaluate(|exports, now| exports.set_asn(now, asn));
         decisions.add(self.round(|exports, now| exports.set_groups(now, groups)));
         if let Some(chain) = chain {
+            let chain = self.meters.measure(chain);
             decisions.add(self.round(|exports, now| exports.replace_chain(now, chain)));
         }
         let advertise = self.config.advertise.clone();

@@ -99,6 +99,7 @@ impl Reporter {
                     candidates: count(pipeline.exports.candidates().count()),
                     evaluations: pipeline.evaluations,
                     evaluation_seconds: pipeline.evaluation_time.as_secs_f64(),
+                    measured: pipeline.meters.measured(),
                     events,
                 }
             })

@@ -259,6 +259,9 @@ fn a_policy_that_begins_to_fail_and_one_that_is_mended_are_noticed_once() {
         pipeline.configure(settings(TEXT, Some(rule)));
         pipeline.retry();
     }
+    let measured = &pipeline.meters.measured()["rule"];
+    assert_eq!(measured.failures.values().sum::<u64>(), 1);
+    assert!(measured.calls > 1, "{measured:?}");
     let [failing, recovered] = pipeline.notices.as_slice() else {
         panic!("{:?}", pipeline.notices);
     };
