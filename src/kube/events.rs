@@ -112,7 +112,7 @@ impl Recorder {
         Event {
             metadata: ObjectMeta {
                 // The API server adds what makes it unique, and cuts what is too long.
-                generate_name: Some(format!("{}.", self.node_name)),
+                generate_name: Some(format!("{}-", self.node_name)),
                 namespace: Some(NAMESPACE.to_owned()),
                 ..ObjectMeta::default()
             },
