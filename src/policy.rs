@@ -155,6 +155,9 @@ pub enum PolicyFailure {
 }
 
 impl PolicyFailure {
+    /// Every [`Self::kind`].
+    pub const KINDS: [&'static str; 4] = ["trap", "out-of-time", "out-of-memory", "bad-answer"];
+
     /// A short name for metrics: `trap`, `out-of-time`, `out-of-memory`, `bad-answer`.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -9,6 +9,7 @@
 //! The contract is in `wit/`; what its two sides owe each other is told there.
 
 mod bindings;
+mod budget;
 pub mod conformance;
 mod contract;
 mod convert;

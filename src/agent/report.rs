@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use super::clock;
 use super::driver::SpeakerHandle;
+use super::events::Notices;
 use super::load::ConfigState;
 use super::metrics::Scrape;
 use super::peering::{group_id, peer_kind};
@@ -35,6 +36,7 @@ pub(super) struct Reporter {
     pub(super) pipeline: PipelineHandle,
     pub(super) health: Health,
     pub(super) state: Arc<Mutex<ConfigState>>,
+    pub(super) notices: Notices,
 }
 
 /// A subject that nothing is known about, in words for whoever asked.
@@ -70,6 +72,7 @@ impl Reporter {
         let source_error = self.health.error();
         let (node, started_at) = (self.node.clone(), self.started_at);
         let chain_error = config_state.chain_error.clone();
+        let events = self.notices.counts();
         let scrape = self
             .pipeline
             .ask(move |pipeline| {
@@ -96,6 +99,8 @@ impl Reporter {
                     candidates: count(pipeline.exports.candidates().count()),
                     evaluations: pipeline.evaluations,
                     evaluation_seconds: pipeline.evaluation_time.as_secs_f64(),
+                    measured: pipeline.meters.measured(),
+                    events,
                 }
             })
             .await?;

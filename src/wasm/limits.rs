@@ -9,7 +9,7 @@ use wasmtime::ResourceLimiter;
 pub struct Limits {
     /// Longest time to start the module, and again for the call; kept to within 20 ms.
     pub time: Duration,
-    /// Most linear memory, over all memories of the module. Batches are cut so that what is
+    /// Most memory, over all memories and tables of the module. Batches are cut so that what is
     /// asked about takes a quarter of it.
     pub memory_bytes: usize,
 }
@@ -44,8 +44,12 @@ pub(super) const COMMUNITIES_MAX: usize = 64;
 /// Longest reason an answer may give.
 pub(super) const REASON_BYTES_MAX: usize = 1024;
 
-/// Most entries of one table of functions; modules of 16 MiB have fewer functions.
-const TABLE_ELEMENTS_MAX: usize = 100_000;
+/// Most core instances that one start of a module may make. Languages with dynamic linking make
+/// some twenty. What an instance takes beside its memories and tables is not counted.
+const INSTANCES_MAX: usize = 40;
+
+/// What an entry of a table takes of the host's memory.
+const TABLE_ENTRY_BYTES: usize = size_of::<usize>();
 
 /// Counts a store's memory against its limit, and remembers whether it was refused any.
 #[derive(Debug)]
@@ -72,6 +76,20 @@ impl Meter {
     pub(super) fn memory(&self) -> Memory {
         self.memory
     }
+
+    /// Refusing is not ending the call: a module with a collector can free some and go on.
+    fn take(&mut self, bytes: usize) -> bool {
+        match self.memory_bytes_left.checked_sub(bytes) {
+            Some(left) => {
+                self.memory_bytes_left = left;
+                true
+            }
+            None => {
+                self.memory = Memory::Refused;
+                false
+            }
+        }
+    }
 }
 
 impl ResourceLimiter for Meter {
@@ -81,28 +99,20 @@ impl ResourceLimiter for Meter {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // Refusing is not ending the call: a module with a collector can free some and go on.
-        match self
-            .memory_bytes_left
-            .checked_sub(desired.saturating_sub(current))
-        {
-            Some(left) => {
-                self.memory_bytes_left = left;
-                Ok(true)
-            }
-            None => {
-                self.memory = Memory::Refused;
-                Ok(false)
-            }
-        }
+        Ok(self.take(desired.saturating_sub(current)))
     }
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS_MAX)
+        let entries = desired.saturating_sub(current);
+        Ok(self.take(entries.saturating_mul(TABLE_ENTRY_BYTES)))
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES_MAX
     }
 }

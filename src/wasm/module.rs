@@ -13,6 +13,7 @@ use wasmtime::Store;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker};
 
+use super::budget;
 use super::contract::{Contract, Exports, Functions, VERSIONS};
 use super::encode::componentize;
 use super::engine::Engine;
@@ -61,6 +62,7 @@ impl Module {
             name: name.into(),
             message,
         };
+        budget::check(bytes).map_err(|too_dear| invalid(too_dear.to_string()))?;
         let component = match Layer::of(bytes) {
             Some(Layer::Component) => Component::new(engine.inner(), bytes),
             Some(Layer::Core) => Component::new(engine.inner(), componentize(engine, name, bytes)?),

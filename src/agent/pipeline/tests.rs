@@ -253,6 +253,23 @@ fn a_module_that_fails_withdraws_nothing() {
 }
 
 #[test]
+fn a_policy_that_begins_to_fail_and_one_that_is_mended_are_noticed_once() {
+    let mut pipeline = announcing(Rule::Accept);
+    for rule in [Rule::Fail, Rule::Accept, Rule::Accept] {
+        pipeline.configure(settings(TEXT, Some(rule)));
+        pipeline.retry();
+    }
+    let measured = &pipeline.meters.measured()["rule"];
+    assert_eq!(measured.failures.values().sum::<u64>(), 1);
+    assert!(measured.calls > 1, "{measured:?}");
+    let [failing, recovered] = pipeline.notices.as_slice() else {
+        panic!("{:?}", pipeline.notices);
+    };
+    assert!(matches!(failing, Notice::PolicyFailing { .. }));
+    assert!(matches!(recovered, Notice::PolicyRecovered { .. }));
+}
+
+#[test]
 fn a_service_that_goes_is_withdrawn_while_the_module_fails() {
     let mut pipeline = announcing(Rule::Accept);
     pipeline.configure(settings(TEXT, Some(Rule::Fail)));

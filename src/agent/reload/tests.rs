@@ -86,6 +86,26 @@ async fn a_module_that_does_not_load_refuses_the_whole_file() {
 }
 
 #[tokio::test]
+async fn what_becomes_of_a_new_version_is_told_once() {
+    let mut parts = Parts::start(&text("")).await;
+    let chain = "[[policies]]\nname = 'own'\nmodule = 'missing.wasm'\n";
+    for more in [chain, chain, "[[peers]]\n", SECOND_PEER] {
+        after(&mut parts, &text(more), Unchanged::Ignore).await;
+    }
+    let [refused, invalid, reloaded] = std::array::from_fn(|_| parts.told.try_recv().unwrap());
+    assert!(
+        matches!(&refused, Notice::ModuleRefused { error } if error.contains("missing.wasm")),
+        "{refused:?}"
+    );
+    assert!(
+        matches!(&invalid, Notice::ConfigurationRefused { error } if error.contains("peers[1]")),
+        "{invalid:?}"
+    );
+    assert_eq!(reloaded, Notice::ConfigurationReloaded);
+    assert!(parts.told.is_empty());
+}
+
+#[tokio::test]
 async fn a_module_that_was_missing_at_start_holds_up_no_other_change() {
     let chain = "[[policies]]\nname = 'own'\nmodule = 'missing.wasm'\n";
     let mut parts = Parts::start(&text(chain)).await;

@@ -100,6 +100,33 @@ fn memory_is_counted_over_all_memories_of_a_module() {
 }
 
 #[test]
+fn tables_are_counted_as_memory() {
+    // An entry takes 8 octets, so that 4 MiB are 524,288 less what the recipe's memory takes.
+    let grows = |tables: u32, entries: u32| {
+        let growing: String = (0..tables)
+            .map(|table| {
+                format!(
+                    "(if (i32.eq (i32.const -1)
+                        (table.grow {table} (ref.null func) (i32.const {entries})))
+                        (then (unreachable)))"
+                )
+            })
+            .collect();
+        let recipe = Recipe {
+            fields: &"(table 0 funcref)".repeat(tables as usize),
+            evaluate: &format!("{growing} (i32.const 1024)"),
+            ..Recipe::default()
+        };
+        decide(&recipe.build())
+    };
+    let too_few = |answer| matches!(answer, Err(PolicyFailure::BadAnswer(_)));
+    assert!(too_few(grows(1, 490_000)));
+    assert_eq!(grows(1, 530_000), Err(PolicyFailure::OutOfMemory(4 << 20)));
+    assert!(too_few(grows(10, 49_000)));
+    assert_eq!(grows(10, 53_000), Err(PolicyFailure::OutOfMemory(4 << 20)));
+}
+
+#[test]
 fn time_is_rounded_up_to_whole_ticks() {
     assert_eq!(Engine::ticks(Duration::ZERO), 1);
     assert_eq!(Engine::ticks(Duration::from_millis(1)), 2);
