@@ -9,6 +9,7 @@
 //! The contract is in `wit/`; what its two sides owe each other is told there.
 
 mod bindings;
+mod code_cache;
 pub mod conformance;
 mod encode;
 mod engine;
@@ -23,6 +24,10 @@ pub use error::ModuleError;
 pub use limits::{Limits, MODULE_BYTES_MAX};
 pub use module::{Description, Module};
 
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
 use crate::policy::{Batch, Decision, PolicyFailure, ProposedRoute, RoutePolicy};
 use error::printable;
 use limits::{ANSWER_BYTES_MAX, WORDS_BYTES_MAX};
@@ -34,6 +39,18 @@ pub struct WasmPolicy {
     module: Module,
     settings: String,
     limits: Limits,
+}
+
+/// The SHA-256 digest of a module's bytes, as registries write it but for the `sha256:` before it:
+/// 64 hexadecimal digits.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(64);
+    for octet in Sha256::digest(bytes) {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{octet:02x}");
+    }
+    text
 }
 
 impl WasmPolicy {

@@ -66,12 +66,16 @@ impl Module {
             name: name.into(),
             message,
         };
-        let component = match Layer::of(bytes) {
-            Some(Layer::Component) => Component::new(engine.inner(), bytes),
-            Some(Layer::Core) => Component::new(engine.inner(), componentize(engine, name, bytes)?),
-            None => return Err(ModuleError::NotWasm { name: name.into() }),
-        }
-        .map_err(|error| invalid(format!("{error:#}")))?;
+        let component = engine.compiled(bytes, || {
+            match Layer::of(bytes) {
+                Some(Layer::Component) => Component::new(engine.inner(), bytes),
+                Some(Layer::Core) => {
+                    Component::new(engine.inner(), componentize(engine, name, bytes)?)
+                }
+                None => return Err(ModuleError::NotWasm { name: name.into() }),
+            }
+            .map_err(|error| invalid(format!("{error:#}")))
+        })?;
         check_imports(engine, name, &component)?;
         check_exports(engine, name, &component)?;
         let prepared = Linker::new(engine.inner())

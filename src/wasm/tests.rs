@@ -2,6 +2,7 @@
 //! that fail.
 
 mod answers;
+mod caching;
 mod conformance;
 mod default_policy;
 mod failing;
