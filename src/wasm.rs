@@ -14,6 +14,7 @@ pub mod conformance;
 mod encode;
 mod engine;
 mod error;
+mod inspect;
 mod lift;
 mod limits;
 mod lower;
@@ -21,8 +22,9 @@ mod module;
 
 pub use engine::Engine;
 pub use error::ModuleError;
+pub use inspect::{Inspection, ModuleKind};
 pub use limits::{Limits, MODULE_BYTES_MAX};
-pub use module::{Description, Module};
+pub use module::{Description, Module, builtin_bytes};
 
 use std::fmt::Write as _;
 
