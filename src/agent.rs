@@ -74,7 +74,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     load::log_warnings(&config);
     // From here on, SIGHUP reloads; by default it would end the process.
     let hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
-    let engine = Engine::new()?;
+    let engine = engine(&config)?;
     let (chain, chain_error) = first_chain(&engine, &config)?;
     let (source, notices) = start_source(&config, &node_name).await?;
     if let Some(error) = &chain_error {
@@ -120,6 +120,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         speaker: speaker.clone(),
         pipeline: pipeline.clone(),
         health,
+        engine: engine.clone(),
         state: Arc::clone(&state),
         notices: notices.clone(),
     });
@@ -175,6 +176,18 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             anyhow::bail!("stopped by a second {} before every peer was told", again?)
         }),
     }
+}
+
+fn engine(config: &Config) -> anyhow::Result<Engine> {
+    let engine = Engine::new()?;
+    let engine = match &config.policy.compile_cache {
+        Some(folder) => engine.caching(folder),
+        None => engine,
+    };
+    if let Some(fault) = engine.cache_fault() {
+        warn!("{fault}; every start compiles anew");
+    }
+    Ok(engine)
 }
 
 /// The configured chain or, where it cannot be had, the built-in default and the reason.

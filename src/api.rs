@@ -82,6 +82,9 @@ pub struct ConfigStatus {
     pub loaded_at: u64,
     /// Why a newer version of the file was refused, or what of it waits for a restart.
     pub error: Option<String>,
+    /// What does not work as configured, but costs no route: compiled code that cannot be kept.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// One link of the policy chain.

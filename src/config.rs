@@ -47,6 +47,8 @@ pub struct Config {
     pub peers: Vec<Peer>,
     /// `[[policies]]`, in the order of the file; never empty, names are unique.
     pub policies: Vec<PolicyLink>,
+    /// `[policy]`.
+    pub policy: PolicyConfig,
     /// `[api]`.
     pub api: ApiConfig,
     /// What is valid, but probably not what was meant; for the log.
@@ -134,6 +136,13 @@ pub enum Builtin {
     Default,
 }
 
+/// `[policy]`: what all policies have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyConfig {
+    /// Where compiled modules are kept; absent when off.
+    pub compile_cache: Option<PathBuf>,
+}
+
 /// `[api]`: where the agent itself can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiConfig {
@@ -191,9 +200,11 @@ impl Config {
             advertise: _,
             peers: _,
             policies: _,
+            policy,
             api,
             warnings: _,
         } = self;
+        let PolicyConfig { compile_cache } = policy;
         let BgpConfig {
             asn: _,
             router_id: _,
@@ -203,6 +214,10 @@ impl Config {
         let ApiConfig { socket, metrics } = api;
         let differing = [
             ("source", *source != new.source),
+            (
+                "policy.compile-cache",
+                *compile_cache != new.policy.compile_cache,
+            ),
             ("api.socket", *socket != new.api.socket),
             ("api.metrics", *metrics != new.api.metrics),
         ];
@@ -240,6 +255,7 @@ const TOP_KEYS: &[&str] = &[
     "advertise",
     "peers",
     "policies",
+    "policy",
     "api",
 ];
 const API_KEYS: &[&str] = &["socket", "metrics"];
@@ -256,6 +272,7 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
         advertise: advertise::read(&top, overrides, report, &mut warnings),
         peers: peers::read(&top, directory, &bgp, report),
         policies: policies::read(&top, directory, report),
+        policy: policies::common(&top, directory, report),
         api: api(&top, directory, &bgp, report),
         bgp,
         warnings,

@@ -10,12 +10,14 @@
 
 mod bindings;
 mod budget;
+mod code_cache;
 pub mod conformance;
 mod contract;
 mod convert;
 mod encode;
 mod engine;
 mod error;
+mod inspect;
 mod lift;
 mod limits;
 mod link_bandwidth;
@@ -26,8 +28,13 @@ mod v0_1;
 pub use contract::Contract;
 pub use engine::Engine;
 pub use error::ModuleError;
+pub use inspect::{Inspection, ModuleKind};
 pub use limits::{Limits, MODULE_BYTES_MAX};
-pub use module::{Description, Module};
+pub use module::{Description, Module, builtin_bytes};
+
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
 
 use crate::policy::{Batch, Decision, PolicyFailure, ProposedRoute, RoutePolicy};
 use contract::Exports;
@@ -42,6 +49,18 @@ pub struct WasmPolicy {
     module: Module,
     settings: String,
     limits: Limits,
+}
+
+/// The SHA-256 digest of a module's bytes, as registries write it but for the `sha256:` before it:
+/// 64 hexadecimal digits.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(64);
+    for octet in Sha256::digest(bytes) {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{octet:02x}");
+    }
+    text
 }
 
 impl WasmPolicy {

@@ -26,6 +26,7 @@ use crate::kube::Health;
 use crate::policy::Outcome;
 use crate::speaker::{Advertised, PeerView, Speaker};
 use crate::types::{PeerId, Prefix};
+use crate::wasm::Engine;
 
 /// Whom to ask for what.
 pub(super) struct Reporter {
@@ -35,6 +36,8 @@ pub(super) struct Reporter {
     pub(super) speaker: SpeakerHandle,
     pub(super) pipeline: PipelineHandle,
     pub(super) health: Health,
+    /// Compiles the modules.
+    pub(super) engine: Engine,
     pub(super) state: Arc<Mutex<ConfigState>>,
     pub(super) notices: Notices,
 }
@@ -73,6 +76,7 @@ impl Reporter {
         let (node, started_at) = (self.node.clone(), self.started_at);
         let chain_error = config_state.chain_error.clone();
         let events = self.notices.counts();
+        let cache_fault = self.engine.cache_fault();
         let scrape = self
             .pipeline
             .ask(move |pipeline| {
@@ -90,7 +94,7 @@ impl Reporter {
                     started_at,
                     readiness: readiness(pipeline),
                     source,
-                    config: config_status(config_state),
+                    config: config_status(config_state, cache_fault),
                     policies: policies(pipeline, chain_error.as_deref()),
                     peers: peers(pipeline, &views),
                 };
@@ -378,7 +382,7 @@ fn source_kind(config: &Config) -> &'static str {
     }
 }
 
-fn config_status(state: ConfigState) -> ConfigStatus {
+fn config_status(state: ConfigState, cache_fault: Option<String>) -> ConfigStatus {
     let ConfigState {
         path,
         loaded_at,
@@ -389,6 +393,7 @@ fn config_status(state: ConfigState) -> ConfigStatus {
         path: path.display().to_string(),
         loaded_at,
         error,
+        warnings: cache_fault.into_iter().collect(),
     }
 }
 

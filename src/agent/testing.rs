@@ -99,7 +99,13 @@ impl Parts {
             config,
             passwords,
         } = load::load(&path, &overrides).unwrap();
-        let engine = Engine::new().unwrap();
+        let engine = match &config.policy.compile_cache {
+            Some(cache) if cache.starts_with(folder.path()) => {
+                Engine::new().unwrap().caching(cache)
+            }
+            // A test has no business in a directory of the machine.
+            Some(_) | None => Engine::new().unwrap(),
+        };
         let (chain, chain_error) = crate::agent::first_chain(&engine, &config).unwrap();
         let state = Arc::new(Mutex::new(ConfigState {
             path: path.clone(),
@@ -125,6 +131,7 @@ impl Parts {
             speaker: speaker.clone(),
             pipeline: pipeline.clone(),
             health,
+            engine: engine.clone(),
             state: Arc::clone(&state),
             notices: notices.clone(),
         });

@@ -136,6 +136,7 @@ pub(super) fn status() -> Status {
             path: "/etc/rutter/rutter.toml".to_owned(),
             loaded_at: NOON - 3600,
             error: None,
+            warnings: Vec::new(),
         },
         policies: vec![policy("default", "builtin:default")],
         peers: Vec::new(),

@@ -1,13 +1,15 @@
-//! `[[policies]]`.
+//! `[[policies]]` and `[policy]`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::raw::{Report, Section, Value, nearest};
-use super::{Builtin, PolicyLink, PolicyModule};
+use super::{Builtin, PolicyConfig, PolicyLink, PolicyModule};
 use crate::policy::{CHAIN_DEFAULT, NODE_UNKNOWN, OnError};
 
 pub(super) const KEYS: &[&str] = &["name", "module", "settings", "on-error"];
+
+const COMMON_KEYS: &[&str] = &["compile-cache"];
 
 const ON_ERROR: [(&str, OnError); 3] = [
     ("keep-last", OnError::KeepLast),
@@ -38,6 +40,18 @@ pub(super) fn read(top: &Section<'_>, directory: &Path, report: &mut Report) -> 
         links.push(default_link("default"));
     }
     links
+}
+
+/// What all policies have in common.
+pub(super) fn common(top: &Section<'_>, directory: &Path, report: &mut Report) -> PolicyConfig {
+    let section = Section::of(top.value("policy").as_ref(), COMMON_KEYS, report);
+    let default = || Some(PathBuf::from("/var/cache/rutter/compiled"));
+    let compile_cache = match section.value("compile-cache") {
+        Some(value) if value.is_text("off") => None,
+        Some(value) => value.path(directory, report).or_else(default),
+        None => default(),
+    };
+    PolicyConfig { compile_cache }
 }
 
 fn default_link(name: &str) -> PolicyLink {

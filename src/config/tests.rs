@@ -71,6 +71,9 @@ fn an_empty_file_is_all_defaults() {
                 settings: serde_json::json!({}),
                 on_error: OnError::KeepLast,
             }],
+            policy: super::PolicyConfig {
+                compile_cache: Some("/var/cache/rutter/compiled".into()),
+            },
             api: ApiConfig {
                 socket: "/run/rutter/rutter.sock".into(),
                 metrics: Some("0.0.0.0:9473".parse().unwrap()),
@@ -177,6 +180,8 @@ fn a_full_file_is_read_as_it_is_written() {
         [[policies]]
         name = "rest"
         on-error = "withdraw"
+        [policy]
+        compile-cache = "compiled"
         [api]
         socket = "rutter.sock"
         metrics = "off"
@@ -208,6 +213,9 @@ fn the_words_for_unknown_keys() {
         "[advertise]\nservice-clusters-cidr = []",
         "[[peers]]\naddress = '192.0.2.1'\nasn = 1\npasive = true",
         "[[policies]]\nname = 'a'\nonerror = 'skip'",
+        "[policy]\ncompile-cash = 'off'",
+        "[policy]\ncompile-cache = true",
+        "[policy]\ncompile-cache = ''",
         "[api]\nsockets = 'a'",
         "bgp.colour = 'red'",
     ]));
@@ -428,17 +436,22 @@ fn a_malformed_variable_is_an_error_that_names_it() {
 }
 
 #[test]
-fn only_sockets_and_the_source_need_a_restart() {
+fn only_sockets_the_cache_and_the_source_need_a_restart() {
     let before = parse(REFERENCE);
     let same = parse(&REFERENCE.replace("64512", "64513").replace("90s", "30s"));
     assert_eq!(before.restart_needed(&same), Vec::<&str>::new());
     let after = parse(
         "source = 'files'\nfiles = 'dir'\n[bgp]\nlisten = []\n\
-         [api]\nsocket = '/s'\nmetrics = 'off'",
+         [policy]\ncompile-cache = 'off'\n[api]\nsocket = '/s'\nmetrics = 'off'",
     );
     assert_eq!(
         before.restart_needed(&after),
-        ["source", "api.socket", "api.metrics"]
+        [
+            "source",
+            "policy.compile-cache",
+            "api.socket",
+            "api.metrics"
+        ]
     );
 }
 

@@ -73,6 +73,11 @@ impl Meter {
         }
     }
 
+    /// How much has been taken.
+    pub(super) fn memory_bytes(&self, limits: Limits) -> usize {
+        limits.memory_bytes.saturating_sub(self.memory_bytes_left)
+    }
+
     pub(super) fn memory(&self) -> Memory {
         self.memory
     }

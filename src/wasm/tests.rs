@@ -3,6 +3,7 @@
 
 mod answers;
 mod bombs;
+mod caching;
 mod conformance;
 mod default_policy;
 mod failing;

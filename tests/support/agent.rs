@@ -264,7 +264,9 @@ fn render(folder: &Path, config: &AgentConfig) -> String {
          service-cluster-cidrs = {cluster_cidrs:?}\n\
          service-external-cidrs = {external_cidrs:?}\n\
          service-load-balancer-cidrs = {load_balancer_cidrs:?}\n\
+         [policy]\ncompile-cache = {:?}\n\
          [api]\nsocket = {:?}\nmetrics = \"127.0.0.1:9473\"\n",
+        folder.join("compiled"),
         socket(folder)
     );
     for peer in peers {

@@ -48,6 +48,7 @@ fn scrape() -> Scrape {
             services: 9,
         },
         config: ConfigStatus {
+            warnings: Vec::new(),
             path: "rutter.toml".to_owned(),
             loaded_at: 1_700_000_001,
             error: None,

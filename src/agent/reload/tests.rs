@@ -27,6 +27,21 @@ async fn a_change_is_taken() {
 }
 
 #[tokio::test]
+async fn a_cache_that_cannot_be_used_is_a_warning_and_no_failure() {
+    // A file is where the directory should be.
+    let parts = Parts::start(&text("[policy]\ncompile-cache = 'rutter.toml'\n")).await;
+    let status = parts.reporter.status().await.unwrap();
+    let [warning] = status.config.warnings.as_slice() else {
+        panic!("not one warning: {:?}", status.config.warnings);
+    };
+    assert!(
+        warning.starts_with("compiled code is not kept in"),
+        "{warning}"
+    );
+    assert_eq!(status.policies[0].error, None);
+}
+
+#[tokio::test]
 async fn an_invalid_file_is_refused_by_line_and_key_and_the_old_stays() {
     let mut parts = Parts::start(&text("")).await;
     let invalid = text(&SECOND_PEER.replace("asn", "as"));
