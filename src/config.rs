@@ -15,6 +15,7 @@ mod advertise;
 mod bgp;
 mod error;
 mod hold_time;
+mod limits;
 mod peers;
 mod policies;
 mod raw;
@@ -30,7 +31,7 @@ pub use advertise::Overrides;
 pub use error::{ConfigError, ConfigErrors, Place};
 
 use crate::candidates::AdvertiseConfig;
-use crate::policy::OnError;
+use crate::policy::{Limits, OnError};
 use crate::types::{Asn, ConnectMode, HoldTime, RouterId};
 use raw::{Report, Section, Value};
 
@@ -116,6 +117,8 @@ pub struct PolicyLink {
     pub settings: serde_json::Value,
     /// What becomes of its routes while it fails.
     pub on_error: OnError,
+    /// What one call of it may use.
+    pub limits: Limits,
 }
 
 /// Where a policy comes from. Prints as it is written.

@@ -30,6 +30,7 @@
 mod chain;
 mod exports;
 mod group;
+mod limits;
 mod outcome;
 
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod tests;
 
 pub use chain::{Link, LinkStatus};
 pub use exports::{ExportChange, Exports};
+pub use limits::Limits;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};
 
 use std::fmt;

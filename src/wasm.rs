@@ -25,7 +25,7 @@ pub use module::{Description, Module};
 
 use crate::policy::{Batch, Decision, PolicyFailure, ProposedRoute, RoutePolicy};
 use error::printable;
-use limits::{ANSWER_BYTES_MAX, WORDS_BYTES_MAX};
+use limits::WORDS_BYTES_MAX;
 use lower::Tables;
 
 /// A module with its settings and limits, ready to decide.
@@ -86,7 +86,7 @@ impl WasmPolicy {
     ) -> Result<Vec<Decision>, PolicyFailure> {
         let answer = tables.ask(batch, &self.settings, |question| {
             self.module
-                .call(self.limits, ANSWER_BYTES_MAX, |policy, store| {
+                .call(self.limits, self.limits.output_bytes, |policy, store| {
                     policy
                         .rutter_policy_announce()
                         .call_evaluate(store, question)

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::limits;
 use super::raw::{Report, Section, Value, nearest};
 use super::{Builtin, PolicyLink, PolicyModule};
-use crate::policy::{CHAIN_DEFAULT, NODE_UNKNOWN, OnError};
+use crate::policy::{CHAIN_DEFAULT, Limits, NODE_UNKNOWN, OnError};
 
-pub(super) const KEYS: &[&str] = &["name", "module", "settings", "on-error"];
+pub(super) const KEYS: &[&str] = &["name", "module", "settings", "on-error", "limits"];
 
 const ON_ERROR: [(&str, OnError); 3] = [
     ("keep-last", OnError::KeepLast),
@@ -46,6 +47,7 @@ fn default_link(name: &str) -> PolicyLink {
         module: PolicyModule::Builtin(Builtin::Default),
         settings: serde_json::Value::Object(serde_json::Map::new()),
         on_error: OnError::default(),
+        limits: Limits::DEFAULT,
     }
 }
 
@@ -62,6 +64,7 @@ fn link(name: &str, section: &Section<'_>, directory: &Path, report: &mut Report
         module: module.unwrap_or(default.module),
         settings: settings.unwrap_or(default.settings),
         on_error: on_error.unwrap_or(default.on_error),
+        limits: limits::read(section.value("limits").as_ref(), report),
     }
 }
 

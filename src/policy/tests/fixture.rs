@@ -11,8 +11,8 @@ use crate::facts::{
     TrafficPolicy,
 };
 use crate::policy::{
-    Batch, Decision, ExportChange, Exports, Link, OnError, PeerGroup, PeerKind, PolicyFailure,
-    RoutePolicy, Verdict,
+    Batch, Decision, ExportChange, Exports, Limits, Link, OnError, PeerGroup, PeerKind,
+    PolicyFailure, RoutePolicy, Verdict,
 };
 use crate::types::{Asn, GroupId, RouteAttributes};
 
@@ -70,6 +70,7 @@ impl Fake {
             module: format!("fake:{name}"),
             policy: Box::new(self.clone()),
             on_error,
+            limits: Limits::DEFAULT,
         }
     }
 }
