@@ -31,7 +31,7 @@ pub use advertise::Overrides;
 pub use error::{ConfigError, ConfigErrors, Place};
 
 use crate::candidates::AdvertiseConfig;
-use crate::policy::{Limits, OnError};
+use crate::policy::{ChainDefault, Limits, OnError};
 use crate::types::{Asn, ConnectMode, HoldTime, RouterId};
 use raw::{Report, Section, Value};
 
@@ -46,6 +46,8 @@ pub struct Config {
     pub advertise: AdvertiseConfig,
     /// `[[peers]]`, in the order of the file; names and addresses are unique.
     pub peers: Vec<Peer>,
+    /// `policy-default`.
+    pub policy_default: ChainDefault,
     /// `[[policies]]`, in the order of the file; never empty, names are unique.
     pub policies: Vec<PolicyLink>,
     /// `[api]`.
@@ -193,6 +195,7 @@ impl Config {
             bgp,
             advertise: _,
             peers: _,
+            policy_default: _,
             policies: _,
             api,
             warnings: _,
@@ -242,6 +245,7 @@ const TOP_KEYS: &[&str] = &[
     "bgp",
     "advertise",
     "peers",
+    "policy-default",
     "policies",
     "api",
 ];
@@ -258,6 +262,7 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
         source: source(&top, directory, report),
         advertise: advertise::read(&top, overrides, report, &mut warnings),
         peers: peers::read(&top, directory, &bgp, report),
+        policy_default: policies::read_default(&top, report, &mut warnings),
         policies: policies::read(&top, directory, report),
         api: api(&top, directory, &bgp, report),
         bgp,

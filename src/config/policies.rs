@@ -6,7 +6,7 @@ use std::path::Path;
 use super::limits;
 use super::raw::{Report, Section, Value, nearest};
 use super::{Builtin, PolicyLink, PolicyModule};
-use crate::policy::{CHAIN_DEFAULT, Limits, NODE_UNKNOWN, OnError};
+use crate::policy::{CHAIN_DEFAULT, ChainDefault, Limits, NODE_UNKNOWN, OnError};
 
 pub(super) const KEYS: &[&str] = &["name", "module", "settings", "on-error", "limits"];
 
@@ -15,6 +15,31 @@ const ON_ERROR: [(&str, OnError); 3] = [
     ("withdraw", OnError::Withdraw),
     ("skip", OnError::Skip),
 ];
+
+const DEFAULTS: [(&str, ChainDefault); 2] = [
+    ("reject", ChainDefault::Reject),
+    ("accept", ChainDefault::Accept),
+];
+
+/// `policy-default`.
+pub(super) fn read_default(
+    top: &Section<'_>,
+    report: &mut Report,
+    warnings: &mut Vec<String>,
+) -> ChainDefault {
+    let value = top.value("policy-default");
+    let default = value.and_then(|value| value.choice(&DEFAULTS, report));
+    let default = default.unwrap_or_default();
+    match default {
+        ChainDefault::Reject => {}
+        ChainDefault::Accept => warnings.push(
+            "policy-default is \"accept\": whatever no policy decides about is announced, and so \
+             is everything that a failing policy with on-error = \"skip\" would have rejected"
+                .to_owned(),
+        ),
+    }
+    default
+}
 
 pub(super) fn read(top: &Section<'_>, directory: &Path, report: &mut Report) -> Vec<PolicyLink> {
     let tables = top

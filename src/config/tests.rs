@@ -10,7 +10,7 @@ use super::{
     RouterIdConfig, Source,
 };
 use crate::candidates::{AdvertiseConfig, PodCidrs};
-use crate::policy::{Limits, OnError};
+use crate::policy::{ChainDefault, Limits, OnError};
 use crate::types::{Asn, ConnectMode, HoldTime};
 
 const REFERENCE: &str = include_str!("reference.toml");
@@ -65,6 +65,7 @@ fn an_empty_file_is_all_defaults() {
                 service_load_balancer_cidrs: Vec::new(),
             },
             peers: Vec::new(),
+            policy_default: ChainDefault::Reject,
             policies: vec![PolicyLink {
                 name: "default".into(),
                 module: PolicyModule::Builtin(Builtin::Default),
@@ -322,6 +323,21 @@ fn the_words_for_policies() {
         "[[policies]]\nname = 'a'\non-error = 'keep_last'",
         "[[policies]]\nname = 'a'\non-error = 'panic'",
     ]));
+}
+
+#[test]
+fn a_chain_that_ends_in_accept_is_warned_about() {
+    assert_eq!(parse("policy-default = 'reject'"), parse(""));
+    let config = parse("policy-default = 'accept'");
+    assert_eq!(config.policy_default, ChainDefault::Accept);
+    let [warning] = &config.warnings[..] else {
+        panic!("{:?}", config.warnings);
+    };
+    assert!(warning.contains("policy-default"), "{warning}");
+    assert_eq!(
+        errors("policy-default = 'acept'"),
+        "rutter.toml:1:18: policy-default is \"acept\"; did you mean \"accept\"?"
+    );
 }
 
 #[test]
