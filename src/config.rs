@@ -15,6 +15,7 @@ mod advertise;
 mod bgp;
 mod error;
 mod hold_time;
+mod limits;
 mod peers;
 mod policies;
 mod raw;
@@ -30,7 +31,7 @@ pub use advertise::Overrides;
 pub use error::{ConfigError, ConfigErrors, Place};
 
 use crate::candidates::AdvertiseConfig;
-use crate::policy::OnError;
+use crate::policy::{ChainDefault, Limits, OnError};
 use crate::types::{Asn, ConnectMode, HoldTime, RouterId};
 use raw::{Report, Section, Value};
 
@@ -45,6 +46,8 @@ pub struct Config {
     pub advertise: AdvertiseConfig,
     /// `[[peers]]`, in the order of the file; names and addresses are unique.
     pub peers: Vec<Peer>,
+    /// `policy-default`.
+    pub policy_default: ChainDefault,
     /// `[[policies]]`, in the order of the file; never empty, names are unique.
     pub policies: Vec<PolicyLink>,
     /// `[policy]`.
@@ -118,6 +121,8 @@ pub struct PolicyLink {
     pub settings: serde_json::Value,
     /// What becomes of its routes while it fails.
     pub on_error: OnError,
+    /// What one call of it may use.
+    pub limits: Limits,
 }
 
 /// Where a policy comes from. Prints as it is written.
@@ -199,6 +204,7 @@ impl Config {
             bgp,
             advertise: _,
             peers: _,
+            policy_default: _,
             policies: _,
             policy,
             api,
@@ -254,6 +260,7 @@ const TOP_KEYS: &[&str] = &[
     "bgp",
     "advertise",
     "peers",
+    "policy-default",
     "policies",
     "policy",
     "api",
@@ -271,6 +278,7 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
         source: source(&top, directory, report),
         advertise: advertise::read(&top, overrides, report, &mut warnings),
         peers: peers::read(&top, directory, &bgp, report),
+        policy_default: policies::read_default(&top, report, &mut warnings),
         policies: policies::read(&top, directory, report),
         policy: policies::common(&top, directory, report),
         api: api(&top, directory, &bgp, report),

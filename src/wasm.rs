@@ -39,7 +39,7 @@ use sha2::{Digest as _, Sha256};
 use crate::policy::{Batch, Decision, PolicyFailure, ProposedRoute, RoutePolicy};
 use contract::Exports;
 use error::printable;
-use limits::{ANSWER_BYTES_MAX, Meter, WORDS_BYTES_MAX};
+use limits::{Meter, WORDS_BYTES_MAX};
 use lower::Tables;
 use wasmtime::Store;
 
@@ -144,7 +144,7 @@ impl WasmPolicy {
         &self,
         function: impl FnOnce(&Exports, &mut Store<Meter>) -> wasmtime::Result<T>,
     ) -> Result<T, PolicyFailure> {
-        self.module.call(self.limits, ANSWER_BYTES_MAX, function)
+        self.module.call(self.limits, self.limits.output_bytes, function)
     }
 }
 

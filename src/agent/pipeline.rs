@@ -218,6 +218,8 @@ impl Pipeline {
         let groups = self.peering.groups(&self.config);
         let asn = self.config.bgp.asn;
         let mut decisions = self.evaluate(|exports, now| exports.set_asn(now, asn));
+        let default = self.config.policy_default;
+        decisions.add(self.round(|exports, now| exports.set_default(now, default)));
         decisions.add(self.round(|exports, now| exports.set_groups(now, groups)));
         if let Some(chain) = chain {
             let chain = self.meters.measure(chain);

@@ -403,6 +403,7 @@ fn policies(pipeline: &Pipeline, chain_error: Option<&str>) -> Vec<PolicyStatus>
         name: link.name.to_owned(),
         module: link.module.to_owned(),
         on_error: link.on_error,
+        limits: link.limits.into(),
         error: link
             .error
             .map(ToString::to_string)

@@ -203,6 +203,7 @@ fn print_policy(policy: &PolicyStatus, out: &mut dyn Write) -> io::Result<()> {
         name,
         module,
         on_error,
+        limits: _,
         error,
         failures,
         retry_in,

@@ -1,36 +1,12 @@
 //! What a module may use of the agent: memory, time, and how much it may answer.
 
-use std::time::Duration;
-
 use wasmtime::ResourceLimiter;
 
-/// Bounds on one call of a module. What exceeds them ends the call and nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Longest time to start the module, and again for the call; kept to within 20 ms.
-    pub time: Duration,
-    /// Most memory, over all memories and tables of the module. Batches are cut so that what is
-    /// asked about takes a quarter of it.
-    pub memory_bytes: usize,
-}
-
-impl Default for Limits {
-    /// One second: a batch of the largest size takes about a hundredth of it. 64 MiB: it is only
-    /// used while a call runs, and a batch takes at most a quarter of it.
-    fn default() -> Self {
-        Self {
-            time: Duration::from_secs(1),
-            memory_bytes: 64 << 20,
-        }
-    }
-}
+pub use crate::policy::Limits;
 
 /// Largest module that is loaded: compiling takes time and memory in proportion. Rust's are
 /// below 100 KiB; those with a JavaScript engine inside take 12 MiB.
 pub const MODULE_BYTES_MAX: usize = 16 << 20;
-
-/// Most that a module may hand over in one answer. The largest batch takes less than a tenth.
-pub(super) const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 /// Most that a module may say about itself, or about its settings.
 pub(super) const WORDS_BYTES_MAX: usize = 64 << 10;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::api::{ConfigStatus, SourceStatus};
-use crate::policy::{OnError, PeerKind};
+use crate::policy::{Limits, OnError, PeerKind};
 use crate::types::Asn;
 
 fn scrape() -> Scrape {
@@ -31,6 +31,7 @@ fn scrape() -> Scrape {
         name: "default".to_owned(),
         module: "builtin:default".to_owned(),
         on_error: OnError::KeepLast,
+        limits: Limits::DEFAULT.into(),
         error: Some("trap".to_owned()),
         failures: 4,
         retry_in: Some(1),

@@ -6,7 +6,7 @@ use super::*;
 use crate::config::Overrides;
 use crate::kube::fixtures::{HERE, endpoint, named, node, object, service, slice};
 use crate::kube::{Kind, Object};
-use crate::policy::{Batch, Decision, OnError, PolicyFailure, RoutePolicy, Verdict};
+use crate::policy::{Batch, Decision, Limits, OnError, PolicyFailure, RoutePolicy, Verdict};
 
 const TEXT: &str = "
 [advertise]
@@ -54,6 +54,7 @@ fn settings(text: &str, rule: Option<Rule>) -> Settings {
         module: "test".to_owned(),
         policy: Box::new(rule) as Box<dyn RoutePolicy>,
         on_error: OnError::KeepLast,
+        limits: Limits::DEFAULT,
     };
     Settings {
         config: Arc::new(config),

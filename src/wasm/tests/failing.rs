@@ -14,6 +14,7 @@ use crate::wasm::{Engine, Limits, Module, ModuleError, WasmPolicy};
 const LIMITS: Limits = Limits {
     time: Duration::from_secs(60),
     memory_bytes: 4 << 20,
+    ..Limits::DEFAULT
 };
 
 /// What the module makes of one candidate; afterwards the default policy must still work.
@@ -240,5 +241,20 @@ fn a_module_that_says_why_it_cannot_decide_is_quoted() {
     assert_eq!(
         decide(&refuses.build()),
         Err(PolicyFailure::Trap("no clue!".into()))
+    );
+}
+
+#[test]
+fn an_answer_larger_than_its_limit_is_unusable() {
+    let limits = Limits {
+        output_bytes: 64,
+        ..LIMITS
+    };
+    let mut small = policy(&BUILTIN, limits);
+    let candidates = [pod_cidr("10.0.0.0/24"), pod_cidr("10.0.1.0/24")];
+    let answer = evaluate(&mut small, &NodeFacts::default(), &candidates);
+    assert!(
+        matches!(&answer, Err(PolicyFailure::BadAnswer(_))),
+        "{answer:?}"
     );
 }
