@@ -144,7 +144,8 @@ impl WasmPolicy {
         &self,
         function: impl FnOnce(&Exports, &mut Store<Meter>) -> wasmtime::Result<T>,
     ) -> Result<T, PolicyFailure> {
-        self.module.call(self.limits, self.limits.output_bytes, function)
+        self.module
+            .call(self.limits, self.limits.output_bytes, function)
     }
 }
 
