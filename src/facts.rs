@@ -26,6 +26,8 @@ pub struct NodeFacts {
     pub annotations: StringMap,
     /// `status.addresses` of type InternalIP, in the order given.
     pub internal_ips: Vec<IpAddr>,
+    /// `status.addresses` of type ExternalIP, in the order given.
+    pub external_ips: Vec<IpAddr>,
     /// `spec.podCIDRs`, or `spec.podCIDR` where the list is absent.
     pub pod_cidrs: Vec<Prefix>,
     /// `spec.unschedulable`: the node is cordoned.

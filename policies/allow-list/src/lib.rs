@@ -87,9 +87,13 @@ impl Policy for AllowList {
         }
         for (index, kind) in settings.routes.iter().enumerate() {
             match kind {
-                RouteKind::PodCidr | RouteKind::ServiceCidr => {
+                RouteKind::PodCidr
+                | RouteKind::IpamBlock
+                | RouteKind::ServiceCidr
+                | RouteKind::StaticRoute
+                | RouteKind::LearnedRoute => {
                     return Err(format!(
-                        "routes[{index}]: pod-cidr and service-cidr belong to no tenant; write \
+                        "routes[{index}]: only addresses of Services belong to tenants; write \
                          cluster-ip, external-ip or load-balancer-ip"
                     ));
                 }
@@ -111,7 +115,7 @@ impl Policy for AllowList {
         if !routes.contains(&candidate.kind()) {
             return Decision::abstain();
         }
-        let namespace = service.namespace.as_str();
+        let namespace = service.namespace();
         let covering = |tenant: &&Tenant| tenant.covers(candidate);
         let own: Vec<&Tenant> = tenants.iter().filter(|one| one.has(namespace)).collect();
         if let Some(tenant) = own.iter().copied().find(|tenant| covering(tenant)) {

@@ -148,7 +148,7 @@ fn wrong_settings_are_refused_by_key() {
         ),
         (
             format!(r#"{{{TENANTS}, "routes": ["cluster-ip", "pod-cidr"]}}"#),
-            "routes[1]: pod-cidr and service-cidr belong to no tenant; write cluster-ip, \
+            "routes[1]: only addresses of Services belong to tenants; write cluster-ip, \
              external-ip or load-balancer-ip",
         ),
         (

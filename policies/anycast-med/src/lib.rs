@@ -130,12 +130,12 @@ impl Policy for AnycastMed {
         if !self.selector.selects(candidate) {
             return Decision::abstain();
         }
-        let usable = service.node_endpoints.of(candidate.family()).usable();
+        let usable = service.node_endpoints(candidate.family()).usable();
         let step = self.steps.range(..=usable).next_back();
         let backup = self
             .sites
             .as_ref()
-            .and_then(|sites| sites.backup_for(context, service));
+            .and_then(|sites| sites.backup_for(context, &service));
         if step.is_none() && backup.is_none() {
             return Decision::abstain();
         }
@@ -194,7 +194,7 @@ impl Sites {
 
     /// What a route is given from this node, if the node is outside the primary site. A node
     /// without the label is: no traffic should prefer a node that nobody placed.
-    fn backup_for(&self, context: &Context<'_>, service: &Service) -> Option<&Preference> {
+    fn backup_for(&self, context: &Context<'_>, service: &Service<'_>) -> Option<&Preference> {
         let named = self.primary_annotation.as_ref();
         let primary = named
             .and_then(|key| service.annotation(key))

@@ -1,7 +1,7 @@
 //! What a route is given by endpoints and site, and settings that are refused.
 
 use rutter_policy::{
-    AddressKind, Decision, EndpointCounts, Family, RouteAttributes, Service, Verdict, testing,
+    AddressKind, Decision, EndpointCounts, Family, RouteAttributes, Verdict, testing,
     validate_settings,
 };
 
@@ -22,7 +22,7 @@ const SETTINGS: &str = r#"{
     }
 }"#;
 
-fn decide(settings: &str, site: Option<&str>, host: &str, service: Service) -> Decision {
+fn decide(settings: &str, site: Option<&str>, host: &str, service: testing::Service) -> Decision {
     let node = testing::node("worker-1");
     let node = match site {
         Some(site) => node.with_label("site", site),
@@ -37,7 +37,7 @@ fn decide(settings: &str, site: Option<&str>, host: &str, service: Service) -> D
         .remove(0)
 }
 
-fn web(ready: u32) -> Service {
+fn web(ready: u32) -> testing::Service {
     testing::service("shop/web")
         .with_endpoints_here(Family::Ipv4, testing::ready(ready))
         .with_endpoints_elsewhere(Family::Ipv4, testing::ready(9))

@@ -1,8 +1,6 @@
 //! Which communities a route is given, and settings that are refused.
 
-use rutter_policy::{
-    AddressKind, Decision, RouteAttributes, Service, Verdict, testing, validate_settings,
-};
+use rutter_policy::{AddressKind, Decision, RouteAttributes, Verdict, testing, validate_settings};
 
 use super::Communities;
 
@@ -22,7 +20,7 @@ fn standard(number: u32) -> u32 {
     64512 << 16 | number
 }
 
-fn decide(service: Service, proposed: RouteAttributes) -> Decision {
+fn decide(service: testing::Service, proposed: RouteAttributes) -> Decision {
     testing::batch()
         .settings(SETTINGS)
         .proposed(proposed)

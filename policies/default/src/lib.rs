@@ -2,7 +2,9 @@
 //!
 //! | candidate | decision |
 //! |---|---|
-//! | pod CIDR of this node | accept |
+//! | pod CIDR or IPAM block of this node | accept |
+//! | static route of the configuration | accept |
+//! | route learned from a peer | reject |
 //! | anything of Services, on a node labelled [`EXCLUDE_LABEL`] | reject |
 //! | a configured range of Service addresses | accept, on every other node |
 //! | address of a Service with `externalTrafficPolicy: Local` | accept where this node has a usable endpoint of its family |
@@ -49,6 +51,11 @@ impl Policy for Default {
     fn decide(&self, context: &Context<'_>, candidate: &Candidate<'_>) -> Decision {
         match candidate.origin {
             Origin::PodCidr => Decision::accept().because("pod CIDR of this node"),
+            Origin::IpamBlock => Decision::accept().because("IPAM block of this node"),
+            Origin::StaticRoute => Decision::accept().because("written in the configuration"),
+            Origin::LearnedRoute => {
+                Decision::reject("learned from a peer: nodes do not pass routes on")
+            }
             Origin::ServiceCidr(_) | Origin::ServiceAddress { .. }
                 if context.node.label(EXCLUDE_LABEL).is_some() =>
             {
@@ -59,8 +66,8 @@ impl Policy for Default {
             Origin::ServiceCidr(kind) => {
                 Decision::accept().because(every_node_announces_the_range(kind))
             }
-            Origin::ServiceAddress { service, kind } if local_applies(service, kind) => {
-                local(context, candidate, service)
+            Origin::ServiceAddress { service, kind } if local_applies(&service, kind) => {
+                local(context, candidate, &service)
             }
             Origin::ServiceAddress { .. } => anywhere(context, candidate),
         }
@@ -70,8 +77,8 @@ impl Policy for Default {
 export_policy!(Default);
 
 /// Whether only nodes with an endpoint of their own can serve this address.
-fn local_applies(service: &Service, kind: AddressKind) -> bool {
-    let has_meaning = match service.service_type {
+fn local_applies(service: &Service<'_>, kind: AddressKind) -> bool {
+    let has_meaning = match service.service_type() {
         ServiceType::NodePort | ServiceType::LoadBalancer => true,
         ServiceType::ClusterIp | ServiceType::ExternalName => kind == AddressKind::ExternalIp,
     };
@@ -79,9 +86,9 @@ fn local_applies(service: &Service, kind: AddressKind) -> bool {
 }
 
 /// The decision for an address that needs an endpoint on this node.
-fn local(context: &Context<'_>, candidate: &Candidate<'_>, service: &Service) -> Decision {
+fn local(context: &Context<'_>, candidate: &Candidate<'_>, service: &Service<'_>) -> Decision {
     let family = candidate.family();
-    let here = service.node_endpoints.of(family);
+    let here = service.node_endpoints(family);
     match here.usable() {
         0 => Decision::reject(context.explain(|| {
             format!(
@@ -90,7 +97,7 @@ fn local(context: &Context<'_>, candidate: &Candidate<'_>, service: &Service) ->
                 here.ready,
                 here.serving_terminating,
                 here.unready,
-                service.cluster_endpoints.of(family).usable(),
+                service.cluster_endpoints(family).usable(),
             )
         })),
         1 => Decision::accept()

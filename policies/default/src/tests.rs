@@ -1,8 +1,8 @@
 //! The table in `cases.txt` against the rule compiled natively, and the settings.
 
 use rutter_policy::{
-    AddressKind, EndpointCounts, Family, Policy, Service, ServiceType, TrafficPolicy, Verdict,
-    testing, validate_settings,
+    AddressKind, EndpointCounts, Family, Policy, ServiceType, TrafficPolicy, Verdict, testing,
+    validate_settings,
 };
 
 use super::{Default, EXCLUDE_LABEL};
@@ -95,7 +95,7 @@ fn kind_of(situation: &Situation) -> AddressKind {
     }
 }
 
-fn service_of(situation: &Situation) -> Service {
+fn service_of(situation: &Situation) -> testing::Service {
     let [family, other] = match situation.family {
         "IPv4" => [Family::Ipv4, Family::Ipv6],
         _ => [Family::Ipv6, Family::Ipv4],

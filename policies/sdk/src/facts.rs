@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{
-    AddressKind, EndpointCounts, FamilyCounts, IpAddress, Label, Node, PeerGroup, Prefix,
-    RouteAttributes, Service, TrafficPolicy,
+    AddressKind, EndpointCounts, FamilyCounts, IpAddress, Label, Node, NodeAddressKind, PeerGroup,
+    Prefix, RouteAttributes,
 };
 
 /// An address family.
@@ -38,6 +38,12 @@ impl Node {
     pub fn annotation(&self, key: &str) -> Option<&str> {
         find(&self.annotations, key)
     }
+
+    /// Its addresses of one kind, in Kubernetes' order.
+    pub fn addresses_of(&self, kind: NodeAddressKind) -> impl Iterator<Item = IpAddr> {
+        let of_kind = self.addresses.iter().filter(move |one| one.kind == kind);
+        of_kind.map(|one| one.address.into())
+    }
 }
 
 impl PeerGroup {
@@ -45,27 +51,6 @@ impl PeerGroup {
     #[must_use]
     pub fn label(&self, key: &str) -> Option<&str> {
         find(&self.labels, key)
-    }
-}
-
-impl Service {
-    /// The value of one of the Service's labels.
-    #[must_use]
-    pub fn label(&self, key: &str) -> Option<&str> {
-        find(&self.labels, key)
-    }
-
-    /// The value of one of the Service's annotations.
-    #[must_use]
-    pub fn annotation(&self, key: &str) -> Option<&str> {
-        find(&self.annotations, key)
-    }
-
-    /// Whether `externalTrafficPolicy` is `Local`: a node may serve traffic from outside only by
-    /// endpoints of its own.
-    #[must_use]
-    pub fn is_local(&self) -> bool {
-        self.external_traffic_policy == TrafficPolicy::Local
     }
 }
 
@@ -156,6 +141,7 @@ impl Default for RouteAttributes {
             communities: Vec::new(),
             large_communities: Vec::new(),
             extended_communities: Vec::new(),
+            link_bandwidth: None,
         }
     }
 }
@@ -178,13 +164,6 @@ impl fmt::Display for IpAddress {
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.length)
-    }
-}
-
-impl fmt::Display for Service {
-    /// `namespace/name`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
     }
 }
 

@@ -41,6 +41,7 @@ mod decision;
 mod facts;
 mod run;
 mod select;
+mod service;
 mod settings;
 pub mod testing;
 mod values;
@@ -48,13 +49,15 @@ mod values;
 pub use amend::{COMMUNITIES_MAX, PREPEND_MAX};
 pub use bindings::exports::rutter::policy::module::Description;
 pub use bindings::rutter::policy::types::{
-    AddressKind, EndpointCounts, FamilyCounts, IpAddress, Label, LargeCommunity, Node, PeerGroup,
-    PeerKind, Prefix, Protocol, RouteAttributes, Service, ServicePort, ServiceType, TrafficPolicy,
+    AddressKind, EndpointCounts, FamilyCounts, IpAddress, Label, LargeCommunity, LinkBandwidth,
+    Node, NodeAddress, NodeAddressKind, PeerGroup, PeerKind, Prefix, RouteAttributes, ServiceType,
+    TrafficPolicy,
 };
 pub use decision::{Decision, Verdict};
 pub use facts::{Family, find};
 pub use run::{Candidate, Context, Exported, Origin, evaluate, validate_settings};
 pub use select::{Selector, Wanted, has_all, has_any};
+pub use service::{Protocol, Service, ServicePort};
 pub use settings::NoSettings;
 pub use values::{Cidr, Community, RouteKind};
 

@@ -61,15 +61,21 @@ pub struct Candidate<'a> {
 pub enum Origin<'a> {
     /// A pod CIDR of this node.
     PodCidr,
+    /// A block of pod addresses that an IPAM gave this node.
+    IpamBlock,
     /// A whole configured range of Service addresses.
     ServiceCidr(AddressKind),
     /// One address of a Service, as a /32 or /128.
     ServiceAddress {
         /// Whose.
-        service: &'a Service,
+        service: Service<'a>,
         /// Which of its addresses.
         kind: AddressKind,
     },
+    /// Written in the configuration.
+    StaticRoute,
+    /// Learned from another peer.
+    LearnedRoute,
 }
 
 impl<'a> Candidate<'a> {
@@ -81,19 +87,26 @@ impl<'a> Candidate<'a> {
 
     /// The Service it is an address of.
     #[must_use]
-    pub fn service(&self) -> Option<&'a Service> {
+    pub fn service(&self) -> Option<Service<'a>> {
         match self.origin {
             Origin::ServiceAddress { service, .. } => Some(service),
-            Origin::PodCidr | Origin::ServiceCidr(_) => None,
+            Origin::PodCidr
+            | Origin::IpamBlock
+            | Origin::ServiceCidr(_)
+            | Origin::StaticRoute
+            | Origin::LearnedRoute => None,
         }
     }
 
     fn resolve(batch: &'a Batch, raw: &types::Candidate) -> Option<Self> {
         let origin = match raw.origin {
             types::Origin::PodCidr => Origin::PodCidr,
+            types::Origin::IpamBlock => Origin::IpamBlock,
+            types::Origin::StaticRoute => Origin::StaticRoute,
+            types::Origin::LearnedRoute => Origin::LearnedRoute,
             types::Origin::ServiceCidr(kind) => Origin::ServiceCidr(kind),
             types::Origin::ServiceAddress(address) => Origin::ServiceAddress {
-                service: at(&batch.services, address.service)?,
+                service: Service::new(batch, address.service)?,
                 kind: address.kind,
             },
         };

@@ -12,10 +12,12 @@ const ANY: &str = "*";
 /// Labels or annotations to look for: each key must be there with its value; `*` is any value.
 pub type Wanted = BTreeMap<String, String>;
 
-/// Whether everything wanted is there.
-#[must_use]
-pub fn has_all(labels: &[Label], wanted: &Wanted) -> bool {
-    wanted.iter().all(|(key, value)| has(labels, key, value))
+/// Whether everything wanted is there; `value_of` finds the value of a key, as
+/// [`Service::label`](crate::Service::label) does.
+pub fn has_all<'a>(value_of: impl Fn(&str) -> Option<&'a str>, wanted: &Wanted) -> bool {
+    wanted
+        .iter()
+        .all(|(key, value)| matches(value_of(key), value))
 }
 
 /// The first wanted key that is there with its value.
@@ -23,12 +25,12 @@ pub fn has_all(labels: &[Label], wanted: &Wanted) -> bool {
 pub fn has_any<'a>(labels: &[Label], wanted: &'a Wanted) -> Option<&'a str> {
     wanted
         .iter()
-        .find(|(key, value)| has(labels, key, value))
+        .find(|(key, value)| matches(find(labels, key), value))
         .map(|(key, _)| key.as_str())
 }
 
-fn has(labels: &[Label], key: &str, value: &str) -> bool {
-    find(labels, key).is_some_and(|found| value == ANY || value == found)
+fn matches(found: Option<&str>, wanted: &str) -> bool {
+    found.is_some_and(|found| wanted == ANY || wanted == found)
 }
 
 /// A setting that selects routes. Everything that is given must hold; the empty selector selects
@@ -59,9 +61,13 @@ impl Selector {
                 && self.labels.is_empty()
                 && self.annotations.is_empty();
         };
-        (self.namespaces.is_empty() || self.namespaces.contains(&service.namespace))
-            && has_all(&service.labels, &self.labels)
-            && has_all(&service.annotations, &self.annotations)
+        (self.namespaces.is_empty()
+            || self
+                .namespaces
+                .iter()
+                .any(|namespace| namespace == service.namespace()))
+            && has_all(|key| service.label(key), &self.labels)
+            && has_all(|key| service.annotation(key), &self.annotations)
     }
 }
 
@@ -157,8 +163,9 @@ mod tests {
         for (settings, error) in [
             (
                 r#"{"routes": ["pods"]}"#,
-                "routes[0]: unknown variant `pods`, expected one of `pod-cidr`, `service-cidr`, \
-                 `cluster-ip`, `external-ip`, `load-balancer-ip`",
+                "routes[0]: unknown variant `pods`, expected one of `pod-cidr`, `ipam-block`, \
+                 `service-cidr`, `cluster-ip`, `external-ip`, `load-balancer-ip`, `static-route`, \
+                 `learned-route`",
             ),
             (
                 r#"{"labels": {"tier": true}}"#,

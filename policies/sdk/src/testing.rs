@@ -18,8 +18,9 @@ use std::net::IpAddr;
 use crate::bindings::exports::rutter::policy::announce::{self, Batch};
 use crate::bindings::rutter::policy::types;
 use crate::{
-    AddressKind, Decision, EndpointCounts, Family, FamilyCounts, Label, Node, PeerGroup, PeerKind,
-    Policy, Prefix, RouteAttributes, Service, ServiceType, TrafficPolicy, Verdict, evaluate,
+    AddressKind, Decision, EndpointCounts, Family, FamilyCounts, Label, Node, NodeAddress,
+    NodeAddressKind, PeerGroup, PeerKind, Policy, Prefix, RouteAttributes, ServiceType,
+    TrafficPolicy, Verdict, evaluate,
 };
 
 /// A prefix from `address/length`.
@@ -31,15 +32,18 @@ pub fn prefix(text: &str) -> Prefix {
     let (address, length) = text
         .split_once('/')
         .unwrap_or_else(|| panic!("`{text}` is no prefix: write address/length"));
-    let address: IpAddr = address
-        .parse()
-        .unwrap_or_else(|_| panic!("`{address}` is no IP address"));
     Prefix {
-        address: address.into(),
+        address: parsed(address).into(),
         length: length
             .parse()
             .unwrap_or_else(|_| panic!("`{length}` is no prefix length")),
     }
+}
+
+fn parsed(address: &str) -> IpAddr {
+    address
+        .parse()
+        .unwrap_or_else(|_| panic!("`{address}` is no IP address"))
 }
 
 /// A ready node without labels.
@@ -49,11 +53,39 @@ pub fn node(name: &str) -> Node {
         name: name.into(),
         labels: Vec::new(),
         annotations: Vec::new(),
-        internal_ips: Vec::new(),
+        addresses: Vec::new(),
         pod_cidrs: Vec::new(),
         unschedulable: false,
         ready: true,
     }
+}
+
+/// A Service to put into a batch; what a field means, [`crate::Service`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the accessors of the same names tell")]
+pub struct Service {
+    pub namespace: String,
+    pub name: String,
+    pub labels: Vec<Label>,
+    pub annotations: Vec<Label>,
+    pub service_type: ServiceType,
+    pub external_traffic_policy: TrafficPolicy,
+    pub internal_traffic_policy: TrafficPolicy,
+    pub load_balancer_class: Option<String>,
+    pub ports: Vec<ServicePort>,
+    pub addresses: Vec<(AddressKind, IpAddr)>,
+    pub node_endpoints: FamilyCounts,
+    pub cluster_endpoints: FamilyCounts,
+}
+
+/// A port to put into a Service, of TCP unless `protocol` says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "see crate::ServicePort")]
+pub struct ServicePort {
+    pub name: String,
+    pub protocol: String,
+    pub port: u16,
+    pub node_port: Option<u16>,
 }
 
 /// A Service of type ClusterIP and policy Cluster, without endpoints, from `namespace/name`.
@@ -75,6 +107,7 @@ pub fn service(key: &str) -> Service {
         internal_traffic_policy: TrafficPolicy::Cluster,
         load_balancer_class: None,
         ports: Vec::new(),
+        addresses: Vec::new(),
         node_endpoints: NONE,
         cluster_endpoints: NONE,
     }
@@ -99,6 +132,17 @@ impl Node {
         insert(&mut self.labels, key, value);
         self
     }
+
+    /// With one more address.
+    ///
+    /// # Panics
+    /// The text is no IP address.
+    #[must_use]
+    pub fn with_address(mut self, kind: NodeAddressKind, address: &str) -> Self {
+        let address = parsed(address).into();
+        self.addresses.push(NodeAddress { kind, address });
+        self
+    }
 }
 
 impl Service {
@@ -113,6 +157,28 @@ impl Service {
     #[must_use]
     pub fn with_annotation(mut self, key: &str, value: &str) -> Self {
         insert(&mut self.annotations, key, value);
+        self
+    }
+
+    /// With one more port of TCP.
+    #[must_use]
+    pub fn with_port(mut self, name: &str, port: u16) -> Self {
+        self.ports.push(ServicePort {
+            name: name.into(),
+            protocol: "TCP".into(),
+            port,
+            node_port: None,
+        });
+        self
+    }
+
+    /// With one more address, which need not be a candidate.
+    ///
+    /// # Panics
+    /// The text is no IP address.
+    #[must_use]
+    pub fn with_address(mut self, kind: AddressKind, address: &str) -> Self {
+        self.addresses.push((kind, parsed(address)));
         self
     }
 
@@ -188,6 +254,10 @@ pub fn batch() -> BatchBuilder {
             kind: PeerKind::Ebgp,
             labels: Vec::new(),
         },
+        strings: Vec::new(),
+        labels: Vec::new(),
+        ports: Vec::new(),
+        addresses: Vec::new(),
         services: Vec::new(),
         attribute_sets: vec![RouteAttributes::default()],
         candidates: Vec::new(),
@@ -254,7 +324,7 @@ impl BatchBuilder {
             service: index(self.0.services.len()),
             kind,
         };
-        self.0.services.push(service);
+        self.push(service);
         self.candidate(host, types::Origin::ServiceAddress(address))
     }
 
@@ -304,6 +374,76 @@ impl BatchBuilder {
             attributes: index(self.0.attribute_sets.len() - 1),
         });
         self
+    }
+
+    fn push(&mut self, service: Service) {
+        let labels = self.labels(&service.labels);
+        let annotations = self.labels(&service.annotations);
+        let ports = service.ports.iter().map(|port| types::ServicePort {
+            name: self.text(&port.name),
+            protocol: match port.protocol.as_str() {
+                "TCP" => types::Protocol::Tcp,
+                "UDP" => types::Protocol::Udp,
+                "SCTP" => types::Protocol::Sctp,
+                other => types::Protocol::Other(self.text(other)),
+            },
+            port: port.port,
+            node_port: port.node_port,
+        });
+        let ports: Vec<_> = ports.collect();
+        let addresses = service
+            .addresses
+            .iter()
+            .map(|&(kind, address)| types::ServiceIp {
+                kind,
+                address: address.into(),
+            });
+        let service = types::Service {
+            namespace: self.text(&service.namespace),
+            name: self.text(&service.name),
+            labels,
+            annotations,
+            service_type: service.service_type,
+            external_traffic_policy: service.external_traffic_policy,
+            internal_traffic_policy: service.internal_traffic_policy,
+            load_balancer_class: service
+                .load_balancer_class
+                .as_deref()
+                .map(|class| self.text(class)),
+            ports: append(&mut self.0.ports, ports),
+            addresses: append(&mut self.0.addresses, addresses),
+            node_endpoints: service.node_endpoints,
+            cluster_endpoints: service.cluster_endpoints,
+        };
+        self.0.services.push(service);
+    }
+
+    fn labels(&mut self, labels: &[Label]) -> types::Span {
+        let labels = labels.iter().map(|label| types::ServiceLabel {
+            key: self.text(&label.key),
+            value: self.text(&label.value),
+        });
+        let labels: Vec<_> = labels.collect();
+        append(&mut self.0.labels, labels)
+    }
+
+    /// The index of a text in the batch's strings.
+    fn text(&mut self, text: &str) -> u32 {
+        let strings = &mut self.0.strings;
+        let known = strings.iter().position(|known| known == text);
+        index(known.unwrap_or_else(|| {
+            strings.push(text.into());
+            strings.len() - 1
+        }))
+    }
+}
+
+fn append<T>(table: &mut Vec<T>, entries: impl IntoIterator<Item = T>) -> types::Span {
+    let first = table.len();
+    table.extend(entries);
+    types::Span {
+        first: index(first),
+        count: index(table.len() - first),
     }
 }
 

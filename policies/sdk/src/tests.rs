@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use crate::{
     AddressKind, Candidate, Context, Decision, Description, EndpointCounts, Family, NoSettings,
-    Policy, RouteAttributes, Verdict, evaluate, testing, validate_settings,
+    NodeAddressKind, Policy, Protocol, RouteAttributes, Service, Verdict, evaluate, testing,
+    validate_settings,
 };
 
 /// Prepends by a setting, explains with the Service's name.
@@ -162,9 +163,56 @@ fn labels_are_found_by_key() {
         .with_label("zone", "y");
     assert_eq!(node.label("zone"), Some("y"));
     assert_eq!(node.label("missing"), None);
-    let service = testing::service("a/b").with_annotation("k", "");
-    assert_eq!(service.annotation("k"), Some(""));
-    assert_eq!(service.label("k"), None);
+}
+
+#[test]
+fn a_service_reads_from_the_batchs_tables() {
+    let other = testing::service("shop/api")
+        .with_label("tier", "iron")
+        .with_port("grpc", 9000);
+    let mut web = testing::service("shop/web")
+        .with_label("tier", "gold")
+        .with_label("app", "web")
+        .with_annotation("k", "")
+        .with_port("http", 80)
+        .with_address(AddressKind::ExternalIp, "2001:db8::7");
+    web.load_balancer_class = Some("example.com/lb".into());
+    web.ports[0].protocol = "QUIC".into();
+    let batch = testing::batch()
+        .address("192.0.2.1/32", AddressKind::ClusterIp, other)
+        .address("192.0.2.2/32", AddressKind::ClusterIp, web)
+        .build();
+    let [other, web] = [0, 1].map(|index| Service::new(&batch, index).unwrap());
+
+    assert_eq!(web.to_string(), "shop/web");
+    assert_eq!((web.label("tier"), web.label("k")), (Some("gold"), None));
+    assert_eq!(web.annotation("k"), Some(""));
+    assert_eq!(other.label("tier"), Some("iron"));
+    assert!(web.labels().eq([("app", "web"), ("tier", "gold")]));
+    assert_eq!(web.load_balancer_class(), Some("example.com/lb"));
+    assert_eq!(other.load_balancer_class(), None);
+    let port = web.ports().next().unwrap();
+    assert_eq!(
+        (port.name, port.protocol),
+        ("http", Protocol::Other("QUIC"))
+    );
+    assert_eq!(other.ports().next().unwrap().protocol, Protocol::Tcp);
+    let address = "2001:db8::7".parse().unwrap();
+    assert!(web.addresses().eq([(AddressKind::ExternalIp, address)]));
+    assert_eq!(other.addresses().count(), 0);
+    assert!(Service::new(&batch, 2).is_none());
+}
+
+#[test]
+fn a_nodes_addresses_are_told_apart() {
+    let node = testing::node("a")
+        .with_address(NodeAddressKind::InternalIp, "10.0.0.1")
+        .with_address(NodeAddressKind::ExternalIp, "203.0.113.1");
+    let external: Vec<_> = node.addresses_of(NodeAddressKind::ExternalIp).collect();
+    assert_eq!(
+        external,
+        ["203.0.113.1".parse::<std::net::IpAddr>().unwrap()]
+    );
 }
 
 #[test]

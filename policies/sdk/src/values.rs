@@ -155,6 +155,8 @@ impl TryFrom<String> for Cidr {
 pub enum RouteKind {
     /// A pod CIDR of this node.
     PodCidr,
+    /// A block of pod addresses that an IPAM gave this node.
+    IpamBlock,
     /// A whole configured range of Service addresses.
     ServiceCidr,
     /// A Service's cluster IP.
@@ -163,6 +165,10 @@ pub enum RouteKind {
     ExternalIp,
     /// A Service's load-balancer IP.
     LoadBalancerIp,
+    /// Written in the configuration.
+    StaticRoute,
+    /// Learned from another peer.
+    LearnedRoute,
 }
 
 impl Candidate<'_> {
@@ -171,6 +177,9 @@ impl Candidate<'_> {
     pub fn kind(&self) -> RouteKind {
         match self.origin {
             Origin::PodCidr => RouteKind::PodCidr,
+            Origin::IpamBlock => RouteKind::IpamBlock,
+            Origin::StaticRoute => RouteKind::StaticRoute,
+            Origin::LearnedRoute => RouteKind::LearnedRoute,
             Origin::ServiceCidr(_) => RouteKind::ServiceCidr,
             Origin::ServiceAddress { kind, .. } => match kind {
                 AddressKind::ClusterIp => RouteKind::ClusterIp,

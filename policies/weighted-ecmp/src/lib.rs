@@ -10,19 +10,13 @@
 //! and examples are in the README.
 
 use rutter_policy::{
-    Candidate, Context, Decision, Description, PeerKind, Policy, Selector, description,
-    export_policy,
+    Candidate, Context, Decision, Description, LinkBandwidth, PeerKind, Policy, Selector,
+    description, export_policy,
 };
 use serde::Deserialize;
 
-/// Sub-type of the Link Bandwidth extended community.
-const LINK_BANDWIDTH: u8 = 0x04;
-
-/// Stands for an AS number that has more than two octets (RFC 6793 section 9).
-const AS_TRANS: u16 = 23456;
-
 /// Bytes a second in a megabit a second.
-const BYTES_IN_MEGABIT: f64 = 125_000.0;
+const BYTES_IN_MEGABIT: u64 = 125_000;
 
 /// The policy.
 #[derive(Clone, Debug)]
@@ -91,17 +85,18 @@ impl Policy for WeightedEcmp {
             return Decision::abstain();
         }
         let mut attributes = candidate.attributes.clone();
-        // A route carries one: of several, receivers take the lowest.
-        let communities = &mut attributes.extended_communities;
-        communities.retain(|community| !is_link_bandwidth(*community));
-        let usable = service.node_endpoints.of(candidate.family()).usable();
+        let usable = service.node_endpoints(candidate.family()).usable();
         if usable == 0 {
+            attributes.link_bandwidth = None;
             let told = "no usable endpoint on this node, so no link bandwidth";
             return Decision::amend(candidate, attributes, told);
         }
-        let megabits = f64::from(*megabits_per_endpoint) * f64::from(usable);
+        let megabits = u64::from(*megabits_per_endpoint) * u64::from(usable);
         let kind = community.unwrap_or_else(|| Kind::towards(context.peer_group.kind));
-        communities.push(link_bandwidth(kind, context.asn, megabits));
+        attributes.link_bandwidth = Some(LinkBandwidth {
+            bytes_per_second: megabits.saturating_mul(BYTES_IN_MEGABIT),
+            transitive: kind == Kind::Transitive,
+        });
         let told = context.explain(|| {
             format!("usable endpoints on this node: {usable}; link bandwidth {megabits} Mbit/s")
         });
@@ -111,21 +106,6 @@ impl Policy for WeightedEcmp {
 
 export_policy!(WeightedEcmp);
 
-/// Two octets of type and sub-type, two of AS number, four of an IEEE 754 number of bytes a
-/// second; most significant first.
-fn link_bandwidth(kind: Kind, asn: u32, megabits: f64) -> u64 {
-    let [as_high, as_low] = u16::try_from(asn).unwrap_or(AS_TRANS).to_be_bytes();
-    // The most that 32 bits of endpoints and of megabits give is far below the largest f32.
-    let [a, b, c, d] = ((megabits * BYTES_IN_MEGABIT) as f32).to_be_bytes();
-    u64::from_be_bytes([kind.octet(), LINK_BANDWIDTH, as_high, as_low, a, b, c, d])
-}
-
-fn is_link_bandwidth(community: u64) -> bool {
-    let [kind, sub_type, ..] = community.to_be_bytes();
-    let kinds = [Kind::NonTransitive, Kind::Transitive].map(Kind::octet);
-    kinds.contains(&kind) && sub_type == LINK_BANDWIDTH
-}
-
 impl Kind {
     /// What peers can be expected to take: a community that is not transitive is removed on its
     /// way to another AS (RFC 4360 section 6), and routers that follow this ignore one from there.
@@ -133,13 +113,6 @@ impl Kind {
         match peers {
             PeerKind::Ibgp => Self::NonTransitive,
             PeerKind::Ebgp => Self::Transitive,
-        }
-    }
-
-    fn octet(self) -> u8 {
-        match self {
-            Self::NonTransitive => 0x40,
-            Self::Transitive => 0x00,
         }
     }
 }

@@ -10,17 +10,18 @@ use crate::types::Prefix;
 pub(in crate::kube) fn node_facts(node: Node, problems: &mut Problems) -> NodeFacts {
     let spec = node.spec.unwrap_or_default();
     let status = node.status.unwrap_or_default();
-    let internal_ips = status
-        .addresses
-        .iter()
-        .flatten()
-        .filter(|address| address.type_ == "InternalIP")
-        .map(|address| address.address.as_str());
+    let of_type = |wanted| {
+        let addresses = status.addresses.iter().flatten();
+        addresses
+            .filter(move |address| address.type_ == wanted)
+            .map(|address| address.address.as_str())
+    };
     NodeFacts {
         name: node.metadata.name.unwrap_or_default(),
         labels: node.metadata.labels.unwrap_or_default(),
         annotations: annotations(node.metadata.annotations),
-        internal_ips: addresses("status.addresses", internal_ips, problems),
+        internal_ips: addresses("status.addresses", of_type("InternalIP"), problems),
+        external_ips: addresses("status.addresses", of_type("ExternalIP"), problems),
         pod_cidrs: pod_cidrs(spec.pod_cidrs, spec.pod_cidr, problems),
         unschedulable: spec.unschedulable.unwrap_or(false),
         ready: status
