@@ -3,8 +3,11 @@
 //! They run a module exactly as the agent does, with its limits, but need neither an agent nor a
 //! cluster unless they say so.
 
+mod build;
 mod inspect;
 mod module;
+mod new;
+mod scratch;
 mod validate;
 
 #[cfg(test)]
@@ -26,7 +29,9 @@ pub(super) struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
+    Build(build::BuildArgs),
     Inspect(inspect::InspectArgs),
+    New(new::NewArgs),
     Validate(validate::ValidateArgs),
 }
 
@@ -40,7 +45,9 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     match &args.command {
+        PolicyCommand::Build(args) => build::run(args, format, out),
         PolicyCommand::Inspect(args) => inspect::run(args, format, out),
+        PolicyCommand::New(args) => new::run(args, format, out),
         PolicyCommand::Validate(args) => validate::run(args, format, out),
     }
 }
