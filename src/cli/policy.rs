@@ -3,6 +3,7 @@
 //! They run a module exactly as the agent does, with its limits, but need neither an agent nor a
 //! cluster unless they say so.
 
+mod bench;
 mod build;
 mod inspect;
 mod module;
@@ -29,6 +30,7 @@ pub(super) struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
+    Bench(bench::BenchArgs),
     Build(build::BuildArgs),
     Inspect(inspect::InspectArgs),
     New(new::NewArgs),
@@ -45,6 +47,7 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     match &args.command {
+        PolicyCommand::Bench(args) => bench::run(args, format, out),
         PolicyCommand::Build(args) => build::run(args, format, out),
         PolicyCommand::Inspect(args) => inspect::run(args, format, out),
         PolicyCommand::New(args) => new::run(args, format, out),
