@@ -32,6 +32,7 @@ mod exports;
 mod group;
 mod limits;
 mod outcome;
+mod spot_check;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ pub use chain::{Link, LinkStatus};
 pub use exports::{ExportChange, Exports};
 pub use limits::Limits;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};
+pub use spot_check::SpotChecked;
 
 use std::fmt;
 use std::sync::Arc;
@@ -133,6 +135,7 @@ pub trait RoutePolicy: Send {
     ///
     /// The decision about a candidate may depend on the batch's node, AS and peer group, on the
     /// candidate itself and on nothing else: decisions are remembered until one of these changes.
+    /// [`SpotChecked`] sees to it.
     ///
     /// # Errors
     /// The policy failed as a whole; no decision of this batch counts.
@@ -154,13 +157,23 @@ pub enum PolicyFailure {
     /// Its answer is impossible; the text says in what way.
     #[error("the module's answer is unusable: {0}")]
     BadAnswer(String),
+    /// It decided otherwise about the same route when it was asked again; the text says about
+    /// which and how.
+    #[error("the module contradicts itself: {0}")]
+    Inconsistent(String),
 }
 
 impl PolicyFailure {
     /// Every [`Self::kind`].
-    pub const KINDS: [&'static str; 4] = ["trap", "out-of-time", "out-of-memory", "bad-answer"];
+    pub const KINDS: [&'static str; 5] = [
+        "trap",
+        "out-of-time",
+        "out-of-memory",
+        "bad-answer",
+        "inconsistent",
+    ];
 
-    /// A short name for metrics: `trap`, `out-of-time`, `out-of-memory`, `bad-answer`.
+    /// A short name for metrics: one of [`Self::KINDS`].
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -168,6 +181,7 @@ impl PolicyFailure {
             Self::OutOfTime(_) => "out-of-time",
             Self::OutOfMemory(_) => "out-of-memory",
             Self::BadAnswer(_) => "bad-answer",
+            Self::Inconsistent(_) => "inconsistent",
         }
     }
 }

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::peering::Passwords;
 use crate::config::{Builtin, Config, Overrides, PolicyLink, PolicyModule};
-use crate::policy::{Link, OnError};
+use crate::policy::{Link, OnError, SpotChecked};
 use crate::types::Password;
 use crate::wasm::{Engine, Limits, Module, WasmPolicy};
 
@@ -94,7 +94,7 @@ fn link(engine: &Engine, link: &PolicyLink) -> anyhow::Result<Link> {
     Ok(Link {
         name: link.name.as_str().into(),
         module: link.module.to_string(),
-        policy: Box::new(policy),
+        policy: Box::new(SpotChecked::new(policy)),
         on_error: link.on_error,
         limits: link.limits,
     })

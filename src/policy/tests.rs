@@ -5,3 +5,4 @@ mod failure;
 mod fixture;
 mod properties;
 mod replacement;
+mod spot_check;
