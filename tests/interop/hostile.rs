@@ -15,7 +15,7 @@ use super::live::Cluster;
 use crate::support::agent::Agent;
 use crate::support::hostile;
 use crate::support::router::{RouterKind, Table};
-use crate::support::wait::{equal, eventually};
+use crate::support::wait::{contains, equal, eventually};
 
 /// A module and what comes of it.
 struct Hostile {
@@ -227,14 +227,6 @@ fn failures(agent: &Agent) -> Vec<f64> {
         agent.metric(&sample).unwrap()
     };
     PolicyFailure::KINDS.into_iter().map(of_kind).collect()
-}
-
-fn contains(text: &str, words: &str) -> Result<(), String> {
-    if text.contains(words) {
-        Ok(())
-    } else {
-        Err(format!("`{text}` does not say `{words}`"))
-    }
 }
 
 #[test]
