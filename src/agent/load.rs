@@ -94,7 +94,7 @@ fn link(engine: &Engine, link: &PolicyLink) -> anyhow::Result<Link> {
     Ok(Link {
         name: link.name.as_str().into(),
         module: link.module.to_string(),
-        policy: Box::new(SpotChecked::new(policy)),
+        policy: Arc::new(SpotChecked::new(policy)),
         on_error: link.on_error,
         limits: link.limits,
     })

@@ -19,7 +19,7 @@ use crate::facts::NodeFacts;
 use crate::types::{Asn, Prefix, RouteAttributes};
 
 /// A peer group with everything that was decided for it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) peers: PeerGroup,
     /// Exactly the present candidates, once they have been evaluated.
@@ -29,7 +29,7 @@ pub(super) struct Group {
 }
 
 /// A candidate towards a group.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Entry {
     outcome: Outcome,
     /// The last good decision of each link, by its position in the chain.

@@ -9,6 +9,8 @@
 //! other: on-error decides. The check samples; `rutter policy conformance` looks closely, without
 //! routes at stake.
 
+use std::sync::{Mutex, MutexGuard};
+
 use super::{Batch, Decision, PolicyFailure, ProposedRoute, RoutePolicy, StepVerdict, Verdict};
 
 /// Small batches are checked once in so many calls: few enough not to be felt. A prime, so that
@@ -25,6 +27,13 @@ const SAMPLE_MAX: usize = 16;
 #[derive(Debug)]
 pub struct SpotChecked<P> {
     policy: P,
+    /// Decides when to check, and never what is decided.
+    record: Mutex<Record>,
+}
+
+/// What the policy has to show for itself.
+#[derive(Clone, Copy, Debug)]
+struct Record {
     trust: Trust,
     /// Checks so far: each begins at another route.
     checks: usize,
@@ -35,7 +44,7 @@ pub struct SpotChecked<P> {
 enum Trust {
     /// So many calls go unchecked.
     For(u32),
-    /// It has contradicted itself: every call is checked in full for as long as it is used.
+    /// It has failed a check: every call is checked in full for as long as it is used.
     Lost,
 }
 
@@ -44,20 +53,26 @@ impl<P: RoutePolicy> SpotChecked<P> {
     pub fn new(policy: P) -> Self {
         Self {
             policy,
-            trust: Trust::For(0),
-            checks: 0,
+            record: Mutex::new(Record {
+                trust: Trust::For(0),
+                checks: 0,
+            }),
         }
     }
 
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().expect("no holder panics")
+    }
+
     /// Asks again about some of the routes that `decisions` are about.
-    fn check(&mut self, batch: &Batch<'_>, decisions: &[Decision]) -> Result<(), PolicyFailure> {
+    fn check(
+        &self,
+        batch: &Batch<'_>,
+        decisions: &[Decision],
+        plan: Plan,
+    ) -> Result<(), PolicyFailure> {
         let routes = batch.candidates;
-        let sample_max = match self.trust {
-            Trust::For(_) => SAMPLE_MAX,
-            Trust::Lost => routes.len(),
-        };
-        let places = places(routes.len(), sample_max, self.checks);
-        self.checks = self.checks.wrapping_add(1);
+        let places = places(routes.len(), plan);
         let sample: Vec<ProposedRoute<'_>> = places.iter().map(|&at| routes[at]).collect();
         let again = self.policy.evaluate(&Batch {
             candidates: &sample,
@@ -75,7 +90,6 @@ impl<P: RoutePolicy> SpotChecked<P> {
         else {
             return Ok(());
         };
-        self.trust = Trust::Lost;
         Err(PolicyFailure::Inconsistent(format!(
             "{} towards {}: {} of {}, {} of {}",
             routes[at].candidate.key.prefix,
@@ -89,29 +103,52 @@ impl<P: RoutePolicy> SpotChecked<P> {
 }
 
 impl<P: RoutePolicy> RoutePolicy for SpotChecked<P> {
-    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
+    fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
         let decisions = self.policy.evaluate(batch)?;
         let asked = batch.candidates.len();
-        if asked == 0 || decisions.len() != asked {
-            // Nothing to compare: the chain refuses an answer of the wrong length.
-            return Ok(decisions);
-        }
-        match self.trust {
-            Trust::For(calls @ 1..) if asked < LARGE => self.trust = Trust::For(calls - 1),
-            Trust::For(_) => {
-                self.check(batch, &decisions)?;
-                self.trust = Trust::For(EVERY - 1);
+        // The chain refuses an answer of the wrong length; there is nothing to compare.
+        if asked > 0 && decisions.len() == asked {
+            let plan = self.record().plan(asked);
+            if let Some(plan) = plan {
+                self.check(batch, &decisions, plan)
+                    .inspect_err(|_| self.record().trust = Trust::Lost)?;
             }
-            Trust::Lost => self.check(batch, &decisions)?,
         }
         Ok(decisions)
+    }
+}
+
+/// What to ask about again.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    sample_max: usize,
+    turn: usize,
+}
+
+impl Record {
+    /// What to ask about again of a batch of so many routes; `None` where nothing is.
+    fn plan(&mut self, asked: usize) -> Option<Plan> {
+        let sample_max = match self.trust {
+            Trust::For(calls @ 1..) if asked < LARGE => {
+                self.trust = Trust::For(calls - 1);
+                return None;
+            }
+            Trust::For(_) => {
+                self.trust = Trust::For(EVERY - 1);
+                SAMPLE_MAX
+            }
+            Trust::Lost => usize::MAX,
+        };
+        let turn = self.checks;
+        self.checks = self.checks.wrapping_add(1);
+        Some(Plan { sample_max, turn })
     }
 }
 
 /// The places of the routes to ask about again, of `asked` in a batch: some of them from the back
 /// to the front, the first of these twice in a row, and an odd number where `asked` is even and
 /// the reverse.
-fn places(asked: usize, sample_max: usize, turn: usize) -> Vec<usize> {
+fn places(asked: usize, Plan { sample_max, turn }: Plan) -> Vec<usize> {
     let sample = sample_max.min(asked);
     let stride = asked / sample;
     let first = asked - 1 - turn % asked;

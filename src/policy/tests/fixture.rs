@@ -11,8 +11,8 @@ use crate::facts::{
     TrafficPolicy,
 };
 use crate::policy::{
-    Batch, ChainDefault, Decision, ExportChange, Exports, Limits, Link, OnError, PeerGroup,
-    PeerKind, PolicyFailure, RoutePolicy, Verdict,
+    Batch, ChainDefault, Decision, ExportChange, Exports, Limits, Link, NextLink, OnError,
+    PeerGroup, PeerKind, PolicyFailure, RoutePolicy, Verdict,
 };
 use crate::types::{Asn, GroupId, RouteAttributes};
 
@@ -68,7 +68,7 @@ impl Fake {
         Link {
             name: name.into(),
             module: format!("fake:{name}"),
-            policy: Box::new(self.clone()),
+            policy: Arc::new(self.clone()),
             on_error,
             limits: Limits::DEFAULT,
         }
@@ -76,7 +76,7 @@ impl Fake {
 }
 
 impl RoutePolicy for Fake {
-    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
+    fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
         let mut script = self.0.lock().unwrap();
         let routes = batch.candidates.iter();
         let prefixes: Vec<_> = routes
@@ -277,7 +277,10 @@ impl Bench {
         text(&self.exports.set_groups(self.now, groups(names)))
     }
 
-    pub(super) fn replace_chain(&mut self, links: Vec<Link>) -> Vec<String> {
+    pub(super) fn replace_chain(
+        &mut self,
+        links: impl IntoIterator<Item = impl Into<NextLink>>,
+    ) -> Vec<String> {
         text(&self.exports.replace_chain(self.now, links))
     }
 

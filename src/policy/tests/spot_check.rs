@@ -21,7 +21,7 @@ type Rule = fn(&Batch<'_>, usize) -> Verdict;
 struct Cheat(Rule);
 
 impl RoutePolicy for Cheat {
-    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
+    fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
         let decide = |place| Decision {
             verdict: (self.0)(batch, place),
             reason: None,
@@ -31,7 +31,7 @@ impl RoutePolicy for Cheat {
 }
 
 /// What is said about so many pod CIDRs towards `tor`.
-fn ask(policy: &mut impl RoutePolicy, routes: u8) -> Result<Vec<Decision>, PolicyFailure> {
+fn ask(policy: &impl RoutePolicy, routes: u8) -> Result<Vec<Decision>, PolicyFailure> {
     let candidates: Vec<Candidate> = (0..routes)
         .map(|n| pod(&format!("10.{n}.0.0/24")))
         .collect();
@@ -87,7 +87,7 @@ const CHEATS: [(&str, Rule); 5] = [
 fn a_decision_that_depends_on_the_batch_is_a_failure() {
     for (name, rule) in CHEATS {
         for routes in [1, 2, 3, 4, 5, 16, 17, 18, 19, 100, 255] {
-            let answer = ask(&mut SpotChecked::new(Cheat(rule)), routes);
+            let answer = ask(&SpotChecked::new(Cheat(rule)), routes);
             let caught = matches!(answer, Err(PolicyFailure::Inconsistent(_)));
             assert!(caught, "{name} of {routes}: {answer:?}");
         }
@@ -96,9 +96,9 @@ fn a_decision_that_depends_on_the_batch_is_a_failure() {
 
 #[test]
 fn the_failure_names_the_route_the_peers_and_both_decisions() {
-    let mut policy = SpotChecked::new(Cheat(CHEATS[0].1));
+    let policy = SpotChecked::new(Cheat(CHEATS[0].1));
     assert_eq!(
-        ask(&mut policy, 2).unwrap_err().to_string(),
+        ask(&policy, 2).unwrap_err().to_string(),
         "the module contradicts itself: 10.1.0.0/24 towards tor: reject in a batch of 2 routes, \
          accept in a batch of 3 routes"
     );
@@ -106,18 +106,38 @@ fn the_failure_names_the_route_the_peers_and_both_decisions() {
 
 #[test]
 fn a_policy_that_was_caught_is_checked_at_every_call() {
-    let mut policy = SpotChecked::new(Cheat(CHEATS[2].1));
+    let policy = SpotChecked::new(Cheat(CHEATS[2].1));
     for _ in 0..20 {
-        assert!(ask(&mut policy, 3).is_err());
+        assert!(ask(&policy, 3).is_err());
+    }
+}
+
+#[test]
+fn failing_only_when_asked_again_is_a_failure_each_time() {
+    struct Alone;
+    impl RoutePolicy for Alone {
+        fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
+            match batch.candidates.len() {
+                1 => Cheat(|_, _| Verdict::Reject).evaluate(batch),
+                _ => Err(PolicyFailure::Trap("unreachable".into())),
+            }
+        }
+    }
+    let policy = SpotChecked::new(Alone);
+    for _ in 0..3 {
+        assert_eq!(
+            ask(&policy, 1),
+            Err(PolicyFailure::Trap("unreachable".into()))
+        );
     }
 }
 
 #[test]
 fn small_batches_are_checked_once_in_seventeen_calls() {
     let fake = Fake::new(accept);
-    let mut policy = SpotChecked::new(fake.clone());
+    let policy = SpotChecked::new(fake.clone());
     for _ in 0..34 {
-        ask(&mut policy, 1).unwrap();
+        ask(&policy, 1).unwrap();
     }
     let asked = fake.asked();
     let checks = asked
@@ -135,7 +155,7 @@ fn a_contradiction_withdraws_nothing_under_keep_last() {
     let cheat = Link {
         name: "own".into(),
         module: "cheat".into(),
-        policy: Box::new(SpotChecked::new(Cheat(CHEATS[2].1))),
+        policy: Arc::new(SpotChecked::new(Cheat(CHEATS[2].1))),
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,
     };
@@ -158,9 +178,9 @@ proptest! {
             Just(accept_with_endpoints_as_med as super::fixture::Rule),
         ],
     ) {
-        let mut policy = SpotChecked::new(Fake::new(rule));
+        let policy = SpotChecked::new(Fake::new(rule));
         for size in sizes {
-            prop_assert_eq!(ask(&mut policy, size).map(|answer| answer.len()), Ok(size.into()));
+            prop_assert_eq!(ask(&policy, size).map(|answer| answer.len()), Ok(size.into()));
         }
     }
 }
