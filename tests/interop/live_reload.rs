@@ -78,7 +78,7 @@ impl Step {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reloads_under_a_stream_of_changes_move_no_session_and_lose_no_route() {
-    let mut cluster = Cluster::start(&[WORKERS[0]], &ROUTERS).await;
+    let cluster = Cluster::start(&[WORKERS[0]], &ROUTERS).await;
     cluster.settles();
     let mut operator = Operator::new(cluster.config.clone());
     operator.put_in_force(&cluster);
@@ -94,7 +94,7 @@ async fn reloads_under_a_stream_of_changes_move_no_session_and_lose_no_route() {
     let (changes, ready) = stream.end().await;
     assert!(changes > CHANGES_MIN, "{changes} changes are no stream");
 
-    assert_ends_as_it_should(&mut cluster, &operator, &ready);
+    assert_ends_as_it_should(&cluster, &operator, &ready);
     assert_eq!(cluster.histories(), histories, "a session moved");
     for peer in cluster.agents[0].status().unwrap().peers {
         assert_eq!(peer.established_count, 1, "{peer:?}");
@@ -104,7 +104,7 @@ async fn reloads_under_a_stream_of_changes_move_no_session_and_lose_no_route() {
 
 /// Every router has the routes of the cluster and those of the changing Services that are
 /// `ready`, each with the last community.
-fn assert_ends_as_it_should(cluster: &mut Cluster, operator: &Operator, ready: &BTreeSet<Prefix>) {
+fn assert_ends_as_it_should(cluster: &Cluster, operator: &Operator, ready: &BTreeSet<Prefix>) {
     let mut complete = expected_table(&cluster.nodes);
     let host = cluster.nodes[0].host.clone();
     let range = operator.announces_range.then(|| RANGE.parse().unwrap());
