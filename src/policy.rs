@@ -13,7 +13,8 @@
 //! may change them or reject after all. Abstain leaves things as they are. In the end a
 //! candidate is announced if some policy accepted it and none rejected it; one that all abstained
 //! from is decided by the step [`CHAIN_DEFAULT`]: rejected, unless the operator wants it
-//! otherwise. So a chain reads as: who may announce, then with what, then what never.
+//! otherwise. A policy may be for some peer groups only: see [`Audience`]. So a chain reads as:
+//! who may announce, then with what, then what never.
 //!
 //! # From candidates to prefixes
 //! A prefix is announced while any of its candidates is accepted, with the attributes of the
@@ -27,6 +28,7 @@
 //! that no longer exists is withdrawn, and so is a Local Service's address when the node has
 //! lost the usable endpoint that it had when the decision was made.
 
+mod audience;
 mod chain;
 mod exports;
 mod group;
@@ -36,11 +38,13 @@ mod outcome;
 #[cfg(test)]
 mod tests;
 
+pub use audience::Audience;
 pub use chain::{Link, LinkStatus};
 pub use exports::{ExportChange, Exports};
 pub use limits::Limits;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -48,7 +52,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::candidates::Candidate;
 use crate::facts::{NodeFacts, StringMap};
-use crate::types::{Asn, RouteAttributes};
+use crate::types::{Asn, GroupId, RouteAttributes};
 
 /// Peers that are asked about together: one call of each policy answers for all of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +65,16 @@ pub struct PeerGroup {
     pub kind: PeerKind,
     /// The operator's labels.
     pub labels: StringMap,
+}
+
+/// The peer groups there are to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerGroups {
+    /// All of them.
+    pub groups: BTreeMap<GroupId, PeerGroup>,
+    /// For a new group, the one its peers are in at present: while a policy fails, what it last
+    /// decided about those peers stands in the new group, too.
+    pub heirs: BTreeMap<GroupId, GroupId>,
 }
 
 /// Internal or external (RFC 4271 section 1.1).

@@ -9,7 +9,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Batch, Decision, Limits, OnError, PolicyFailure, RoutePolicy, Verdict};
+use super::{
+    Audience, Batch, Decision, Limits, OnError, PeerGroup, PolicyFailure, RoutePolicy, Verdict,
+};
 use crate::types::{Family, PREPEND_MAX, Prefix, RouteAttributes};
 
 /// Pause after the first failure. A module that trips over one odd object is asked again before
@@ -32,6 +34,8 @@ pub struct Link {
     pub on_error: OnError,
     /// What one call of it may use, for status; the policy keeps to it by itself.
     pub limits: Limits,
+    /// Whom it decides for.
+    pub audience: Audience,
 }
 
 impl fmt::Debug for Link {
@@ -41,6 +45,7 @@ impl fmt::Debug for Link {
             .field("module", &self.module)
             .field("on_error", &self.on_error)
             .field("limits", &self.limits)
+            .field("audience", &self.audience)
             .finish_non_exhaustive()
     }
 }
@@ -56,6 +61,8 @@ pub struct LinkStatus<'a> {
     pub on_error: OnError,
     /// What one call of it may use.
     pub limits: Limits,
+    /// Whom it decides for.
+    pub audience: &'a Audience,
     /// Why it is failing; absent while it is not.
     pub error: Option<&'a PolicyFailure>,
     /// How often it has failed, under this name.
@@ -109,7 +116,7 @@ enum Round {
     FailedAfterAnswer,
 }
 
-/// Whether decisions of a former chain stand in for the link's own.
+/// Whether decisions of a former chain, or about a former group, stand in for the link's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Heritage {
     StandsIn,
@@ -136,6 +143,17 @@ impl Chain {
         &self.links[position].link.name
     }
 
+    /// Whether the link at `position` decides for these peers.
+    pub(super) fn decides_for(&self, position: usize, peers: &PeerGroup) -> bool {
+        self.links[position].link.audience.includes(peers)
+    }
+
+    /// The name and the audience of each link, in order.
+    pub(super) fn audiences(&self) -> impl Iterator<Item = (&Arc<str>, &Audience)> {
+        let links = self.links.iter().map(|state| &state.link);
+        links.map(|link| (&link.name, &link.audience))
+    }
+
     /// How often a link was asked, since the beginning.
     pub(super) fn asked(&self) -> u64 {
         self.asked
@@ -150,6 +168,7 @@ impl Chain {
                 module: &state.link.module,
                 on_error: state.link.on_error,
                 limits: state.link.limits,
+                audience: &state.link.audience,
                 error: failure.map(|failure| &failure.cause),
                 failures: state.failures,
                 retry_at: failure.map(|failure| failure.retry_at),
@@ -263,8 +282,16 @@ impl Chain {
         }
     }
 
-    /// The links that have come to answer for themselves in a round about everything, so that
-    /// no former chain needs to stand in for them any longer. Each is named once.
+    /// A new group is about to begin with the decisions of another.
+    pub(super) fn expect_stand_ins(&mut self) {
+        for state in &mut self.links {
+            state.heritage = Heritage::StandsIn;
+        }
+    }
+
+    /// The links that have come to answer for themselves, in a round about everything or about
+    /// all of a new group, so that nothing needs to stand in for them any longer. Each is named
+    /// once.
     pub(super) fn take_independent(&mut self) -> Vec<usize> {
         let mut independent = Vec::new();
         for (position, state) in self.links.iter_mut().enumerate() {
