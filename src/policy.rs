@@ -39,7 +39,7 @@ mod outcome;
 mod tests;
 
 pub use audience::Audience;
-pub use chain::{Link, LinkStatus};
+pub use chain::{Link, LinkStatus, NextLink};
 pub use exports::{ExportChange, Exports};
 pub use limits::Limits;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};
@@ -141,8 +141,9 @@ pub enum Verdict {
     Reject,
 }
 
-/// Something that decides about routes.
-pub trait RoutePolicy: Send {
+/// Something that decides about routes. It has no state that decisions depend on, so one instance
+/// may be asked from several threads: the chain in force and a trial of the next may share it.
+pub trait RoutePolicy: Send + Sync {
     /// One decision for each candidate of the batch, in its order.
     ///
     /// The decision about a candidate may depend on the batch's node, AS and peer group, on the
@@ -150,7 +151,7 @@ pub trait RoutePolicy: Send {
     ///
     /// # Errors
     /// The policy failed as a whole; no decision of this batch counts.
-    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure>;
+    fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure>;
 }
 
 /// How a policy failed.

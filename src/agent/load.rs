@@ -95,7 +95,7 @@ fn link(engine: &Engine, link: &PolicyLink) -> anyhow::Result<Link> {
     Ok(Link {
         name: link.name.as_str().into(),
         module: link.module.to_string(),
-        policy: Box::new(policy),
+        policy: Arc::new(policy),
         on_error: link.on_error,
         limits: link.limits,
         audience: link.audience.clone(),

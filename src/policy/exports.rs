@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use super::chain::{Chain, Due};
 use super::group::{Context, Group};
-use super::{ChainDefault, Link, LinkStatus, Outcome, PeerGroup, PeerGroups, Step};
+use super::{ChainDefault, Link, LinkStatus, NextLink, Outcome, PeerGroup, PeerGroups, Step};
 use crate::candidates::{Candidate, CandidateChange, CandidateKey};
 use crate::facts::NodeFacts;
 use crate::types::{Asn, GroupId, Prefix, RouteAttributes};
@@ -28,7 +28,10 @@ pub struct ExportChange {
 }
 
 /// The chain, the peer groups, the candidates, and what came of them.
-#[derive(Debug)]
+///
+/// A clone is a trial: what is done to it shows what would come of it, and nobody is told. It
+/// shares the policies, which keep no state, and nothing else.
+#[derive(Clone, Debug)]
 pub struct Exports {
     asn: Asn,
     node: Option<Arc<NodeFacts>>,
@@ -138,8 +141,13 @@ impl Exports {
     ///
     /// Links keep the last decisions of former links of their name. For a link with another
     /// name, what the former chain accepted stands in until it has answered: a new module that
-    /// fails at once withdraws nothing under `keep-last`.
-    pub fn replace_chain(&mut self, now: Instant, links: Vec<Link>) -> Vec<ExportChange> {
+    /// fails at once withdraws nothing under `keep-last`. Links that are [`NextLink::Kept`] are
+    /// what they were, failing ones included.
+    pub fn replace_chain(
+        &mut self,
+        now: Instant,
+        links: impl IntoIterator<Item = impl Into<NextLink>>,
+    ) -> Vec<ExportChange> {
         let positions = self.chain.replace(links);
         for group in self.groups.values_mut() {
             group.carry_over(&positions, &self.candidates);
@@ -200,6 +208,11 @@ impl Exports {
     /// How each policy of the chain is, in order.
     pub fn links(&self) -> impl Iterator<Item = LinkStatus<'_>> {
         self.chain.status()
+    }
+
+    /// Each link of the chain, for the owner to wrap its policy in one that answers alike.
+    pub fn links_mut(&mut self) -> impl Iterator<Item = &mut Link> {
+        self.chain.links_mut()
     }
 
     /// How often a policy was asked to decide about something, since the beginning.

@@ -19,7 +19,7 @@ use crate::facts::NodeFacts;
 use crate::types::{Asn, Prefix, RouteAttributes};
 
 /// A peer group with everything that was decided for it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) peers: PeerGroup,
     /// Exactly the present candidates, once they have been evaluated.

@@ -35,7 +35,7 @@ enum Rule {
 }
 
 impl RoutePolicy for Rule {
-    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
+    fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
         let verdict = match self {
             Self::Accept => Verdict::Accept(None),
             Self::Reject => Verdict::Reject,
@@ -54,7 +54,7 @@ fn settings(text: &str, rule: Option<Rule>) -> Settings {
     let link = |rule| Link {
         name: "rule".into(),
         module: "test".to_owned(),
-        policy: Box::new(rule) as Box<dyn RoutePolicy>,
+        policy: Arc::new(rule) as Arc<dyn RoutePolicy>,
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,
         audience: Audience::Everyone,

@@ -11,8 +11,8 @@ use crate::facts::{
     TrafficPolicy,
 };
 use crate::policy::{
-    Audience, Batch, ChainDefault, Decision, ExportChange, Exports, Limits, Link, OnError,
-    PeerGroup, PeerGroups, PeerKind, PolicyFailure, RoutePolicy, Verdict,
+    Audience, Batch, ChainDefault, Decision, ExportChange, Exports, Limits, Link, NextLink,
+    OnError, PeerGroup, PeerGroups, PeerKind, PolicyFailure, RoutePolicy, Verdict,
 };
 use crate::types::{Asn, GroupId, RouteAttributes};
 
@@ -77,7 +77,7 @@ impl Fake {
         Link {
             name: name.into(),
             module: format!("fake:{name}"),
-            policy: Box::new(self.clone()),
+            policy: Arc::new(self.clone()),
             on_error,
             limits: Limits::DEFAULT,
             audience: Audience::Everyone,
@@ -86,7 +86,7 @@ impl Fake {
 }
 
 impl RoutePolicy for Fake {
-    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
+    fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
         let mut script = self.0.lock().unwrap();
         let routes = batch.candidates.iter();
         let prefixes: Vec<_> = routes
@@ -290,7 +290,10 @@ impl Bench {
         text(&self.exports.set_groups(self.now, groups(names)))
     }
 
-    pub(super) fn replace_chain(&mut self, links: Vec<Link>) -> Vec<String> {
+    pub(super) fn replace_chain(
+        &mut self,
+        links: impl IntoIterator<Item = impl Into<NextLink>>,
+    ) -> Vec<String> {
         text(&self.exports.replace_chain(self.now, links))
     }
 
