@@ -20,6 +20,7 @@ mod peering;
 mod pipeline;
 mod reload;
 mod report;
+mod shadow;
 mod sockets;
 mod tcp_md5;
 #[cfg(test)]

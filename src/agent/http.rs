@@ -104,6 +104,7 @@ pub(super) async fn serve_socket(
         .route("/v1/status", get(status))
         .route("/v1/routes", get(routes))
         .route("/v1/explain", get(explain))
+        .route("/v1/policy/shadow", get(shadow))
         .fallback(async || {
             error(
                 StatusCode::NOT_FOUND,
@@ -214,6 +215,10 @@ async fn explain(
         })
     })
     .await
+}
+
+async fn shadow(State(reporter): State<Arc<Reporter>>) -> Response {
+    answer(async { reporter.shadow().await.map(Json) }).await
 }
 
 async fn healthz(State(reporter): State<Arc<Reporter>>) -> Response {

@@ -12,20 +12,21 @@ use super::driver::SpeakerHandle;
 use super::events::Notices;
 use super::load::ConfigState;
 use super::metrics::Scrape;
-use super::peering::{group_id, peer_kind};
+use super::peering::peer_kind;
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
+use super::shadow::{self, ShadowHandle};
 use crate::api::{
     ConfigStatus, DecisionReport, ExcludedAddress, Explanation, PeerStatus, PolicyStatus,
-    Readiness, Route, Routes, Sent, ServiceReport, SourceStatus, Status, StepReport,
+    Readiness, Route, Routes, Sent, ServiceReport, ShadowReport, SourceStatus, Status, StepReport,
 };
 use crate::bgp::SessionState;
 use crate::candidates::{CandidateKey, exclusions};
 use crate::config::{Config, Source};
 use crate::facts::{ServiceFacts, ServiceKey};
 use crate::kube::Health;
-use crate::policy::Outcome;
+use crate::policy::{LinkStatus, Mode, Outcome, Step};
 use crate::speaker::{Advertised, PeerView, Speaker};
-use crate::types::{PeerId, Prefix};
+use crate::types::{GroupId, PeerId, Prefix};
 use crate::wasm::Engine;
 
 /// Whom to ask for what.
@@ -77,6 +78,7 @@ impl Reporter {
         let chain_error = config_state.chain_error.clone();
         let events = self.notices.counts();
         let cache_fault = self.engine.cache_fault();
+        let shadows = self.pipeline.shadows().clone();
         let scrape = self
             .pipeline
             .ask(move |pipeline| {
@@ -95,7 +97,7 @@ impl Reporter {
                     readiness: readiness(pipeline),
                     source,
                     config: config_status(config_state, cache_fault),
-                    policies: policies(pipeline, chain_error.as_deref()),
+                    policies: policies(pipeline, &shadows, chain_error.as_deref()),
                     peers: peers(pipeline, &views),
                 };
                 Scrape {
@@ -136,6 +138,13 @@ impl Reporter {
         Ok(Routes {
             routes: self.with_sent(decided).await?,
         })
+    }
+
+    /// `/v1/policy/shadow`.
+    pub(super) async fn shadow(&self) -> anyhow::Result<ShadowReport> {
+        let peers = self.pipeline.ask(peers_by_group).await?;
+        let policies = self.pipeline.shadows().report(peers).await?;
+        Ok(ShadowReport { policies })
     }
 
     /// `/v1/explain`.
@@ -297,7 +306,9 @@ fn decisions(
         let Some(id) = pipeline.peering.known_id(peer) else {
             continue;
         };
-        let group = group_id(id);
+        let Some(group) = pipeline.peering.group_of(id) else {
+            continue;
+        };
         let announced: BTreeSet<Prefix> = pipeline
             .exports
             .announced(group)
@@ -315,7 +326,7 @@ fn decisions(
                     peer: peer.name.clone(),
                     prefix: key.prefix,
                     origin: key.origin.clone(),
-                    decision: decision(outcome),
+                    decision: decision(outcome, &pipeline.exports.steps(group, key)),
                     sent: Sent::Pending,
                 },
             });
@@ -324,8 +335,8 @@ fn decisions(
     decided
 }
 
-fn decision(outcome: &Outcome) -> DecisionReport {
-    let step = |step: &crate::policy::Step| StepReport {
+fn decision(outcome: &Outcome, steps: &[Step]) -> DecisionReport {
+    let step = |step: &Step| StepReport {
         policy: step.policy.to_string(),
         verdict: step.verdict.to_string(),
         reason: step.reason.as_deref().map(str::to_owned),
@@ -334,7 +345,7 @@ fn decision(outcome: &Outcome) -> DecisionReport {
     DecisionReport {
         accepted: outcome.accepted.is_some(),
         attributes: outcome.accepted.as_deref().cloned().unwrap_or_default(),
-        steps: outcome.steps.iter().map(step).collect(),
+        steps: steps.iter().map(step).collect(),
     }
 }
 
@@ -397,13 +408,30 @@ fn config_status(state: ConfigState, cache_fault: Option<String>) -> ConfigStatu
     }
 }
 
-fn policies(pipeline: &Pipeline, chain_error: Option<&str>) -> Vec<PolicyStatus> {
+fn policies(
+    pipeline: &Pipeline,
+    shadows: &ShadowHandle,
+    chain_error: Option<&str>,
+) -> Vec<PolicyStatus> {
+    let links = pipeline.exports.links();
+    links
+        .map(|link| match link.mode {
+            Mode::Enforce => enforced(link, chain_error),
+            Mode::Shadow => in_shadow(link, shadows),
+        })
+        .collect()
+}
+
+/// A policy that decides.
+fn enforced(link: LinkStatus<'_>, chain_error: Option<&str>) -> PolicyStatus {
     let now = clock::now();
-    let status = |link: crate::policy::LinkStatus<'_>| PolicyStatus {
+    PolicyStatus {
         name: link.name.to_owned(),
         module: link.module.to_owned(),
         on_error: link.on_error,
         limits: link.limits.into(),
+        mode: link.mode,
+        shadow: None,
         error: link
             .error
             .map(ToString::to_string)
@@ -412,8 +440,35 @@ fn policies(pipeline: &Pipeline, chain_error: Option<&str>) -> Vec<PolicyStatus>
         retry_in: link
             .retry_at
             .map(|at| at.saturating_duration_since(now).as_secs()),
-    };
-    pipeline.exports.links().map(status).collect()
+    }
+}
+
+/// A policy in shadow mode: how it is, is told by the thread that asks it.
+fn in_shadow(link: LinkStatus<'_>, shadows: &ShadowHandle) -> PolicyStatus {
+    let summary = shadows.summary(link.name);
+    let fault = summary.as_ref().and_then(|summary| summary.fault.as_ref());
+    PolicyStatus {
+        error: fault.map(|fault| shadow::told(fault, link.name)),
+        failures: summary.as_ref().map_or(0, |summary| summary.failures),
+        retry_in: fault.map(|fault| {
+            let pause = fault.retry_at.saturating_duration_since(clock::now());
+            pause.as_secs()
+        }),
+        shadow: summary.map(|summary| summary.groups),
+        ..enforced(link, None)
+    }
+}
+
+/// The names of each group's peers.
+fn peers_by_group(pipeline: &Pipeline) -> BTreeMap<GroupId, Vec<String>> {
+    let mut peers: BTreeMap<GroupId, Vec<String>> = BTreeMap::new();
+    for peer in &pipeline.config.peers {
+        let group = pipeline.peering.known_id(peer);
+        if let Some(group) = group.and_then(|id| pipeline.peering.group_of(id)) {
+            peers.entry(group).or_default().push(peer.name.clone());
+        }
+    }
+    peers
 }
 
 /// The speaker's part of a peer's status, by peer.

@@ -3,6 +3,7 @@
 //! They run a module exactly as the agent does, with its limits, but need neither an agent nor a
 //! cluster unless they say so.
 
+mod diff;
 mod inspect;
 mod module;
 mod validate;
@@ -14,8 +15,11 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use super::Outcome;
+use super::client::Client;
 use super::output::OutputFormat;
+use super::{Outcome, wait_for};
+
+pub(super) use diff::summary as shadow_summary;
 
 /// Write, check and compare policy modules
 #[derive(Debug, Args)]
@@ -26,6 +30,7 @@ pub(super) struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
+    Diff(diff::DiffArgs),
     Inspect(inspect::InspectArgs),
     Validate(validate::ValidateArgs),
 }
@@ -36,10 +41,12 @@ enum PolicyCommand {
 /// Its own.
 pub(super) fn run(
     args: &PolicyArgs,
+    client: &Client,
     format: OutputFormat,
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     match &args.command {
+        PolicyCommand::Diff(args) => wait_for(diff::run(args, client, format, out)),
         PolicyCommand::Inspect(args) => inspect::run(args, format, out),
         PolicyCommand::Validate(args) => validate::run(args, format, out),
     }

@@ -153,11 +153,9 @@ fn a_contradiction_withdraws_nothing_under_keep_last() {
     let (a, b) = (local("a", "10.0.0.1", 1), local("b", "10.0.0.2", 2));
     bench.upsert([a, b]);
     let cheat = Link {
-        name: "own".into(),
         module: "cheat".into(),
         policy: Arc::new(SpotChecked::new(Cheat(CHEATS[2].1))),
-        on_error: OnError::KeepLast,
-        limits: Limits::DEFAULT,
+        ..honest.link("own", OnError::KeepLast)
     };
     let now = bench.now;
     assert_eq!(bench.exports.replace_chain(now, vec![cheat]), []);
