@@ -465,6 +465,17 @@ impl fmt::Display for Origin {
     }
 }
 
+impl fmt::Display for Exclusion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deleting => "the Service is being deleted",
+            Self::Headless => "the Service is headless",
+            Self::ExternalName => "the Service is an alias (ExternalName)",
+            Self::OutsideRanges => "it lies in none of the ranges configured for its kind",
+        })
+    }
+}
+
 impl fmt::Display for AddressKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

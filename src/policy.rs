@@ -36,7 +36,7 @@ mod outcome;
 #[cfg(test)]
 mod tests;
 
-pub use chain::{Link, LinkStatus};
+pub use chain::{Link, LinkStatus, checked};
 pub use exports::{ExportChange, Exports};
 pub use limits::Limits;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};

@@ -15,7 +15,7 @@ use super::{Outcome, text};
 use crate::api::{
     DecisionReport, ExcludedAddress, Explanation, Route, Sent, ServiceReport, StepReport,
 };
-use crate::candidates::{Exclusion, Origin};
+use crate::candidates::Origin;
 use crate::facts::{EndpointCounts, FamilyCounts, ServiceKey, ServiceType, TrafficPolicy};
 use crate::types::Prefix;
 
@@ -176,11 +176,7 @@ fn print_service(report: &ServiceReport, out: &mut dyn Write) -> io::Result<()> 
         reason,
     } in excluded
     {
-        writeln!(
-            out,
-            "  {kind} IP {address} is no candidate: {}",
-            exclusion(reason)
-        )?;
+        writeln!(out, "  {kind} IP {address} is no candidate: {reason}")?;
     }
     Ok(())
 }
@@ -230,15 +226,6 @@ fn endpoints(counts: EndpointCounts) -> String {
         "none".to_owned()
     } else {
         format!("{} usable ({})", counts.usable(), classes.join(", "))
-    }
-}
-
-fn exclusion(reason: &Exclusion) -> &'static str {
-    match reason {
-        Exclusion::Deleting => "the Service is being deleted",
-        Exclusion::Headless => "the Service is headless",
-        Exclusion::ExternalName => "the Service is an alias (ExternalName)",
-        Exclusion::OutsideRanges => "it lies in none of the ranges configured for its kind",
     }
 }
 
