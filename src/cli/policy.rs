@@ -3,8 +3,10 @@
 //! They run a module exactly as the agent does, with its limits, but need neither an agent nor a
 //! cluster unless they say so.
 
+mod decisions;
 mod inspect;
 mod module;
+mod test;
 mod validate;
 
 #[cfg(test)]
@@ -27,6 +29,7 @@ pub(super) struct PolicyArgs {
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
     Inspect(inspect::InspectArgs),
+    Test(test::TestArgs),
     Validate(validate::ValidateArgs),
 }
 
@@ -41,6 +44,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Outcome> {
     match &args.command {
         PolicyCommand::Inspect(args) => inspect::run(args, format, out),
+        PolicyCommand::Test(args) => test::run(args, format, out),
         PolicyCommand::Validate(args) => validate::run(args, format, out),
     }
 }

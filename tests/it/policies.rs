@@ -3,6 +3,7 @@
 //! in full beside their sources.
 
 mod cases;
+mod shipped_cases;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};

@@ -77,11 +77,18 @@ impl SettingsArg {
     /// # Errors
     /// The file cannot be read, or the module refuses what is in it.
     pub(super) fn apply(&self, module: &Module) -> anyhow::Result<WasmPolicy> {
-        let settings = match &self.settings {
-            Some(path) => read(path)?,
-            None => serde_json::json!({}),
-        };
-        Ok(WasmPolicy::new(module, &settings, Limits::default())?)
+        Ok(WasmPolicy::new(module, &self.read()?, Limits::default())?)
+    }
+
+    /// The settings as JSON; an empty object where none are given.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no table.
+    pub(super) fn read(&self) -> anyhow::Result<serde_json::Value> {
+        match &self.settings {
+            Some(path) => read(path),
+            None => Ok(serde_json::json!({})),
+        }
     }
 }
 
