@@ -223,7 +223,7 @@ pub struct DecisionReport {
     pub accepted: bool,
     /// With these attributes, when it is.
     pub attributes: RouteAttributes,
-    /// Each policy that was asked, in order.
+    /// Each policy that was asked, or passed over because it is not for this peer, in order.
     pub steps: Vec<StepReport>,
 }
 
@@ -233,7 +233,7 @@ pub struct DecisionReport {
 pub struct StepReport {
     /// The policy's name; `chain default` at the end of a chain that abstained throughout.
     pub policy: String,
-    /// `accept`, `reject` or `abstain`.
+    /// `accept`, `reject`, `abstain`, or `not asked` where the policy is not for this peer.
     pub verdict: String,
     /// Its words.
     pub reason: Option<String>,

@@ -13,7 +13,8 @@
 //! may change them or reject after all. Abstain leaves things as they are. In the end a
 //! candidate is announced if some policy accepted it and none rejected it; one that all abstained
 //! from is decided by the step [`CHAIN_DEFAULT`]: rejected, unless the operator wants it
-//! otherwise. So a chain reads as: who may announce, then with what, then what never.
+//! otherwise. A policy may be for some peer groups only: see [`Audience`]. So a chain reads as:
+//! who may announce, then with what, then what never.
 //!
 //! # From candidates to prefixes
 //! A prefix is announced while any of its candidates is accepted, with the attributes of the
@@ -27,6 +28,7 @@
 //! that no longer exists is withdrawn, and so is a Local Service's address when the node has
 //! lost the usable endpoint that it had when the decision was made.
 
+mod audience;
 mod chain;
 mod exports;
 mod group;
@@ -36,11 +38,13 @@ mod outcome;
 #[cfg(test)]
 mod tests;
 
-pub use chain::{Link, LinkStatus, checked};
+pub use audience::Audience;
+pub use chain::{Link, LinkStatus, NextLink, checked};
 pub use exports::{ExportChange, Exports};
 pub use limits::Limits;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -48,7 +52,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::candidates::Candidate;
 use crate::facts::{NodeFacts, StringMap};
-use crate::types::{Asn, RouteAttributes};
+use crate::types::{Asn, GroupId, RouteAttributes};
 
 /// Peers that are asked about together: one call of each policy answers for all of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +65,16 @@ pub struct PeerGroup {
     pub kind: PeerKind,
     /// The operator's labels.
     pub labels: StringMap,
+}
+
+/// The peer groups there are to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerGroups {
+    /// All of them.
+    pub groups: BTreeMap<GroupId, PeerGroup>,
+    /// For a new group, the one its peers are in at present: while a policy fails, what it last
+    /// decided about those peers stands in the new group, too.
+    pub heirs: BTreeMap<GroupId, GroupId>,
 }
 
 /// Internal or external (RFC 4271 section 1.1).
@@ -127,8 +141,9 @@ pub enum Verdict {
     Reject,
 }
 
-/// Something that decides about routes.
-pub trait RoutePolicy: Send {
+/// Something that decides about routes. It has no state that decisions depend on, so one instance
+/// may be asked from several threads: the chain in force and a trial of the next may share it.
+pub trait RoutePolicy: Send + Sync {
     /// One decision for each candidate of the batch, in its order.
     ///
     /// The decision about a candidate may depend on the batch's node, AS and peer group, on the
@@ -136,7 +151,7 @@ pub trait RoutePolicy: Send {
     ///
     /// # Errors
     /// The policy failed as a whole; no decision of this batch counts.
-    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure>;
+    fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure>;
 }
 
 /// How a policy failed.

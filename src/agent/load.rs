@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::peering::Passwords;
 use crate::config::{Builtin, Config, Overrides, PolicyLink, PolicyModule};
-use crate::policy::{Link, OnError};
+use crate::policy::{Audience, Link, OnError};
 use crate::types::Password;
 use crate::wasm::{Engine, Limits, Module, WasmPolicy};
 
@@ -79,6 +79,7 @@ pub(super) fn fallback_chain(engine: &Engine) -> anyhow::Result<Vec<Link>> {
         settings: serde_json::json!({}),
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,
+        audience: Audience::Everyone,
     };
     Ok(vec![self::link(engine, &link)?])
 }
@@ -94,9 +95,10 @@ fn link(engine: &Engine, link: &PolicyLink) -> anyhow::Result<Link> {
     Ok(Link {
         name: link.name.as_str().into(),
         module: link.module.to_string(),
-        policy: Box::new(policy),
+        policy: Arc::new(policy),
         on_error: link.on_error,
         limits: link.limits,
+        audience: link.audience.clone(),
     })
 }
 

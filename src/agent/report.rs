@@ -12,7 +12,7 @@ use super::driver::SpeakerHandle;
 use super::events::Notices;
 use super::load::ConfigState;
 use super::metrics::Scrape;
-use super::peering::{group_id, peer_kind};
+use super::peering::peer_kind;
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
 use crate::api::{
     ConfigStatus, DecisionReport, ExcludedAddress, Explanation, PeerStatus, PolicyStatus,
@@ -23,7 +23,7 @@ use crate::candidates::{CandidateKey, exclusions};
 use crate::config::{Config, Source};
 use crate::facts::{ServiceFacts, ServiceKey};
 use crate::kube::Health;
-use crate::policy::Outcome;
+use crate::policy::{Outcome, Step};
 use crate::speaker::{Advertised, PeerView, Speaker};
 use crate::types::{PeerId, Prefix};
 use crate::wasm::Engine;
@@ -297,7 +297,9 @@ fn decisions(
         let Some(id) = pipeline.peering.known_id(peer) else {
             continue;
         };
-        let group = group_id(id);
+        let Some(group) = pipeline.peering.group_of(id) else {
+            continue;
+        };
         let announced: BTreeSet<Prefix> = pipeline
             .exports
             .announced(group)
@@ -315,7 +317,7 @@ fn decisions(
                     peer: peer.name.clone(),
                     prefix: key.prefix,
                     origin: key.origin.clone(),
-                    decision: decision(outcome),
+                    decision: decision(outcome, &pipeline.exports.steps(group, key)),
                     sent: Sent::Pending,
                 },
             });
@@ -324,8 +326,8 @@ fn decisions(
     decided
 }
 
-fn decision(outcome: &Outcome) -> DecisionReport {
-    let step = |step: &crate::policy::Step| StepReport {
+fn decision(outcome: &Outcome, steps: &[Step]) -> DecisionReport {
+    let step = |step: &Step| StepReport {
         policy: step.policy.to_string(),
         verdict: step.verdict.to_string(),
         reason: step.reason.as_deref().map(str::to_owned),
@@ -334,7 +336,7 @@ fn decision(outcome: &Outcome) -> DecisionReport {
     DecisionReport {
         accepted: outcome.accepted.is_some(),
         attributes: outcome.accepted.as_deref().cloned().unwrap_or_default(),
-        steps: outcome.steps.iter().map(step).collect(),
+        steps: steps.iter().map(step).collect(),
     }
 }
 

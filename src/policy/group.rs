@@ -19,7 +19,7 @@ use crate::facts::NodeFacts;
 use crate::types::{Asn, Prefix, RouteAttributes};
 
 /// A peer group with everything that was decided for it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) peers: PeerGroup,
     /// Exactly the present candidates, once they have been evaluated.
@@ -29,7 +29,7 @@ pub(super) struct Group {
 }
 
 /// A candidate towards a group.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Entry {
     outcome: Outcome,
     /// The last good decision of each link, by its position in the chain.
@@ -53,6 +53,21 @@ impl Group {
         Self {
             peers,
             entries: BTreeMap::new(),
+            announced: BTreeMap::new(),
+        }
+    }
+
+    /// A group whose peers were in this one: what was decided stands in until every policy has
+    /// answered about it. Nothing was announced to it yet.
+    pub(super) fn heir(&self, peers: PeerGroup) -> Self {
+        let mut entries = self.entries.clone();
+        let last = entries.values_mut().flat_map(|entry| &mut entry.last);
+        for last in last.flatten() {
+            last.source = DecisionSource::StandIn;
+        }
+        Self {
+            peers,
+            entries,
             announced: BTreeMap::new(),
         }
     }
@@ -167,7 +182,7 @@ impl Group {
     pub(super) fn drop_stand_ins(&mut self, position: usize) {
         for entry in self.entries.values_mut() {
             if let Some(slot) = entry.last.get_mut(position) {
-                slot.take_if(|last| last.source == DecisionSource::FormerChain);
+                slot.take_if(|last| last.source == DecisionSource::StandIn);
             }
         }
     }
@@ -198,7 +213,7 @@ fn stand_in_for_new_link(outcome: &Outcome, candidate: &Candidate) -> Option<Las
         verdict: Verdict::Accept(Some(Arc::clone(attributes))),
         reason: Some("accepted by the policies that were in force before".into()),
         endpoints: NodeEndpoints::of(candidate),
-        source: DecisionSource::FormerChain,
+        source: DecisionSource::StandIn,
     })
 }
 
@@ -212,6 +227,13 @@ fn ask_chain(
     cases: &mut [Case<'_>],
 ) {
     for position in 0..chain.len() {
+        if !chain.decides_for(position, peers) {
+            for case in cases.iter_mut() {
+                // Should it come to decide for these peers, nothing it said long ago may stand.
+                case.entry.last[position] = None;
+            }
+            continue;
+        }
         let open: Vec<_> = cases
             .iter_mut()
             .filter(|case| case.state != State::Rejected)

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::Verdict;
+use super::{Audience, PeerGroup, Verdict};
 use crate::candidates::Candidate;
 use crate::facts::TrafficPolicy;
 use crate::types::RouteAttributes;
@@ -21,6 +21,40 @@ pub struct Outcome {
     pub accepted: Option<Arc<RouteAttributes>>,
     /// Each policy that was asked, or answered for, in order; the last one decided.
     pub steps: Vec<Step>,
+}
+
+impl Outcome {
+    /// The steps, and between them one for each policy of `chain`, by name and audience in its
+    /// order, that was passed over because it is not for these peers.
+    pub(super) fn steps_of<'c>(
+        &self,
+        chain: impl Iterator<Item = (&'c Arc<str>, &'c Audience)>,
+        peers: &PeerGroup,
+    ) -> Vec<Step> {
+        let mut own = self.steps.iter().cloned().peekable();
+        if own.peek().is_some_and(|step| &*step.policy == NODE_UNKNOWN) {
+            return self.steps.clone();
+        }
+        let mut steps = Vec::new();
+        for (name, audience) in chain {
+            if own.peek().is_none() && self.accepted.is_none() {
+                // Rejected: what came after was passed over for that.
+                break;
+            }
+            if audience.includes(peers) {
+                steps.extend(own.next_if(|step| step.policy == *name));
+            } else {
+                steps.push(Step {
+                    policy: Arc::clone(name),
+                    verdict: StepVerdict::NotAsked,
+                    reason: Some(format!("it is for {audience} only").into()),
+                    kept: false,
+                });
+            }
+        }
+        steps.extend(own);
+        steps
+    }
 }
 
 /// What one policy of the chain said.
@@ -45,6 +79,8 @@ pub enum StepVerdict {
     Accept,
     /// It is not.
     Reject,
+    /// The policy is not for these peers.
+    NotAsked,
 }
 
 impl fmt::Display for StepVerdict {
@@ -53,6 +89,7 @@ impl fmt::Display for StepVerdict {
             Self::Abstain => "abstain",
             Self::Accept => "accept",
             Self::Reject => "reject",
+            Self::NotAsked => "not asked",
         })
     }
 }
@@ -82,8 +119,9 @@ pub(super) struct LastDecision {
 pub(super) enum DecisionSource {
     /// The link that it is kept for.
     Own,
-    /// The chain that was in force before the link; stands in until the link has answered.
-    FormerChain,
+    /// The chain that was in force before the link, or the link itself about the group that the
+    /// peers were in before; stands in until the link has answered.
+    StandIn,
 }
 
 /// Whether the node has an endpoint that kube-proxy would use, of the candidate's family.

@@ -162,9 +162,8 @@ impl Runner {
             for notice in std::mem::take(&mut self.pipeline.notices) {
                 self.notices.tell(notice);
             }
-            for input in inputs {
-                self.speaker.blocking_feed(input)?;
-            }
+            // As one step: what one of them takes away and another brings back must not flap.
+            self.speaker.blocking_feed_all(inputs)?;
             self.set_busy_since(None);
             next = runtime.block_on(wait(
                 &mut self.source.events,
