@@ -400,7 +400,7 @@ fn coverage(
 }
 
 /// The addresses of a Service, by kind, as listed.
-fn addresses(service: &ServiceFacts) -> impl Iterator<Item = (AddressKind, IpAddr)> {
+pub fn addresses(service: &ServiceFacts) -> impl Iterator<Item = (AddressKind, IpAddr)> {
     AddressKind::ALL.into_iter().flat_map(|kind| {
         let addresses = match kind {
             AddressKind::ClusterIp => &service.cluster_ips,

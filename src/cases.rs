@@ -27,4 +27,4 @@ pub use document::{
 pub use endpoints::{ByFamily, Counts, Endpoints};
 pub use error::{CaseError, CaseErrors};
 pub use record::Recorded;
-pub use scene::{CaseFile, Check, ExpectedDecision, Scene};
+pub use scene::{Asks, CaseFile, Check, ExpectedDecision, Scene};

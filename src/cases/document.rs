@@ -1,6 +1,7 @@
 //! The form of a case file. Everything may be left out but names; what is left out of a case is
 //! as the file says, and what the file leaves out has the meaning that Kubernetes gives it.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Endpoints;
 use crate::candidates::{AddressKind, Origin};
 use crate::facts::{ServiceKey, ServicePort, ServiceType, StringMap, TrafficPolicy};
-use crate::policy::{OnError, Verdict};
+use crate::policy::{ChainDefault, OnError, Verdict};
 use crate::types::{Asn, Community, ExtendedCommunity, LargeCommunity, Prefix, RouteAttributes};
 
 /// A policy's settings: a table.
@@ -24,6 +25,9 @@ pub struct Document {
     /// Our AS; the default is the configuration's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asn: Option<Asn>,
+    /// How a recorded chain ends; rejecting.
+    #[serde(skip_serializing_if = "is_default")]
+    pub policy_default: ChainDefault,
     /// Every reason that the policy is known to give, `*` in place of what varies. Not used to
     /// judge; what was never seen is told.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -123,6 +127,9 @@ pub struct UsedPolicy {
     /// What becomes of its routes while it fails.
     #[serde(default)]
     pub on_error: OnError,
+    /// The names of the groups that it decides for; everyone where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers: Option<BTreeSet<String>>,
     /// Its settings.
     #[serde(default, skip_serializing_if = "Settings::is_empty")]
     pub settings: Settings,

@@ -10,7 +10,7 @@ use crate::facts::{
     EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServicePort, ServiceType, StringMap,
     TrafficPolicy,
 };
-use crate::policy::PeerGroup;
+use crate::policy::{ChainDefault, PeerGroup};
 use crate::types::Asn;
 
 /// What policies are asked with on a node, from its owners.
@@ -26,6 +26,8 @@ pub struct Recorded<'a> {
     pub peer_groups: Vec<PeerGroup>,
     /// The chain.
     pub policies: Vec<UsedPolicy>,
+    /// How it ends.
+    pub policy_default: ChainDefault,
     /// Every Service of the cluster.
     pub services: Vec<&'a ServiceFacts>,
 }
@@ -38,10 +40,12 @@ impl From<Recorded<'_>> for Document {
             advertise,
             peer_groups,
             policies,
+            policy_default,
             services,
         } = recorded;
         Self {
             asn: Some(asn),
+            policy_default,
             advertise: advertise.into(),
             node: node.into(),
             peer_groups: peer_groups.into_iter().map(Into::into).collect(),

@@ -13,7 +13,7 @@ use super::fill::{advertise_config, node_facts, service_facts};
 use super::lines::{self, Lines};
 use crate::candidates::{AdvertiseConfig, Candidate, CandidateKey, Candidates, exclusions};
 use crate::facts::{ClusterChange, ClusterView, NodeFacts, ServiceKey};
-use crate::policy::{PeerGroup, PeerKind};
+use crate::policy::{ChainDefault, PeerGroup, PeerKind};
 use crate::types::{Asn, Prefix, RouteAttributes};
 
 /// The configuration's own default.
@@ -27,12 +27,25 @@ const GROUP_DEFAULT: (&str, Asn) = ("peer", Asn(64513));
 pub struct CaseFile {
     /// As the caller called it.
     pub name: String,
+    /// What it asks about.
+    pub asks: Asks,
     /// The reasons that the policy is known to give.
     pub reasons: Vec<String>,
     /// The chain of the node that was recorded; empty in a file that somebody wrote.
     pub policies: Vec<UsedPolicy>,
+    /// How that chain ends.
+    pub policy_default: ChainDefault,
     /// The questions, in the order of the file.
     pub scenes: Vec<Scene>,
+}
+
+/// What a file asks about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// Its cases.
+    Cases,
+    /// All candidates, once for each peer group: what a recording asks.
+    Everything,
 }
 
 /// A question: these candidates, on this node, towards these peers.
@@ -57,8 +70,9 @@ pub struct Scene {
     /// What is to be seen.
     pub check: Check,
     /// What the candidates were worked out from.
-    view: ClusterView,
-    advertise: AdvertiseConfig,
+    pub view: ClusterView,
+    /// By which configuration.
+    pub advertise: AdvertiseConfig,
 }
 
 /// What a scene is judged by.
@@ -106,10 +120,19 @@ impl CaseFile {
         Self::of(name, document, &Lines::of(text))
     }
 
+    /// What a document means that is no text.
+    ///
+    /// # Errors
+    /// Everything that is wrong with what it says.
+    pub fn from_document(name: &str, document: Document) -> Result<Self, CaseErrors> {
+        Self::of(name, document, &Lines::default())
+    }
+
     fn of(name: &str, document: Document, lines: &Lines) -> Result<Self, CaseErrors> {
         let Document {
             recorded: _, // is for people
             asn,
+            policy_default,
             reasons,
             settings,
             advertise,
@@ -131,16 +154,18 @@ impl CaseFile {
             errors: Vec::new(),
         };
         reader.read_services(services);
-        let scenes = if cases.is_empty() {
-            reader.scene_for_each_group()
+        let (asks, scenes) = if cases.is_empty() {
+            (Asks::Everything, reader.scene_for_each_group())
         } else {
-            reader.scenes(cases)
+            (Asks::Cases, reader.scenes(cases))
         };
         CaseErrors::check(reader.errors)?;
         Ok(Self {
             name: name.to_owned(),
+            asks,
             reasons,
             policies,
+            policy_default,
             scenes,
         })
     }
@@ -205,11 +230,20 @@ impl Reader<'_> {
 
     fn scene_for_each_group(&self) -> Vec<Scene> {
         let groups = self.groups();
-        let name = |group: &Group| format!("towards {}", group.name);
         let Some(first) = groups.first() else {
             return Vec::new();
         };
         let scene = self.scene(1, first, &Case::default());
+        // Groups of one name differ in their AS or labels.
+        let mut met: BTreeMap<String, usize> = BTreeMap::new();
+        let mut name = |group: &Group| {
+            let met = met.entry(group.name.clone()).or_default();
+            *met += 1;
+            match *met {
+                1 => format!("towards {}", group.name),
+                times => format!("towards {} ({times})", group.name),
+            }
+        };
         groups
             .iter()
             .map(|group| Scene {

@@ -10,7 +10,7 @@ use crate::facts::{
     ClusterChange, ClusterView, EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceKey,
     ServicePort, ServiceType, TrafficPolicy,
 };
-use crate::policy::{OnError, PeerGroup, PeerKind};
+use crate::policy::{ChainDefault, OnError, PeerGroup, PeerKind};
 use crate::types::{Asn, ExtendedCommunity};
 
 fn parse(text: &str) -> CaseFile {
@@ -148,6 +148,14 @@ fn a_case_says_only_what_differs() {
     assert_eq!(other.node.labels, first.node.labels);
     let communities = &other.proposed.communities;
     assert!(communities.is_sorted() && communities.len() == 2);
+}
+
+#[test]
+fn groups_of_one_name_are_told_apart() {
+    let group = |asn| format!("[[peer-groups]]\nname = 'tors'\nasn = {asn}\n");
+    let file = parse(&format!("{}{}", group(64513), group(64514)));
+    let names: Vec<_> = file.scenes.iter().map(|scene| &scene.name).collect();
+    assert_eq!(names, ["towards tors", "towards tors (2)"]);
 }
 
 #[test]
@@ -347,8 +355,10 @@ fn a_recording_asks_what_the_node_asked() {
             name: "communities".to_owned(),
             module: "/etc/rutter/communities.wasm".to_owned(),
             on_error: OnError::Skip,
+            peers: Some(["tor".to_owned()].into()),
             settings: UsedPolicy::settings_of(&settings),
         }],
+        policy_default: ChainDefault::Accept,
         services: vec![&facts],
     });
     // As the agent answers, as the command line writes it.
@@ -360,6 +370,7 @@ fn a_recording_asks_what_the_node_asked() {
 
     let file = parse(&text);
     assert_eq!(file.policies, document.policies);
+    assert_eq!(file.policy_default, ChainDefault::Accept);
     let view = ClusterView {
         node: Some(Arc::new(node.clone())),
         services: [(facts.key.clone(), Arc::new(facts))].into(),

@@ -43,7 +43,7 @@ pub(super) struct ExplainArgs {
 
 /// What can be asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Subject {
+pub(super) enum Subject {
     Prefix(Prefix),
     Service(ServiceKey),
 }
@@ -52,7 +52,7 @@ enum Subject {
 #[error(
     "`{0}` is neither a prefix (172.16.0.0/16), an address (172.16.0.10) nor a Service (default/web)"
 )]
-struct InvalidSubject(String);
+pub(super) struct InvalidSubject(String);
 
 /// Asks and prints.
 ///
@@ -143,7 +143,8 @@ pub(super) fn print(explanation: &Explanation, out: &mut dyn Write) -> io::Resul
     Ok(())
 }
 
-fn print_service(report: &ServiceReport, out: &mut dyn Write) -> io::Result<()> {
+/// A Service's facts.
+pub(super) fn print_service(report: &ServiceReport, out: &mut dyn Write) -> io::Result<()> {
     let ServiceReport {
         service,
         service_type,
@@ -293,7 +294,8 @@ fn print_decision(
     Ok(())
 }
 
-fn step_text(step: &StepReport) -> String {
+/// One step in words: `default says accept, because: ...`.
+pub(super) fn step_text(step: &StepReport) -> String {
     let StepReport {
         policy,
         verdict,

@@ -17,7 +17,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("bgp", &["types"]),
     ("rib", &["bgp::wire", "types"]),
     ("speaker", &["bgp", "rib", "types"]),
-    ("api", &["candidates", "facts", "policy", "types"]),
+    ("api", &["candidates", "cases", "facts", "policy", "types"]),
     ("wasm", &["candidates", "facts", "policy", "types"]),
     ("kube", &["config", "facts", "types"]),
     (

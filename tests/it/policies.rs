@@ -4,6 +4,7 @@
 
 mod cases;
 mod shipped_cases;
+mod workbench;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};

@@ -55,10 +55,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<CaseFile> {
 ///
 /// # Errors
 /// The module failed, or its answer is impossible.
-pub(super) fn ask(
-    policy: &mut impl RoutePolicy,
-    scene: &Scene,
-) -> Result<Vec<Decided>, PolicyFailure> {
+pub(super) fn ask(policy: &impl RoutePolicy, scene: &Scene) -> Result<Vec<Decided>, PolicyFailure> {
     let routes: Vec<ProposedRoute<'_>> = routes(scene);
     let batch = batch(scene, &routes);
     let decisions = policy.evaluate(&batch)?;

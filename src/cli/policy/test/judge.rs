@@ -55,14 +55,14 @@ pub(super) fn judge(
     snapshot: &Snapshot,
 ) -> Judged {
     let policy = WasmPolicy::new(module, settings, LIMITS);
-    let mut policy = match (policy, &scene.check) {
+    let policy = match (policy, &scene.check) {
         (Ok(policy), Check::Decisions(_) | Check::Snapshot) => policy,
         (refused, Check::Refusal(words)) => return Judged::undecided(refusal(refused, words)),
         (Err(refused), Check::Decisions(_) | Check::Snapshot) => {
             return Judged::undecided(Some(message(&refused.into())));
         }
     };
-    let decided = match decisions::ask(&mut policy, scene) {
+    let decided = match decisions::ask(&policy, scene) {
         Ok(decided) => decided,
         Err(failure) => return Judged::undecided(Some(message(&failure.into()))),
     };
