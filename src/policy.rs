@@ -13,7 +13,8 @@
 //! may change them or reject after all. Abstain leaves things as they are. In the end a
 //! candidate is announced if some policy accepted it and none rejected it; one that all abstained
 //! from is decided by the step [`CHAIN_DEFAULT`]: rejected, unless the operator wants it
-//! otherwise. A policy may be for some peer groups only: see [`Audience`]. So a chain reads as:
+//! otherwise. A policy may be for some peer groups only: see [`Audience`]; or only tell what it
+//! would change: see [`Mode`]. So a chain reads as:
 //! who may announce, then with what, then what never.
 //!
 //! # From candidates to prefixes
@@ -33,7 +34,9 @@ mod chain;
 mod exports;
 mod group;
 mod limits;
+mod observation;
 mod outcome;
+mod shadow;
 
 #[cfg(test)]
 mod tests;
@@ -42,7 +45,9 @@ pub use audience::Audience;
 pub use chain::{Link, LinkStatus, NextLink, checked};
 pub use exports::{ExportChange, Exports};
 pub use limits::Limits;
+pub use observation::Observation;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};
+pub use shadow::{Change, Comparison, Difference, Fault, Shadow, Shadows};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -196,6 +201,17 @@ pub enum ChainDefault {
     Reject,
     /// It is announced, without any attributes of its own.
     Accept,
+}
+
+/// Whether a policy of the chain decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// It does.
+    #[default]
+    Enforce,
+    /// It is asked beside the chain, and what would differ if it did is told: see [`Shadows`].
+    Shadow,
 }
 
 /// What becomes of the routes a policy decides on while it fails.

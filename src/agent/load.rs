@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::peering::Passwords;
 use crate::config::{Builtin, Config, Overrides, PolicyLink, PolicyModule};
-use crate::policy::{Audience, Link, OnError};
+use crate::policy::{Audience, Link, Mode, OnError};
 use crate::types::Password;
 use crate::wasm::{Engine, Limits, Module, WasmPolicy};
 
@@ -99,6 +99,7 @@ fn link(engine: &Engine, link: &PolicyLink) -> anyhow::Result<Link> {
         on_error: link.on_error,
         limits: link.limits,
         audience: link.audience.clone(),
+        mode: Mode::Enforce,
     })
 }
 

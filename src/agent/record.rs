@@ -83,6 +83,7 @@ fn used_policy(pipeline: &Pipeline, link: &LinkStatus<'_>) -> UsedPolicy {
         name: link.name.to_owned(),
         module: without_credentials(link.module),
         on_error: link.on_error,
+        mode: link.mode,
         peers: configured.and_then(|policy| match &policy.audience {
             Audience::Everyone => None,
             Audience::Only(groups) => Some(groups.clone()),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Endpoints;
 use crate::candidates::{AddressKind, Origin};
 use crate::facts::{ServiceKey, ServicePort, ServiceType, StringMap, TrafficPolicy};
-use crate::policy::{ChainDefault, OnError, Verdict};
+use crate::policy::{ChainDefault, Mode, OnError, Verdict};
 use crate::types::{Asn, Community, ExtendedCommunity, LargeCommunity, Prefix, RouteAttributes};
 
 /// A policy's settings: a table.
@@ -127,6 +127,9 @@ pub struct UsedPolicy {
     /// What becomes of its routes while it fails.
     #[serde(default)]
     pub on_error: OnError,
+    /// Whether it decides; it does.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: Mode,
     /// The names of the groups that it decides for; everyone where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers: Option<BTreeSet<String>>,

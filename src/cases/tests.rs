@@ -10,7 +10,7 @@ use crate::facts::{
     ClusterChange, ClusterView, EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceKey,
     ServicePort, ServiceType, TrafficPolicy,
 };
-use crate::policy::{ChainDefault, OnError, PeerGroup, PeerKind};
+use crate::policy::{ChainDefault, Mode, OnError, PeerGroup, PeerKind};
 use crate::types::{Asn, ExtendedCommunity};
 
 fn parse(text: &str) -> CaseFile {
@@ -355,6 +355,7 @@ fn a_recording_asks_what_the_node_asked() {
             name: "communities".to_owned(),
             module: "/etc/rutter/communities.wasm".to_owned(),
             on_error: OnError::Skip,
+            mode: Mode::Shadow,
             peers: Some(["tor".to_owned()].into()),
             settings: UsedPolicy::settings_of(&settings),
         }],

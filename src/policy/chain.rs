@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{
-    Audience, Batch, Decision, Limits, OnError, PeerGroup, PolicyFailure, RoutePolicy, Verdict,
+    Audience, Batch, Decision, Limits, Mode, OnError, PeerGroup, PolicyFailure, RoutePolicy,
+    Verdict,
 };
 use crate::types::{Family, PREPEND_MAX, Prefix, RouteAttributes};
 
@@ -37,6 +38,29 @@ pub struct Link {
     pub limits: Limits,
     /// Whom it decides for.
     pub audience: Audience,
+    /// Whether it decides at all.
+    pub mode: Mode,
+}
+
+impl Link {
+    /// Whether it decides about routes to these peers.
+    pub(super) fn is_asked_for(&self, peers: &PeerGroup) -> bool {
+        match self.mode {
+            Mode::Enforce => self.audience.includes(peers),
+            Mode::Shadow => false,
+        }
+    }
+
+    /// Why it does not decide about routes to these peers, if it does not.
+    pub(super) fn passed_over_for(&self, peers: &PeerGroup) -> Option<String> {
+        if !self.audience.includes(peers) {
+            return Some(format!("it is for {} only", self.audience));
+        }
+        match self.mode {
+            Mode::Enforce => None,
+            Mode::Shadow => Some("it is in shadow mode".to_owned()),
+        }
+    }
 }
 
 impl fmt::Debug for Link {
@@ -47,6 +71,7 @@ impl fmt::Debug for Link {
             .field("on_error", &self.on_error)
             .field("limits", &self.limits)
             .field("audience", &self.audience)
+            .field("mode", &self.mode)
             .finish_non_exhaustive()
     }
 }
@@ -92,6 +117,8 @@ pub struct LinkStatus<'a> {
     pub limits: Limits,
     /// Whom it decides for.
     pub audience: &'a Audience,
+    /// Whether it decides at all. One in shadow mode is never asked here, so never fails.
+    pub mode: Mode,
     /// Why it is failing; absent while it is not.
     pub error: Option<&'a PolicyFailure>,
     /// How often it has failed, under this name.
@@ -172,15 +199,14 @@ impl Chain {
         &self.links[position].link.name
     }
 
-    /// Whether the link at `position` decides for these peers.
-    pub(super) fn decides_for(&self, position: usize, peers: &PeerGroup) -> bool {
-        self.links[position].link.audience.includes(peers)
+    /// The link at `position`.
+    pub(super) fn link(&self, position: usize) -> &Link {
+        &self.links[position].link
     }
 
-    /// The name and the audience of each link, in order.
-    pub(super) fn audiences(&self) -> impl Iterator<Item = (&Arc<str>, &Audience)> {
-        let links = self.links.iter().map(|state| &state.link);
-        links.map(|link| (&link.name, &link.audience))
+    /// The links, in order.
+    pub(super) fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter().map(|state| &state.link)
     }
 
     /// How often a link was asked, since the beginning.
@@ -198,6 +224,7 @@ impl Chain {
                 on_error: state.link.on_error,
                 limits: state.link.limits,
                 audience: &state.link.audience,
+                mode: state.link.mode,
                 error: failure.map(|failure| &failure.cause),
                 failures: state.failures,
                 retry_at: failure.map(|failure| failure.retry_at),
@@ -229,7 +256,7 @@ impl Chain {
                     health: Health::Well,
                     failures: before.map_or(0, |before| before.failures),
                     round: Round::Silent,
-                    heritage: before.map_or(Heritage::StandsIn, |before| before.heritage),
+                    heritage: Heritage::StandsIn,
                 },
             };
             self.links.push(state);

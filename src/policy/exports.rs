@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use super::chain::{Chain, Due};
 use super::group::{Context, Group};
-use super::{ChainDefault, Link, LinkStatus, NextLink, Outcome, PeerGroup, PeerGroups, Step};
+use super::observation::{Cases, Circumstances, Extent, Observation, Seen, Unseen};
+use super::{ChainDefault, Link, LinkStatus, Mode, NextLink, Outcome, PeerGroup, PeerGroups, Step};
 use crate::candidates::{Candidate, CandidateChange, CandidateKey};
 use crate::facts::NodeFacts;
 use crate::types::{Asn, GroupId, Prefix, RouteAttributes};
@@ -40,6 +41,7 @@ pub struct Exports {
     candidates: BTreeMap<CandidateKey, Candidate>,
     groups: BTreeMap<GroupId, Group>,
     proposed: Arc<RouteAttributes>,
+    unseen: Unseen,
 }
 
 /// What a round has to evaluate.
@@ -63,6 +65,7 @@ impl Exports {
             candidates: BTreeMap::new(),
             groups: BTreeMap::new(),
             proposed: Arc::default(),
+            unseen: Unseen::default(),
         }
     }
 
@@ -96,6 +99,7 @@ impl Exports {
         self.groups.retain(|id, group| {
             let stays = groups.contains_key(id);
             if !stays {
+                self.unseen.add_groups(&BTreeSet::from([*id]));
                 let prefixes = group.announced().keys();
                 changes.extend(prefixes.map(|&prefix| change(*id, (prefix, None))));
             }
@@ -178,6 +182,7 @@ impl Exports {
                 }
                 CandidateChange::Removed(key) => {
                     removed.insert(key.prefix);
+                    self.unseen.add_candidates([&key]);
                     self.candidates.remove(&key);
                     for group in self.groups.values_mut() {
                         group.remove(&key);
@@ -212,6 +217,7 @@ impl Exports {
 
     /// Each link of the chain, for the owner to wrap its policy in one that answers alike.
     pub fn links_mut(&mut self) -> impl Iterator<Item = &mut Link> {
+        self.unseen.add_everything();
         self.chain.links_mut()
     }
 
@@ -253,7 +259,8 @@ impl Exports {
         let group = self.groups.get(&group);
         let outcome = group.and_then(|group| Some((group, group.outcome(key)?)));
         outcome.map_or_else(Vec::new, |(group, outcome)| {
-            outcome.steps_of(self.chain.audiences(), &group.peers)
+            let links = self.chain.links();
+            outcome.steps_of(links.map(|link| (&link.name, link.passed_over_for(&group.peers))))
         })
     }
 
@@ -293,7 +300,73 @@ impl Exports {
             Scope::Everything | Scope::Groups(_) => self.drop_stand_ins(),
             Scope::Candidates(_) => {}
         }
+        match &scope {
+            Scope::Everything => self.unseen.add_everything(),
+            Scope::Groups(groups) => self.unseen.add_groups(groups),
+            Scope::Candidates(keys) => self.unseen.add_candidates(keys),
+        }
         self.settle(&scope, removed)
+    }
+
+    /// What came of the rounds since this was last asked, for [`Shadows`](super::Shadows) to look
+    /// at; nothing where nothing did, or the chain has no policy in shadow mode.
+    ///
+    /// To be called after every round: what nobody has seen yet is remembered.
+    pub fn observe(&mut self) -> Option<Observation> {
+        let unseen = std::mem::take(&mut self.unseen);
+        let has_shadows = self.chain.links().any(|link| link.mode == Mode::Shadow);
+        let (extent, cases) = match unseen {
+            Unseen::Nothing => return None,
+            // The last policy in shadow mode may just have gone.
+            Unseen::Everything if !has_shadows => (Extent::Everything, BTreeMap::new()),
+            Unseen::Some { .. } if !has_shadows => return None,
+            Unseen::Everything => {
+                let cases = self
+                    .groups
+                    .iter()
+                    .map(|(id, group)| (*id, self.all_of(group)));
+                (Extent::Everything, cases.collect())
+            }
+            Unseen::Some { groups, candidates } => {
+                let cases = self.groups.iter().map(|(id, group)| {
+                    let cases = if groups.contains(id) {
+                        self.all_of(group)
+                    } else {
+                        let seen = |key| (CandidateKey::clone(key), self.seen(group, key));
+                        candidates.iter().map(seen).collect()
+                    };
+                    (*id, cases)
+                });
+                (Extent::Changes, cases.collect())
+            }
+        };
+        Some(Observation {
+            links: self.chain.links().cloned().collect(),
+            circumstances: Circumstances {
+                node: self.node.clone(),
+                asn: self.asn,
+                default: self.default,
+            },
+            groups: self
+                .groups()
+                .map(|(id, peers)| (id, peers.clone()))
+                .collect(),
+            extent,
+            cases,
+        })
+    }
+
+    fn all_of(&self, group: &Group) -> Cases {
+        let keys = self.candidates.keys();
+        keys.map(|key| (key.clone(), self.seen(group, key)))
+            .collect()
+    }
+
+    fn seen(&self, group: &Group, key: &CandidateKey) -> Option<Seen> {
+        Some(Seen {
+            candidate: self.candidates.get(key)?.clone(),
+            outcome: group.outcome(key)?.clone(),
+        })
     }
 
     /// Whether a link failed whose routes were not all evaluated under its failure: its on-error

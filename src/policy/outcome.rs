@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Audience, PeerGroup, Verdict};
+use super::Verdict;
 use crate::candidates::Candidate;
 use crate::facts::TrafficPolicy;
 use crate::types::RouteAttributes;
@@ -24,32 +24,31 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The steps, and between them one for each policy of `chain`, by name and audience in its
-    /// order, that was passed over because it is not for these peers.
+    /// The steps, and between them one for each policy of `chain` that was passed over: the
+    /// names in its order, each with why it is not asked for these peers, if it is not.
     pub(super) fn steps_of<'c>(
         &self,
-        chain: impl Iterator<Item = (&'c Arc<str>, &'c Audience)>,
-        peers: &PeerGroup,
+        chain: impl Iterator<Item = (&'c Arc<str>, Option<String>)>,
     ) -> Vec<Step> {
         let mut own = self.steps.iter().cloned().peekable();
         if own.peek().is_some_and(|step| &*step.policy == NODE_UNKNOWN) {
             return self.steps.clone();
         }
         let mut steps = Vec::new();
-        for (name, audience) in chain {
+        for (name, passed_over) in chain {
             if own.peek().is_none() && self.accepted.is_none() {
                 // Rejected: what came after was passed over for that.
                 break;
             }
-            if audience.includes(peers) {
-                steps.extend(own.next_if(|step| step.policy == *name));
-            } else {
-                steps.push(Step {
+            match passed_over {
+                None => steps.extend(own.next_if(|step| step.policy == *name)),
+                Some(reason) => steps.push(Step {
                     policy: Arc::clone(name),
                     verdict: StepVerdict::NotAsked,
-                    reason: Some(format!("it is for {audience} only").into()),
+                    attributes: None,
+                    reason: Some(reason.into()),
                     kept: false,
-                });
+                }),
             }
         }
         steps.extend(own);
@@ -64,10 +63,28 @@ pub struct Step {
     pub policy: Arc<str>,
     /// What it said, or what was said for it.
     pub verdict: StepVerdict,
+    /// With which attributes it accepted; absent where it left them as they were.
+    pub attributes: Option<Arc<RouteAttributes>>,
     /// Why.
     pub reason: Option<Arc<str>>,
     /// Whether this is the policy's last good decision, because it is failing.
     pub kept: bool,
+}
+
+impl Step {
+    /// A decision as a step.
+    pub(super) fn new(policy: Arc<str>, verdict: &Verdict, reason: Option<Arc<str>>) -> Self {
+        Self {
+            policy,
+            verdict: verdict.into(),
+            attributes: match verdict {
+                Verdict::Accept(attributes) => attributes.clone(),
+                Verdict::Abstain | Verdict::Reject => None,
+            },
+            reason,
+            kept: false,
+        }
+    }
 }
 
 /// A [`Verdict`] without its attributes.
@@ -79,7 +96,7 @@ pub enum StepVerdict {
     Accept,
     /// It is not.
     Reject,
-    /// The policy is not for these peers.
+    /// The policy is not for these peers, or in shadow mode.
     NotAsked,
 }
 

@@ -7,3 +7,4 @@ mod fixture;
 mod groups;
 mod properties;
 mod replacement;
+mod shadow;

@@ -7,7 +7,7 @@ use crate::config::Overrides;
 use crate::kube::fixtures::{HERE, endpoint, named, node, object, service, slice};
 use crate::kube::{Kind, Object};
 use crate::policy::{
-    Audience, Batch, Decision, Limits, OnError, PolicyFailure, RoutePolicy, Verdict,
+    Audience, Batch, Decision, Limits, Mode, OnError, PolicyFailure, RoutePolicy, Verdict,
 };
 
 const TEXT: &str = "
@@ -58,6 +58,7 @@ fn settings(text: &str, rule: Option<Rule>) -> Settings {
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,
         audience: Audience::Everyone,
+        mode: Mode::Enforce,
     };
     Settings {
         config: Arc::new(config),

@@ -16,7 +16,7 @@ use crate::agent::clock;
 use crate::api::DecisionReport;
 use crate::candidates::{CandidateChange, CandidateKey};
 use crate::cases::{Asks, CaseFile, Scene, UsedPolicy};
-use crate::policy::{Audience, Exports, Link, OnError, PeerGroups};
+use crate::policy::{Audience, Exports, Link, Mode, OnError, PeerGroups};
 use crate::types::GroupId;
 use crate::wasm::{Engine, WasmPolicy};
 
@@ -124,7 +124,7 @@ pub(super) fn links(
             Some(written) if !settings.is_given() => written.into(),
             Some(_) | None => settings.read()?,
         };
-        return Ok(vec![link(engine, None, module, &settings)?]);
+        return Ok(vec![alone(engine, module, &settings)?]);
     };
     let names: Vec<&str> = file.policies.iter().map(|p| p.name.as_str()).collect();
     anyhow::ensure!(
@@ -142,7 +142,12 @@ pub(super) fn links(
         } else {
             policy.settings.clone().into()
         };
-        link(engine, Some(policy), module, &settings)
+        // It is to be seen deciding, whether its place decides or not.
+        let policy = UsedPolicy {
+            mode: Mode::Enforce,
+            ..policy.clone()
+        };
+        link(engine, policy, module, &settings)
     };
     file.policies.iter().map(in_chain).collect()
 }
@@ -154,30 +159,45 @@ fn recorded(engine: &Engine, policies: &[UsedPolicy]) -> anyhow::Result<Vec<Link
 
 fn recorded_link(engine: &Engine, policy: &UsedPolicy) -> anyhow::Result<Link> {
     let settings = policy.settings.clone().into();
-    link(engine, Some(policy), &policy.module, &settings)
+    link(engine, policy.clone(), &policy.module, &settings)
         .with_context(|| format!("the recorded policy `{}`", policy.name))
 }
 
-/// A module in the place of a recorded policy, or alone.
-fn link(
-    engine: &Engine,
-    place: Option<&UsedPolicy>,
-    module: &str,
-    settings: &serde_json::Value,
-) -> anyhow::Result<Link> {
+/// A module by itself, called as it calls itself.
+fn alone(engine: &Engine, module: &str, settings: &serde_json::Value) -> anyhow::Result<Link> {
     let loaded = module::load(engine, module)?;
-    let name = match place {
-        Some(policy) => policy.name.clone(),
-        None => loaded.description().name.clone(),
-    };
-    let groups = place.and_then(|policy| policy.peers.clone());
     Ok(Link {
-        name: name.into(),
+        name: loaded.description().name.as_str().into(),
         module: module.to_owned(),
         policy: Arc::new(WasmPolicy::new(&loaded, settings, LIMITS)?),
         on_error: OnError::default(),
         limits: LIMITS,
-        audience: groups.map_or(Audience::Everyone, Audience::Only),
+        audience: Audience::Everyone,
+        mode: Mode::Enforce,
+    })
+}
+
+/// A module in the place of a recorded policy.
+fn link(
+    engine: &Engine,
+    place: UsedPolicy,
+    module: &str,
+    settings: &serde_json::Value,
+) -> anyhow::Result<Link> {
+    let UsedPolicy {
+        name,
+        module: _,
+        on_error,
+        mode,
+        peers,
+        settings: _,
+    } = place;
+    Ok(Link {
+        name: name.into(),
+        on_error,
+        audience: peers.map_or(Audience::Everyone, Audience::Only),
+        mode,
+        ..alone(engine, module, settings)?
     })
 }
 

@@ -11,7 +11,7 @@ use crate::facts::{
     TrafficPolicy,
 };
 use crate::policy::{
-    Audience, Batch, ChainDefault, Decision, ExportChange, Exports, Limits, Link, NextLink,
+    Audience, Batch, ChainDefault, Decision, ExportChange, Exports, Limits, Link, Mode, NextLink,
     OnError, PeerGroup, PeerGroups, PeerKind, PolicyFailure, RoutePolicy, Verdict,
 };
 use crate::types::{Asn, GroupId, RouteAttributes};
@@ -81,6 +81,15 @@ impl Fake {
             on_error,
             limits: Limits::DEFAULT,
             audience: Audience::Everyone,
+            mode: Mode::Enforce,
+        }
+    }
+
+    /// A link in shadow mode.
+    pub(super) fn shadow(&self, name: &str) -> Link {
+        Link {
+            mode: Mode::Shadow,
+            ..self.link(name, OnError::Withdraw)
         }
     }
 }
