@@ -101,6 +101,23 @@ async fn all_that_policies_are_given_can_be_asked_for() {
 }
 
 #[tokio::test]
+async fn no_key_and_no_address_of_a_peer_is_among_what_policies_are_given() {
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "hunter2").unwrap();
+    let file = key.path().to_str().unwrap();
+    let parts = Parts::start(&text(&format!("password-file = '{file}'"))).await;
+    let path = parts.folder.path().join("run/rutter.sock");
+    let (listener, _file) = bind_socket(&path).await.unwrap();
+    tokio::spawn(serve_socket(listener, Arc::clone(&parts.reporter)));
+    let (status, batch) = ask(&path, "/v1/policy/batch").await;
+    assert_eq!(status, 200);
+    assert!(batch.contains("\"tor\""), "{batch}");
+    for secret in ["hunter2", file, "127.0.0.99"] {
+        assert!(!batch.contains(secret), "{batch}");
+    }
+}
+
+#[tokio::test]
 async fn routes_tell_what_was_accepted_or_rejected_and_why_it_is_not_sent() {
     let (_parts, path, _file) = served().await;
     let accepted = json(&path, "/v1/routes").await;

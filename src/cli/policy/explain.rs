@@ -1,21 +1,23 @@
 //! `rutter policy explain SUBJECT --batch FILE`: why a chain decides so about one prefix or Service
 //! of a recording, module by module.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::chain::{self, ChainArgs, Played};
+use super::chain::{self, ChainArgs};
 use super::decisions;
-use crate::api::{DecisionReport, ServiceReport};
-use crate::candidates::{CandidateKey, Origin, addresses};
+use crate::api::{DecisionReport, ServiceReport, StepReport};
+use crate::candidates::{Candidate, CandidateKey, Origin, addresses};
 use crate::cases::{CaseFile, Scene};
 use crate::cli::explain::{Subject, print_service, step_text};
 use crate::cli::output::{self, OutputFormat};
 use crate::cli::{Outcome, text};
-use crate::types::Prefix;
+use crate::policy::Link;
+use crate::types::{Prefix, RouteAttributes};
 use crate::wasm::Engine;
 
 /// Print why a chain decides so about a prefix or a Service of a recording
@@ -49,6 +51,8 @@ struct RouteReport {
     prefix: Prefix,
     origin: Origin,
     decision: DecisionReport,
+    /// What the route had after each policy that accepted it, by the policy's name.
+    given: BTreeMap<String, RouteAttributes>,
 }
 
 /// Decides and prints.
@@ -64,8 +68,7 @@ pub(super) fn run(
     let links = args.chain.links(&Engine::new()?, &file)?;
     let mut routes = Vec::new();
     for scene in &file.scenes {
-        let played = chain::play(&file, &links, scene)?;
-        routes.extend(routes_of(&played, &args.subject));
+        routes.extend(walk(&file, &links, &concerned(scene, &args.subject))?);
     }
     let services = services(&file, &args.subject);
     if routes.is_empty() && services.is_empty() {
@@ -91,22 +94,43 @@ pub(super) fn run(
     Ok(Outcome::Done)
 }
 
-fn routes_of(played: &Played<'_>, subject: &Subject) -> Vec<RouteReport> {
-    let concerned = |key: &CandidateKey| match subject {
-        Subject::Prefix(prefix) => key.prefix == *prefix,
-        Subject::Service(service) => key.origin.service() == Some(service),
+/// The scene with nothing but the candidates that are asked about.
+fn concerned(scene: &Scene, subject: &Subject) -> Scene {
+    let concerned = |candidate: &&Candidate| match subject {
+        Subject::Prefix(prefix) => candidate.key.prefix == *prefix,
+        Subject::Service(service) => candidate.key.origin.service() == Some(service),
     };
-    let group = &played.scene.peer_group.name;
-    played
-        .decisions()
-        .filter(|(key, _)| concerned(key))
-        .map(|(key, decision)| RouteReport {
-            peer_group: group.clone(),
-            prefix: key.prefix,
-            origin: key.origin.clone(),
-            decision,
-        })
-        .collect()
+    let candidates = scene.candidates.iter().filter(concerned).cloned().collect();
+    Scene {
+        candidates,
+        ..scene.clone()
+    }
+}
+
+/// Runs the chain up to its first policy, up to its second and so on: the steps of a decision do
+/// not tell what each gave the route.
+fn walk(file: &CaseFile, links: &[Link], scene: &Scene) -> anyhow::Result<Vec<RouteReport>> {
+    let mut given: BTreeMap<CandidateKey, BTreeMap<String, RouteAttributes>> = BTreeMap::new();
+    for (index, link) in links.iter().enumerate() {
+        let played = chain::play(file, &links[..=index], scene)?;
+        for (key, decision) in played.decisions() {
+            let accepts =
+                |step: &StepReport| *step.policy == *link.name && step.verdict == "accept";
+            if decision.accepted && decision.steps.iter().any(accepts) {
+                let given = given.entry(key.clone()).or_default();
+                given.insert(link.name.to_string(), decision.attributes);
+            }
+        }
+    }
+    let played = chain::play(file, links, scene)?;
+    let route = |(key, decision): (&CandidateKey, DecisionReport)| RouteReport {
+        peer_group: scene.peer_group.name.clone(),
+        prefix: key.prefix,
+        origin: key.origin.clone(),
+        decision,
+        given: given.remove(key).unwrap_or_default(),
+    };
+    Ok(played.decisions().map(route).collect())
 }
 
 /// The Services that a subject concerns; they are the same in every scene of a recording.
@@ -140,6 +164,7 @@ fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             prefix,
             origin,
             decision,
+            given,
         } = route;
         let key = CandidateKey {
             prefix: *prefix,
@@ -150,19 +175,32 @@ fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             separator = "\n";
             last = Some(key);
         }
-        let attributes = text::attributes(&decision.attributes);
-        let verdict = match (decision.accepted, attributes.as_str()) {
-            (true, "") => "accepted".to_owned(),
-            (true, attributes) => format!("accepted with {attributes}"),
-            (false, _) => "rejected".to_owned(),
+        let verdict = if decision.accepted {
+            with_attributes("accepted", &decision.attributes)
+        } else {
+            "rejected".to_owned()
         };
         let peers = text::printable(peer_group);
         writeln!(out, "  {verdict} towards {peers}")?;
         for step in &decision.steps {
-            writeln!(out, "    policy {}", text::printable(&step_text(step)))?;
+            let step = match given.get(&step.policy) {
+                Some(attributes) => StepReport {
+                    verdict: with_attributes(&step.verdict, attributes),
+                    ..step.clone()
+                },
+                None => step.clone(),
+            };
+            writeln!(out, "    policy {}", text::printable(&step_text(&step)))?;
         }
     }
     Ok(())
+}
+
+fn with_attributes(verdict: &str, attributes: &RouteAttributes) -> String {
+    match text::attributes(attributes).as_str() {
+        "" => verdict.to_owned(),
+        attributes => format!("{verdict} with {attributes}"),
+    }
 }
 
 #[cfg(test)]

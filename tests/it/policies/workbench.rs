@@ -173,7 +173,7 @@ fn each_module_of_a_chain_says_what_it_did_to_a_route() {
 192.0.2.10/32, load-balancer IP of shop/web
   accepted with communities 64512:1 towards tor
     policy default says accept, because: 1 usable IPv4 endpoint on this node
-    policy communities says accept, because: adds 64512:1
+    policy communities says accept with communities 64512:1, because: adds 64512:1
 ";
     assert!(ran.out.ends_with(walk), "{}", ran.out);
 }

@@ -1,5 +1,6 @@
 //! What came of a run: the document of `-o json`, and the text that people read.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -128,18 +129,27 @@ pub(super) fn lines(file: &FileReport, case: &CaseReport, problem: &Problem) -> 
 
 /// Lines of the snapshot with their sign, what belongs to one candidate together.
 fn difference(missing: &[String], unexpected: &[String]) -> Vec<String> {
-    let subject = |line: &str| line.split(": ").next().unwrap_or_default().to_owned();
-    let mut left: Vec<&String> = unexpected.iter().collect();
+    let mut replaced: BTreeSet<&String> = BTreeSet::new();
+    let by_subject: BTreeMap<&str, &String> = unexpected
+        .iter()
+        .map(|line| (subject(line), line))
+        .collect();
     let mut lines = Vec::new();
     for line in missing {
         lines.push(format!("  - {line}"));
-        let same = |other: &&String| subject(other) == subject(line);
-        if let Some(at) = left.iter().position(same) {
-            lines.push(format!("  + {}", left.remove(at)));
+        if let Some(line) = by_subject.get(subject(line)) {
+            lines.push(format!("  + {line}"));
+            replaced.insert(line);
         }
     }
-    lines.extend(left.into_iter().map(|line| format!("  + {line}")));
+    let new = unexpected.iter().filter(|line| !replaced.contains(line));
+    lines.extend(new.map(|line| format!("  + {line}")));
     lines
+}
+
+/// What a line of a snapshot is about.
+fn subject(line: &str) -> &str {
+    line.split(": ").next().unwrap_or_default()
 }
 
 /// [`text::printable`] that leaves the indent.
