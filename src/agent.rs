@@ -21,6 +21,7 @@ mod pipeline;
 mod record;
 mod reload;
 mod report;
+mod shadow;
 mod sockets;
 mod tcp_md5;
 #[cfg(test)]

@@ -7,11 +7,14 @@
 //! | `GET /v1/routes?rejected=true&peer=NAME` | [`Routes`] |
 //! | `GET /v1/explain?subject=PREFIX` or `NAMESPACE/SERVICE` | [`Explanation`] |
 //! | `GET /v1/policy/batch` | [`Document`](crate::cases::Document): all that policies are given |
+//! | `GET /v1/policy/shadow` | [`ShadowReport`] |
 //!
 //! `rejected=true` lists what the chain rejected instead of what it accepted. A subject that
 //! nothing is known of, and a peer of another name than the configured ones, get a 404.
 //!
 //! An error is any other HTTP status than 200, with an [`ApiError`].
+
+mod shadow;
 
 use std::net::IpAddr;
 
@@ -19,8 +22,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::candidates::{AddressKind, AdvertiseConfig, Exclusion, Origin, exclusions};
 use crate::facts::{FamilyCounts, ServiceFacts, ServiceKey, ServiceType, TrafficPolicy};
-use crate::policy::{Limits, OnError, Outcome, PeerKind, Step};
+use crate::policy::{Limits, Mode, OnError, Outcome, PeerKind, Step};
 use crate::types::{Asn, Prefix, RouteAttributes, RouterId};
+
+pub use shadow::{ShadowCounts, ShadowDifference, ShadowGroup, ShadowPolicy, ShadowReport};
 
 /// Answer of `/v1/status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,6 +105,13 @@ pub struct PolicyStatus {
     pub on_error: OnError,
     /// What one call of it may use.
     pub limits: LimitsReport,
+    /// Whether it decides.
+    #[serde(default)]
+    pub mode: Mode,
+    /// In shadow mode, how much it would change, for each peer group that it is for; absent while
+    /// it has not compared anything.
+    #[serde(default)]
+    pub shadow: Option<Vec<ShadowCounts>>,
     /// Why it is failing, or why another module runs in its place.
     pub error: Option<String>,
     /// How often it has failed since the agent started.

@@ -32,7 +32,7 @@ pub use advertise::Overrides;
 pub use error::{ConfigError, ConfigErrors, Place};
 
 use crate::candidates::AdvertiseConfig;
-use crate::policy::{Audience, ChainDefault, Limits, OnError};
+use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
 use crate::types::{Asn, ConnectMode, HoldTime, RouterId};
 use raw::{Report, Section, Value};
 
@@ -131,6 +131,8 @@ pub struct PolicyLink {
     pub limits: Limits,
     /// Whom it decides for; every name in it is a group's.
     pub audience: Audience,
+    /// Whether it decides. Some policy of the chain does.
+    pub mode: Mode,
 }
 
 /// Where a policy comes from. Prints as it is written.

@@ -174,13 +174,22 @@ pub enum PolicyFailure {
     /// Its answer is impossible; the text says in what way.
     #[error("the module's answer is unusable: {0}")]
     BadAnswer(String),
+    /// There is no module to ask; the text says why.
+    #[error("the module did not load: {0}")]
+    NotLoaded(String),
 }
 
 impl PolicyFailure {
     /// Every [`Self::kind`].
-    pub const KINDS: [&'static str; 4] = ["trap", "out-of-time", "out-of-memory", "bad-answer"];
+    pub const KINDS: [&'static str; 5] = [
+        "trap",
+        "out-of-time",
+        "out-of-memory",
+        "bad-answer",
+        "not-loaded",
+    ];
 
-    /// A short name for metrics: `trap`, `out-of-time`, `out-of-memory`, `bad-answer`.
+    /// A short name for metrics, one of [`Self::KINDS`].
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -188,6 +197,7 @@ impl PolicyFailure {
             Self::OutOfTime(_) => "out-of-time",
             Self::OutOfMemory(_) => "out-of-memory",
             Self::BadAnswer(_) => "bad-answer",
+            Self::NotLoaded(_) => "not-loaded",
         }
     }
 }

@@ -105,6 +105,7 @@ pub(super) async fn serve_socket(
         .route("/v1/routes", get(routes))
         .route("/v1/explain", get(explain))
         .route("/v1/policy/batch", get(policy_batch))
+        .route("/v1/policy/shadow", get(shadow))
         .fallback(async || {
             error(
                 StatusCode::NOT_FOUND,
@@ -228,6 +229,10 @@ async fn policy_batch(State(reporter): State<Arc<Reporter>>) -> Response {
         })
     })
     .await
+}
+
+async fn shadow(State(reporter): State<Arc<Reporter>>) -> Response {
+    answer(async { reporter.shadow().await.map(Json) }).await
 }
 
 async fn healthz(State(reporter): State<Arc<Reporter>>) -> Response {

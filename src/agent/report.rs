@@ -14,9 +14,10 @@ use super::metrics::Scrape;
 use super::peering::peer_kind;
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
 use super::record::Recording;
+use super::shadow::{self, ShadowHandle};
 use crate::api::{
     ConfigStatus, DecisionReport, Explanation, PeerStatus, PolicyStatus, Readiness, Route, Routes,
-    Sent, ServiceReport, SourceStatus, Status,
+    Sent, ServiceReport, ShadowReport, SourceStatus, Status,
 };
 use crate::bgp::SessionState;
 use crate::candidates::{CandidateKey, addresses};
@@ -24,8 +25,9 @@ use crate::cases::Document;
 use crate::config::{Config, Source};
 use crate::facts::{ServiceFacts, ServiceKey};
 use crate::kube::Health;
+use crate::policy::{LinkStatus, Mode};
 use crate::speaker::{Advertised, PeerView, Speaker};
-use crate::types::{PeerId, Prefix};
+use crate::types::{GroupId, PeerId, Prefix};
 use crate::wasm::Engine;
 
 /// Whom to ask for what.
@@ -77,6 +79,7 @@ impl Reporter {
         let chain_error = config_state.chain_error.clone();
         let events = self.notices.counts();
         let cache_fault = self.engine.cache_fault();
+        let shadows = self.pipeline.shadows().clone();
         let scrape = self
             .pipeline
             .ask(move |pipeline| {
@@ -95,7 +98,7 @@ impl Reporter {
                     readiness: readiness(pipeline),
                     source,
                     config: config_status(config_state, cache_fault),
-                    policies: policies(pipeline, chain_error.as_deref()),
+                    policies: policies(pipeline, &shadows, chain_error.as_deref()),
                     peers: peers(pipeline, &views),
                 };
                 Scrape {
@@ -136,6 +139,13 @@ impl Reporter {
         Ok(Routes {
             routes: self.with_sent(decided).await?,
         })
+    }
+
+    /// `/v1/policy/shadow`.
+    pub(super) async fn shadow(&self) -> anyhow::Result<ShadowReport> {
+        let peers = self.pipeline.ask(peers_by_group).await?;
+        let policies = self.pipeline.shadows().report(peers).await?;
+        Ok(ShadowReport { policies })
     }
 
     /// `/v1/explain`.
@@ -374,13 +384,30 @@ fn config_status(state: ConfigState, cache_fault: Option<String>) -> ConfigStatu
     }
 }
 
-fn policies(pipeline: &Pipeline, chain_error: Option<&str>) -> Vec<PolicyStatus> {
+fn policies(
+    pipeline: &Pipeline,
+    shadows: &ShadowHandle,
+    chain_error: Option<&str>,
+) -> Vec<PolicyStatus> {
+    let links = pipeline.exports.links();
+    links
+        .map(|link| match link.mode {
+            Mode::Enforce => enforced(link, chain_error),
+            Mode::Shadow => in_shadow(link, shadows),
+        })
+        .collect()
+}
+
+/// A policy that decides.
+fn enforced(link: LinkStatus<'_>, chain_error: Option<&str>) -> PolicyStatus {
     let now = clock::now();
-    let status = |link: crate::policy::LinkStatus<'_>| PolicyStatus {
+    PolicyStatus {
         name: link.name.to_owned(),
         module: link.module.to_owned(),
         on_error: link.on_error,
         limits: link.limits.into(),
+        mode: link.mode,
+        shadow: None,
         error: link
             .error
             .map(ToString::to_string)
@@ -389,8 +416,35 @@ fn policies(pipeline: &Pipeline, chain_error: Option<&str>) -> Vec<PolicyStatus>
         retry_in: link
             .retry_at
             .map(|at| at.saturating_duration_since(now).as_secs()),
-    };
-    pipeline.exports.links().map(status).collect()
+    }
+}
+
+/// A policy in shadow mode: how it is, is told by the thread that asks it.
+fn in_shadow(link: LinkStatus<'_>, shadows: &ShadowHandle) -> PolicyStatus {
+    let summary = shadows.summary(link.name);
+    let fault = summary.as_ref().and_then(|summary| summary.fault.as_ref());
+    PolicyStatus {
+        error: fault.map(|fault| shadow::told(fault, link.name)),
+        failures: summary.as_ref().map_or(0, |summary| summary.failures),
+        retry_in: fault.map(|fault| {
+            let pause = fault.retry_at.saturating_duration_since(clock::now());
+            pause.as_secs()
+        }),
+        shadow: summary.map(|summary| summary.groups),
+        ..enforced(link, None)
+    }
+}
+
+/// The names of each group's peers.
+fn peers_by_group(pipeline: &Pipeline) -> BTreeMap<GroupId, Vec<String>> {
+    let mut peers: BTreeMap<GroupId, Vec<String>> = BTreeMap::new();
+    for peer in &pipeline.config.peers {
+        let group = pipeline.peering.known_id(peer);
+        if let Some(group) = group.and_then(|id| pipeline.peering.group_of(id)) {
+            peers.entry(group).or_default().push(peer.name.clone());
+        }
+    }
+    peers
 }
 
 /// The speaker's part of a peer's status, by peer.

@@ -29,6 +29,8 @@ use super::client::Client;
 use super::output::OutputFormat;
 use super::{Outcome, timestamp, wait_for};
 
+pub(super) use diff::shadow_summary;
+
 /// Write, check and compare policy modules
 #[derive(Debug, Args)]
 pub(super) struct PolicyArgs {
@@ -61,7 +63,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Outcome> {
     match &args.command {
         PolicyCommand::Conformance(args) => conformance::run(args, format, out),
-        PolicyCommand::Diff(args) => diff::run(args, format, out),
+        PolicyCommand::Diff(args) => diff::run(args, client, format, out),
         PolicyCommand::Explain(args) => explain::run(args, format, out),
         PolicyCommand::Inspect(args) => inspect::run(args, format, out),
         PolicyCommand::Record(record::RecordArgs {}) => {

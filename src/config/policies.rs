@@ -6,11 +6,15 @@ use std::path::{Path, PathBuf};
 use super::limits;
 use super::raw::{Report, Section, Value, nearest};
 use super::{Builtin, Peer, PolicyConfig, PolicyLink, PolicyModule};
-use crate::policy::{Audience, CHAIN_DEFAULT, ChainDefault, Limits, NODE_UNKNOWN, OnError};
+use crate::policy::{Audience, CHAIN_DEFAULT, ChainDefault, Limits, Mode, NODE_UNKNOWN, OnError};
 
-pub(super) const KEYS: &[&str] = &["name", "module", "settings", "on-error", "limits", "peers"];
+pub(super) const KEYS: &[&str] = &[
+    "name", "module", "settings", "on-error", "limits", "peers", "mode",
+];
 
 const COMMON_KEYS: &[&str] = &["compile-cache"];
+
+const MODE: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
 
 const ON_ERROR: [(&str, OnError); 3] = [
     ("keep-last", OnError::KeepLast),
@@ -76,6 +80,13 @@ pub(super) fn read(
     if links.is_empty() {
         links.push(default_link("default"));
     }
+    if links.iter().all(|link| link.mode == Mode::Shadow)
+        && let Some(value) = top.value("policies")
+    {
+        let problem = "has no policy that decides: all are in shadow mode; add the one they are to \
+                       be compared with (where there are no policies, that is builtin:default)";
+        value.problem(problem, report);
+    }
     links
 }
 
@@ -99,6 +110,7 @@ fn default_link(name: &str) -> PolicyLink {
         on_error: OnError::default(),
         limits: Limits::DEFAULT,
         audience: Audience::Everyone,
+        mode: Mode::default(),
     }
 }
 
@@ -110,6 +122,8 @@ fn link(name: &str, section: &Section<'_>, directory: &Path, report: &mut Report
     let settings = settings.and_then(|value| value.json(report));
     let on_error = section.value("on-error");
     let on_error = on_error.and_then(|value| value.choice(&ON_ERROR, report));
+    let mode = section.value("mode");
+    let mode = mode.and_then(|value| value.choice(&MODE, report));
     PolicyLink {
         name: default.name,
         module: module.unwrap_or(default.module),
@@ -117,6 +131,7 @@ fn link(name: &str, section: &Section<'_>, directory: &Path, report: &mut Report
         on_error: on_error.unwrap_or(default.on_error),
         limits: limits::read(section.value("limits").as_ref(), report),
         audience: default.audience,
+        mode: mode.unwrap_or(default.mode),
     }
 }
 

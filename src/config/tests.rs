@@ -11,7 +11,7 @@ use super::{
     RouterIdConfig, Source,
 };
 use crate::candidates::{AdvertiseConfig, PodCidrs};
-use crate::policy::{Audience, ChainDefault, Limits, OnError};
+use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
 use crate::types::{Asn, ConnectMode, HoldTime};
 
 const REFERENCE: &str = include_str!("reference.toml");
@@ -74,6 +74,7 @@ fn an_empty_file_is_all_defaults() {
                 on_error: OnError::KeepLast,
                 limits: Limits::DEFAULT,
                 audience: Audience::Everyone,
+                mode: Mode::Enforce,
             }],
             policy: super::PolicyConfig {
                 compile_cache: Some("/var/cache/rutter/compiled".into()),
@@ -186,6 +187,7 @@ fn a_full_file_is_read_as_it_is_written() {
         module = "mine.wasm"
         on-error = "skip"
         peers = ["tors"]
+        mode = "shadow"
         limits = { time = "250ms", memory = "8MiB", output = "512KiB" }
         [policies.settings]
         text = "a"
@@ -337,6 +339,8 @@ fn the_words_for_policies() {
         "[[policies]]\nname = 'a'\nmodule = ''",
         "[[policies]]\nname = 'a'\non-error = 'keep_last'",
         "[[policies]]\nname = 'a'\non-error = 'panic'",
+        "[[policies]]\nname = 'a'\nmode = 'shadows'",
+        "[[policies]]\nname = 'a'\nmode = 'shadow'\n[[policies]]\nname = 'b'\nmode = 'shadow'",
     ]));
 }
 

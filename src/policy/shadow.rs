@@ -87,9 +87,9 @@ pub enum Change {
     /// It is announced with these attributes, and would not be.
     Withdrawn(Arc<RouteAttributes>),
     /// It is not announced, and would be with these attributes.
-    Announced(Arc<RouteAttributes>),
+    Added(Arc<RouteAttributes>),
     /// It would be announced with other attributes.
-    Modified {
+    Changed {
         /// Those in force.
         from: Arc<RouteAttributes>,
         /// Those it would have.
@@ -348,10 +348,10 @@ impl Comparison {
             (None, None) => return None,
             (Some((_, from)), Some((_, to))) if from == to => return None,
             (Some((key, route)), None) => (Change::Withdrawn(route), key),
-            (None, Some((key, route))) => (Change::Announced(route), key),
+            (None, Some((key, route))) => (Change::Added(route), key),
             // Whichever comes first is what the shadow decided otherwise about.
             (Some((before, from)), Some((after, to))) => {
-                (Change::Modified { from, to }, before.min(after))
+                (Change::Changed { from, to }, before.min(after))
             }
         };
         let outcome = self.compared.get(key)?.included.as_ref()?;

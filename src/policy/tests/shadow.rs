@@ -84,8 +84,8 @@ fn told(comparison: &Comparison) -> impl Iterator<Item = String> {
         } = difference;
         let change = match change {
             Change::Withdrawn(_) => format!("-{prefix}"),
-            Change::Announced(_) => format!("+{prefix}"),
-            Change::Modified { from, to } => format!("{prefix} {:?} -> {:?}", from.med, to.med),
+            Change::Added(_) => format!("+{prefix}"),
+            Change::Changed { from, to } => format!("{prefix} {:?} -> {:?}", from.med, to.med),
         };
         let reason = step.reason.as_deref().unwrap_or("no reason");
         format!("{change}, {}: {reason}", step.policy)
@@ -442,8 +442,8 @@ proptest! {
             for (prefix, difference) in comparison.differences() {
                 let (from, to) = match &difference.change {
                     Change::Withdrawn(from) => (Some(from), None),
-                    Change::Announced(to) => (None, Some(to)),
-                    Change::Modified { from, to } => (Some(from), Some(to)),
+                    Change::Added(to) => (None, Some(to)),
+                    Change::Changed { from, to } => (Some(from), Some(to)),
                 };
                 prop_assert_eq!(expected.get(prefix), from);
                 match to {
