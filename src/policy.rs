@@ -43,7 +43,7 @@ mod spot_check;
 mod tests;
 
 pub use audience::Audience;
-pub use chain::{Link, LinkStatus, NextLink};
+pub use chain::{Link, LinkStatus, NextLink, checked};
 pub use exports::{ExportChange, Exports};
 pub use limits::Limits;
 pub use observation::Observation;

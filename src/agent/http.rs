@@ -104,6 +104,7 @@ pub(super) async fn serve_socket(
         .route("/v1/status", get(status))
         .route("/v1/routes", get(routes))
         .route("/v1/explain", get(explain))
+        .route("/v1/policy/batch", get(policy_batch))
         .route("/v1/policy/shadow", get(shadow))
         .fallback(async || {
             error(
@@ -212,6 +213,19 @@ async fn explain(
         Ok(match reporter.explain(&query.subject).await? {
             Ok(explanation) => Json(explanation).into_response(),
             Err(unknown) => error(StatusCode::NOT_FOUND, &unknown),
+        })
+    })
+    .await
+}
+
+async fn policy_batch(State(reporter): State<Arc<Reporter>>) -> Response {
+    answer(async {
+        Ok(match reporter.policy_batch().await? {
+            Some(document) => Json(document).into_response(),
+            None => error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the own Node is not known, so policies are asked nothing; see `rutter status`",
+            ),
         })
     })
     .await
