@@ -10,8 +10,8 @@ use super::fixture::{
 };
 use crate::candidates::Candidate;
 use crate::policy::{
-    Batch, Decision, Limits, Link, OnError, PeerGroup, PeerKind, PolicyFailure, ProposedRoute,
-    Reasons, RoutePolicy, SpotChecked, Verdict,
+    Batch, Decision, Link, OnError, PeerGroup, PeerKind, PolicyFailure, ProposedRoute, Reasons,
+    RoutePolicy, SpotChecked, Verdict,
 };
 use crate::types::{Asn, RouteAttributes};
 
