@@ -7,11 +7,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::api::DecisionReport;
+use crate::cli::output::{self, OutputFormat};
 use crate::cli::policy::chain::{self, Chosen, Played};
 use crate::cli::policy::module::SettingsArg;
 use crate::cli::policy::replay::decided;
-use crate::api::DecisionReport;
-use crate::cli::output::{self, OutputFormat};
 use crate::cli::{Outcome, text};
 use crate::types::Prefix;
 use crate::wasm::Engine;
