@@ -31,9 +31,13 @@ Exit codes:
   2  the command line is not understood
   3  --live: not all is compared, as a policy in shadow mode fails, or one after it on its behalf";
 
+const USAGE: &str = "\
+rutter policy diff [OPTIONS] <OLD> <NEW> --batch <FILE>
+       rutter policy diff [OPTIONS] --live";
+
 /// Print what another module, or the policies in shadow mode, would change
 #[derive(Debug, Args)]
-#[command(after_help = DETAILS)]
+#[command(after_help = DETAILS, override_usage = USAGE)]
 pub(super) struct DiffArgs {
     /// The module to compare with, as the configuration writes it
     #[arg(value_name = "OLD", required_unless_present = "live")]

@@ -1,5 +1,6 @@
 //! What differs between two modules, and how it is told.
 
+use clap::Parser as _;
 use serde_json::Value;
 
 use super::*;
@@ -78,4 +79,21 @@ fn added_withdrawn_and_changed_routes_are_told_with_their_reasons() {
             DifferenceKind::Withdrawn
         ]
     );
+}
+
+#[test]
+fn a_running_agent_and_a_recording_are_not_compared_at_once() {
+    for arguments in [
+        &["diff"][..],
+        &["diff", "a.wasm", "b.wasm"],
+        &["diff", "a.wasm", "--batch", "live.toml"],
+        &["diff", "--live", "a.wasm"],
+        &["diff", "--live", "--batch", "live.toml"],
+    ] {
+        let arguments = [&["rutter", "policy"], arguments].concat();
+        assert!(
+            crate::cli::Cli::try_parse_from(&arguments).is_err(),
+            "{arguments:?}"
+        );
+    }
 }
