@@ -4,6 +4,8 @@
 
 mod cases;
 mod scaffold;
+mod shipped_cases;
+mod workbench;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
