@@ -1,4 +1,4 @@
-//! `rutter policy new NAME`: a policy to start from, which compiles, and its test, which passes.
+//! `rutter policy new NAME`: a policy to start from, which compiles, and its tests, which pass.
 //!
 //! What it writes needs this program and a Rust toolchain with crates from its registry, but no
 //! checkout of Rutter. It never writes into a directory that has something in it.
@@ -18,10 +18,11 @@ use crate::cli::Outcome;
 use crate::cli::output::{self, OutputFormat};
 
 const DETAILS: &str = "\
-What is written compiles, and its test passes: a policy that rejects the Services without a label.
-`cargo test` runs it natively, `rutter policy build` makes the module.";
+What is written compiles, and its tests pass: a policy that rejects the Services without a label.
+`cargo test` runs it natively, `rutter policy build` makes the module, and `rutter policy test` asks
+that about the cases in cases/.";
 
-/// Start a policy: a crate with an example, its test, and the kit it is written with
+/// Start a policy: a crate with an example, its tests, and the kit it is written with
 #[derive(Debug, Args)]
 #[command(after_help = DETAILS)]
 pub(super) struct NewArgs {
@@ -137,9 +138,14 @@ fn files(PolicyName(name): &PolicyName) -> Vec<(String, String)> {
         text.replace("RUST_VERSION", env!("CARGO_PKG_RUST_VERSION"))
             .replace("NAME", name)
     };
+    let cases = [
+        ("toml", include_str!("new/rust/cases.toml")),
+        ("snap", include_str!("new/rust/cases.snap")),
+    ];
+    let cases = cases.map(|(kind, text)| (format!("cases/{name}.{kind}"), text.to_owned()));
     let own = templates.map(|(path, text)| (path.to_owned(), fill(text)));
     let kit = kit::files().map(|(path, text)| (format!("rutter-policy/{path}"), text));
-    own.into_iter().chain(kit).collect()
+    own.into_iter().chain(cases).chain(kit).collect()
 }
 
 /// Makes sure that there is an empty directory.
@@ -171,13 +177,9 @@ fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let directory = directory.display();
     writeln!(out, "{directory}: the policy {name}, {} files", files.len())?;
     writeln!(out, "\nNext:\n  cd {directory}")?;
-    for (command, what) in [
-        ("cargo test", "run its test"),
-        ("rutter policy build", &format!("make {name}.wasm")),
-    ] {
-        writeln!(out, "  {command:<20} # {what}")?;
-    }
-    Ok(())
+    writeln!(out, "  cargo test")?;
+    writeln!(out, "  rutter policy build")?;
+    writeln!(out, "  rutter policy test --module {name}.wasm")
 }
 
 #[cfg(test)]

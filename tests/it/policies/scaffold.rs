@@ -112,6 +112,15 @@ fn a_new_policy_passes_its_test_and_is_built_into_a_module_that_decides() {
         told(&refused)
     );
 
+    let tested = rutter()
+        .args(["test", "--module", "opt-in.wasm"])
+        .current_dir(&policy)
+        .output()
+        .unwrap();
+    assert!(tested.status.success(), "{}", told(&tested));
+    let summary = "opt-in 0.1.0: 4 passed, 0 failed";
+    assert!(told(&tested).contains(summary), "{}", told(&tested));
+
     a_mistake_is_told_and_leaves_the_module_alone(&policy, &bytes);
     a_module_that_is_no_policy_is_refused(&policy, &bytes);
 }

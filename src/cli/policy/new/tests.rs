@@ -49,6 +49,8 @@ fn every_file_that_is_told_of_is_there() {
         assert!(directory.path().join(file).is_file(), "{file}");
     }
     for file in [
+        "cases/opt-in.snap",
+        "cases/opt-in.toml",
         "src/lib.rs",
         "rutter-policy/src/lib.rs",
         "rutter-policy/wit/types.wit",
@@ -107,13 +109,17 @@ fn names_are_those_that_crates_and_files_can_have() {
     }
 }
 
-/// The guide shows the very example that is written.
+/// The guide shows the very files that are written.
 #[test]
 fn the_guide_shows_the_example() {
     let guide = include_str!("../../../../policies/README.md");
-    let example = format!("```rust\n{}```\n", include_str!("rust/lib.rs"));
-    assert!(
-        guide.contains(&example),
-        "policies/README.md differs from the example"
-    );
+    for example in [
+        format!("```rust\n{}```\n", include_str!("rust/lib.rs")),
+        format!("```toml\n{}```\n", include_str!("rust/cases.toml")),
+    ] {
+        assert!(
+            guide.contains(&example),
+            "not in policies/README.md: {example}"
+        );
+    }
 }
