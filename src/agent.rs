@@ -18,8 +18,10 @@ mod meters;
 mod metrics;
 mod peering;
 mod pipeline;
+mod record;
 mod reload;
 mod report;
+mod shadow;
 mod sockets;
 mod tcp_md5;
 #[cfg(test)]

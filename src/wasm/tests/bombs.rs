@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wasmparser::{Parser, Payload};
 
-use super::hostile::Recipe;
+use super::hostile::{self, Recipe};
 use super::{ENGINE, Module};
 use crate::agent::clock;
 use crate::wasm::encode::componentize;
@@ -40,7 +40,7 @@ const DESCRIBING: &str = "module `bomb` fails when it is asked to describe itsel
 
 #[test]
 fn thousands_of_functions_are_refused() {
-    assert_eq!(refusal_of(&"(func)".repeat(70_000)), TOO_MUCH);
+    assert_eq!(refusal(&hostile::thousands_of_functions()), TOO_MUCH);
 }
 
 #[test]
