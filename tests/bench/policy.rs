@@ -233,6 +233,10 @@ fn other_policies(c: &mut Criterion) {
             "add": ["64512:1"]}]}),
         ),
         ("graceful-drain", json!({"shutdown": {"cordoned": true}})),
+        (
+            "name-rules",
+            json!({"rules": [{"labels": {"team": "^value-"}, "then": "accept"}]}),
+        ),
         ("weighted-ecmp", json!({})),
     ] {
         let bytes = guests::compiled(name);
