@@ -4,6 +4,7 @@
 
 mod cases;
 mod javascript;
+mod scaffold;
 mod shipped_cases;
 mod workbench;
 
