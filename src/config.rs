@@ -14,6 +14,7 @@
 mod advertise;
 mod bgp;
 mod error;
+mod guard;
 mod hold_time;
 mod limits;
 mod peers;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub use advertise::Overrides;
 pub use error::{ConfigError, ConfigErrors, Place};
+pub use guard::{Guard, MaxWithdraw};
 
 use crate::candidates::AdvertiseConfig;
 use crate::policy::{ChainDefault, Limits, OnError};
@@ -46,6 +48,8 @@ pub struct Config {
     pub advertise: AdvertiseConfig,
     /// `[[peers]]`, in the order of the file; names and addresses are unique.
     pub peers: Vec<Peer>,
+    /// `guard`.
+    pub guard: Guard,
     /// `policy-default`.
     pub policy_default: ChainDefault,
     /// `[[policies]]`, in the order of the file; never empty, names are unique.
@@ -204,6 +208,7 @@ impl Config {
             bgp,
             advertise: _,
             peers: _,
+            guard: _,
             policy_default: _,
             policies: _,
             policy,
@@ -260,6 +265,7 @@ const TOP_KEYS: &[&str] = &[
     "bgp",
     "advertise",
     "peers",
+    "guard",
     "policy-default",
     "policies",
     "policy",
@@ -278,6 +284,7 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
         source: source(&top, directory, report),
         advertise: advertise::read(&top, overrides, report, &mut warnings),
         peers: peers::read(&top, directory, &bgp, report),
+        guard: guard::read(&top, report),
         policy_default: policies::read_default(&top, report, &mut warnings),
         policies: policies::read(&top, directory, report),
         policy: policies::common(&top, directory, report),

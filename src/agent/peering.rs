@@ -14,7 +14,7 @@ use crate::types::{GroupId, Password, PeerId, RouterId};
 pub(super) type Passwords = BTreeMap<String, Password>;
 
 /// What peers are called from one configuration to the next.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Peering {
     ids: BTreeMap<(IpAddr, u16), PeerId>,
     /// Taken from the Node once and then kept: an address that changes its place in the Node's

@@ -7,16 +7,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
+use anyhow::Context as _;
+use tokio::sync::{mpsc, oneshot};
+
 use super::clock;
 use super::driver::SpeakerHandle;
 use super::events::Notices;
-use super::load::ConfigState;
 use super::metrics::Scrape;
 use super::peering::{group_id, peer_kind};
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
+use super::reload::{Approval, NotApproved};
+use super::state::ConfigState;
 use crate::api::{
-    ConfigStatus, DecisionReport, ExcludedAddress, Explanation, PeerStatus, PolicyStatus,
-    Readiness, Route, Routes, Sent, ServiceReport, SourceStatus, Status, StepReport,
+    ChangeEffect, ConfigStatus, DecisionReport, ExcludedAddress, Explanation, PeerStatus,
+    PolicyStatus, Readiness, Route, Routes, Sent, ServiceReport, SourceStatus, Status, StepReport,
 };
 use crate::bgp::SessionState;
 use crate::candidates::{CandidateKey, exclusions};
@@ -40,6 +44,8 @@ pub(super) struct Reporter {
     pub(super) engine: Engine,
     pub(super) state: Arc<Mutex<ConfigState>>,
     pub(super) notices: Notices,
+    /// Where to ask for a change to be let through.
+    pub(super) approve: mpsc::Sender<Approval>,
 }
 
 /// A subject that nothing is known about, in words for whoever asked.
@@ -74,7 +80,6 @@ impl Reporter {
         let config_state = self.state.lock().expect("no holder panics").clone();
         let source_error = self.health.error();
         let (node, started_at) = (self.node.clone(), self.started_at);
-        let chain_error = config_state.chain_error.clone();
         let events = self.notices.counts();
         let cache_fault = self.engine.cache_fault();
         let scrape = self
@@ -86,6 +91,8 @@ impl Reporter {
                     error: source_error_of(pipeline, source_error),
                     services: count(pipeline.index.view().services.len()),
                 };
+                let policies = policies(pipeline, &config_state);
+                let held = config_state.held.clone();
                 let status = Status {
                     version: env!("CARGO_PKG_VERSION").to_owned(),
                     node,
@@ -95,8 +102,9 @@ impl Reporter {
                     readiness: readiness(pipeline),
                     source,
                     config: config_status(config_state, cache_fault),
-                    policies: policies(pipeline, chain_error.as_deref()),
+                    policies,
                     peers: peers(pipeline, &views),
+                    held,
                 };
                 Scrape {
                     status,
@@ -109,6 +117,23 @@ impl Reporter {
             })
             .await?;
         Ok(scrape)
+    }
+
+    /// `/v1/policy/approve`.
+    ///
+    /// # Errors
+    /// The reload task is gone: the process is ending.
+    pub(super) async fn approve(
+        &self,
+        id: String,
+    ) -> anyhow::Result<Result<ChangeEffect, NotApproved>> {
+        let (answer, answered) = oneshot::channel();
+        let ended = "the reload task has ended";
+        self.approve
+            .send(Approval { id, answer })
+            .await
+            .context(ended)?;
+        answered.await.context(ended)
     }
 
     /// The peers' names, in the configuration's order.
@@ -388,6 +413,8 @@ fn config_status(state: ConfigState, cache_fault: Option<String>) -> ConfigStatu
         loaded_at,
         error,
         chain_error: _,
+        modules: _,
+        held: _,
     } = state;
     ConfigStatus {
         path: path.display().to_string(),
@@ -397,9 +424,14 @@ fn config_status(state: ConfigState, cache_fault: Option<String>) -> ConfigStatu
     }
 }
 
-fn policies(pipeline: &Pipeline, chain_error: Option<&str>) -> Vec<PolicyStatus> {
+fn policies(pipeline: &Pipeline, state: &ConfigState) -> Vec<PolicyStatus> {
     let now = clock::now();
+    let chain_error = state.chain_error.as_deref();
+    let module = |link: &crate::policy::LinkStatus<'_>| state.modules.get(link.name);
     let status = |link: crate::policy::LinkStatus<'_>| PolicyStatus {
+        digest: module(&link).map(|module| module.digest.clone()),
+        loaded_at: module(&link).map(|module| module.loaded_at),
+        refused: module(&link).and_then(|module| module.refused.clone()),
         name: link.name.to_owned(),
         module: link.module.to_owned(),
         on_error: link.on_error,

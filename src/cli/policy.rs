@@ -3,6 +3,7 @@
 //! They run a module exactly as the agent does, with its limits, but need neither an agent nor a
 //! cluster unless they say so.
 
+mod approve;
 mod inspect;
 mod module;
 mod validate;
@@ -14,8 +15,9 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use super::Outcome;
+use super::client::Client;
 use super::output::OutputFormat;
+use super::{Outcome, wait_for};
 
 /// Write, check and compare policy modules
 #[derive(Debug, Args)]
@@ -26,6 +28,7 @@ pub(super) struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
+    Approve(approve::ApproveArgs),
     Inspect(inspect::InspectArgs),
     Validate(validate::ValidateArgs),
 }
@@ -36,10 +39,12 @@ enum PolicyCommand {
 /// Its own.
 pub(super) fn run(
     args: &PolicyArgs,
+    client: &Client,
     format: OutputFormat,
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     match &args.command {
+        PolicyCommand::Approve(args) => wait_for(approve::run(args, client, format, out)),
         PolicyCommand::Inspect(args) => inspect::run(args, format, out),
         PolicyCommand::Validate(args) => validate::run(args, format, out),
     }

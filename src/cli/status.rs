@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use super::client::Client;
 use super::output::{self, OutputFormat};
 use super::{Outcome, text};
-use crate::api::{ConfigStatus, PeerStatus, PolicyStatus, Readiness, SourceStatus, Status};
+use crate::api::{
+    ChangeEffect, ChangedRoute, ConfigStatus, HeldChange, PeerStatus, PolicyStatus, Readiness,
+    RouteChange, SourceStatus, Status,
+};
 use crate::policy::OnError;
 use crate::types::Family;
 
@@ -25,7 +28,7 @@ Exit codes:
   1  the request failed
   2  the command line is not understood
   3  degraded: not ready, a session not Established, the source of facts or a policy failing,
-     or a newer configuration refused or waiting for a restart";
+     a newer configuration or module refused or waiting for a restart, or a change held back";
 
 /// Print the BGP sessions and the agent's health
 #[derive(Debug, Args)]
@@ -79,13 +82,18 @@ pub(super) fn outcome(status: &Status) -> Outcome {
     let well = status.readiness == Readiness::Ready
         && status.source.error.is_none()
         && status.config.error.is_none()
-        && status.policies.iter().all(|policy| policy.error.is_none())
+        && status.held.is_none()
+        && status.policies.iter().all(is_well)
         && status.peers.iter().all(is_established);
     if well {
         Outcome::Done
     } else {
         Outcome::Degraded
     }
+}
+
+fn is_well(policy: &PolicyStatus) -> bool {
+    policy.error.is_none() && policy.refused.is_none()
 }
 
 fn print_peers(peers: &[&PeerStatus], now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
@@ -161,7 +169,11 @@ fn print_health(status: &Status, now: Timestamp, out: &mut dyn Write) -> io::Res
     status
         .policies
         .iter()
-        .try_for_each(|policy| print_policy(policy, out))
+        .try_for_each(|policy| print_policy(policy, now, out))?;
+    match &status.held {
+        Some(held) => print_held(held, now, out),
+        None => Ok(()),
+    }
 }
 
 fn readiness(readiness: &Readiness) -> String {
@@ -198,31 +210,106 @@ fn print_config(config: &ConfigStatus, now: Timestamp, out: &mut dyn Write) -> i
     warnings.try_for_each(|warning| detail(&format!("warning: {warning}"), out))
 }
 
-fn print_policy(policy: &PolicyStatus, out: &mut dyn Write) -> io::Result<()> {
+fn print_policy(policy: &PolicyStatus, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
     let PolicyStatus {
         name,
         module,
+        digest,
+        loaded_at,
+        refused,
         on_error,
         limits: _,
         error,
         failures,
         retry_in,
     } = policy;
-    let Some(error) = error else {
-        let past = match failures {
-            0 => String::new(),
-            failures => format!(", {} since start", text::count(*failures, "failure")),
-        };
-        return field("Policy", &format!("{name} ({module}), working{past}"), out);
-    };
-    let retry = retry_in.map_or_else(String::new, |seconds| format!(", retry in {seconds} s"));
-    let failures = text::count(*failures, "failure");
-    let failing = format!(
-        "{name} ({module}), FAILING: {failures}, {}{retry}",
-        effect(*on_error)
+    match error {
+        None => {
+            let past = match failures {
+                0 => String::new(),
+                failures => format!(", {} since start", text::count(*failures, "failure")),
+            };
+            field("Policy", &format!("{name} ({module}), working{past}"), out)?;
+        }
+        Some(error) => {
+            let retry =
+                retry_in.map_or_else(String::new, |seconds| format!(", retry in {seconds} s"));
+            let failures = text::count(*failures, "failure");
+            let failing = format!(
+                "{name} ({module}), FAILING: {failures}, {}{retry}",
+                effect(*on_error)
+            );
+            field("Policy", &failing, out)?;
+            detail(error, out)?;
+        }
+    }
+    if let (Some(digest), Some(loaded_at)) = (digest, loaded_at) {
+        let loaded = text::since(*loaded_at, now);
+        detail(&format!("{digest}, in force since {loaded}"), out)?;
+    }
+    match refused {
+        Some(refused) => {
+            detail("a newer version is refused, this one stays:", out)?;
+            detail(refused, out)
+        }
+        None => Ok(()),
+    }
+}
+
+fn print_held(held: &HeldChange, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
+    let HeldChange {
+        id,
+        held_at,
+        parts,
+        max_withdraw,
+        effect,
+    } = held;
+    let ChangeEffect {
+        announced,
+        withdrawn,
+        changed,
+        added,
+        examples,
+    } = effect;
+    let since = text::since(*held_at, now);
+    field(
+        "Held",
+        &format!("change {id}, not in force, since {since}"),
+        out,
+    )?;
+    parts.iter().try_for_each(|part| detail(part, out))?;
+    let effect = format!(
+        "would withdraw {withdrawn} of {announced} routes (guard.max-withdraw is \
+         {max_withdraw}), change {changed}, announce {added} more"
     );
-    field("Policy", &failing, out)?;
-    detail(error, out)
+    detail(&effect, out)?;
+    examples
+        .iter()
+        .try_for_each(|example| detail(&shown(example), out))?;
+    let all = withdrawn + changed + added;
+    let rest = all.saturating_sub(examples.len() as u64);
+    if rest > 0 {
+        detail(&format!("and {rest} more"), out)?;
+    }
+    detail(
+        &format!("to let it through: rutter policy approve {id}"),
+        out,
+    )
+}
+
+fn shown(example: &ChangedRoute) -> String {
+    let ChangedRoute {
+        change,
+        peer,
+        prefix,
+        reason,
+    } = example;
+    let sign = match change {
+        RouteChange::Withdrawn => '-',
+        RouteChange::Changed => '~',
+        RouteChange::Added => '+',
+    };
+    format!("{sign} {prefix} to {peer}: {reason}")
 }
 
 /// What becomes of a failing policy's routes.

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use super::chain::{Chain, Due};
 use super::group::{Context, Group};
-use super::{ChainDefault, Link, LinkStatus, NextLink, Outcome, PeerGroup};
+use super::{ChainDefault, LinkStatus, NextLink, Outcome, PeerGroup};
 use crate::candidates::{Candidate, CandidateChange, CandidateKey};
 use crate::facts::NodeFacts;
 use crate::types::{Asn, GroupId, Prefix, RouteAttributes};
@@ -193,15 +193,15 @@ impl Exports {
         self.chain.status()
     }
 
-    /// Each link of the chain, for the owner to wrap its policy in one that answers alike.
-    pub fn links_mut(&mut self) -> impl Iterator<Item = &mut Link> {
-        self.chain.links_mut()
-    }
-
     /// How often a policy was asked to decide about something, since the beginning.
     #[must_use]
     pub fn asked(&self) -> u64 {
         self.chain.asked()
+    }
+
+    /// The peer groups, ordered by id.
+    pub fn groups(&self) -> impl Iterator<Item = (GroupId, &PeerGroup)> {
+        self.groups.iter().map(|(id, group)| (*id, &group.peers))
     }
 
     /// The present candidates, ordered by key.

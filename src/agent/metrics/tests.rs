@@ -30,6 +30,9 @@ fn scrape() -> Scrape {
     let policy = PolicyStatus {
         name: "default".to_owned(),
         module: "builtin:default".to_owned(),
+        digest: None,
+        loaded_at: None,
+        refused: None,
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT.into(),
         error: Some("trap".to_owned()),
@@ -56,6 +59,7 @@ fn scrape() -> Scrape {
         },
         policies: vec![policy],
         peers: vec![peer],
+        held: None,
     };
     Scrape {
         status,

@@ -1,12 +1,14 @@
 //! The pipeline without its thread: events in, the speaker's inputs out.
 
+mod trial;
+
 use serde_json::json;
 
 use super::*;
 use crate::config::Overrides;
 use crate::kube::fixtures::{HERE, endpoint, named, node, object, service, slice};
 use crate::kube::{Kind, Object};
-use crate::policy::{Batch, Decision, Limits, OnError, PolicyFailure, RoutePolicy, Verdict};
+use crate::policy::{Batch, Decision, Limits, Link, OnError, PolicyFailure, RoutePolicy, Verdict};
 
 const TEXT: &str = "
 [advertise]
@@ -30,20 +32,39 @@ enum Rule {
     Accept,
     Reject,
     Fail,
+    /// Fails where this is asked about.
+    FailOn(&'static str),
+    /// Rejects everything else.
+    Only(&'static str),
+    /// Accepts with this MED.
+    Med(u32),
 }
 
 impl RoutePolicy for Rule {
     fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
-        let verdict = match self {
-            Self::Accept => Verdict::Accept(None),
-            Self::Reject => Verdict::Reject,
-            Self::Fail => return Err(PolicyFailure::Trap("unreachable".to_owned())),
-        };
-        let decision = Decision {
-            verdict,
-            reason: None,
-        };
-        Ok(vec![decision; batch.candidates.len()])
+        let trap = || Err(PolicyFailure::Trap("unreachable".to_owned()));
+        let mut decisions = Vec::new();
+        for route in batch.candidates {
+            let is = |prefix: &str| route.candidate.key.prefix.to_string() == prefix;
+            let verdict = match self {
+                Self::Accept => Verdict::Accept(None),
+                Self::Reject => Verdict::Reject,
+                Self::Fail => return trap(),
+                Self::FailOn(prefix) if is(prefix) => return trap(),
+                Self::FailOn(_) => Verdict::Accept(None),
+                Self::Only(prefix) if is(prefix) => Verdict::Accept(None),
+                Self::Only(_) => Verdict::Reject,
+                Self::Med(med) => Verdict::Accept(Some(Arc::new(RouteAttributes {
+                    med: Some(*med),
+                    ..RouteAttributes::default()
+                }))),
+            };
+            decisions.push(Decision {
+                verdict,
+                reason: None,
+            });
+        }
+        Ok(decisions)
     }
 }
 
@@ -59,7 +80,7 @@ fn settings(text: &str, rule: Option<Rule>) -> Settings {
     Settings {
         config: Arc::new(config),
         passwords: Passwords::new(),
-        chain: rule.map(|rule| vec![link(rule)]),
+        chain: rule.map(|rule| vec![link(rule).into()]),
     }
 }
 
@@ -95,7 +116,11 @@ fn everything_listed() -> Vec<SourceEvent> {
 
 /// A pipeline that announces.
 fn announcing(rule: Rule) -> Pipeline {
-    let (mut pipeline, _) = started(TEXT, rule);
+    announcing_with(TEXT, rule)
+}
+
+fn announcing_with(text: &str, rule: Rule) -> Pipeline {
+    let (mut pipeline, _) = started(text, rule);
     let inputs = pipeline.on_events(everything_listed());
     assert!(matches!(inputs.last(), Some(Input::ExportsComplete)));
     pipeline
