@@ -23,6 +23,7 @@ mod peering;
 mod pipeline;
 mod reload;
 mod report;
+mod shadow;
 mod sockets;
 mod state;
 mod tcp_md5;

@@ -7,6 +7,7 @@
 //! | `GET /v1/routes?rejected=true&peer=NAME` | [`Routes`] |
 //! | `GET /v1/explain?subject=PREFIX` or `NAMESPACE/SERVICE` | [`Explanation`] |
 //! | `POST /v1/policy/approve?id=ID` | [`Approved`] |
+//! | `GET /v1/policy/shadow` | [`ShadowReport`] |
 //!
 //! `rejected=true` lists what the chain rejected instead of what it accepted. A subject that
 //! nothing is known of, and a peer of another name than the configured ones, get a 404; so does an
@@ -14,14 +15,18 @@
 //!
 //! An error is any other HTTP status than 200, with an [`ApiError`].
 
+mod shadow;
+
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::candidates::{AddressKind, Exclusion, Origin};
 use crate::facts::{FamilyCounts, ServiceKey, ServiceType, TrafficPolicy};
-use crate::policy::{Limits, OnError, PeerKind};
+use crate::policy::{Limits, Mode, OnError, PeerKind};
 use crate::types::{Asn, Prefix, RouteAttributes, RouterId};
+
+pub use shadow::{ShadowCounts, ShadowDifference, ShadowGroup, ShadowPolicy, ShadowReport};
 
 /// Answer of `/v1/status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -184,6 +189,13 @@ pub struct PolicyStatus {
     pub on_error: OnError,
     /// What one call of it may use.
     pub limits: LimitsReport,
+    /// Whether it decides.
+    #[serde(default)]
+    pub mode: Mode,
+    /// In shadow mode, how much it would change, for each peer group that it is for; absent while
+    /// it has not compared anything.
+    #[serde(default)]
+    pub shadow: Option<Vec<ShadowCounts>>,
     /// Why it is failing, or why another module runs in its place.
     pub error: Option<String>,
     /// How often it has failed since the agent started.
@@ -308,7 +320,7 @@ pub struct DecisionReport {
     pub accepted: bool,
     /// With these attributes, when it is.
     pub attributes: RouteAttributes,
-    /// Each policy that was asked, in order.
+    /// Each policy that was asked, or passed over because it is not for this peer, in order.
     pub steps: Vec<StepReport>,
 }
 
@@ -318,7 +330,7 @@ pub struct DecisionReport {
 pub struct StepReport {
     /// The policy's name; `chain default` at the end of a chain that abstained throughout.
     pub policy: String,
-    /// `accept`, `reject` or `abstain`.
+    /// `accept`, `reject`, `abstain`, or `not asked` where the policy is not for this peer.
     pub verdict: String,
     /// Its words.
     pub reason: Option<String>,

@@ -107,6 +107,7 @@ pub(super) async fn serve_socket(
         .route("/v1/routes", get(routes))
         .route("/v1/explain", get(explain))
         .route("/v1/policy/approve", post(approve))
+        .route("/v1/policy/shadow", get(shadow))
         .fallback(async || {
             error(
                 StatusCode::NOT_FOUND,
@@ -248,6 +249,10 @@ async fn approve(
         })
     })
     .await
+}
+
+async fn shadow(State(reporter): State<Arc<Reporter>>) -> Response {
+    answer(async { reporter.shadow().await.map(Json) }).await
 }
 
 async fn healthz(State(reporter): State<Arc<Reporter>>) -> Response {

@@ -3,22 +3,23 @@
 //!
 //! A policy that is configured as before stays in force whatever becomes of its module's file: a
 //! version that cannot be used is refused by itself, and holds up nothing else. A policy that is
-//! new, or configured otherwise, has nothing to fall back on: it refuses the whole change.
+//! new, or configured otherwise, has nothing to fall back on: it refuses the whole change, unless it
+//! is in shadow mode and decides nothing.
 
 use std::collections::BTreeMap;
 
 use super::clock;
 use super::load::{self, ModuleBytes, ReadModule};
 use crate::config::{Config, PolicyLink};
-use crate::policy::NextLink;
+use crate::policy::{Link, Mode, NextLink};
 use crate::wasm::Engine;
 
 /// A link of the chain in force, as it was loaded.
 #[derive(Clone, Debug)]
 pub(super) struct LoadedLink {
     config: PolicyLink,
-    /// Of its module.
-    pub(super) digest: String,
+    /// Of its module; absent where a policy in shadow mode has none that can be read.
+    pub(super) digest: Option<String>,
     /// In seconds since 1970.
     pub(super) loaded_at: u64,
 }
@@ -112,7 +113,7 @@ impl Plan {
         let former = in_force.iter().any(|loaded| loaded.config == *config);
         former.then(|| RefusedVersion {
             config: config.clone(),
-            digest: Some(digest.clone()),
+            digest: digest.clone(),
             reason,
             stage: RefusedAt::Trial,
         })
@@ -132,7 +133,7 @@ impl Plan {
             refused.config == *config && refused.digest.as_ref() == digest && digest.is_some()
         });
         let reason = match (module, refused) {
-            (Ok(module), _) if module.digest == former.digest => None,
+            _ if digest == former.digest.as_ref() => None,
             (_, Some(refused)) => Some(refused.clone()),
             (module, None) => {
                 let new = module.as_ref().map_err(String::clone);
@@ -160,10 +161,19 @@ impl Plan {
         link: &PolicyLink,
         module: &ReadModule,
     ) -> Result<(), LinkRefused> {
-        let module = module.as_ref().map_err(String::clone);
-        module
-            .and_then(|module| self.load(engine, link, module))
-            .map_err(LinkRefused)
+        let new = module.as_ref().map_err(String::clone);
+        let Err(refusal) = new.and_then(|module| self.load(engine, link, module)) else {
+            return Ok(());
+        };
+        match link.mode {
+            Mode::Enforce => Err(LinkRefused(refusal)),
+            // What decides nothing keeps nothing from being decided.
+            Mode::Shadow => {
+                let digest = module.as_ref().ok().map(|module| module.digest.clone());
+                self.add(link, digest, load::not_loaded(link, refusal));
+                Ok(())
+            }
+        }
     }
 
     fn load(
@@ -173,13 +183,17 @@ impl Plan {
         module: &ModuleBytes,
     ) -> Result<(), String> {
         let loaded = load::link(engine, link, module)?;
-        self.links.push(NextLink::New(loaded));
+        self.add(link, Some(module.digest.clone()), loaded);
+        Ok(())
+    }
+
+    fn add(&mut self, config: &PolicyLink, digest: Option<String>, link: Link) {
+        self.links.push(NextLink::New(link));
         self.loaded.push(LoadedLink {
-            config: link.clone(),
-            digest: module.digest.clone(),
+            config: config.clone(),
+            digest,
             loaded_at: clock::unix_time(),
         });
-        Ok(())
     }
 }
 

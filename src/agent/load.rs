@@ -9,8 +9,9 @@ use anyhow::Context as _;
 use tracing::warn;
 
 use super::peering::Passwords;
+use super::shadow::NotLoaded;
 use crate::config::{Builtin, Config, Overrides, PolicyLink, PolicyModule};
-use crate::policy::{Link, OnError};
+use crate::policy::{Audience, Link, Mode, OnError, RoutePolicy};
 use crate::types::Password;
 use crate::wasm::{self, Engine, Limits, Module, WasmPolicy, builtin_bytes};
 
@@ -112,6 +113,8 @@ pub(super) fn fallback(engine: &Engine) -> anyhow::Result<Link> {
         settings: serde_json::json!({}),
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,
+        audience: Audience::Everyone,
+        mode: Mode::Enforce,
     };
     let made = read_module(&link).and_then(|module| self::link(engine, &link, &module));
     made.map_err(anyhow::Error::msg)
@@ -129,13 +132,24 @@ pub(super) fn link(
     let policy = Module::from_bytes(engine, &link.name, &module.bytes)
         .and_then(|module| WasmPolicy::new(&module, &link.settings, link.limits))
         .map_err(|error| refused_because(link, error.into()))?;
-    Ok(Link {
+    Ok(link_of(link, Arc::new(policy)))
+}
+
+/// A policy that fails with this reason whenever it is asked.
+pub(super) fn not_loaded(link: &PolicyLink, reason: String) -> Link {
+    link_of(link, Arc::new(NotLoaded(reason)))
+}
+
+fn link_of(link: &PolicyLink, policy: Arc<dyn RoutePolicy>) -> Link {
+    Link {
         name: link.name.as_str().into(),
         module: link.module.to_string(),
-        policy: Arc::new(policy),
+        policy,
         on_error: link.on_error,
         limits: link.limits,
-    })
+        audience: link.audience.clone(),
+        mode: link.mode,
+    }
 }
 
 fn refused_because(link: &PolicyLink, error: anyhow::Error) -> String {

@@ -442,10 +442,10 @@ impl Reloader {
             if former.is_some_and(|former| former.digest == loaded.digest) {
                 continue;
             }
-            let (name, module, digest) = (&link.name, &link.module, &loaded.digest);
-            let former = former.map_or_else(String::new, |former| {
-                format!(" in place of {}", former.digest)
-            });
+            let (name, module) = (&link.name, &link.module);
+            let digest = loaded.digest.as_deref().unwrap_or("which cannot be read");
+            let former = former.and_then(|former| former.digest.as_deref());
+            let former = former.map_or_else(String::new, |former| format!(" in place of {former}"));
             parts.push(format!(
                 "module of policy {name}: {module} {digest}{former}"
             ));

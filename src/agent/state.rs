@@ -25,7 +25,8 @@ pub(super) struct ConfigState {
 /// One policy's module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ModuleState {
-    pub(super) digest: String,
+    /// Absent where a policy in shadow mode has none that can be read.
+    pub(super) digest: Option<String>,
     /// In seconds since 1970.
     pub(super) loaded_at: u64,
     /// Why a newer version is not in force.

@@ -4,6 +4,7 @@
 //! cluster unless they say so.
 
 mod approve;
+mod diff;
 mod inspect;
 mod module;
 mod validate;
@@ -19,6 +20,8 @@ use super::client::Client;
 use super::output::OutputFormat;
 use super::{Outcome, wait_for};
 
+pub(super) use diff::summary as shadow_summary;
+
 /// Write, check and compare policy modules
 #[derive(Debug, Args)]
 pub(super) struct PolicyArgs {
@@ -29,6 +32,7 @@ pub(super) struct PolicyArgs {
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
     Approve(approve::ApproveArgs),
+    Diff(diff::DiffArgs),
     Inspect(inspect::InspectArgs),
     Validate(validate::ValidateArgs),
 }
@@ -45,6 +49,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Outcome> {
     match &args.command {
         PolicyCommand::Approve(args) => wait_for(approve::run(args, client, format, out)),
+        PolicyCommand::Diff(args) => wait_for(diff::run(args, client, format, out)),
         PolicyCommand::Inspect(args) => inspect::run(args, format, out),
         PolicyCommand::Validate(args) => validate::run(args, format, out),
     }

@@ -1,5 +1,8 @@
 //! `rutter status`: the sessions, as `calicoctl node status` prints them, and the agent's health.
 
+mod held;
+mod shadow;
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
@@ -9,11 +12,8 @@ use jiff::Timestamp;
 use super::client::Client;
 use super::output::{self, OutputFormat};
 use super::{Outcome, text};
-use crate::api::{
-    ChangeEffect, ChangedRoute, ConfigStatus, HeldChange, PeerStatus, PolicyStatus, Readiness,
-    RouteChange, SourceStatus, Status,
-};
-use crate::policy::OnError;
+use crate::api::{ConfigStatus, PeerStatus, PolicyStatus, Readiness, SourceStatus, Status};
+use crate::policy::{Mode, OnError};
 use crate::types::Family;
 
 /// RFC 4271's port; a peer on it is named by its address alone.
@@ -92,8 +92,9 @@ pub(super) fn outcome(status: &Status) -> Outcome {
     }
 }
 
+/// Nothing depends on a policy in shadow mode.
 fn is_well(policy: &PolicyStatus) -> bool {
-    policy.error.is_none() && policy.refused.is_none()
+    policy.mode == Mode::Shadow || (policy.error.is_none() && policy.refused.is_none())
 }
 
 fn print_peers(peers: &[&PeerStatus], now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
@@ -171,7 +172,7 @@ fn print_health(status: &Status, now: Timestamp, out: &mut dyn Write) -> io::Res
         .iter()
         .try_for_each(|policy| print_policy(policy, now, out))?;
     match &status.held {
-        Some(held) => print_held(held, now, out),
+        Some(held) => held::print(held, now, out),
         None => Ok(()),
     }
 }
@@ -219,29 +220,29 @@ fn print_policy(policy: &PolicyStatus, now: Timestamp, out: &mut dyn Write) -> i
         refused,
         on_error,
         limits: _,
+        mode,
+        shadow: _,
         error,
         failures,
         retry_in,
     } = policy;
-    match error {
-        None => {
-            let past = match failures {
-                0 => String::new(),
-                failures => format!(", {} since start", text::count(*failures, "failure")),
-            };
-            field("Policy", &format!("{name} ({module}), working{past}"), out)?;
-        }
-        Some(error) => {
-            let retry =
-                retry_in.map_or_else(String::new, |seconds| format!(", retry in {seconds} s"));
-            let failures = text::count(*failures, "failure");
-            let failing = format!(
-                "{name} ({module}), FAILING: {failures}, {}{retry}",
-                effect(*on_error)
-            );
-            field("Policy", &failing, out)?;
-            detail(error, out)?;
-        }
+    if *mode == Mode::Shadow {
+        shadow::print(policy, out)?;
+    } else if let Some(error) = error {
+        let retry = retry_in.map_or_else(String::new, |seconds| format!(", retry in {seconds} s"));
+        let failures = text::count(*failures, "failure");
+        let failing = format!(
+            "{name} ({module}), FAILING: {failures}, {}{retry}",
+            effect(*on_error)
+        );
+        field("Policy", &failing, out)?;
+        detail(error, out)?;
+    } else {
+        let past = match failures {
+            0 => String::new(),
+            failures => format!(", {} since start", text::count(*failures, "failure")),
+        };
+        field("Policy", &format!("{name} ({module}), working{past}"), out)?;
     }
     if let (Some(digest), Some(loaded_at)) = (digest, loaded_at) {
         let loaded = text::since(*loaded_at, now);
@@ -254,62 +255,6 @@ fn print_policy(policy: &PolicyStatus, now: Timestamp, out: &mut dyn Write) -> i
         }
         None => Ok(()),
     }
-}
-
-fn print_held(held: &HeldChange, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
-    let HeldChange {
-        id,
-        held_at,
-        parts,
-        max_withdraw,
-        effect,
-    } = held;
-    let ChangeEffect {
-        announced,
-        withdrawn,
-        changed,
-        added,
-        examples,
-    } = effect;
-    let since = text::since(*held_at, now);
-    field(
-        "Held",
-        &format!("change {id}, not in force, since {since}"),
-        out,
-    )?;
-    parts.iter().try_for_each(|part| detail(part, out))?;
-    let effect = format!(
-        "would withdraw {withdrawn} of {announced} routes (guard.max-withdraw is \
-         {max_withdraw}), change {changed}, announce {added} more"
-    );
-    detail(&effect, out)?;
-    examples
-        .iter()
-        .try_for_each(|example| detail(&shown(example), out))?;
-    let all = withdrawn + changed + added;
-    let rest = all.saturating_sub(examples.len() as u64);
-    if rest > 0 {
-        detail(&format!("and {rest} more"), out)?;
-    }
-    detail(
-        &format!("to let it through: rutter policy approve {id}"),
-        out,
-    )
-}
-
-fn shown(example: &ChangedRoute) -> String {
-    let ChangedRoute {
-        change,
-        peer,
-        prefix,
-        reason,
-    } = example;
-    let sign = match change {
-        RouteChange::Withdrawn => '-',
-        RouteChange::Changed => '~',
-        RouteChange::Added => '+',
-    };
-    format!("{sign} {prefix} to {peer}: {reason}")
 }
 
 /// What becomes of a failing policy's routes.

@@ -9,7 +9,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Batch, Decision, Limits, OnError, PolicyFailure, RoutePolicy, Verdict};
+use super::{
+    Audience, Batch, Decision, Limits, Mode, OnError, PeerGroup, PolicyFailure, RoutePolicy,
+    Verdict,
+};
 use crate::types::{Family, PREPEND_MAX, Prefix, RouteAttributes};
 
 /// Pause after the first failure. A module that trips over one odd object is asked again before
@@ -33,6 +36,31 @@ pub struct Link {
     pub on_error: OnError,
     /// What one call of it may use, for status; the policy keeps to it by itself.
     pub limits: Limits,
+    /// Whom it decides for.
+    pub audience: Audience,
+    /// Whether it decides at all.
+    pub mode: Mode,
+}
+
+impl Link {
+    /// Whether it decides about routes to these peers.
+    pub(super) fn is_asked_for(&self, peers: &PeerGroup) -> bool {
+        match self.mode {
+            Mode::Enforce => self.audience.includes(peers),
+            Mode::Shadow => false,
+        }
+    }
+
+    /// Why it does not decide about routes to these peers, if it does not.
+    pub(super) fn passed_over_for(&self, peers: &PeerGroup) -> Option<String> {
+        if !self.audience.includes(peers) {
+            return Some(format!("it is for {} only", self.audience));
+        }
+        match self.mode {
+            Mode::Enforce => None,
+            Mode::Shadow => Some("it is in shadow mode".to_owned()),
+        }
+    }
 }
 
 impl fmt::Debug for Link {
@@ -42,6 +70,8 @@ impl fmt::Debug for Link {
             .field("module", &self.module)
             .field("on_error", &self.on_error)
             .field("limits", &self.limits)
+            .field("audience", &self.audience)
+            .field("mode", &self.mode)
             .finish_non_exhaustive()
     }
 }
@@ -85,6 +115,10 @@ pub struct LinkStatus<'a> {
     pub on_error: OnError,
     /// What one call of it may use.
     pub limits: Limits,
+    /// Whom it decides for.
+    pub audience: &'a Audience,
+    /// Whether it decides at all. One in shadow mode is never asked here, so never fails.
+    pub mode: Mode,
     /// Why it is failing; absent while it is not.
     pub error: Option<&'a PolicyFailure>,
     /// How often it has failed, under this name.
@@ -138,7 +172,7 @@ enum Round {
     FailedAfterAnswer,
 }
 
-/// Whether decisions of a former chain stand in for the link's own.
+/// Whether decisions of a former chain, or about a former group, stand in for the link's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Heritage {
     StandsIn,
@@ -165,6 +199,16 @@ impl Chain {
         &self.links[position].link.name
     }
 
+    /// The link at `position`.
+    pub(super) fn link(&self, position: usize) -> &Link {
+        &self.links[position].link
+    }
+
+    /// The links, in order.
+    pub(super) fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter().map(|state| &state.link)
+    }
+
     /// How often a link was asked, since the beginning.
     pub(super) fn asked(&self) -> u64 {
         self.asked
@@ -179,6 +223,8 @@ impl Chain {
                 module: &state.link.module,
                 on_error: state.link.on_error,
                 limits: state.link.limits,
+                audience: &state.link.audience,
+                mode: state.link.mode,
                 error: failure.map(|failure| &failure.cause),
                 failures: state.failures,
                 retry_at: failure.map(|failure| failure.retry_at),
@@ -210,7 +256,7 @@ impl Chain {
                     health: Health::Well,
                     failures: before.map_or(0, |before| before.failures),
                     round: Round::Silent,
-                    heritage: before.map_or(Heritage::StandsIn, |before| before.heritage),
+                    heritage: Heritage::StandsIn,
                 },
             };
             self.links.push(state);
@@ -297,8 +343,16 @@ impl Chain {
         }
     }
 
-    /// The links that have come to answer for themselves in a round about everything, so that
-    /// no former chain needs to stand in for them any longer. Each is named once.
+    /// A new group is about to begin with the decisions of another.
+    pub(super) fn expect_stand_ins(&mut self) {
+        for state in &mut self.links {
+            state.heritage = Heritage::StandsIn;
+        }
+    }
+
+    /// The links that have come to answer for themselves, in a round about everything or about
+    /// all of a new group, so that nothing needs to stand in for them any longer. Each is named
+    /// once.
     pub(super) fn take_independent(&mut self) -> Vec<usize> {
         let mut independent = Vec::new();
         for (position, state) in self.links.iter_mut().enumerate() {

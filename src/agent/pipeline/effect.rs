@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Decisions, Pipeline, trial::Tried};
-use crate::agent::peering::{Peering, group_id};
+use crate::agent::peering::Peering;
 use crate::api::{ChangeEffect, ChangedRoute, RouteChange};
 use crate::config::Config;
 use crate::policy::{Exports, Outcome};
@@ -31,7 +31,9 @@ pub(super) fn differences(before: &Exports, after: &Exports) -> Decisions {
             .into_iter()
             .map(|(prefix, (_, after))| (prefix, after.cloned()))
             .collect();
-        if !changes.is_empty() {
+        let is_new = !before.groups().any(|(id, _)| id == group);
+        // Without a word about a new group, its peers would keep what they had in another.
+        if is_new || !changes.is_empty() {
             decisions.0.insert(group, changes);
         }
     }
@@ -128,7 +130,7 @@ fn moves<'a>(
     let members = |config: &'a Config, peering: &'a Peering| {
         config.peers.iter().filter_map(|peer| {
             let id = peering.known_id(peer)?;
-            Some((id, (peer.name.as_str(), group_id(id))))
+            Some((id, (peer.name.as_str(), peering.group_of(id)?)))
         })
     };
     for (id, (name, group)) in members(&pipeline.config, &pipeline.peering) {

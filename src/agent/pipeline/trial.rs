@@ -19,15 +19,14 @@ use crate::api::ChangeEffect;
 use crate::candidates::{CandidateChange, Candidates};
 use crate::config::{Config, MaxWithdraw};
 use crate::facts::{ClusterChange, NodeFacts};
-use crate::policy::{ExportChange, Exports, NextLink, PeerGroup};
+use crate::policy::{ExportChange, Exports, NextLink, PeerGroups};
 use crate::speaker::Input;
-use crate::types::GroupId;
 
 /// What decides, copied, and a configuration that is to decide.
 pub(in crate::agent) struct Trial {
     settings: Settings,
     peering: Peering,
-    groups: BTreeMap<GroupId, PeerGroup>,
+    groups: PeerGroups,
     candidates: Candidates,
     /// What the new configuration adds to the candidates and takes from them.
     changes: Vec<CandidateChange>,
@@ -176,7 +175,7 @@ impl Pipeline {
         };
         self.journal = Some(Journal::default());
         Trial {
-            groups: peering.groups(&settings.config),
+            groups: peering.take_groups(&settings.config),
             settings,
             peering,
             candidates,
@@ -212,7 +211,7 @@ impl Pipeline {
         self.journal = None;
         let Tried {
             config,
-            peering: _, // the same ids are given again
+            peering,
             exports,
             passwords,
             new_links,
@@ -222,11 +221,10 @@ impl Pipeline {
         } = tried;
         self.config = config;
         self.passwords = passwords;
-        // Sessions first. Every peer is a group of its own, so none moves between groups: the
-        // withdrawals of a group that is gone find no session, and a new peer's first table is
-        // there before its session can be.
+        self.peering.take_ids(peering);
+        // The speaker takes all of it as one step. Sessions first: those that end hear nothing
+        // more, and those that move to another group hear what differs in the end.
         let mut inputs: Vec<_> = self.configure_speaker().into_iter().collect();
-        self.peering.groups(&self.config);
         let decisions = effect::differences(&self.exports, &exports);
         inputs.extend(decisions.into_inputs());
         let failures = self.failures();

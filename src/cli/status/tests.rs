@@ -4,6 +4,7 @@ use insta::assert_snapshot;
 
 use super::super::testing::{self, NOON, now, peer, policy, printed, without_session};
 use super::*;
+use crate::api::ShadowCounts;
 
 fn text(status: &Status) -> String {
     printed(|out| print(status, now(), out))
@@ -106,6 +107,39 @@ fn modules_are_told_by_their_digests_and_refused_versions_by_their_reasons() {
 fn a_change_that_is_held_back_is_shown_with_what_it_would_do() {
     let mut status = testing::status();
     status.held = Some(testing::held());
+    assert_snapshot!(text(&status));
+}
+
+#[test]
+fn a_policy_in_shadow_mode_tells_what_it_would_change_and_is_no_trouble() {
+    let counts = |group: &str, waiting| ShadowCounts {
+        group: group.to_owned(),
+        compared: 120,
+        waiting,
+        withdrawn: 1,
+        changed: 2,
+        added: 3,
+    };
+    let shadow = PolicyStatus {
+        mode: Mode::Shadow,
+        ..policy("next", "/etc/rutter/next.wasm")
+    };
+    let mut status = testing::status();
+    status.policies.extend([
+        PolicyStatus {
+            shadow: Some(vec![counts("tors", 0), counts("upstream", 0)]),
+            ..shadow.clone()
+        },
+        PolicyStatus {
+            error: Some("the module did not load: no such file".to_owned()),
+            failures: 3,
+            retry_in: Some(4),
+            shadow: Some(vec![counts("tors", 7)]),
+            ..shadow.clone()
+        },
+        shadow,
+    ]);
+    assert_eq!(outcome(&status), Outcome::Done);
     assert_snapshot!(text(&status));
 }
 

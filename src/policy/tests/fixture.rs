@@ -11,8 +11,8 @@ use crate::facts::{
     TrafficPolicy,
 };
 use crate::policy::{
-    Batch, ChainDefault, Decision, ExportChange, Exports, Limits, Link, NextLink, OnError,
-    PeerGroup, PeerKind, PolicyFailure, RoutePolicy, Verdict,
+    Audience, Batch, ChainDefault, Decision, ExportChange, Exports, Limits, Link, Mode, NextLink,
+    OnError, PeerGroup, PeerGroups, PeerKind, PolicyFailure, RoutePolicy, Verdict,
 };
 use crate::types::{Asn, GroupId, RouteAttributes};
 
@@ -64,6 +64,15 @@ impl Fake {
         std::mem::take(&mut self.0.lock().unwrap().asked)
     }
 
+    /// A link that is asked for the groups of these names only.
+    pub(super) fn link_for(&self, name: &str, groups: &[&str]) -> Link {
+        let names = groups.iter().map(|&name| name.to_owned());
+        Link {
+            audience: Audience::Only(names.collect()),
+            ..self.link(name, OnError::KeepLast)
+        }
+    }
+
     pub(super) fn link(&self, name: &str, on_error: OnError) -> Link {
         Link {
             name: name.into(),
@@ -71,6 +80,16 @@ impl Fake {
             policy: Arc::new(self.clone()),
             on_error,
             limits: Limits::DEFAULT,
+            audience: Audience::Everyone,
+            mode: Mode::Enforce,
+        }
+    }
+
+    /// A link in shadow mode.
+    pub(super) fn shadow(&self, name: &str) -> Link {
+        Link {
+            mode: Mode::Shadow,
+            ..self.link(name, OnError::Withdraw)
         }
     }
 }
@@ -216,7 +235,7 @@ pub(super) fn node(label: &str) -> Arc<NodeFacts> {
     })
 }
 
-pub(super) fn groups(names: &[(u32, &str)]) -> BTreeMap<GroupId, PeerGroup> {
+pub(super) fn groups(names: &[(u32, &str)]) -> PeerGroups {
     let group = |&(id, name): &(u32, &str)| {
         let group = PeerGroup {
             name: name.into(),
@@ -226,7 +245,10 @@ pub(super) fn groups(names: &[(u32, &str)]) -> BTreeMap<GroupId, PeerGroup> {
         };
         (GroupId(id), group)
     };
-    names.iter().map(group).collect()
+    PeerGroups {
+        groups: names.iter().map(group).collect(),
+        heirs: BTreeMap::new(),
+    }
 }
 
 /// Exports towards group 1, `tor`, on a known node, with a clock to wind.
@@ -300,8 +322,8 @@ impl Bench {
 
     /// The steps of a candidate towards group 1, as `POLICY VERDICT: REASON`.
     pub(super) fn steps(&self, candidate: &Candidate) -> Vec<String> {
-        let outcome = self.exports.outcome(GroupId(1), &candidate.key).unwrap();
-        let steps = outcome.steps.iter().map(|step| {
+        let steps = self.exports.steps(GroupId(1), &candidate.key);
+        let steps = steps.iter().map(|step| {
             let kept = if step.kept { " (kept)" } else { "" };
             let reason = step.reason.as_deref().unwrap_or("no reason");
             format!("{} {}{kept}: {reason}", step.policy, step.verdict)

@@ -196,6 +196,15 @@ fn a_new_peer_is_given_routes_and_takes_none() {
     assert_eq!((effect.withdrawn, effect.added), (0, routes));
 }
 
+#[test]
+fn a_peer_that_moves_to_another_group_loses_nothing() {
+    let mut pipeline = announcing_with(&strict(TEXT), Rule::Accept);
+    let moved = strict(&with("group = 'tors'"));
+    let effect = fit(judged(&mut pipeline, settings(&moved, None)));
+    assert_eq!((effect.withdrawn, effect.changed, effect.added), (0, 0, 0));
+    assert_eq!(effect.announced, announced(&pipeline).len() as u64);
+}
+
 /// With a guard that lets nothing be withdrawn.
 fn strict(text: &str) -> String {
     format!("guard = {{ max-withdraw = 0 }}\n{text}")
