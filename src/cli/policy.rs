@@ -3,6 +3,7 @@
 //! They run a module exactly as the agent does, with its limits, but need neither an agent nor a
 //! cluster unless they say so.
 
+mod approve;
 mod diff;
 mod inspect;
 mod module;
@@ -30,6 +31,7 @@ pub(super) struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
+    Approve(approve::ApproveArgs),
     Diff(diff::DiffArgs),
     Inspect(inspect::InspectArgs),
     Validate(validate::ValidateArgs),
@@ -46,6 +48,7 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     match &args.command {
+        PolicyCommand::Approve(args) => wait_for(approve::run(args, client, format, out)),
         PolicyCommand::Diff(args) => wait_for(diff::run(args, client, format, out)),
         PolicyCommand::Inspect(args) => inspect::run(args, format, out),
         PolicyCommand::Validate(args) => validate::run(args, format, out),

@@ -49,6 +49,8 @@ fn a_shadow_moves_nothing_and_foretells_what_it_does_in_force() {
     let settings = format!("settings = {NOBODYS}");
     let shadow = format!("{settings}\nmode = 'shadow'");
     let mut config = fabric.config.clone();
+    // What goes in the end may be more than half of all.
+    config.guard = "\"100%\"";
     config.policies = [
         policy("endless", &endless, "mode = 'shadow'"),
         policy("allow-list", &allow_list, &shadow),

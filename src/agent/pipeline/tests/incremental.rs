@@ -61,8 +61,14 @@ fn endpoint_of(n: usize, node: &str) -> SourceEvent {
 fn large(more: &str) -> (Pipeline, Counting) {
     let policy = Counting::default();
     let text = format!("{TEXT}{more}");
-    let mut settings = settings(&text, Some(Rule::Accept));
-    settings.chain.as_mut().unwrap()[0].policy = Arc::new(policy.clone());
+    let counting = Link {
+        policy: Arc::new(policy.clone()),
+        ..link(Rule::Accept)
+    };
+    let settings = Settings {
+        chain: Some(vec![counting.into()]),
+        ..settings(&text, None)
+    };
     let mut pipeline = Pipeline::new(HERE, &settings.config);
     pipeline.configure(settings);
     let services = (0..SERVICES).map(|n| object(numbered(n))).collect();
