@@ -22,6 +22,7 @@ mod meters;
 mod metrics;
 mod peering;
 mod pipeline;
+mod record;
 mod reload;
 mod report;
 mod shadow;

@@ -11,7 +11,7 @@ use tracing::warn;
 use super::peering::Passwords;
 use super::shadow::NotLoaded;
 use crate::config::{Builtin, Config, Overrides, PolicyLink, PolicyModule};
-use crate::policy::{Audience, Link, Mode, OnError, RoutePolicy};
+use crate::policy::{Audience, Link, Mode, OnError, RoutePolicy, SpotChecked};
 use crate::types::Password;
 use crate::wasm::{self, Engine, Limits, Module, WasmPolicy, builtin_bytes};
 
@@ -132,7 +132,7 @@ pub(super) fn link(
     let policy = Module::from_bytes(engine, &link.name, &module.bytes)
         .and_then(|module| WasmPolicy::new(&module, &link.settings, link.limits))
         .map_err(|error| refused_because(link, error.into()))?;
-    Ok(link_of(link, Arc::new(policy)))
+    Ok(link_of(link, Arc::new(SpotChecked::new(policy))))
 }
 
 /// A policy that fails with this reason whenever it is asked.
