@@ -1,5 +1,7 @@
 //! The pipeline without its thread: events in, the speaker's inputs out.
 
+mod incremental;
+
 use serde_json::json;
 
 use super::*;
