@@ -3,6 +3,7 @@
 //! They run a module exactly as the agent does, with its limits, but need neither an agent nor a
 //! cluster unless they say so.
 
+mod approve;
 mod bench;
 mod build;
 mod chain;
@@ -44,6 +45,7 @@ pub(super) struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
+    Approve(approve::ApproveArgs),
     Bench(bench::BenchArgs),
     Build(build::BuildArgs),
     Conformance(conformance::ConformanceArgs),
@@ -69,6 +71,7 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     match &args.command {
+        PolicyCommand::Approve(args) => wait_for(approve::run(args, client, format, out)),
         PolicyCommand::Bench(args) => bench::run(args, format, out),
         PolicyCommand::Build(args) => build::run(args, format, out),
         PolicyCommand::Conformance(args) => conformance::run(args, format, out),

@@ -3,28 +3,24 @@
 //! and the costs of the policies beside it. Run with `cargo bench --bench policy`, or with the
 //! name of a module as an argument; the ratios are printed in any case.
 
-#[path = "../../src/cli/policy/bench/cluster.rs"]
 mod cluster;
 #[path = "../support/guests.rs"]
 mod guests;
 mod native;
 
 use std::hint::black_box;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
 
-use cluster::addresses_of;
+use rutter::candidates::{AddressKind, Candidate, CandidateKey, Origin};
 use rutter::facts::NodeFacts;
 use rutter::policy::{Batch, Decision, PeerGroup, PeerKind, ProposedRoute, Reasons, RoutePolicy};
-use rutter::types::{Asn, RouteAttributes};
+use rutter::types::{Asn, Prefix, RouteAttributes};
 use rutter::wasm::{Engine, Limits, Module, WasmPolicy};
-// The cluster is a part of `rutter policy bench`, and finds these where that crate has them.
-use rutter::{candidates, facts, types};
-
-const SERVICES: u32 = 50_000;
 
 fn default_policy(c: &mut Criterion) {
     let engine = Engine::new().expect("an engine");
@@ -34,7 +30,7 @@ fn default_policy(c: &mut Criterion) {
 
     let module = Module::builtin(&engine, "default").expect("the default policy");
     let mut policy = WasmPolicy::new(&module, &json!({}), Limits::default()).expect("no settings");
-    let candidates: Vec<_> = (0..SERVICES).flat_map(addresses_of).collect();
+    let candidates: Vec<_> = (0..cluster::SERVICES).flat_map(addresses_of).collect();
     let attributes = Arc::new(RouteAttributes::default());
     let routes: Vec<_> = candidates
         .iter()
@@ -131,11 +127,39 @@ fn evaluate(
     decisions.expect("the default policy decides")
 }
 
+/// The cluster IP and the load-balancer IP of a Service.
+fn addresses_of(number: u32) -> [Candidate; 2] {
+    let facts = Arc::new(cluster::service(number));
+    let candidate = |address: IpAddr, range: &str, kind| Candidate {
+        key: CandidateKey {
+            prefix: Prefix::host(address),
+            origin: Origin::ServiceAddress {
+                service: facts.key.clone(),
+                address: kind,
+            },
+        },
+        service: Some(Arc::clone(&facts)),
+        covered_by: Some(range.parse().expect("a prefix")),
+    };
+    [
+        candidate(
+            facts.cluster_ips[0],
+            cluster::CLUSTER_RANGE,
+            AddressKind::ClusterIp,
+        ),
+        candidate(
+            facts.load_balancer_ips[0],
+            cluster::LOAD_BALANCER_RANGE,
+            AddressKind::LoadBalancerIp,
+        ),
+    ]
+}
+
 /// Each module with settings that make it look at every candidate. `load` is from bytes to a
 /// module that can be asked: compiling, checking, describing.
 fn other_policies(c: &mut Criterion) {
     let engine = Engine::new().expect("an engine");
-    let candidates: Vec<_> = (0..SERVICES).flat_map(addresses_of).collect();
+    let candidates: Vec<_> = (0..cluster::SERVICES).flat_map(addresses_of).collect();
     let attributes = Arc::new(RouteAttributes::default());
     let routes: Vec<_> = candidates
         .iter()
@@ -167,6 +191,11 @@ fn other_policies(c: &mut Criterion) {
             "add": ["64512:1"]}]}),
         ),
         ("graceful-drain", json!({"shutdown": {"cordoned": true}})),
+        ("allowed-ports", json!({"tcp": [80, 443]})),
+        (
+            "name-rules",
+            json!({"rules": [{"labels": {"team": "^value-"}, "then": "accept"}]}),
+        ),
         ("weighted-ecmp", json!({})),
     ] {
         let bytes = guests::compiled(name);
