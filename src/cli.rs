@@ -39,7 +39,7 @@ use status::StatusArgs;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  the request failed, or the file checked is not valid
+  1  the request failed, or what was checked or tested is not as it should be
   2  the command line is not understood
   3  status: something is degraded (see `rutter status --help`)
   4  explain: nothing is known by that name";
@@ -169,16 +169,19 @@ impl Cli {
         match command {
             Command::Agent(args) => agent::run(args, overrides()),
             Command::Status(StatusArgs {}) => {
-                let now = Timestamp::try_from(now).context("the system clock is out of range")?;
-                wait_for(status::run(&client, format, now, out))
+                wait_for(status::run(&client, format, timestamp(now)?, out))
             }
             Command::Routes(args) => wait_for(routes::run(&client, &args, format, out)),
             Command::Explain(args) => wait_for(explain::run(&client, &args, format, out)),
             Command::Config(args) => config::run(&args, &overrides(), format, out),
-            Command::Policy(args) => policy::run(&args, format, out),
+            Command::Policy(args) => policy::run(&args, &client, format, now, out),
             Command::Completions(args) => completions::run(&args, out),
         }
     }
+}
+
+fn timestamp(now: SystemTime) -> anyhow::Result<Timestamp> {
+    Timestamp::try_from(now).context("the system clock is out of range")
 }
 
 /// Runs a request to its end; one thread is plenty for one connection.

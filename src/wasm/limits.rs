@@ -11,8 +11,9 @@ pub const MODULE_BYTES_MAX: usize = 16 << 20;
 /// Most that a module may say about itself, or about its settings.
 pub(super) const WORDS_BYTES_MAX: usize = 64 << 10;
 
-/// Most candidates that a module is asked about in one call.
-pub(super) const CANDIDATES_MAX: usize = 4096;
+/// Most candidates that a module is asked about in one call. More would save little, since a call
+/// starts in some 30 us; and what a call takes of memory is kept for the next one.
+pub(super) const CANDIDATES_MAX: usize = 1024;
 
 /// Most communities of each kind that an answer may give a route.
 pub(super) const COMMUNITIES_MAX: usize = 64;
@@ -22,7 +23,7 @@ pub(super) const REASON_BYTES_MAX: usize = 1024;
 
 /// Most core instances that one start of a module may make. Languages with dynamic linking make
 /// some twenty. What an instance takes beside its memories and tables is not counted.
-const INSTANCES_MAX: usize = 40;
+pub(super) const INSTANCES_MAX: u32 = 40;
 
 /// What an entry of a table takes of the host's memory.
 const TABLE_ENTRY_BYTES: usize = size_of::<usize>();
@@ -94,6 +95,6 @@ impl ResourceLimiter for Meter {
     }
 
     fn instances(&self) -> usize {
-        INSTANCES_MAX
+        INSTANCES_MAX as usize
     }
 }

@@ -4,6 +4,9 @@
 
 mod cases;
 mod javascript;
+mod scaffold;
+mod shipped_cases;
+mod workbench;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -20,8 +23,9 @@ use serde_json::{Value, json};
 use crate::support::guests;
 use cases::{Case, every_case};
 
-const MODULES: [&str; 7] = [
+const MODULES: [&str; 8] = [
     "allow-list",
+    "allowed-ports",
     "anycast-med",
     "calico-filter",
     "communities",
@@ -244,6 +248,21 @@ fn settings_are_refused_in_the_modules_own_words() {
             "weighted-ecmp",
             json!({"megabits-per-endpoint": 0}),
             "megabits-per-endpoint is 0: routers would send nothing; write 1 or more",
+        ),
+        (
+            "allowed-ports",
+            json!({"tcp": [443, 65536]}),
+            "tcp is not a list of whole numbers from 1 to 65535",
+        ),
+        (
+            "allowed-ports",
+            json!({"tpc": [443]}),
+            "unknown key `tpc`, expected one of `tcp`, `udp`, `sctp`",
+        ),
+        (
+            "allowed-ports",
+            json!({"udp": []}),
+            r#"no port is allowed: list some, as in {"tcp": [80, 443]}"#,
         ),
         (
             "name-rules",

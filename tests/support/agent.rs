@@ -5,13 +5,13 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use rutter::api::{PeerStatus, PolicyStatus, Readiness, Status};
+use rutter::api::{PeerStatus, PolicyStatus, Readiness, Routes, ShadowReport, Status};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
 use super::netns::Host;
 use super::objects::replace;
-use super::process::{Process, Signal, impatient, run};
+use super::process::{Memory, Process, Signal, impatient, run};
 
 /// The program under test.
 const RUTTER: &str = env!("CARGO_BIN_EXE_rutter");
@@ -29,6 +29,8 @@ pub(crate) struct AgentConfig {
     pub(crate) peers: Vec<AgentPeer>,
     /// `[[policies]]` as text; empty for the default.
     pub(crate) policies: String,
+    /// `guard.max-withdraw` as TOML; empty for the default.
+    pub(crate) guard: &'static str,
 }
 
 /// Where an agent's facts come from.
@@ -114,6 +116,14 @@ impl Agent {
         self.process.signal(signal);
     }
 
+    pub(crate) fn memory(&self) -> Memory {
+        self.process.memory()
+    }
+
+    pub(crate) fn forget_peak(&self) {
+        self.process.forget_peak();
+    }
+
     /// Replaces its configuration file, in one step.
     pub(crate) fn configure(&self, config: &AgentConfig) {
         self.configure_text(&render(self.folder.path(), config));
@@ -140,6 +150,32 @@ impl Agent {
     /// It does not answer.
     pub(crate) fn status(&self) -> Result<Status, String> {
         self.ask(&["status"])
+    }
+
+    /// What `rutter routes` says: the accepted ones.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn routes(&self) -> Result<Routes, String> {
+        self.ask(&["routes"])
+    }
+
+    /// What `rutter policy record` prints.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn recording(&self) -> Result<String, String> {
+        let mut rutter = impatient(RUTTER);
+        rutter.arg("--socket").arg(socket(self.folder.path()));
+        run(rutter.args(["policy", "record"]))
+    }
+
+    /// What `rutter policy diff --live` says.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn shadow_differences(&self) -> Result<ShadowReport, String> {
+        self.ask(&["policy", "diff", "--live"])
     }
 
     /// What `rutter status` says of one peer.
@@ -190,6 +226,16 @@ impl Agent {
         lines
             .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok())
             .ok_or_else(|| format!("no {sample} in {text}"))
+    }
+
+    /// Lets the change of this id through.
+    ///
+    /// # Errors
+    /// What `rutter policy approve` complains of.
+    pub(crate) fn approve(&self, id: &str) -> Result<String, String> {
+        let mut rutter = impatient(RUTTER);
+        rutter.arg("--socket").arg(socket(self.folder.path()));
+        run(rutter.args(["policy", "approve", id]))
     }
 
     fn ask<T: DeserializeOwned>(&self, command: &[&str]) -> Result<T, String> {
@@ -252,13 +298,18 @@ fn render(folder: &Path, config: &AgentConfig) -> String {
         load_balancer_cidrs,
         peers,
         policies,
+        guard,
     } = config;
     let source = match source {
         Source::Files(path) => format!("source = \"files\"\nfiles = {path:?}\n"),
         Source::Kubernetes(_) => "source = \"kubernetes\"\n".to_owned(),
     };
+    let guard = match *guard {
+        "" => String::new(),
+        guard => format!("guard = {{ max-withdraw = {guard} }}\n"),
+    };
     let mut text = format!(
-        "{source}\
+        "{source}{guard}\
          [bgp]\nasn = {asn}\nhold-time = \"{hold_time}s\"\n\
          [advertise]\n\
          service-cluster-cidrs = {cluster_cidrs:?}\n\

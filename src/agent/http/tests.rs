@@ -2,14 +2,20 @@
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::*;
 use crate::agent::testing::{Parts, text};
 
 /// A request's status and body.
 async fn ask(path: &Path, target: &str) -> (u16, String) {
+    request(path, "GET", target).await
+}
+
+async fn request(path: &Path, method: &str, target: &str) -> (u16, String) {
     let mut stream = UnixStream::connect(path).await.unwrap();
-    let request = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    let request =
+        format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -64,6 +70,57 @@ async fn a_path_that_is_too_long_is_called_that() {
         error.ends_with("has 108 bytes, a socket's path at most 107"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn all_that_policies_are_given_can_be_asked_for() {
+    let (parts, path, _file) = served().await;
+    let batch = json(&path, "/v1/policy/batch").await;
+    let read: crate::cases::Document = serde_json::from_value(batch.clone()).unwrap();
+    assert_eq!(batch["node"]["name"], "worker-1");
+    assert_eq!(
+        batch["advertise"]["service-cluster-cidrs"],
+        serde_json::json!(["172.16.0.0/16"])
+    );
+    assert_eq!(
+        batch["peer-groups"],
+        serde_json::json!([{"name": "tor", "asn": 64512}])
+    );
+    assert_eq!(batch["policies"][0]["module"], "builtin:default");
+    assert!(!read.services.is_empty());
+
+    // What a policy would be asked about there, by the same text.
+    let text = toml::to_string(&read).unwrap();
+    let file = crate::cases::CaseFile::parse("live.toml", &text).unwrap();
+    let asked: Vec<_> = file.scenes[0].candidates.iter().collect();
+    let live: Vec<_> = parts
+        .reporter
+        .routes(None)
+        .await
+        .unwrap()
+        .routes
+        .into_iter()
+        .map(|route| route.prefix)
+        .collect();
+    let asked: Vec<_> = asked.iter().map(|candidate| candidate.key.prefix).collect();
+    assert_eq!(asked, live);
+}
+
+#[tokio::test]
+async fn no_key_and_no_address_of_a_peer_is_among_what_policies_are_given() {
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "hunter2").unwrap();
+    let file = key.path().to_str().unwrap();
+    let parts = Parts::start(&text(&format!("password-file = '{file}'"))).await;
+    let path = parts.folder.path().join("run/rutter.sock");
+    let (listener, _file) = bind_socket(&path).await.unwrap();
+    tokio::spawn(serve_socket(listener, Arc::clone(&parts.reporter)));
+    let (status, batch) = ask(&path, "/v1/policy/batch").await;
+    assert_eq!(status, 200);
+    assert!(batch.contains("\"tor\""), "{batch}");
+    for secret in ["hunter2", file, "127.0.0.99"] {
+        assert!(!batch.contains(secret), "{batch}");
+    }
 }
 
 #[tokio::test]
@@ -143,4 +200,39 @@ async fn liveness_ends_with_the_speaker() {
     reporter.speaker.stop("test").await;
     let dead = healthz(State(reporter)).await.status();
     assert_eq!(dead, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn an_approval_is_answered_by_the_reload_task() {
+    let guarded = format!("guard = {{ max-withdraw = 0 }}\n{}", text(""));
+    let parts = Parts::start(&guarded).await;
+    let path = parts.folder.path().join("run/rutter.sock");
+    let (listener, _file) = bind_socket(&path).await.unwrap();
+    tokio::spawn(serve_socket(listener, Arc::clone(&parts.reporter)));
+    parts.write(&guarded.replace("'172.16.0.0/16'", ""));
+    let Parts {
+        reloader, reporter, ..
+    } = parts;
+    let hangup = signal(SignalKind::hangup()).unwrap();
+    let running = tokio::spawn(reloader.run(hangup));
+
+    let approve = async |id: &str| {
+        let target = format!("/v1/policy/approve?id={id}");
+        request(&path, "POST", &target).await
+    };
+    // Whoever approves has the files looked at first.
+    let (status, body) = approve("1234abcd").await;
+    assert_eq!(status, 409, "{body}");
+    let held = reporter.status().await.unwrap().held.unwrap();
+    assert!(body.contains(&held.id), "{body}");
+    let (status, body) = approve(&held.id).await;
+    let approved: Approved = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, approved.effect.withdrawn), (200, 2));
+    let (status, body) = approve(&held.id).await;
+    assert_eq!(status, 404, "{body}");
+    let (status, _) = request(&path, "POST", "/v1/policy/approve").await;
+    assert_eq!(status, 400, "no id");
+    let (status, _) = ask(&path, "/v1/policy/approve?id=1").await;
+    assert_eq!(status, 405, "asking changes nothing");
+    running.abort();
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rutter::candidates::{AddressKind, Candidate, CandidateKey, Origin};
 use rutter::facts::{
-    EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceKey, ServiceType, TrafficPolicy,
+    EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceKey, ServicePort, ServiceType,
+    TrafficPolicy,
 };
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ pub(super) struct Case {
 }
 
 /// The settings that each module is asked with.
-pub(super) fn settings() -> [(&'static str, Value); 7] {
+pub(super) fn settings() -> [(&'static str, Value); 8] {
     [
         (
             "allow-list",
@@ -29,6 +30,7 @@ pub(super) fn settings() -> [(&'static str, Value); 7] {
                 {"name": "bank", "namespaces": ["bank-*"], "ranges": ["192.0.2.128/25"]},
             ]}),
         ),
+        ("allowed-ports", json!({"tcp": [80, 443], "udp": [53]})),
         (
             "anycast-med",
             json!({
@@ -81,6 +83,7 @@ pub(super) fn settings() -> [(&'static str, Value); 7] {
 pub(super) fn every_case() -> Vec<Case> {
     let [
         allow_list,
+        allowed_ports,
         anycast_med,
         calico_filter,
         communities,
@@ -110,6 +113,20 @@ pub(super) fn every_case() -> Vec<Case> {
             Some("namespace `bank-eu` may announce only from 192.0.2.128/25"),
         ),
         allow_list.case(node(&[]), pod_cidr("10.1.2.0/24"), json!("abstain"), None),
+        allowed_ports.case(node(&[]), ports(&[("TCP", 443), ("UDP", 53)]), json!("abstain"), None),
+        allowed_ports.case(
+            node(&[]),
+            ports(&[("TCP", 443), ("UDP", 443)]),
+            json!("reject"),
+            Some("shop/web has port 443/udp, which is not allowed"),
+        ),
+        allowed_ports.case(
+            node(&[]),
+            ports(&[("QUIC", 443)]),
+            json!("reject"),
+            Some("shop/web has port 443/QUIC, which is not allowed"),
+        ),
+        allowed_ports.case(node(&[]), pod_cidr("10.1.2.0/24"), json!("abstain"), None),
         anycast_med.case(
             site("a"),
             shop(3),
@@ -278,6 +295,21 @@ fn address(host: &str, service: ServiceFacts) -> Candidate {
         service: Some(Arc::new(service)),
         covered_by: None,
     }
+}
+
+/// An address of a Service with ports of these protocols and numbers.
+fn ports(ports: &[(&str, u16)]) -> Candidate {
+    let ports = ports.iter().map(|(protocol, port)| ServicePort {
+        name: String::new(),
+        protocol: (*protocol).to_owned(),
+        port: *port,
+        node_port: None,
+    });
+    let service = ServiceFacts {
+        ports: ports.collect(),
+        ..service("shop/web", 1)
+    };
+    address("192.0.2.1/32", service)
 }
 
 /// With so many ready endpoints on this node.

@@ -16,7 +16,7 @@ use super::cases::{self, Case};
 use super::{LOADED, ask, guests, policy, try_ask};
 
 /// Most candidates that a module is asked about in one call.
-const FULL_BATCH: usize = 4096;
+const FULL_BATCH: usize = 1024;
 
 fn name_rules() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/name-rules")
@@ -109,7 +109,7 @@ fn broken_javascript_is_refused_with_its_place() {
     fs::write(&rules, format!("const = 1;\n{source}")).unwrap();
     let words = refusal(&build(policy.path(), None));
     assert!(
-        words.contains("policies/build: the policy does not compile\n"),
+        words.contains("build-js: error: the policy does not compile\n"),
         "{words}"
     );
     assert!(words.contains("/src/rules.js:1:"), "{words}");
@@ -134,7 +134,7 @@ fn without_node_it_is_said_what_to_install() {
     let words = refusal(&build(policy.path(), Some(programs.path())));
     assert_eq!(
         words,
-        "policies/build: node is missing: install Node.js 18 or later, on Debian 12 as root: \
+        "build-js: error: node is missing: install Node.js 18 or later, on Debian 12 as root: \
          apt-get install -y --no-install-recommends nodejs npm\n"
     );
 }
