@@ -32,7 +32,7 @@ pub use error::{ConfigError, ConfigErrors, Place};
 
 use crate::candidates::AdvertiseConfig;
 use crate::policy::{ChainDefault, Limits, OnError};
-use crate::types::{Asn, ConnectMode, HoldTime, RouterId};
+use crate::types::{Asn, ConnectMode, Digest, HoldTime, RouterId};
 use raw::{Report, Section, Value};
 
 /// A valid configuration.
@@ -117,6 +117,8 @@ pub struct PolicyLink {
     pub name: String,
     /// The policy itself.
     pub module: PolicyModule,
+    /// Of the module's bytes, where they must be these and no others.
+    pub digest: Option<Digest>,
     /// For the module to judge; always an object.
     pub settings: serde_json::Value,
     /// What becomes of its routes while it fails.
@@ -130,7 +132,7 @@ pub struct PolicyLink {
 pub enum PolicyModule {
     /// `builtin:NAME`.
     Builtin(Builtin),
-    /// A WebAssembly component in a file.
+    /// A WebAssembly module in a file, or the one in a directory.
     File(PathBuf),
 }
 

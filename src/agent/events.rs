@@ -7,6 +7,7 @@
 //! Everything is in the log as well, by those who tell it; with `source = "files"` only there.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::clock;
 use crate::kube::events::{NodeEvent, Recorded, Recorder, Severity};
+use crate::source::SourceError;
 use crate::wasm::ModuleError;
 
 /// Notices waiting to be written. More than a loss of every session at once brings.
@@ -72,7 +74,9 @@ impl Notice {
     /// Why a reload changes nothing.
     pub(super) fn refused(refusal: &anyhow::Error) -> Self {
         let error = format!("{refusal:#}");
-        if refusal.chain().any(|cause| cause.is::<ModuleError>()) {
+        let of_module =
+            |cause: &(dyn Error + 'static)| cause.is::<ModuleError>() || cause.is::<SourceError>();
+        if refusal.chain().any(of_module) {
             Self::ModuleRefused { error }
         } else {
             Self::ConfigurationRefused { error }

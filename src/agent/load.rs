@@ -10,6 +10,7 @@ use tracing::warn;
 use super::peering::Passwords;
 use crate::config::{Builtin, Config, Overrides, PolicyLink, PolicyModule};
 use crate::policy::{Link, OnError};
+use crate::source::{self, Demands};
 use crate::types::Password;
 use crate::wasm::{Engine, Limits, Module, WasmPolicy};
 
@@ -76,6 +77,7 @@ pub(super) fn fallback_chain(engine: &Engine) -> anyhow::Result<Vec<Link>> {
     let link = PolicyLink {
         name: "default".to_owned(),
         module: PolicyModule::Builtin(Builtin::Default),
+        digest: None,
         settings: serde_json::json!({}),
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,
@@ -84,13 +86,15 @@ pub(super) fn fallback_chain(engine: &Engine) -> anyhow::Result<Vec<Link>> {
 }
 
 fn link(engine: &Engine, link: &PolicyLink) -> anyhow::Result<Link> {
-    let module = match &link.module {
-        PolicyModule::Builtin(Builtin::Default) => Module::builtin(engine, &link.name),
-        PolicyModule::File(path) => Module::from_file(engine, &link.name, path),
+    let demands = Demands {
+        digest: link.digest,
     };
-    let policy = module
-        .and_then(|module| WasmPolicy::new(&module, &link.settings, link.limits))
-        .with_context(|| format!("policies.module {}", link.module))?;
+    let policy = || {
+        let obtained = source::obtain(&link.module, &demands)?;
+        let module = Module::from_bytes(engine, &link.name, &obtained.bytes)?;
+        anyhow::Ok(WasmPolicy::new(&module, &link.settings, link.limits)?)
+    };
+    let policy = policy().with_context(|| format!("policies.module {}", link.module))?;
     Ok(Link {
         name: link.name.as_str().into(),
         module: link.module.to_string(),

@@ -7,8 +7,9 @@ use super::limits;
 use super::raw::{Report, Section, Value, nearest};
 use super::{Builtin, PolicyConfig, PolicyLink, PolicyModule};
 use crate::policy::{CHAIN_DEFAULT, ChainDefault, Limits, NODE_UNKNOWN, OnError};
+use crate::types::Digest;
 
-pub(super) const KEYS: &[&str] = &["name", "module", "settings", "on-error", "limits"];
+pub(super) const KEYS: &[&str] = &["name", "module", "digest", "settings", "on-error", "limits"];
 
 const COMMON_KEYS: &[&str] = &["compile-cache"];
 
@@ -84,6 +85,7 @@ fn default_link(name: &str) -> PolicyLink {
     PolicyLink {
         name: name.to_owned(),
         module: PolicyModule::Builtin(Builtin::Default),
+        digest: None,
         settings: serde_json::Value::Object(serde_json::Map::new()),
         on_error: OnError::default(),
         limits: Limits::DEFAULT,
@@ -92,8 +94,12 @@ fn default_link(name: &str) -> PolicyLink {
 
 fn link(name: &str, section: &Section<'_>, directory: &Path, report: &mut Report) -> PolicyLink {
     let default = default_link(name);
-    let module_of = |value: Value<'_>| module(&value, directory, report);
-    let module = section.value("module").and_then(module_of);
+    let module = match section.value("module") {
+        Some(value) => module(&value, directory, report),
+        None => Some(default.module.clone()),
+    };
+    let digest = section.value("digest");
+    let digest = digest.and_then(|value| self::digest(&value, module.as_ref(), report));
     let settings = section.value("settings");
     let settings = settings.and_then(|value| value.json(report));
     let on_error = section.value("on-error");
@@ -101,6 +107,7 @@ fn link(name: &str, section: &Section<'_>, directory: &Path, report: &mut Report
     PolicyLink {
         name: default.name,
         module: module.unwrap_or(default.module),
+        digest,
         settings: settings.unwrap_or(default.settings),
         on_error: on_error.unwrap_or(default.on_error),
         limits: limits::read(section.value("limits").as_ref(), report),
@@ -126,6 +133,24 @@ fn module(value: &Value<'_>, directory: &Path, report: &mut Report) -> Option<Po
             None
         }
     }
+}
+
+/// Of `module`, where there is one of its own.
+fn digest(value: &Value<'_>, module: Option<&PolicyModule>, report: &mut Report) -> Option<Digest> {
+    if let Some(PolicyModule::Builtin(_)) = module {
+        value.problem(
+            "is set for a module that comes with the agent; remove it",
+            report,
+        );
+        return None;
+    }
+    let text = value.string(report)?;
+    let digest = text.parse().ok();
+    if digest.is_none() {
+        let advice = "write \"sha256:\" and 64 hexadecimal digits, as rutter policy inspect does";
+        value.problem(format!("is {text:?}; {advice}"), report);
+    }
+    digest
 }
 
 impl PolicyModule {

@@ -69,6 +69,7 @@ fn an_empty_file_is_all_defaults() {
             policies: vec![PolicyLink {
                 name: "default".into(),
                 module: PolicyModule::Builtin(Builtin::Default),
+                digest: None,
                 settings: serde_json::json!({}),
                 on_error: OnError::KeepLast,
                 limits: Limits::DEFAULT,
@@ -178,6 +179,7 @@ fn a_full_file_is_read_as_it_is_written() {
         [[policies]]
         name = "mine"
         module = "mine.wasm"
+        digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
         on-error = "skip"
         limits = { time = "250ms", memory = "8MiB", output = "512KiB" }
         [policies.settings]
@@ -328,6 +330,9 @@ fn the_words_for_policies() {
         "[[policies]]\nname = 'a'\nmodule = 'default'",
         "[[policies]]\nname = 'a'\nmodule = 'https://example.com/a.wasm'",
         "[[policies]]\nname = 'a'\nmodule = ''",
+        "[[policies]]\nname = 'a'\nmodule = 'a'\ndigest = 'sha256:1'",
+        "[[policies]]\nname = 'a'\nmodule = 'a'\ndigest = 1",
+        "[[policies]]\nname = 'a'\ndigest = 'sha256:1'",
         "[[policies]]\nname = 'a'\non-error = 'keep_last'",
         "[[policies]]\nname = 'a'\non-error = 'panic'",
     ]));

@@ -18,6 +18,15 @@ const MODULES: &[(&str, &[&str])] = &[
     ("speaker", &["bgp", "rib", "types"]),
     ("api", &["candidates", "facts", "policy", "types"]),
     ("wasm", &["candidates", "facts", "policy", "types"]),
+    (
+        "source",
+        &[
+            "config",
+            "types",
+            "wasm::MODULE_BYTES_MAX",
+            "wasm::builtin_bytes",
+        ],
+    ),
     ("kube", &["config", "facts", "types"]),
     (
         "agent",
@@ -28,6 +37,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "facts",
             "kube",
             "policy",
+            "source",
             "speaker",
             "types",
             "wasm",
@@ -45,6 +55,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "facts",
             "kube::LOG_DIRECTIVES",
             "policy",
+            "source",
             "types",
             "wasm",
         ],

@@ -1,18 +1,19 @@
 //! Arguments that every policy command has in common: which module, with which settings.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::config::{Builtin, PolicyModule};
-use crate::wasm::{Engine, Limits, Module, WasmPolicy, builtin_bytes};
+use crate::config::PolicyModule;
+use crate::source::{self, Demands};
+use crate::wasm::{Engine, Limits, Module, WasmPolicy};
 
 /// A module as the configuration names it.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ModuleArg {
-    /// The module, as the configuration writes it: builtin:default, or a file
+    /// The module, as the configuration writes it: builtin:default, a file, or a
+    /// directory with one in it
     #[arg(value_name = "MODULE")]
     module: String,
 }
@@ -36,13 +37,8 @@ impl ModuleArg {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(super) fn bytes(&self) -> anyhow::Result<Cow<'static, [u8]>> {
-        match parse(&self.module)? {
-            PolicyModule::Builtin(Builtin::Default) => Ok(builtin_bytes().into()),
-            PolicyModule::File(path) => std::fs::read(&path)
-                .map(Into::into)
-                .with_context(|| format!("cannot read the module {}", path.display())),
-        }
+    pub(super) fn bytes(&self) -> anyhow::Result<Vec<u8>> {
+        bytes(&self.module)
     }
 
     /// Reads, compiles and checks it. A relative path starts from the working directory.
@@ -64,11 +60,11 @@ fn parse(text: &str) -> anyhow::Result<PolicyModule> {
 /// # Errors
 /// Why it cannot be used.
 pub(super) fn load(engine: &Engine, text: &str) -> anyhow::Result<Module> {
-    let loaded = match &parse(text)? {
-        PolicyModule::Builtin(Builtin::Default) => Module::builtin(engine, text),
-        PolicyModule::File(path) => Module::from_file(engine, text, path),
-    };
-    Ok(loaded?)
+    Ok(Module::from_bytes(engine, text, &bytes(text)?)?)
+}
+
+fn bytes(text: &str) -> anyhow::Result<Vec<u8>> {
+    Ok(source::obtain(&parse(text)?, &Demands::default())?.bytes)
 }
 
 impl SettingsArg {
