@@ -21,6 +21,7 @@ mod pipeline;
 mod reload;
 mod report;
 mod sockets;
+mod sources;
 mod tcp_md5;
 #[cfg(test)]
 mod testing;
@@ -38,12 +39,14 @@ pub use driver::{SpeakerHandle, SpeakerStopped};
 
 use crate::config::{Config, Overrides, Source};
 use crate::kube;
+use crate::source::{Obtained, SourceError};
 use crate::wasm::Engine;
 use events::{Notice, Notices};
 use load::{ConfigState, Loaded};
 use pipeline::Settings;
 use reload::Reloader;
 use report::Reporter;
+use sources::{START_TIME_MAX, Sources};
 
 /// What the command line gives the agent.
 #[derive(Clone, Debug)]
@@ -75,7 +78,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     // From here on, SIGHUP reloads; by default it would end the process.
     let hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let engine = engine(&config)?;
-    let (chain, chain_error) = first_chain(&engine, &config)?;
+    let sources = Arc::new(Sources::new(seed(&node_name)));
+    let modules = sources.obtain(&config, START_TIME_MAX).await;
+    let (chain, chain_error) = first_chain(&engine, &config, modules)?;
     let (source, notices) = start_source(&config, &node_name).await?;
     if let Some(error) = &chain_error {
         let error = error.clone();
@@ -121,6 +126,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         pipeline: pipeline.clone(),
         health,
         engine: engine.clone(),
+        sources: Arc::clone(&sources),
         state: Arc::clone(&state),
         notices: notices.clone(),
     });
@@ -132,6 +138,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         config: Arc::clone(&config),
         started_with: config,
         engine,
+        sources,
         pipeline: pipeline.clone(),
         speaker: speaker.clone(),
         state,
@@ -194,8 +201,9 @@ fn engine(config: &Config) -> anyhow::Result<Engine> {
 fn first_chain(
     engine: &Engine,
     config: &Config,
+    modules: Vec<Result<Obtained, SourceError>>,
 ) -> anyhow::Result<(Vec<crate::policy::Link>, Option<String>)> {
-    match load::chain(engine, config) {
+    match load::chain(engine, config, modules) {
         Ok(chain) => Ok((chain, None)),
         Err(refusal) => {
             let text = format!("{refusal:#}; the built-in default runs in its place");

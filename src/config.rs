@@ -19,6 +19,7 @@ mod limits;
 mod peers;
 mod policies;
 mod raw;
+mod remote;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub use advertise::Overrides;
 pub use error::{ConfigError, ConfigErrors, Place};
+pub use remote::{HttpUrl, OciReference, is_loopback};
 
 use crate::candidates::AdvertiseConfig;
 use crate::policy::{ChainDefault, Limits, OnError};
@@ -134,6 +136,10 @@ pub enum PolicyModule {
     Builtin(Builtin),
     /// A WebAssembly module in a file, or the one in a directory.
     File(PathBuf),
+    /// An artifact in a registry.
+    Oci(OciReference),
+    /// A file on a web server.
+    Http(HttpUrl),
 }
 
 /// A policy that is part of the agent.
@@ -148,6 +154,22 @@ pub enum Builtin {
 pub struct PolicyConfig {
     /// Where compiled modules are kept; absent when off.
     pub compile_cache: Option<PathBuf>,
+    /// Where modules from the network are kept; absent when off.
+    pub module_cache: Option<PathBuf>,
+    /// Whether a module from the network may be another one tomorrow.
+    pub pinning: Pinning,
+    /// A docker-config file with the credentials of registries.
+    pub registry_auth: Option<PathBuf>,
+}
+
+/// `require-digest`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pinning {
+    /// Every module from the network has a digest.
+    #[default]
+    Required,
+    /// A tag or a URL may stand for whatever it names at the time.
+    Optional,
 }
 
 /// `[api]`: where the agent itself can be asked.
@@ -212,7 +234,12 @@ impl Config {
             api,
             warnings: _,
         } = self;
-        let PolicyConfig { compile_cache } = policy;
+        let PolicyConfig {
+            compile_cache,
+            module_cache: _,
+            pinning: _,
+            registry_auth: _,
+        } = policy;
         let BgpConfig {
             asn: _,
             router_id: _,
@@ -239,6 +266,8 @@ impl fmt::Display for PolicyModule {
         match self {
             Self::Builtin(builtin) => write!(f, "builtin:{}", builtin.name()),
             Self::File(path) => path.display().fmt(f),
+            Self::Oci(reference) => reference.fmt(f),
+            Self::Http(url) => url.fmt(f),
         }
     }
 }
@@ -276,13 +305,14 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
     let top = Section::of(Some(root), TOP_KEYS, report);
     let mut warnings = Vec::new();
     let bgp = bgp::read(&top, report);
+    let policy = policies::common(&top, directory, report);
     Config {
         source: source(&top, directory, report),
         advertise: advertise::read(&top, overrides, report, &mut warnings),
         peers: peers::read(&top, directory, &bgp, report),
         policy_default: policies::read_default(&top, report, &mut warnings),
-        policies: policies::read(&top, directory, report),
-        policy: policies::common(&top, directory, report),
+        policies: policies::read(&top, directory, &policy, report),
+        policy,
         api: api(&top, directory, &bgp, report),
         bgp,
         warnings,

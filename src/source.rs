@@ -1,63 +1,231 @@
 //! Where the bytes of a policy module come from, and whether they are the right ones.
 //!
-//! The agent and `rutter policy` ask it for what a configuration's `module` names. It hands out
-//! bytes only after everything that was demanded of them has been checked, whichever way they
-//! came; whether they are a policy is for `wasm` to judge. It keeps no state of its own and
-//! decides nothing about what runs.
+//! The agent and `rutter policy` ask it for what a configuration's `module` names: something on
+//! the node, in a registry or on a web server. It hands out bytes only after everything that was
+//! demanded of them has been checked, whichever way they came; whether they are a policy is for
+//! `wasm` to judge. It decides nothing about what runs, and never tries again by itself.
+//!
+//! ```text
+//! local ------------------------------------> Artifact --verify--> Obtained
+//! registry (http, auth, manifest, archive) -->    ^
+//!                                                 v
+//!                                               cache
+//! ```
 
+mod archive;
+mod artifact;
+mod auth;
+mod cache;
 mod error;
+mod http;
 mod local;
+mod manifest;
+mod pull;
+mod registry;
+#[cfg(test)]
+mod testing;
 
 pub use error::SourceError;
 
-use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use sha2::Digest as _;
 
-use crate::config::{Builtin, PolicyModule};
+use crate::config::{Builtin, OciReference, PolicyConfig, PolicyModule};
 use crate::types::Digest;
-use crate::wasm::builtin_bytes;
+use crate::wasm::{MODULE_BYTES_MAX, builtin_bytes};
+use artifact::Artifact;
+use cache::Cache;
+use http::HttpClient;
+use registry::Repository;
+
+/// Obtains modules.
+#[derive(Clone, Debug)]
+pub struct Fetcher {
+    cache: Option<Cache>,
+    registry_auth: Option<PathBuf>,
+    /// How long one module from the network may take.
+    patience: Duration,
+}
 
 /// A module that is what was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Obtained {
     /// The module.
     pub bytes: Vec<u8>,
     /// Of the bytes.
     pub digest: Digest,
+    /// What was asked for; a reference into a registry has the digest that its tag stood for.
+    pub source: PolicyModule,
+    /// Why the source did not give it, so that what it gave last stands in.
+    pub stands_in: Option<SourceError>,
+    /// Why it cannot be kept for the next time.
+    pub cache_fault: Option<String>,
 }
 
 /// What a module must be, other than a policy.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Demands {
     /// Its bytes have this digest.
     pub digest: Option<Digest>,
 }
 
-/// Reads what `module` names.
-///
-/// # Errors
-/// It cannot be read, or is not what is demanded.
-pub fn obtain(module: &PolicyModule, demands: &Demands) -> Result<Obtained, SourceError> {
-    let bytes = match module {
-        PolicyModule::Builtin(Builtin::Default) => builtin_bytes().into(),
-        PolicyModule::File(path) => file(path)?,
-    };
-    let digest = digest_of(&bytes);
-    if let Some(expected) = demands.digest
-        && digest != expected
-    {
-        return Err(SourceError::WrongDigest {
-            what: "the module".to_owned(),
-            expected,
-            found: digest,
-        });
+impl Fetcher {
+    /// One that does as `[policy]` says.
+    #[must_use]
+    pub fn new(policy: &PolicyConfig, patience: Duration) -> Self {
+        Self {
+            cache: policy.module_cache.as_deref().map(Cache::new),
+            registry_auth: policy.registry_auth.clone(),
+            patience,
+        }
     }
-    Ok(Obtained { bytes, digest })
+
+    /// One that keeps nothing.
+    #[must_use]
+    pub fn without_cache(registry_auth: Option<PathBuf>, patience: Duration) -> Self {
+        Self {
+            cache: None,
+            registry_auth,
+            patience,
+        }
+    }
+
+    /// Gets what `module` names. What is pinned and in the cache is not asked for; what is not
+    /// pinned is, and the cache stands in where that fails.
+    ///
+    /// # Errors
+    /// There is none, or none that is what it should be.
+    pub async fn obtain(
+        &self,
+        module: &PolicyModule,
+        demands: &Demands,
+    ) -> Result<Obtained, SourceError> {
+        match module {
+            PolicyModule::Builtin(_) | PolicyModule::File(_) => {
+                let artifact = self.fetch(module).await?;
+                let (module, demands) = (module.clone(), demands.clone());
+                aside(move || artifact.verify(&module, &demands)).await
+            }
+            PolicyModule::Oci(_) | PolicyModule::Http(_) => self.remote(module, demands).await,
+        }
+    }
+
+    async fn remote(
+        &self,
+        module: &PolicyModule,
+        demands: &Demands,
+    ) -> Result<Obtained, SourceError> {
+        let kept = self.kept(module, demands).await;
+        let kept = match (kept, is_pinned(module, demands)) {
+            (Some(kept), true) => return Ok(kept),
+            (kept, _) => kept,
+        };
+        match self.download(module, demands).await {
+            Ok(obtained) => Ok(obtained),
+            Err(error) => match kept {
+                Some(kept) => Ok(Obtained {
+                    stands_in: Some(error),
+                    ..kept
+                }),
+                None => Err(error),
+            },
+        }
+    }
+
+    /// What the source gave last, if it is still what is wanted.
+    async fn kept(&self, module: &PolicyModule, demands: &Demands) -> Option<Obtained> {
+        let cache = self.cache.clone()?;
+        let (module, demands) = (module.clone(), demands.clone());
+        aside(move || {
+            cache
+                .load(&module.to_string())?
+                .verify(&module, &demands)
+                .ok()
+        })
+        .await
+    }
+
+    /// Downloads, checks and keeps.
+    async fn download(
+        &self,
+        module: &PolicyModule,
+        demands: &Demands,
+    ) -> Result<Obtained, SourceError> {
+        let limit = self.patience;
+        let fetched = tokio::time::timeout(limit, self.fetch(module)).await;
+        let artifact = fetched.map_err(|_| SourceError::TimedOut {
+            from: module.to_string(),
+            limit,
+        })??;
+        let (module, demands, cache) = (module.clone(), demands.clone(), self.cache.clone());
+        aside(move || {
+            let mut obtained = artifact.clone().verify(&module, &demands)?;
+            if let Some(cache) = cache
+                && let Err(error) = cache.store(&module.to_string(), &artifact)
+            {
+                obtained.cache_fault = Some(format!("cannot keep {module}: {error}"));
+            }
+            Ok(obtained)
+        })
+        .await
+    }
+
+    async fn fetch(&self, module: &PolicyModule) -> Result<Artifact, SourceError> {
+        let plain = |blob| Artifact {
+            manifest: None,
+            blob,
+        };
+        match module {
+            PolicyModule::Builtin(Builtin::Default) => Ok(plain(builtin_bytes().into())),
+            PolicyModule::File(path) => {
+                let path = path.clone();
+                aside(move || local::read(&path)).await.map(plain)
+            }
+            PolicyModule::Oci(reference) => self.pull(reference).await,
+            PolicyModule::Http(url) => {
+                let client = HttpClient::new()?;
+                client.file(url, MODULE_BYTES_MAX).await.map(plain)
+            }
+        }
+    }
+
+    async fn pull(&self, reference: &OciReference) -> Result<Artifact, SourceError> {
+        let client = HttpClient::new()?;
+        let repository = Repository::new(&client, reference, self.registry_auth.as_deref())?;
+        pull::pull(&repository, reference).await
+    }
+
+    /// Removes from the cache what is too much and none of these modules.
+    ///
+    /// # Errors
+    /// The cache cannot be written to.
+    pub async fn tidy(&self, used: &[&PolicyModule]) -> Result<(), String> {
+        let Some(cache) = self.cache.clone() else {
+            return Ok(());
+        };
+        let used: Vec<_> = used.iter().map(ToString::to_string).collect();
+        let tidied = aside(move || cache.prune(&used)).await;
+        tidied.map_err(|error| format!("cannot tidy the cache of modules: {error}"))
+    }
 }
 
-fn file(path: &Path) -> Result<Vec<u8>, SourceError> {
-    local::read(path).map(|(_, bytes)| bytes)
+/// Runs what reads disks and computes digests where it holds up no session.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Whether what the source gives can be no other than what it gave before.
+fn is_pinned(module: &PolicyModule, demands: &Demands) -> bool {
+    demands.digest.is_some()
+        || match module {
+            PolicyModule::Oci(reference) => reference.digest().is_some(),
+            PolicyModule::Builtin(_) | PolicyModule::File(_) | PolicyModule::Http(_) => false,
+        }
 }
 
 /// The digest of some bytes.

@@ -10,9 +10,9 @@ use tracing::warn;
 use super::peering::Passwords;
 use crate::config::{Builtin, Config, Overrides, PolicyLink, PolicyModule};
 use crate::policy::{Link, OnError};
-use crate::source::{self, Demands};
+use crate::source::{Obtained, SourceError};
 use crate::types::Password;
-use crate::wasm::{Engine, Limits, Module, WasmPolicy};
+use crate::wasm::{Engine, Limits, Module, WasmPolicy, builtin_bytes};
 
 /// A configuration with its secrets.
 pub(super) struct Loaded {
@@ -60,15 +60,23 @@ fn passwords(config: &Config) -> anyhow::Result<Passwords> {
     Ok(passwords)
 }
 
-/// Compiles every module of the chain.
+/// Compiles every module of the chain, as [`Sources`](super::sources::Sources) obtained them.
 ///
 /// # Errors
-/// The first that does not load or refuses its settings, by name.
-pub(super) fn chain(engine: &Engine, config: &Config) -> anyhow::Result<Vec<Link>> {
-    config
-        .policies
-        .iter()
-        .map(|link| self::link(engine, link))
+/// The first that could not be had, does not load or refuses its settings, by name.
+pub(super) fn chain(
+    engine: &Engine,
+    config: &Config,
+    modules: Vec<Result<Obtained, SourceError>>,
+) -> anyhow::Result<Vec<Link>> {
+    let links = config.policies.iter().zip(modules);
+    links
+        .map(|(link, module)| {
+            module
+                .map_err(anyhow::Error::from)
+                .and_then(|module| self::link(engine, link, &module.source, &module.bytes))
+                .with_context(|| format!("policies.module {}", link.module))
+        })
         .collect()
 }
 
@@ -82,22 +90,21 @@ pub(super) fn fallback_chain(engine: &Engine) -> anyhow::Result<Vec<Link>> {
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,
     };
-    Ok(vec![self::link(engine, &link)?])
+    let module = self::link(engine, &link, &link.module, builtin_bytes())?;
+    Ok(vec![module])
 }
 
-fn link(engine: &Engine, link: &PolicyLink) -> anyhow::Result<Link> {
-    let demands = Demands {
-        digest: link.digest,
-    };
-    let policy = || {
-        let obtained = source::obtain(&link.module, &demands)?;
-        let module = Module::from_bytes(engine, &link.name, &obtained.bytes)?;
-        anyhow::Ok(WasmPolicy::new(&module, &link.settings, link.limits)?)
-    };
-    let policy = policy().with_context(|| format!("policies.module {}", link.module))?;
+fn link(
+    engine: &Engine,
+    link: &PolicyLink,
+    source: &PolicyModule,
+    bytes: &[u8],
+) -> anyhow::Result<Link> {
+    let module = Module::from_bytes(engine, &link.name, bytes)?;
+    let policy = WasmPolicy::new(&module, &link.settings, link.limits)?;
     Ok(Link {
         name: link.name.as_str().into(),
-        module: link.module.to_string(),
+        module: source.to_string(),
         policy: Box::new(policy),
         on_error: link.on_error,
         limits: link.limits,

@@ -16,6 +16,7 @@ use super::events::{Notice, Notices};
 use super::load::{self, ConfigState, Loaded};
 use super::peering::Passwords;
 use super::pipeline::{PipelineHandle, Settings};
+use super::sources::{RELOAD_TIME_MAX, Sources};
 use crate::config::{Config, Overrides};
 use crate::policy::Link;
 use crate::wasm::Engine;
@@ -35,6 +36,7 @@ pub(super) struct Reloader {
     /// What the agent was started with: some of it is only read then.
     pub(super) started_with: Arc<Config>,
     pub(super) engine: Engine,
+    pub(super) sources: Arc<Sources>,
     pub(super) pipeline: PipelineHandle,
     pub(super) speaker: SpeakerHandle,
     pub(super) state: Arc<Mutex<ConfigState>>,
@@ -46,7 +48,8 @@ pub(super) struct Reloader {
 enum Unchanged {
     /// Something in its folder changed: nothing, unless the peers' keys did.
     Ignore,
-    /// SIGHUP: what the file names (modules) may have changed.
+    /// SIGHUP, or it is time to ask a registry again: what the file names (modules) may have
+    /// changed.
     Reload,
 }
 
@@ -63,10 +66,11 @@ impl Reloader {
         // Dropping the watcher would end the watch.
         let _watcher = watch(&self.path, changed)?;
         loop {
-            // Cancel-safe: both only receive.
+            // Cancel-safe: they only receive, or wait for a time.
             let unchanged = tokio::select! {
                 Some(()) = changes.recv() => Unchanged::Ignore,
                 Some(()) = hangup.recv() => Unchanged::Reload,
+                () = self.sources.retry_due() => Unchanged::Reload,
                 else => anyhow::bail!("nothing watches the configuration any more"),
             };
             // A file that never comes to rest is read as it is.
@@ -144,9 +148,10 @@ impl Reloader {
         if same && !stands_in {
             return Ok(None);
         }
+        let modules = self.sources.obtain(config, RELOAD_TIME_MAX).await;
         let (engine, config) = (self.engine.clone(), Arc::clone(config));
-        let chain = tokio::task::spawn_blocking(move || load::chain(&engine, &config)).await?;
-        match chain {
+        let load = move || load::chain(&engine, &config, modules);
+        match tokio::task::spawn_blocking(load).await? {
             Ok(chain) => Ok(Some(chain)),
             // It did not load at start either: the rest of the file must not wait for it.
             Err(_) if same => Ok(None),

@@ -14,6 +14,7 @@ use super::load::ConfigState;
 use super::metrics::Scrape;
 use super::peering::{group_id, peer_kind};
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
+use super::sources::Sources;
 use crate::api::{
     ConfigStatus, DecisionReport, ExcludedAddress, Explanation, PeerStatus, PolicyStatus,
     Readiness, Route, Routes, Sent, ServiceReport, SourceStatus, Status, StepReport,
@@ -38,6 +39,8 @@ pub(super) struct Reporter {
     pub(super) health: Health,
     /// Compiles the modules.
     pub(super) engine: Engine,
+    /// Obtains the modules.
+    pub(super) sources: Arc<Sources>,
     pub(super) state: Arc<Mutex<ConfigState>>,
     pub(super) notices: Notices,
 }
@@ -76,7 +79,8 @@ impl Reporter {
         let (node, started_at) = (self.node.clone(), self.started_at);
         let chain_error = config_state.chain_error.clone();
         let events = self.notices.counts();
-        let cache_fault = self.engine.cache_fault();
+        let mut warnings = self.sources.warnings();
+        warnings.extend(self.engine.cache_fault());
         let scrape = self
             .pipeline
             .ask(move |pipeline| {
@@ -94,7 +98,7 @@ impl Reporter {
                     started_at,
                     readiness: readiness(pipeline),
                     source,
-                    config: config_status(config_state, cache_fault),
+                    config: config_status(config_state, warnings),
                     policies: policies(pipeline, chain_error.as_deref()),
                     peers: peers(pipeline, &views),
                 };
@@ -382,7 +386,7 @@ fn source_kind(config: &Config) -> &'static str {
     }
 }
 
-fn config_status(state: ConfigState, cache_fault: Option<String>) -> ConfigStatus {
+fn config_status(state: ConfigState, warnings: Vec<String>) -> ConfigStatus {
     let ConfigState {
         path,
         loaded_at,
@@ -393,7 +397,7 @@ fn config_status(state: ConfigState, cache_fault: Option<String>) -> ConfigStatu
         path: path.display().to_string(),
         loaded_at,
         error,
-        warnings: cache_fault.into_iter().collect(),
+        warnings,
     }
 }
 

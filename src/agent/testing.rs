@@ -13,6 +13,7 @@ use super::load::{self, ConfigState, Loaded};
 use super::pipeline::{self, Settings};
 use super::reload::Reloader;
 use super::report::Reporter;
+use super::sources::{START_TIME_MAX, Sources};
 use crate::api::{Readiness, Status};
 use crate::config::Overrides;
 use crate::kube::files;
@@ -106,7 +107,9 @@ impl Parts {
             // A test has no business in a directory of the machine.
             Some(_) | None => Engine::new().unwrap(),
         };
-        let (chain, chain_error) = crate::agent::first_chain(&engine, &config).unwrap();
+        let sources = Arc::new(Sources::new(1));
+        let modules = sources.obtain(&config, START_TIME_MAX).await;
+        let (chain, chain_error) = crate::agent::first_chain(&engine, &config, modules).unwrap();
         let state = Arc::new(Mutex::new(ConfigState {
             path: path.clone(),
             loaded_at: 0,
@@ -132,6 +135,7 @@ impl Parts {
             pipeline: pipeline.clone(),
             health,
             engine: engine.clone(),
+            sources: Arc::clone(&sources),
             state: Arc::clone(&state),
             notices: notices.clone(),
         });
@@ -143,6 +147,7 @@ impl Parts {
             config: Arc::clone(&config),
             started_with: config,
             engine,
+            sources,
             pipeline,
             speaker,
             state,

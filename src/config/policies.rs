@@ -1,17 +1,22 @@
 //! `[[policies]]` and `[policy]`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::limits;
 use super::raw::{Report, Section, Value, nearest};
-use super::{Builtin, PolicyConfig, PolicyLink, PolicyModule};
+use super::{Builtin, HttpUrl, OciReference, Pinning, PolicyConfig, PolicyLink, PolicyModule};
 use crate::policy::{CHAIN_DEFAULT, ChainDefault, Limits, NODE_UNKNOWN, OnError};
 use crate::types::Digest;
 
 pub(super) const KEYS: &[&str] = &["name", "module", "digest", "settings", "on-error", "limits"];
 
-const COMMON_KEYS: &[&str] = &["compile-cache"];
+pub(super) const COMMON_KEYS: &[&str] = &[
+    "compile-cache",
+    "module-cache",
+    "require-digest",
+    "registry-auth",
+];
 
 const ON_ERROR: [(&str, OnError); 3] = [
     ("keep-last", OnError::KeepLast),
@@ -44,7 +49,15 @@ pub(super) fn read_default(
     default
 }
 
-pub(super) fn read(top: &Section<'_>, directory: &Path, report: &mut Report) -> Vec<PolicyLink> {
+const UNPINNED: &str = "which may be another module tomorrow; set digest to what rutter policy \
+                        pull prints, or policy.require-digest to false";
+
+pub(super) fn read(
+    top: &Section<'_>,
+    directory: &Path,
+    common: &PolicyConfig,
+    report: &mut Report,
+) -> Vec<PolicyLink> {
     let tables = top
         .value("policies")
         .and_then(|value| value.list("[[policies]], with two brackets", report));
@@ -61,7 +74,14 @@ pub(super) fn read(top: &Section<'_>, directory: &Path, report: &mut Report) -> 
         {
             value.problem(format!("is {name:?}, the name of {before}, too"), report);
         }
-        links.push(link(name.unwrap_or_default(), &section, directory, report));
+        let link = link(name.unwrap_or_default(), &section, directory, report);
+        if let Some(value) = section.value("module")
+            && common.pinning == Pinning::Required
+            && !link.is_pinned()
+        {
+            value.problem(format!("is \"{}\", {UNPINNED}", link.module), report);
+        }
+        links.push(link);
     }
     if links.is_empty() {
         links.push(default_link("default"));
@@ -72,13 +92,25 @@ pub(super) fn read(top: &Section<'_>, directory: &Path, report: &mut Report) -> 
 /// What all policies have in common.
 pub(super) fn common(top: &Section<'_>, directory: &Path, report: &mut Report) -> PolicyConfig {
     let section = Section::of(top.value("policy").as_ref(), COMMON_KEYS, report);
-    let default = || Some(PathBuf::from("/var/cache/rutter/compiled"));
-    let compile_cache = match section.value("compile-cache") {
+    let mut folder = |key, default: &str| match section.value(key) {
         Some(value) if value.is_text("off") => None,
-        Some(value) => value.path(directory, report).or_else(default),
-        None => default(),
+        Some(value) => value.path(directory, report).or(Some(default.into())),
+        None => Some(default.into()),
     };
-    PolicyConfig { compile_cache }
+    let compile_cache = folder("compile-cache", "/var/cache/rutter/compiled");
+    let module_cache = folder("module-cache", "/var/cache/rutter/modules");
+    let required = section.value("require-digest");
+    let required = required.and_then(|value| value.boolean(report));
+    let registry_auth = section.value("registry-auth");
+    PolicyConfig {
+        compile_cache,
+        module_cache,
+        pinning: match required {
+            Some(false) => Pinning::Optional,
+            Some(true) | None => Pinning::Required,
+        },
+        registry_auth: registry_auth.and_then(|value| value.path(directory, report)),
+    }
 }
 
 fn default_link(name: &str) -> PolicyLink {
@@ -153,6 +185,18 @@ fn digest(value: &Value<'_>, module: Option<&PolicyModule>, report: &mut Report)
     digest
 }
 
+impl PolicyLink {
+    /// Whether the module cannot be another one tomorrow without a person's doing on the node.
+    fn is_pinned(&self) -> bool {
+        self.digest.is_some()
+            || match &self.module {
+                PolicyModule::Builtin(_) | PolicyModule::File(_) => true,
+                PolicyModule::Oci(reference) => reference.digest().is_some(),
+                PolicyModule::Http(_) => false,
+            }
+    }
+}
+
 impl PolicyModule {
     /// What `module = "TEXT"` names, as the configuration and the command line write it. A
     /// relative path starts from `directory`.
@@ -169,12 +213,13 @@ impl PolicyModule {
                     "is {text:?}; write \"builtin:{text}\", or \"./{text}\" for a file"
                 ));
             }
-            if text.contains("://") {
-                return Err(format!(
-                    "is {text:?}; write \"builtin:NAME\" or a path, not a URL"
-                ));
-            }
-            return Ok(Self::File(directory.join(text)));
+            let remote = match text.split_once("://") {
+                Some(("oci", reference)) => OciReference::parse(reference).map(Self::Oci),
+                Some(("https" | "http", _)) => HttpUrl::parse(text).map(Self::Http),
+                Some(_) => Err("a kind of URL that is not known; write oci:// or https://"),
+                None => Ok(Self::File(directory.join(text))),
+            };
+            return remote.map_err(|problem| format!("is {text:?}, {problem}"));
         };
         if let Some(known) = Builtin::ALL.iter().find(|known| known.name() == builtin) {
             return Ok(Self::Builtin(*known));

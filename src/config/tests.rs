@@ -6,8 +6,8 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::{
-    ApiConfig, BgpConfig, Builtin, Config, Overrides, Peer, Place, PolicyLink, PolicyModule,
-    RouterIdConfig, Source,
+    ApiConfig, BgpConfig, Builtin, Config, Overrides, Peer, Pinning, Place, PolicyLink,
+    PolicyModule, RouterIdConfig, Source,
 };
 use crate::candidates::{AdvertiseConfig, PodCidrs};
 use crate::policy::{ChainDefault, Limits, OnError};
@@ -76,6 +76,9 @@ fn an_empty_file_is_all_defaults() {
             }],
             policy: super::PolicyConfig {
                 compile_cache: Some("/var/cache/rutter/compiled".into()),
+                module_cache: Some("/var/cache/rutter/modules".into()),
+                pinning: Pinning::Required,
+                registry_auth: None,
             },
             api: ApiConfig {
                 socket: "/run/rutter/rutter.sock".into(),
@@ -139,6 +142,7 @@ fn the_reference_names_every_key() {
         super::advertise::KEYS,
         super::peers::KEYS,
         super::policies::KEYS,
+        super::policies::COMMON_KEYS,
         super::limits::KEYS,
     ];
     for key in keys.concat() {
@@ -189,8 +193,14 @@ fn a_full_file_is_read_as_it_is_written() {
         [[policies]]
         name = "rest"
         on-error = "withdraw"
+        [[policies]]
+        name = "remote"
+        module = "oci://registry.example:5000/policies/drain:1.2"
         [policy]
         compile-cache = "compiled"
+        module-cache = "modules"
+        require-digest = false
+        registry-auth = "registry.json"
         [api]
         socket = "rutter.sock"
         metrics = "off"
@@ -330,6 +340,12 @@ fn the_words_for_policies() {
         "[[policies]]\nname = 'a'\nmodule = 'default'",
         "[[policies]]\nname = 'a'\nmodule = 'https://example.com/a.wasm'",
         "[[policies]]\nname = 'a'\nmodule = ''",
+        "[[policies]]\nname = 'a'\nmodule = 'http://example.com/a.wasm'",
+        "[[policies]]\nname = 'a'\nmodule = 'ftp://example.com/a.wasm'",
+        "[[policies]]\nname = 'a'\nmodule = 'oci://example.com/a'",
+        "[[policies]]\nname = 'a'\nmodule = 'oci://example.com/a:1'",
+        "[policy]\nrequire-digest = 'no'",
+        "[policy]\nmodule-cache = 1\nregistry-auth = ''",
         "[[policies]]\nname = 'a'\nmodule = 'a'\ndigest = 'sha256:1'",
         "[[policies]]\nname = 'a'\nmodule = 'a'\ndigest = 1",
         "[[policies]]\nname = 'a'\ndigest = 'sha256:1'",

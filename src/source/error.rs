@@ -1,8 +1,13 @@
 //! Why there is no module.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use hyper::StatusCode;
+
+use crate::config::OciReference;
 use crate::types::Digest;
 
 /// Why a module could not be had, or was not what it should have been.
@@ -50,5 +55,66 @@ pub enum SourceError {
         expected: Digest,
         /// What came.
         found: Digest,
+    },
+    /// No connection, or none that lasted for a whole answer.
+    #[error("cannot fetch {url}")]
+    Fetch {
+        /// Without its query, which may be a secret.
+        url: String,
+        /// The reason.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// It took too long altogether.
+    #[error("no module from {from} within {limit:?}")]
+    TimedOut {
+        /// Whom was asked.
+        from: String,
+        /// How long.
+        limit: Duration,
+    },
+    /// A registry without this.
+    #[error("{0} is not in its registry")]
+    Missing(OciReference),
+    /// An answer other than the one asked for.
+    #[error("{url} answered {status}{detail}")]
+    Refused {
+        /// Without its query, which may be a secret.
+        url: String,
+        /// The HTTP status.
+        status: StatusCode,
+        /// What more it said, or what can be done; with a separator before it.
+        detail: String,
+    },
+    /// An answer that is sent where none is taken from.
+    #[error("{url} sends on to {location:?}, {problem}")]
+    Redirect {
+        /// Without its query, which may be a secret.
+        url: String,
+        /// Where to.
+        location: String,
+        /// Why that is not followed.
+        problem: &'static str,
+    },
+    /// An answer that makes no sense.
+    #[error("{what} {problem}")]
+    Malformed {
+        /// What of the answer.
+        what: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No certificate of a server could be checked.
+    #[error("cannot read the certificates of authorities; set SSL_CERT_FILE to a file of them")]
+    NoRoots {
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A file that a registry or a signature needs.
+    #[error("cannot use {}: {problem}", .path.display())]
+    Setup {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
     },
 }

@@ -14,7 +14,7 @@ const PREFERRED: &str = "module.wasm";
 ///
 /// # Errors
 /// It cannot be read, is too large, or the directory does not say which file it is.
-pub(super) fn read(path: &Path) -> Result<(PathBuf, Vec<u8>), SourceError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
     let unreadable = |source: io::Error| SourceError::Read {
         path: path.into(),
         source,
@@ -24,8 +24,7 @@ pub(super) fn read(path: &Path) -> Result<(PathBuf, Vec<u8>), SourceError> {
     } else {
         path.to_owned()
     };
-    let bytes = read_at_most(&file, MODULE_BYTES_MAX)?;
-    Ok((file, bytes))
+    read_at_most(&file, MODULE_BYTES_MAX)
 }
 
 /// Everything in a file, if it is no more than that.
@@ -98,7 +97,7 @@ mod tests {
     fn read_in(files: &[&str]) -> Result<String, String> {
         let folder = folder(files);
         match read(folder.path()) {
-            Ok((_, bytes)) => Ok(String::from_utf8(bytes).unwrap()),
+            Ok(bytes) => Ok(String::from_utf8(bytes).unwrap()),
             Err(error) => Err(error
                 .to_string()
                 .replace(folder.path().to_str().unwrap(), "DIR")),
@@ -145,7 +144,7 @@ mod tests {
         fs::write(version.join("policy.wasm"), "mounted").unwrap();
         symlink("..2026", mount.path().join("..data")).unwrap();
         symlink("..data/policy.wasm", mount.path().join("policy.wasm")).unwrap();
-        assert_eq!(read(mount.path()).unwrap().1, b"mounted");
+        assert_eq!(read(mount.path()).unwrap(), b"mounted");
     }
 
     #[test]

@@ -1,19 +1,24 @@
 //! Arguments that every policy command has in common: which module, with which settings.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 
+use crate::cli::wait_for;
 use crate::config::PolicyModule;
-use crate::source::{self, Demands};
+use crate::source::{Demands, Fetcher};
 use crate::wasm::{Engine, Limits, Module, WasmPolicy};
+
+/// How long a module from the network may take. A person waits, and can end it.
+const DOWNLOAD_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// A module as the configuration names it.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ModuleArg {
-    /// The module, as the configuration writes it: builtin:default, a file, or a
-    /// directory with one in it
+    /// The module, as the configuration writes it: builtin:default, a file, a directory
+    /// with one in it, oci://... or https://...
     #[arg(value_name = "MODULE")]
     module: String,
 }
@@ -64,7 +69,10 @@ pub(super) fn load(engine: &Engine, text: &str) -> anyhow::Result<Module> {
 }
 
 fn bytes(text: &str) -> anyhow::Result<Vec<u8>> {
-    Ok(source::obtain(&parse(text)?, &Demands::default())?.bytes)
+    let module = parse(text)?;
+    let fetcher = Fetcher::without_cache(None, DOWNLOAD_TIME_MAX);
+    let obtained = wait_for(async { Ok(fetcher.obtain(&module, &Demands::default()).await?) })?;
+    Ok(obtained.bytes)
 }
 
 impl SettingsArg {
