@@ -20,6 +20,7 @@ mod peers;
 mod policies;
 mod raw;
 mod remote;
+mod trust;
 
 #[cfg(test)]
 mod tests;
@@ -121,6 +122,8 @@ pub struct PolicyLink {
     pub module: PolicyModule,
     /// Of the module's bytes, where they must be these and no others.
     pub digest: Option<Digest>,
+    /// The public key whose owner stands by the module, where one must.
+    pub require_signature: Option<PathBuf>,
     /// For the module to judge; always an object.
     pub settings: serde_json::Value,
     /// What becomes of its routes while it fails.
@@ -158,6 +161,8 @@ pub struct PolicyConfig {
     pub module_cache: Option<PathBuf>,
     /// Whether a module from the network may be another one tomorrow.
     pub pinning: Pinning,
+    /// The public key of whoever stands by every module that does not name another.
+    pub require_signature: Option<PathBuf>,
     /// A docker-config file with the credentials of registries.
     pub registry_auth: Option<PathBuf>,
 }
@@ -238,6 +243,7 @@ impl Config {
             compile_cache,
             module_cache: _,
             pinning: _,
+            require_signature: _,
             registry_auth: _,
         } = policy;
         let BgpConfig {

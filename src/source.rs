@@ -21,13 +21,17 @@ mod http;
 mod local;
 mod manifest;
 mod pull;
+mod push;
 mod registry;
+mod signature;
 #[cfg(test)]
 mod testing;
 
 pub use error::SourceError;
+pub use push::{Pushed, push};
+pub use signature::SigningKey;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::Digest as _;
@@ -69,6 +73,9 @@ pub struct Obtained {
 pub struct Demands {
     /// Its bytes have this digest.
     pub digest: Option<Digest>,
+    /// The owner of this public key stands by it; a module that comes with the program needs no
+    /// signature.
+    pub signed_by: Option<PathBuf>,
 }
 
 impl Fetcher {
@@ -104,7 +111,7 @@ impl Fetcher {
     ) -> Result<Obtained, SourceError> {
         match module {
             PolicyModule::Builtin(_) | PolicyModule::File(_) => {
-                let artifact = self.fetch(module).await?;
+                let artifact = self.fetch(module, demands).await?;
                 let (module, demands) = (module.clone(), demands.clone());
                 aside(move || artifact.verify(&module, &demands)).await
             }
@@ -154,7 +161,7 @@ impl Fetcher {
         demands: &Demands,
     ) -> Result<Obtained, SourceError> {
         let limit = self.patience;
-        let fetched = tokio::time::timeout(limit, self.fetch(module)).await;
+        let fetched = tokio::time::timeout(limit, self.fetch(module, demands)).await;
         let artifact = fetched.map_err(|_| SourceError::TimedOut {
             from: module.to_string(),
             limit,
@@ -172,29 +179,54 @@ impl Fetcher {
         .await
     }
 
-    async fn fetch(&self, module: &PolicyModule) -> Result<Artifact, SourceError> {
-        let plain = |blob| Artifact {
-            manifest: None,
-            blob,
+    /// Everything that the demands are about, unchecked.
+    async fn fetch(
+        &self,
+        module: &PolicyModule,
+        demands: &Demands,
+    ) -> Result<Artifact, SourceError> {
+        let signatures = match demands.signed_by {
+            Some(_) => Signatures::Wanted,
+            None => Signatures::Ignored,
         };
         match module {
-            PolicyModule::Builtin(Builtin::Default) => Ok(plain(builtin_bytes().into())),
+            PolicyModule::Builtin(Builtin::Default) => {
+                Ok(Artifact::plain(builtin_bytes().into(), None))
+            }
             PolicyModule::File(path) => {
                 let path = path.clone();
-                aside(move || local::read(&path)).await.map(plain)
+                aside(move || read(&path, signatures)).await
             }
-            PolicyModule::Oci(reference) => self.pull(reference).await,
+            PolicyModule::Oci(reference) => self.pull(reference, signatures).await,
             PolicyModule::Http(url) => {
                 let client = HttpClient::new()?;
-                client.file(url, MODULE_BYTES_MAX).await.map(plain)
+                let bytes = client.file(url, MODULE_BYTES_MAX).await?;
+                let signature = match signatures {
+                    Signatures::Wanted => client.signature_of(url).await?,
+                    Signatures::Ignored => None,
+                };
+                Ok(Artifact::plain(bytes, signature))
             }
         }
     }
 
-    async fn pull(&self, reference: &OciReference) -> Result<Artifact, SourceError> {
+    async fn pull(
+        &self,
+        reference: &OciReference,
+        signatures: Signatures,
+    ) -> Result<Artifact, SourceError> {
         let client = HttpClient::new()?;
         let repository = Repository::new(&client, reference, self.registry_auth.as_deref())?;
-        pull::pull(&repository, reference).await
+        let mut artifact = pull::pull(&repository, reference).await?;
+        match signatures {
+            Signatures::Wanted => {
+                let manifest = artifact.manifest.as_deref().unwrap_or_default();
+                let manifest = digest_of(manifest.as_bytes());
+                artifact.signatures = pull::signatures(&repository, manifest).await?;
+            }
+            Signatures::Ignored => {}
+        }
+        Ok(artifact)
     }
 
     /// Removes from the cache what is too much and none of these modules.
@@ -209,6 +241,22 @@ impl Fetcher {
         let tidied = aside(move || cache.prune(&used)).await;
         tidied.map_err(|error| format!("cannot tidy the cache of modules: {error}"))
     }
+}
+
+/// Whether signatures are to be fetched with a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signatures {
+    Wanted,
+    Ignored,
+}
+
+fn read(path: &Path, signatures: Signatures) -> Result<Artifact, SourceError> {
+    let (file, bytes) = local::read(path)?;
+    let signature = match signatures {
+        Signatures::Wanted => local::signature_of(&file)?,
+        Signatures::Ignored => None,
+    };
+    Ok(Artifact::plain(bytes, signature))
 }
 
 /// Runs what reads disks and computes digests where it holds up no session.

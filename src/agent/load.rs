@@ -86,6 +86,7 @@ pub(super) fn fallback_chain(engine: &Engine) -> anyhow::Result<Vec<Link>> {
         name: "default".to_owned(),
         module: PolicyModule::Builtin(Builtin::Default),
         digest: None,
+        require_signature: None,
         settings: serde_json::json!({}),
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,

@@ -118,6 +118,7 @@ impl Sources {
 fn demands(link: &PolicyLink) -> Demands {
     Demands {
         digest: link.digest,
+        signed_by: link.require_signature.clone(),
     }
 }
 

@@ -5,16 +5,25 @@ use std::path::Path;
 
 use super::limits;
 use super::raw::{Report, Section, Value, nearest};
+use super::trust;
 use super::{Builtin, HttpUrl, OciReference, Pinning, PolicyConfig, PolicyLink, PolicyModule};
 use crate::policy::{CHAIN_DEFAULT, ChainDefault, Limits, NODE_UNKNOWN, OnError};
-use crate::types::Digest;
 
-pub(super) const KEYS: &[&str] = &["name", "module", "digest", "settings", "on-error", "limits"];
+pub(super) const KEYS: &[&str] = &[
+    "name",
+    "module",
+    "digest",
+    "require-signature",
+    "settings",
+    "on-error",
+    "limits",
+];
 
 pub(super) const COMMON_KEYS: &[&str] = &[
     "compile-cache",
     "module-cache",
     "require-digest",
+    "require-signature",
     "registry-auth",
 ];
 
@@ -49,9 +58,6 @@ pub(super) fn read_default(
     default
 }
 
-const UNPINNED: &str = "which may be another module tomorrow; set digest to what rutter policy \
-                        pull prints, or policy.require-digest to false";
-
 pub(super) fn read(
     top: &Section<'_>,
     directory: &Path,
@@ -74,14 +80,13 @@ pub(super) fn read(
         {
             value.problem(format!("is {name:?}, the name of {before}, too"), report);
         }
-        let link = link(name.unwrap_or_default(), &section, directory, report);
-        if let Some(value) = section.value("module")
-            && common.pinning == Pinning::Required
-            && !link.is_pinned()
-        {
-            value.problem(format!("is \"{}\", {UNPINNED}", link.module), report);
-        }
-        links.push(link);
+        links.push(link(
+            name.unwrap_or_default(),
+            &section,
+            directory,
+            common,
+            report,
+        ));
     }
     if links.is_empty() {
         links.push(default_link("default"));
@@ -101,7 +106,12 @@ pub(super) fn common(top: &Section<'_>, directory: &Path, report: &mut Report) -
     let module_cache = folder("module-cache", "/var/cache/rutter/modules");
     let required = section.value("require-digest");
     let required = required.and_then(|value| value.boolean(report));
-    let registry_auth = section.value("registry-auth");
+    let mut file = |key| {
+        section
+            .value(key)
+            .and_then(|value| value.path(directory, report))
+    };
+    let (require_signature, registry_auth) = (file("require-signature"), file("registry-auth"));
     PolicyConfig {
         compile_cache,
         module_cache,
@@ -109,7 +119,8 @@ pub(super) fn common(top: &Section<'_>, directory: &Path, report: &mut Report) -
             Some(false) => Pinning::Optional,
             Some(true) | None => Pinning::Required,
         },
-        registry_auth: registry_auth.and_then(|value| value.path(directory, report)),
+        require_signature,
+        registry_auth,
     }
 }
 
@@ -118,20 +129,26 @@ fn default_link(name: &str) -> PolicyLink {
         name: name.to_owned(),
         module: PolicyModule::Builtin(Builtin::Default),
         digest: None,
+        require_signature: None,
         settings: serde_json::Value::Object(serde_json::Map::new()),
         on_error: OnError::default(),
         limits: Limits::DEFAULT,
     }
 }
 
-fn link(name: &str, section: &Section<'_>, directory: &Path, report: &mut Report) -> PolicyLink {
+fn link(
+    name: &str,
+    section: &Section<'_>,
+    directory: &Path,
+    common: &PolicyConfig,
+    report: &mut Report,
+) -> PolicyLink {
     let default = default_link(name);
     let module = match section.value("module") {
         Some(value) => module(&value, directory, report),
         None => Some(default.module.clone()),
     };
-    let digest = section.value("digest");
-    let digest = digest.and_then(|value| self::digest(&value, module.as_ref(), report));
+    let trust = trust::read(section, module.as_ref(), directory, common, report);
     let settings = section.value("settings");
     let settings = settings.and_then(|value| value.json(report));
     let on_error = section.value("on-error");
@@ -139,7 +156,8 @@ fn link(name: &str, section: &Section<'_>, directory: &Path, report: &mut Report
     PolicyLink {
         name: default.name,
         module: module.unwrap_or(default.module),
-        digest,
+        digest: trust.digest,
+        require_signature: trust.require_signature,
         settings: settings.unwrap_or(default.settings),
         on_error: on_error.unwrap_or(default.on_error),
         limits: limits::read(section.value("limits").as_ref(), report),
@@ -164,36 +182,6 @@ fn module(value: &Value<'_>, directory: &Path, report: &mut Report) -> Option<Po
             value.problem(problem, report);
             None
         }
-    }
-}
-
-/// Of `module`, where there is one of its own.
-fn digest(value: &Value<'_>, module: Option<&PolicyModule>, report: &mut Report) -> Option<Digest> {
-    if let Some(PolicyModule::Builtin(_)) = module {
-        value.problem(
-            "is set for a module that comes with the agent; remove it",
-            report,
-        );
-        return None;
-    }
-    let text = value.string(report)?;
-    let digest = text.parse().ok();
-    if digest.is_none() {
-        let advice = "write \"sha256:\" and 64 hexadecimal digits, as rutter policy inspect does";
-        value.problem(format!("is {text:?}; {advice}"), report);
-    }
-    digest
-}
-
-impl PolicyLink {
-    /// Whether the module cannot be another one tomorrow without a person's doing on the node.
-    fn is_pinned(&self) -> bool {
-        self.digest.is_some()
-            || match &self.module {
-                PolicyModule::Builtin(_) | PolicyModule::File(_) => true,
-                PolicyModule::Oci(reference) => reference.digest().is_some(),
-                PolicyModule::Http(_) => false,
-            }
     }
 }
 

@@ -70,6 +70,7 @@ fn an_empty_file_is_all_defaults() {
                 name: "default".into(),
                 module: PolicyModule::Builtin(Builtin::Default),
                 digest: None,
+                require_signature: None,
                 settings: serde_json::json!({}),
                 on_error: OnError::KeepLast,
                 limits: Limits::DEFAULT,
@@ -78,6 +79,7 @@ fn an_empty_file_is_all_defaults() {
                 compile_cache: Some("/var/cache/rutter/compiled".into()),
                 module_cache: Some("/var/cache/rutter/modules".into()),
                 pinning: Pinning::Required,
+                require_signature: None,
                 registry_auth: None,
             },
             api: ApiConfig {
@@ -184,6 +186,7 @@ fn a_full_file_is_read_as_it_is_written() {
         name = "mine"
         module = "mine.wasm"
         digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+        require-signature = "mine.pub"
         on-error = "skip"
         limits = { time = "250ms", memory = "8MiB", output = "512KiB" }
         [policies.settings]
@@ -200,6 +203,7 @@ fn a_full_file_is_read_as_it_is_written() {
         compile-cache = "compiled"
         module-cache = "modules"
         require-digest = false
+        require-signature = "cosign.pub"
         registry-auth = "registry.json"
         [api]
         socket = "rutter.sock"
@@ -348,7 +352,8 @@ fn the_words_for_policies() {
         "[policy]\nmodule-cache = 1\nregistry-auth = ''",
         "[[policies]]\nname = 'a'\nmodule = 'a'\ndigest = 'sha256:1'",
         "[[policies]]\nname = 'a'\nmodule = 'a'\ndigest = 1",
-        "[[policies]]\nname = 'a'\ndigest = 'sha256:1'",
+        "[[policies]]\nname = 'a'\ndigest = 'sha256:1'\nrequire-signature = 'key'",
+        "[[policies]]\nname = 'a'\nmodule = 'a'\nrequire-signature = ''",
         "[[policies]]\nname = 'a'\non-error = 'keep_last'",
         "[[policies]]\nname = 'a'\non-error = 'panic'",
     ]));

@@ -3,6 +3,7 @@
 //! Downloads and the cache both end here: nothing becomes a module without [`Artifact::verify`].
 
 use super::manifest::{ModuleLayer, Packing, module_layer};
+use super::signature::{PublicKey, Signature};
 use super::{Demands, Obtained, SourceError, archive, digest_of};
 use crate::config::{OciReference, PolicyModule};
 use crate::types::Digest;
@@ -15,9 +16,24 @@ pub(super) struct Artifact {
     pub(super) manifest: Option<String>,
     /// The file, or the layer that holds the module.
     pub(super) blob: Vec<u8>,
+    /// None unless there was a demand for them.
+    pub(super) signatures: Vec<Signature>,
 }
 
 impl Artifact {
+    /// A file as it is, with the signature beside it.
+    pub(super) fn plain(blob: Vec<u8>, signature: Option<String>) -> Self {
+        let signature = signature.map(|signature| Signature {
+            payload: None,
+            signature,
+        });
+        Self {
+            manifest: None,
+            blob,
+            signatures: signature.into_iter().collect(),
+        }
+    }
+
     /// The module, if it is the one that `source` names and everything demanded.
     ///
     /// # Errors
@@ -27,11 +43,16 @@ impl Artifact {
         source: &PolicyModule,
         demands: &Demands,
     ) -> Result<Obtained, SourceError> {
-        let Self { manifest, blob } = self;
-        let (bytes, source) = match (source, manifest) {
+        let Self {
+            manifest,
+            blob,
+            signatures,
+        } = self;
+        let (bytes, source, manifest) = match (source, manifest) {
             (PolicyModule::Oci(reference), Some(manifest)) => {
                 let (bytes, digest) = unpack(reference, manifest.as_bytes(), blob)?;
-                (bytes, PolicyModule::Oci(reference.pinned(digest)))
+                let source = PolicyModule::Oci(reference.pinned(digest));
+                (bytes, source, Some(digest))
             }
             (PolicyModule::Oci(_), None) => {
                 return Err(SourceError::Malformed {
@@ -40,7 +61,7 @@ impl Artifact {
                 });
             }
             (PolicyModule::Builtin(_) | PolicyModule::File(_) | PolicyModule::Http(_), _) => {
-                (blob, source.clone())
+                (blob, source.clone(), None)
             }
         };
         if bytes.len() > MODULE_BYTES_MAX {
@@ -52,6 +73,22 @@ impl Artifact {
         let digest = digest_of(&bytes);
         if let Some(expected) = demands.digest {
             same("the module", expected, digest)?;
+        }
+        if let Some(key) = &demands.signed_by
+            && !matches!(source, PolicyModule::Builtin(_))
+        {
+            let key_read = PublicKey::read(key)?;
+            let good = |signature: &Signature| match manifest {
+                Some(manifest) => key_read.vouches(manifest, signature),
+                None => key_read.verifies(&bytes, &signature.signature),
+            };
+            if !signatures.iter().any(good) {
+                return Err(SourceError::NotSigned {
+                    what: source.to_string(),
+                    key: key.clone(),
+                    signatures: signatures.len(),
+                });
+            }
         }
         Ok(Obtained {
             bytes,

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::artifact::Artifact;
 use super::manifest::MANIFEST_BYTES_MAX;
+use super::signature::Signature;
 use super::{digest_of, local};
 use crate::types::Digest;
 use crate::wasm::MODULE_BYTES_MAX;
@@ -48,6 +49,7 @@ struct Record {
     /// Its digest.
     blob: String,
     manifest: Option<String>,
+    signatures: Vec<Signature>,
 }
 
 impl Cache {
@@ -67,10 +69,15 @@ impl Cache {
             source: named,
             blob,
             manifest,
+            signatures,
         } = self.record(&self.record_path(source))?;
         let digest: Digest = blob.parse().ok()?;
         let blob = local::read_at_most(&self.blob_path(digest), MODULE_BYTES_MAX).ok()?;
-        let artifact = Artifact { manifest, blob };
+        let artifact = Artifact {
+            manifest,
+            blob,
+            signatures,
+        };
         (named == source && digest_of(&artifact.blob) == digest).then_some(artifact)
     }
 
@@ -86,12 +93,17 @@ impl Cache {
             }
             DirBuilder::new().mode(0o700).create(&self.folder)?;
         }
-        let Artifact { manifest, blob } = artifact;
+        let Artifact {
+            manifest,
+            blob,
+            signatures,
+        } = artifact;
         let digest = digest_of(blob);
         let record = Record {
             source: source.to_owned(),
             blob: digest.to_string(),
             manifest: manifest.clone(),
+            signatures: signatures.clone(),
         };
         // The blob first: a record never names one that is not there.
         self.write(&self.blob_path(digest), blob)?;
@@ -185,6 +197,10 @@ mod tests {
         Artifact {
             manifest: Some("{}".into()),
             blob: blob.into(),
+            signatures: vec![Signature {
+                payload: Some("{}".into()),
+                signature: "c2lnbmVk".into(),
+            }],
         }
     }
 

@@ -56,6 +56,18 @@ pub enum SourceError {
         /// What came.
         found: Digest,
     },
+    /// Nothing that the key's owner stands by.
+    #[error(
+        "{what} is not signed by the owner of {}; signatures found: {signatures}", .key.display()
+    )]
+    NotSigned {
+        /// The module.
+        what: String,
+        /// The public key.
+        key: PathBuf,
+        /// How many there are, of whomever.
+        signatures: usize,
+    },
     /// No connection, or none that lasted for a whole answer.
     #[error("cannot fetch {url}")]
     Fetch {

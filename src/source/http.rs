@@ -15,6 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use super::SourceError;
+use super::local::SIGNATURE_BYTES_MAX;
 use crate::config::{HttpUrl, is_loopback};
 
 /// A host that is there answers sooner, wherever it is.
@@ -68,6 +69,25 @@ impl HttpClient {
         *request.uri_mut() = parsed(url.as_str())?;
         let answer = self.send(request, bytes_max).await?;
         Ok(answer.expect(&[StatusCode::OK])?.body.into())
+    }
+
+    /// The signature beside a file: under its name and `.sig`. None where there is none.
+    ///
+    /// # Errors
+    /// The server says neither.
+    pub(super) async fn signature_of(&self, url: &HttpUrl) -> Result<Option<String>, SourceError> {
+        let text = match url.as_str().split_once('?') {
+            Some((path, query)) => format!("{path}.sig?{query}"),
+            None => format!("{url}.sig"),
+        };
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = parsed(&text)?;
+        let answer = self.send(request, SIGNATURE_BYTES_MAX).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let signature = answer.expect(&[StatusCode::OK])?.body;
+        Ok(String::from_utf8(signature.into()).ok())
     }
 
     /// Sends a request and reads the whole answer. A GET that is sent on is.

@@ -10,11 +10,14 @@ use crate::wasm::MODULE_BYTES_MAX;
 /// What a directory's module is called where there are several.
 const PREFERRED: &str = "module.wasm";
 
-/// Reads the module in a file, or the one in a directory.
+/// A signature takes some hundred bytes.
+pub(super) const SIGNATURE_BYTES_MAX: usize = 16 << 10;
+
+/// Reads the module in a file, or the one in a directory; gives its file, too.
 ///
 /// # Errors
 /// It cannot be read, is too large, or the directory does not say which file it is.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
+pub(super) fn read(path: &Path) -> Result<(PathBuf, Vec<u8>), SourceError> {
     let unreadable = |source: io::Error| SourceError::Read {
         path: path.into(),
         source,
@@ -24,7 +27,24 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
     } else {
         path.to_owned()
     };
-    read_at_most(&file, MODULE_BYTES_MAX)
+    let bytes = read_at_most(&file, MODULE_BYTES_MAX)?;
+    Ok((file, bytes))
+}
+
+/// The signature beside a file: under its name and `.sig`. None where there is none.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn signature_of(file: &Path) -> Result<Option<String>, SourceError> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".sig");
+    match read_at_most(Path::new(&name), SIGNATURE_BYTES_MAX) {
+        Ok(signature) => Ok(String::from_utf8(signature).ok()),
+        Err(SourceError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Everything in a file, if it is no more than that.
@@ -97,7 +117,7 @@ mod tests {
     fn read_in(files: &[&str]) -> Result<String, String> {
         let folder = folder(files);
         match read(folder.path()) {
-            Ok(bytes) => Ok(String::from_utf8(bytes).unwrap()),
+            Ok((_, bytes)) => Ok(String::from_utf8(bytes).unwrap()),
             Err(error) => Err(error
                 .to_string()
                 .replace(folder.path().to_str().unwrap(), "DIR")),
@@ -144,7 +164,7 @@ mod tests {
         fs::write(version.join("policy.wasm"), "mounted").unwrap();
         symlink("..2026", mount.path().join("..data")).unwrap();
         symlink("..data/policy.wasm", mount.path().join("policy.wasm")).unwrap();
-        assert_eq!(read(mount.path()).unwrap(), b"mounted");
+        assert_eq!(read(mount.path()).unwrap().1, b"mounted");
     }
 
     #[test]

@@ -9,8 +9,12 @@
 //!
 //! The type of the configuration blob says nothing more, so that it is not looked at.
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
 
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::digest_of;
 use crate::types::Digest;
 
 /// What is asked for, and written.
@@ -33,6 +37,21 @@ const ARCHIVE_LAYERS: [&str; 2] = [
     "application/vnd.docker.image.rootfs.diff.tar.gzip",
 ];
 
+/// What its configuration blob is.
+pub(super) const WASM_CONFIG: &str = "application/vnd.wasm.config.v0+json";
+
+/// Layer of an artifact of signatures, as cosign writes them.
+const SIGNED_LAYER: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+
+/// Configuration blob of one.
+const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+
+/// Where a layer of those has the signature.
+const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+
+/// More nobody needs, and each costs a request.
+const SIGNATURES_MAX: usize = 16;
+
 /// A manifest is some hundred bytes.
 pub(super) const MANIFEST_BYTES_MAX: usize = 1 << 20;
 
@@ -51,6 +70,8 @@ pub(super) struct Layer {
     media_type: String,
     digest: String,
     size: u64,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
 }
 
 /// Where an artifact has its module.
@@ -103,6 +124,57 @@ pub(super) fn module_layer(manifest: &[u8]) -> Result<ModuleLayer, String> {
     })
 }
 
+/// The signatures in a manifest of those: the blob that each is over, and the signature.
+///
+/// # Errors
+/// What is wrong with it, to be read after its name.
+pub(super) fn signed_layers(manifest: &[u8]) -> Result<Vec<(Digest, String)>, String> {
+    let layers = parse(manifest)?.layers.unwrap_or_default();
+    let signed = layers
+        .into_iter()
+        .filter(|layer| layer.media_type == SIGNED_LAYER);
+    let signed = signed.filter_map(|mut layer| {
+        let signature = layer.annotations.remove(SIGNATURE)?;
+        Some(layer.digest().map(|digest| (digest, signature)))
+    });
+    signed.take(SIGNATURES_MAX).collect()
+}
+
+/// The manifest of a module in the CNCF layout.
+pub(super) fn of_module(config: &[u8], module: &[u8]) -> String {
+    manifest(
+        descriptor(WASM_CONFIG, config),
+        vec![descriptor(WASM_LAYER, module)],
+    )
+}
+
+/// A manifest of signatures with one more, over this payload; `before` is the one that there was.
+pub(super) fn of_signatures(
+    before: Option<&[u8]>,
+    config: &[u8],
+    payload: &str,
+    signature: &str,
+) -> String {
+    let before = before.and_then(|before| serde_json::from_slice::<Value>(before).ok());
+    let layers = before.and_then(|before| before.get("layers")?.as_array().cloned());
+    let mut layers = layers.unwrap_or_default();
+    let mut layer = descriptor(SIGNED_LAYER, payload.as_bytes());
+    layer["annotations"] = json!({ SIGNATURE: signature });
+    layers.push(layer);
+    manifest(descriptor(IMAGE_CONFIG, config), layers)
+}
+
+fn manifest(config: Value, layers: Vec<Value>) -> String {
+    let layers = Value::Array(layers);
+    json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers})
+        .to_string()
+}
+
+fn descriptor(media_type: &str, blob: &[u8]) -> Value {
+    let digest = digest_of(blob).to_string();
+    json!({"mediaType": media_type, "digest": digest, "size": blob.len()})
+}
+
 impl Layer {
     fn digest(&self) -> Result<Digest, String> {
         self.digest
@@ -117,8 +189,6 @@ fn parse(manifest: &[u8]) -> Result<Manifest, String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
 
     const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

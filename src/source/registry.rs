@@ -155,7 +155,16 @@ impl<'c> Repository<'c> {
     async fn ask_once(&self, ask: &Ask<'_>) -> Result<Answer, SourceError> {
         let mut request = Request::new(Full::new(ask.body.clone()));
         *request.method_mut() = ask.method.clone();
-        *request.uri_mut() = parsed(&ask.url)?;
+        let url = parsed(&ask.url)?;
+        if !is_protected(&url) {
+            return Err(SourceError::Redirect {
+                url: self.base.clone(),
+                location: shown(&url),
+                problem: "without TLS to another host",
+            });
+        }
+        let ours = url.authority() == parsed(&self.base)?.authority();
+        *request.uri_mut() = url;
         let media_types = HeaderValue::from_str(ask.media_types);
         let media_types = media_types.expect("media types are written in this program");
         let kind = match ask.method {
@@ -163,7 +172,9 @@ impl<'c> Repository<'c> {
             _ => CONTENT_TYPE,
         };
         request.headers_mut().insert(kind, media_types);
-        if let Some(authorization) = self.taken().clone() {
+        if let Some(authorization) = self.taken().clone()
+            && ours
+        {
             request.headers_mut().insert(AUTHORIZATION, authorization);
         }
         self.http.send(request, ask.body_bytes_max).await

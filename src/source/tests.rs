@@ -5,7 +5,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::manifest::WASM_LAYER;
-use super::testing::{Server, answer, empty, manifest, ok};
+use super::signature::tests::Keys;
+use super::testing::{Server, answer, empty, manifest as describe, ok};
 use super::*;
 
 /// Far more than anything here takes.
@@ -39,7 +40,23 @@ impl Node {
         module: &PolicyModule,
         digest: Option<Digest>,
     ) -> Result<Obtained, String> {
-        let obtained = self.fetcher.obtain(module, &Demands { digest }).await;
+        let demands = Demands {
+            digest,
+            signed_by: None,
+        };
+        self.obtain_as(module, demands).await
+    }
+
+    async fn obtain_signed(&self, module: &PolicyModule, key: &Path) -> Result<Obtained, String> {
+        let demands = Demands {
+            digest: None,
+            signed_by: Some(key.into()),
+        };
+        self.obtain_as(module, demands).await
+    }
+
+    async fn obtain_as(&self, module: &PolicyModule, demands: Demands) -> Result<Obtained, String> {
+        let obtained = self.fetcher.obtain(module, &demands).await;
         obtained.map_err(|error| format!("{:#}", anyhow::Error::from(error)))
     }
 
@@ -100,7 +117,7 @@ async fn an_artifact_that_is_not_what_its_names_say_is_refused() {
     let digest = server.hold("v1", WASM_LAYER, MODULE);
     let pinned = server.reference(&format!("@{digest}"));
     // Another manifest under the digest.
-    let other = manifest(WASM_LAYER, b"other", 5);
+    let other = describe(WASM_LAYER, b"other", 5);
     server.answer(&format!("/v2/p/manifests/{digest}"), ok(other.as_bytes()));
     server.answer(
         &format!("/v2/p/blobs/{}", digest_of(b"other")),
@@ -133,7 +150,7 @@ async fn what_is_too_large_is_not_downloaded() {
     let server = Server::start().await;
     let most = format!("has more than {MODULE_BYTES_MAX} bytes, the most that are read");
     // The manifest says so.
-    server.hold_manifest("v1", &manifest(WASM_LAYER, MODULE, MODULE_BYTES_MAX + 1));
+    server.hold_manifest("v1", &describe(WASM_LAYER, MODULE, MODULE_BYTES_MAX + 1));
     let error = refusal(&server.reference(":v1")).await;
     assert!(error.ends_with(&most), "{error}");
     // The answer says so, and what follows would never end.
@@ -276,7 +293,7 @@ async fn credentials_are_shown_when_asked_for_and_to_nobody_else() {
     assert!(asked[2].contains("authorization: Bearer T"), "{asked:?}");
 
     // To the store of blobs nothing is shown.
-    server.hold_manifest("v1", &manifest(WASM_LAYER, MODULE, MODULE.len()));
+    server.hold_manifest("v1", &describe(WASM_LAYER, MODULE, MODULE.len()));
     assert!(node.obtain(&server.reference(":v1")).await.is_ok());
     assert!(
         !store.asked()[0].contains("authorization"),
@@ -356,4 +373,79 @@ async fn a_module_that_cannot_be_kept_is_used_all_the_same() {
     assert_eq!(obtained.bytes, MODULE);
     let fault = obtained.cache_fault.unwrap();
     assert!(fault.starts_with("cannot keep oci://127.0.0.1:"), "{fault}");
+}
+
+#[tokio::test]
+async fn a_signed_file_is_taken_and_no_other() {
+    let (keys, others) = (Keys::make(), Keys::make());
+    let server = Server::start().await;
+    let node = Node::new();
+    let path = node.folder.path().join("a.wasm");
+    std::fs::write(&path, MODULE).unwrap();
+    server.answer("/a.wasm?v=1", ok(MODULE));
+    let places = [
+        PolicyModule::File(path.clone()),
+        url(&server, "/a.wasm?v=1"),
+    ];
+    let write = |signature: &str| {
+        std::fs::write(path.with_extension("wasm.sig"), signature).unwrap();
+        server.answer("/a.wasm.sig?v=1", ok(signature.as_bytes()));
+    };
+    for place in &places {
+        let error = node.obtain_signed(place, &keys.public).await.unwrap_err();
+        assert!(error.ends_with("; signatures found: 0"), "{error}");
+    }
+    write(&others.sign(MODULE));
+    for place in &places {
+        let error = node.obtain_signed(place, &keys.public).await.unwrap_err();
+        assert!(error.contains("is not signed by the owner of"), "{error}");
+    }
+    write(&keys.sign(MODULE));
+    for place in &places {
+        let obtained = node.obtain_signed(place, &keys.public).await.unwrap();
+        assert_eq!(obtained.bytes, MODULE);
+        assert!(obtained.stands_in.is_none());
+    }
+    std::fs::write(&path, "other").unwrap();
+    let error = node.obtain_signed(&places[0], &keys.public).await;
+    assert!(error.unwrap_err().ends_with("; signatures found: 1"));
+}
+
+#[tokio::test]
+async fn what_is_kept_without_a_signature_does_not_satisfy_a_later_demand_for_one() {
+    let keys = Keys::make();
+    let server = Server::start().await;
+    let node = Node::new();
+    let digest = server.hold("v1", WASM_LAYER, MODULE);
+    let pinned = server.reference(&format!("@{digest}"));
+    node.obtain(&pinned).await.unwrap();
+    let error = node.obtain_signed(&pinned, &keys.public).await;
+    assert!(error.unwrap_err().ends_with("; signatures found: 0"));
+    // Signed meanwhile, and then kept with its signature.
+    let key = SigningKey::read(&keys.private).unwrap();
+    let signed = key.vouch("127.0.0.1/p", digest).unwrap();
+    let payload = signed.payload.unwrap();
+    let manifest = manifest::of_signatures(None, b"{}", &payload, &signed.signature);
+    let blob = format!("/v2/p/blobs/{}", digest_of(payload.as_bytes()));
+    server.answer(&blob, ok(payload.as_bytes()));
+    server.hold_manifest(&pull::signature_tag(digest), &manifest);
+    assert!(node.obtain_signed(&pinned, &keys.public).await.is_ok());
+    drop(server);
+    let obtained = node.obtain_signed(&pinned, &keys.public).await.unwrap();
+    assert_eq!(obtained.bytes, MODULE);
+    let other = Keys::make();
+    let error = node.obtain_signed(&pinned, &other.public).await;
+    assert!(error.unwrap_err().starts_with("cannot fetch"));
+}
+
+#[tokio::test]
+async fn a_built_in_module_needs_no_signature() {
+    let keys = Keys::make();
+    let builtin = PolicyModule::Builtin(Builtin::Default);
+    assert!(
+        Node::new()
+            .obtain_signed(&builtin, &keys.public)
+            .await
+            .is_ok()
+    );
 }

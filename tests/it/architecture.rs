@@ -23,7 +23,9 @@ const MODULES: &[(&str, &[&str])] = &[
         &[
             "config",
             "types",
+            "wasm::Inspection",
             "wasm::MODULE_BYTES_MAX",
+            "wasm::ModuleKind",
             "wasm::builtin_bytes",
         ],
     ),
