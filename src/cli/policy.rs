@@ -5,6 +5,8 @@
 
 mod inspect;
 mod module;
+mod pull;
+mod push;
 mod validate;
 
 #[cfg(test)]
@@ -27,6 +29,8 @@ pub(super) struct PolicyArgs {
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
     Inspect(inspect::InspectArgs),
+    Pull(pull::PullArgs),
+    Push(push::PushArgs),
     Validate(validate::ValidateArgs),
 }
 
@@ -41,6 +45,8 @@ pub(super) fn run(
 ) -> anyhow::Result<Outcome> {
     match &args.command {
         PolicyCommand::Inspect(args) => inspect::run(args, format, out),
+        PolicyCommand::Pull(args) => pull::run(args, format, out),
+        PolicyCommand::Push(args) => push::run(args, format, out),
         PolicyCommand::Validate(args) => validate::run(args, format, out),
     }
 }

@@ -12,4 +12,5 @@ mod live;
 mod received;
 mod reload;
 mod sessions;
+mod sources;
 mod tables;

@@ -8,11 +8,11 @@ use clap::Args;
 
 use crate::cli::wait_for;
 use crate::config::PolicyModule;
-use crate::source::{Demands, Fetcher};
+use crate::source::{Demands, Fetcher, Obtained};
 use crate::wasm::{Engine, Limits, Module, WasmPolicy};
 
 /// How long a module from the network may take. A person waits, and can end it.
-const DOWNLOAD_TIME_MAX: Duration = Duration::from_secs(120);
+pub(super) const DOWNLOAD_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// A module as the configuration names it.
 #[derive(Clone, Debug, Args)]
@@ -21,6 +21,26 @@ pub(super) struct ModuleArg {
     /// with one in it, oci://... or https://...
     #[arg(value_name = "MODULE")]
     module: String,
+}
+
+/// Whom a registry takes us for.
+#[derive(Clone, Debug, Args)]
+pub(super) struct RegistryArg {
+    /// Credentials of registries, in the form of ~/.docker/config.json
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RUTTER_REGISTRY_AUTH",
+        hide_env_values = true
+    )]
+    registry_auth: Option<PathBuf>,
+}
+
+impl RegistryArg {
+    /// The file, if there is one.
+    pub(super) fn auth(&self) -> Option<&Path> {
+        self.registry_auth.as_deref()
+    }
 }
 
 /// The settings to use it with.
@@ -46,6 +66,18 @@ impl ModuleArg {
         bytes(&self.module)
     }
 
+    /// The module, if it is what is demanded.
+    ///
+    /// # Errors
+    /// It cannot be had, or is not.
+    pub(super) fn obtain(
+        &self,
+        demands: &Demands,
+        registry_auth: Option<&Path>,
+    ) -> anyhow::Result<Obtained> {
+        obtain(&self.module, demands, registry_auth)
+    }
+
     /// Reads, compiles and checks it. A relative path starts from the working directory.
     ///
     /// # Errors
@@ -69,10 +101,13 @@ pub(super) fn load(engine: &Engine, text: &str) -> anyhow::Result<Module> {
 }
 
 fn bytes(text: &str) -> anyhow::Result<Vec<u8>> {
+    Ok(obtain(text, &Demands::default(), None)?.bytes)
+}
+
+fn obtain(text: &str, demands: &Demands, registry_auth: Option<&Path>) -> anyhow::Result<Obtained> {
     let module = parse(text)?;
-    let fetcher = Fetcher::without_cache(None, DOWNLOAD_TIME_MAX);
-    let obtained = wait_for(async { Ok(fetcher.obtain(&module, &Demands::default()).await?) })?;
-    Ok(obtained.bytes)
+    let fetcher = Fetcher::without_cache(registry_auth.map(Path::to_owned), DOWNLOAD_TIME_MAX);
+    wait_for(async { Ok(fetcher.obtain(&module, demands).await?) })
 }
 
 impl SettingsArg {
