@@ -4,6 +4,8 @@
 //! source (kube or files) --events--> pipeline thread --Input--> driver task <--octets--> peers
 //!                                        ^    |                    |
 //!                      reload task ------+    +---- reporter ------+--> HTTP (status, metrics)
+//!                           ^                           |
+//!                           +---------- approval -------+
 //! ```
 //! Every arrow is a bounded queue. The pipeline may be slow (policies compute there); the driver
 //! never waits for anything but its own queues.
@@ -13,6 +15,7 @@ mod connection;
 mod driver;
 mod events;
 mod http;
+mod links;
 mod load;
 mod meters;
 mod metrics;
@@ -20,11 +23,14 @@ mod peering;
 mod pipeline;
 mod reload;
 mod report;
+mod shadow;
 mod sockets;
 mod sources;
+mod state;
 mod tcp_md5;
 #[cfg(test)]
 mod testing;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -32,6 +38,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
@@ -39,14 +46,19 @@ pub use driver::{SpeakerHandle, SpeakerStopped};
 
 use crate::config::{Config, Overrides, Source};
 use crate::kube;
-use crate::source::{Obtained, SourceError};
+use crate::policy::NextLink;
 use crate::wasm::Engine;
 use events::{Notice, Notices};
-use load::{ConfigState, Loaded};
+use links::{LoadedLink, Plan, RefusedVersions};
+use load::Loaded;
 use pipeline::Settings;
-use reload::Reloader;
+use reload::{Considered, InForce, Reloader};
 use report::Reporter;
-use sources::{START_TIME_MAX, Sources};
+use sources::{Asking, Sources};
+use state::ConfigState;
+
+/// Approvals that wait; each is a person's.
+const APPROVALS_MAX: usize = 4;
 
 /// What the command line gives the agent.
 #[derive(Clone, Debug)]
@@ -69,18 +81,21 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         node_name,
         overrides,
     } = options;
-    let Loaded {
-        text,
-        config,
-        passwords,
-    } = load::load(&path, &overrides)?;
+    let sources = Arc::new(Sources::new(seed(&node_name)));
+    let loaded = load::load(&path, &overrides, &sources, Asking::AtStart).await?;
+    let config = Arc::clone(&loaded.config);
     load::log_warnings(&config);
     // From here on, SIGHUP reloads; by default it would end the process.
     let hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let engine = engine(&config)?;
-    let sources = Arc::new(Sources::new(seed(&node_name)));
-    let modules = sources.obtain(&config, START_TIME_MAX).await;
-    let (chain, chain_error) = first_chain(&engine, &config, modules)?;
+    let FirstChain {
+        chain,
+        links,
+        error: chain_error,
+    } = first_chain(&engine, &loaded)?;
+    let Loaded {
+        text, passwords, ..
+    } = loaded;
     let (source, notices) = start_source(&config, &node_name).await?;
     if let Some(error) = &chain_error {
         let error = error.clone();
@@ -91,6 +106,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         loaded_at: clock::unix_time(),
         error: None,
         chain_error,
+        modules: state::modules(&links, &RefusedVersions::new()),
+        held: None,
     }));
 
     let (socket, _socket_file) = http::bind_socket(&config.api.socket).await?;
@@ -119,6 +136,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         notices.clone(),
     )
     .context("cannot start the pipeline thread")?;
+    let (approve, approvals) = mpsc::channel(APPROVALS_MAX);
     let reporter = Arc::new(Reporter {
         node: node_name.clone(),
         started_at: clock::unix_time(),
@@ -129,13 +147,17 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         sources: Arc::clone(&sources),
         state: Arc::clone(&state),
         notices: notices.clone(),
+        approve,
     });
     let reloader = Reloader {
         path,
         overrides,
-        text,
-        passwords,
-        config: Arc::clone(&config),
+        in_force: InForce {
+            text,
+            passwords,
+            config: Arc::clone(&config),
+            links,
+        },
         started_with: config,
         engine,
         sources,
@@ -143,6 +165,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         speaker: speaker.clone(),
         state,
         notices,
+        approvals,
+        considered: Considered::default(),
     };
 
     let mut parts = JoinSet::new();
@@ -197,18 +221,32 @@ fn engine(config: &Config) -> anyhow::Result<Engine> {
     Ok(engine)
 }
 
+/// The chain that the agent starts with.
+struct FirstChain {
+    chain: Vec<NextLink>,
+    /// As configured; none where it is not the configured one.
+    links: Vec<LoadedLink>,
+    /// Why it is not.
+    error: Option<String>,
+}
+
 /// The configured chain or, where it cannot be had, the built-in default and the reason.
-fn first_chain(
-    engine: &Engine,
-    config: &Config,
-    modules: Vec<Result<Obtained, SourceError>>,
-) -> anyhow::Result<(Vec<crate::policy::Link>, Option<String>)> {
-    match load::chain(engine, config, modules) {
-        Ok(chain) => Ok((chain, None)),
+fn first_chain(engine: &Engine, loaded: &Loaded) -> anyhow::Result<FirstChain> {
+    let none = RefusedVersions::new();
+    match Plan::make(engine, &loaded.config, &loaded.modules, &[], &none) {
+        Ok(plan) => Ok(FirstChain {
+            chain: plan.links,
+            links: plan.loaded,
+            error: None,
+        }),
         Err(refusal) => {
             let text = format!("{refusal:#}; the built-in default runs in its place");
             warn!("{text}");
-            Ok((load::fallback_chain(engine)?, Some(text)))
+            Ok(FirstChain {
+                chain: vec![load::fallback(engine)?.into()],
+                links: Vec::new(),
+                error: Some(text),
+            })
         }
     }
 }

@@ -175,7 +175,7 @@ impl Cli {
             Command::Routes(args) => wait_for(routes::run(&client, &args, format, out)),
             Command::Explain(args) => wait_for(explain::run(&client, &args, format, out)),
             Command::Config(args) => config::run(&args, &overrides(), format, out),
-            Command::Policy(args) => policy::run(&args, format, out),
+            Command::Policy(args) => policy::run(&args, &client, format, out),
             Command::Completions(args) => completions::run(&args, out),
         }
     }

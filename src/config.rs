@@ -14,6 +14,7 @@
 mod advertise;
 mod bgp;
 mod error;
+mod guard;
 mod hold_time;
 mod limits;
 mod peers;
@@ -25,16 +26,18 @@ mod trust;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 pub use advertise::Overrides;
 pub use error::{ConfigError, ConfigErrors, Place};
+pub use guard::{Guard, MaxWithdraw};
 pub use remote::{HttpUrl, OciReference, is_loopback};
 
 use crate::candidates::AdvertiseConfig;
-use crate::policy::{ChainDefault, Limits, OnError};
+use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
 use crate::types::{Asn, ConnectMode, Digest, HoldTime, RouterId};
 use raw::{Report, Section, Value};
 
@@ -49,6 +52,8 @@ pub struct Config {
     pub advertise: AdvertiseConfig,
     /// `[[peers]]`, in the order of the file; names and addresses are unique.
     pub peers: Vec<Peer>,
+    /// `guard`.
+    pub guard: Guard,
     /// `policy-default`.
     pub policy_default: ChainDefault,
     /// `[[policies]]`, in the order of the file; never empty, names are unique.
@@ -111,6 +116,11 @@ pub struct Peer {
     pub password_file: Option<PathBuf>,
     /// Whether we dial.
     pub connect_mode: ConnectMode,
+    /// The group that policies decide for; absent for a peer that stands alone, which is a group
+    /// by its own name. No peer that stands alone has the name of a group.
+    pub group: Option<String>,
+    /// For policies.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// One of `[[policies]]`.
@@ -130,6 +140,10 @@ pub struct PolicyLink {
     pub on_error: OnError,
     /// What one call of it may use.
     pub limits: Limits,
+    /// Whom it decides for; every name in it is a group's.
+    pub audience: Audience,
+    /// Whether it decides. Some policy of the chain does.
+    pub mode: Mode,
 }
 
 /// Where a policy comes from. Prints as it is written.
@@ -233,6 +247,7 @@ impl Config {
             bgp,
             advertise: _,
             peers: _,
+            guard: _,
             policy_default: _,
             policies: _,
             policy,
@@ -267,6 +282,14 @@ impl Config {
     }
 }
 
+impl Peer {
+    /// The name of the group that policies decide for.
+    #[must_use]
+    pub fn group_name(&self) -> &str {
+        self.group.as_deref().unwrap_or(&self.name)
+    }
+}
+
 impl fmt::Display for PolicyModule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -297,6 +320,7 @@ const TOP_KEYS: &[&str] = &[
     "bgp",
     "advertise",
     "peers",
+    "guard",
     "policy-default",
     "policies",
     "policy",
@@ -312,12 +336,17 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
     let mut warnings = Vec::new();
     let bgp = bgp::read(&top, report);
     let policy = policies::common(&top, directory, report);
+    let peers = peers::read(&top, directory, &bgp, report);
+    // Where a peer is not valid, its group is not known either.
+    let known: Option<Vec<&Peer>> = peers.iter().map(Option::as_ref).collect();
+    let policies = policies::read(&top, directory, &policy, known.as_deref(), report);
     Config {
         source: source(&top, directory, report),
         advertise: advertise::read(&top, overrides, report, &mut warnings),
-        peers: peers::read(&top, directory, &bgp, report),
+        peers: peers.into_iter().flatten().collect(),
+        guard: guard::read(&top, report),
         policy_default: policies::read_default(&top, report, &mut warnings),
-        policies: policies::read(&top, directory, &policy, report),
+        policies,
         policy,
         api: api(&top, directory, &bgp, report),
         bgp,

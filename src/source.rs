@@ -24,8 +24,6 @@ mod pull;
 mod push;
 mod registry;
 mod signature;
-#[cfg(test)]
-mod testing;
 
 pub use error::SourceError;
 pub use push::{Pushed, push};
@@ -38,7 +36,8 @@ use sha2::Digest as _;
 
 use crate::config::{Builtin, OciReference, PolicyConfig, PolicyModule};
 use crate::types::Digest;
-use crate::wasm::{MODULE_BYTES_MAX, builtin_bytes};
+use crate::wasm::MODULE_BYTES_MAX;
+use crate::wasm::builtin_bytes;
 use artifact::Artifact;
 use cache::Cache;
 use http::HttpClient;
@@ -282,5 +281,7 @@ pub fn digest_of(bytes: &[u8]) -> Digest {
     Digest::new(sha2::Sha256::digest(bytes).into())
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

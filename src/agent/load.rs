@@ -8,35 +8,53 @@ use anyhow::Context as _;
 use tracing::warn;
 
 use super::peering::Passwords;
+use super::shadow::NotLoaded;
+use super::sources::{Asking, Sources};
 use crate::config::{Builtin, Config, Overrides, PolicyLink, PolicyModule};
-use crate::policy::{Link, OnError};
-use crate::source::{Obtained, SourceError};
+use crate::policy::{Audience, Link, Mode, OnError, RoutePolicy};
+use crate::source::digest_of;
 use crate::types::Password;
 use crate::wasm::{Engine, Limits, Module, WasmPolicy, builtin_bytes};
 
-/// A configuration with its secrets.
+/// A configuration with all that it names.
 pub(super) struct Loaded {
     /// The file's text, to tell whether it changed.
     pub(super) text: String,
     pub(super) config: Arc<Config>,
     pub(super) passwords: Passwords,
+    /// The module of each policy, in the order of the chain.
+    pub(super) modules: Vec<ReadModule>,
 }
 
-/// Reads and checks a configuration file and the peers' keys.
+/// Reads and checks a configuration file and the peers' keys, and obtains the modules.
 ///
 /// # Errors
-/// Names the file, and where there is one the line and the key.
-pub(super) fn load(path: &Path, overrides: &Overrides) -> anyhow::Result<Loaded> {
+/// Names the file, and where there is one the line and the key. A module that cannot be had is
+/// no error here.
+pub(super) async fn load(
+    path: &Path,
+    overrides: &Overrides,
+    sources: &Sources,
+    asking: Asking,
+) -> anyhow::Result<Loaded> {
+    let (path, overrides) = (path.to_owned(), overrides.clone());
+    let (text, config, passwords) =
+        tokio::task::spawn_blocking(move || files(&path, &overrides)).await??;
+    Ok(Loaded {
+        text,
+        modules: sources.obtain(&config, asking).await,
+        config: Arc::new(config),
+        passwords,
+    })
+}
+
+fn files(path: &Path, overrides: &Overrides) -> anyhow::Result<(String, Config, Passwords)> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the configuration {}", path.display()))?;
     Config::refuse_empty(&text).with_context(|| path.display().to_string())?;
     let config = Config::parse(&path.display().to_string(), &text, overrides)?;
     let passwords = passwords(&config)?;
-    Ok(Loaded {
-        text,
-        config: Arc::new(config),
-        passwords,
-    })
+    Ok((text, config, passwords))
 }
 
 /// Logs what is valid, but probably not what was meant; once for each version of the file.
@@ -60,28 +78,39 @@ fn passwords(config: &Config) -> anyhow::Result<Passwords> {
     Ok(passwords)
 }
 
-/// Compiles every module of the chain, as [`Sources`](super::sources::Sources) obtained them.
-///
-/// # Errors
-/// The first that could not be had, does not load or refuses its settings, by name.
-pub(super) fn chain(
-    engine: &Engine,
-    config: &Config,
-    modules: Vec<Result<Obtained, SourceError>>,
-) -> anyhow::Result<Vec<Link>> {
-    let links = config.policies.iter().zip(modules);
-    links
-        .map(|(link, module)| {
-            module
-                .map_err(anyhow::Error::from)
-                .and_then(|module| self::link(engine, link, &module.source, &module.bytes))
-                .with_context(|| format!("policies.module {}", link.module))
-        })
-        .collect()
+/// A module as its source has it, or why it cannot be had.
+pub(super) type ReadModule = Result<Arc<ModuleBytes>, String>;
+
+/// A module's bytes, whatever they are.
+pub(super) struct ModuleBytes {
+    pub(super) bytes: Vec<u8>,
+    /// Of the bytes, as registries write it.
+    pub(super) digest: String,
+    /// As it is configured; of an artifact in a registry with the digest that was given for it.
+    pub(super) source: String,
 }
 
-/// The chain of a configuration whose own could not be had: the built-in default alone.
-pub(super) fn fallback_chain(engine: &Engine) -> anyhow::Result<Vec<Link>> {
+/// The files that the configuration names and the agent reads, besides manifests. Where a
+/// directory is named, one in it.
+pub(super) fn named_files(config: &Config) -> impl Iterator<Item = PathBuf> {
+    let of_policy = |link: &PolicyLink| {
+        let module = match &link.module {
+            PolicyModule::File(path) if path.is_dir() => Some(path.join("module.wasm")),
+            PolicyModule::File(path) => Some(path.clone()),
+            PolicyModule::Builtin(_) | PolicyModule::Oci(_) | PolicyModule::Http(_) => None,
+        };
+        [module, link.require_signature.clone()]
+    };
+    let of_policies = config.policies.iter().flat_map(of_policy).flatten();
+    let passwords = config.peers.iter();
+    of_policies.chain(passwords.filter_map(|peer| peer.password_file.clone()))
+}
+
+/// What runs where the configured chain could not be had: the built-in default alone.
+///
+/// # Errors
+/// Only where a packager embedded something that is no policy.
+pub(super) fn fallback(engine: &Engine) -> anyhow::Result<Link> {
     let link = PolicyLink {
         name: "default".to_owned(),
         module: PolicyModule::Builtin(Builtin::Default),
@@ -90,36 +119,52 @@ pub(super) fn fallback_chain(engine: &Engine) -> anyhow::Result<Vec<Link>> {
         settings: serde_json::json!({}),
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,
+        audience: Audience::Everyone,
+        mode: Mode::Enforce,
     };
-    let module = self::link(engine, &link, &link.module, builtin_bytes())?;
-    Ok(vec![module])
+    let bytes = builtin_bytes();
+    let module = ModuleBytes {
+        bytes: bytes.into(),
+        digest: digest_of(bytes).to_string(),
+        source: link.module.to_string(),
+    };
+    self::link(engine, &link, &module).map_err(anyhow::Error::msg)
 }
 
-fn link(
+/// Compiles a module, and lets it check the settings of its policy.
+///
+/// # Errors
+/// Why it cannot be used, with the module as it is configured.
+pub(super) fn link(
     engine: &Engine,
     link: &PolicyLink,
-    source: &PolicyModule,
-    bytes: &[u8],
-) -> anyhow::Result<Link> {
-    let module = Module::from_bytes(engine, &link.name, bytes)?;
-    let policy = WasmPolicy::new(&module, &link.settings, link.limits)?;
-    Ok(Link {
-        name: link.name.as_str().into(),
-        module: source.to_string(),
-        policy: Box::new(policy),
-        on_error: link.on_error,
-        limits: link.limits,
-    })
+    module: &ModuleBytes,
+) -> Result<Link, String> {
+    let policy = Module::from_bytes(engine, &link.name, &module.bytes)
+        .and_then(|module| WasmPolicy::new(&module, &link.settings, link.limits))
+        .map_err(|error| refused_because(link, error.into()))?;
+    Ok(link_of(link, &module.source, Arc::new(policy)))
 }
 
-/// The configuration as it stands, for status.
-#[derive(Clone, Debug)]
-pub(super) struct ConfigState {
-    pub(super) path: PathBuf,
-    /// In seconds since 1970.
-    pub(super) loaded_at: u64,
-    /// Why a newer file was refused, or what of it waits for a restart.
-    pub(super) error: Option<String>,
-    /// Why the configured chain does not run.
-    pub(super) chain_error: Option<String>,
+/// A policy that fails with this reason whenever it is asked.
+pub(super) fn not_loaded(link: &PolicyLink, reason: String) -> Link {
+    let module = link.module.to_string();
+    link_of(link, &module, Arc::new(NotLoaded(reason)))
+}
+
+fn link_of(link: &PolicyLink, module: &str, policy: Arc<dyn RoutePolicy>) -> Link {
+    Link {
+        name: link.name.as_str().into(),
+        module: module.to_owned(),
+        policy,
+        on_error: link.on_error,
+        limits: link.limits,
+        audience: link.audience.clone(),
+        mode: link.mode,
+    }
+}
+
+/// Why a policy cannot be had, with its module as it is configured.
+pub(super) fn refused_because(link: &PolicyLink, error: anyhow::Error) -> String {
+    format!("policies.module {}: {error:#}", link.module)
 }

@@ -7,26 +7,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
+use anyhow::Context as _;
+use tokio::sync::{mpsc, oneshot};
+
 use super::clock;
 use super::driver::SpeakerHandle;
 use super::events::Notices;
-use super::load::ConfigState;
 use super::metrics::Scrape;
-use super::peering::{group_id, peer_kind};
+use super::peering::peer_kind;
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
+use super::reload::{Approval, NotApproved};
+use super::shadow::{self, ShadowHandle};
 use super::sources::Sources;
+use super::state::ConfigState;
 use crate::api::{
-    ConfigStatus, DecisionReport, ExcludedAddress, Explanation, PeerStatus, PolicyStatus,
-    Readiness, Route, Routes, Sent, ServiceReport, SourceStatus, Status, StepReport,
+    ChangeEffect, ConfigStatus, DecisionReport, ExcludedAddress, Explanation, PeerStatus,
+    PolicyStatus, Readiness, Route, Routes, Sent, ServiceReport, ShadowReport, SourceStatus,
+    Status, StepReport,
 };
 use crate::bgp::SessionState;
 use crate::candidates::{CandidateKey, exclusions};
 use crate::config::{Config, Source};
 use crate::facts::{ServiceFacts, ServiceKey};
 use crate::kube::Health;
-use crate::policy::Outcome;
+use crate::policy::{LinkStatus, Mode, Outcome, Step};
 use crate::speaker::{Advertised, PeerView, Speaker};
-use crate::types::{PeerId, Prefix};
+use crate::types::{GroupId, PeerId, Prefix};
 use crate::wasm::Engine;
 
 /// Whom to ask for what.
@@ -43,6 +49,8 @@ pub(super) struct Reporter {
     pub(super) sources: Arc<Sources>,
     pub(super) state: Arc<Mutex<ConfigState>>,
     pub(super) notices: Notices,
+    /// Where to ask for a change to be let through.
+    pub(super) approve: mpsc::Sender<Approval>,
 }
 
 /// A subject that nothing is known about, in words for whoever asked.
@@ -77,10 +85,10 @@ impl Reporter {
         let config_state = self.state.lock().expect("no holder panics").clone();
         let source_error = self.health.error();
         let (node, started_at) = (self.node.clone(), self.started_at);
-        let chain_error = config_state.chain_error.clone();
         let events = self.notices.counts();
         let mut warnings = self.sources.warnings();
         warnings.extend(self.engine.cache_fault());
+        let shadows = self.pipeline.shadows().clone();
         let scrape = self
             .pipeline
             .ask(move |pipeline| {
@@ -90,6 +98,8 @@ impl Reporter {
                     error: source_error_of(pipeline, source_error),
                     services: count(pipeline.index.view().services.len()),
                 };
+                let policies = policies(pipeline, &shadows, &config_state);
+                let held = config_state.held.clone();
                 let status = Status {
                     version: env!("CARGO_PKG_VERSION").to_owned(),
                     node,
@@ -99,8 +109,9 @@ impl Reporter {
                     readiness: readiness(pipeline),
                     source,
                     config: config_status(config_state, warnings),
-                    policies: policies(pipeline, chain_error.as_deref()),
+                    policies,
                     peers: peers(pipeline, &views),
+                    held,
                 };
                 Scrape {
                     status,
@@ -113,6 +124,23 @@ impl Reporter {
             })
             .await?;
         Ok(scrape)
+    }
+
+    /// `/v1/policy/approve`.
+    ///
+    /// # Errors
+    /// The reload task is gone: the process is ending.
+    pub(super) async fn approve(
+        &self,
+        id: String,
+    ) -> anyhow::Result<Result<ChangeEffect, NotApproved>> {
+        let (answer, answered) = oneshot::channel();
+        let ended = "the reload task has ended";
+        self.approve
+            .send(Approval { id, answer })
+            .await
+            .context(ended)?;
+        answered.await.context(ended)
     }
 
     /// The peers' names, in the configuration's order.
@@ -140,6 +168,13 @@ impl Reporter {
         Ok(Routes {
             routes: self.with_sent(decided).await?,
         })
+    }
+
+    /// `/v1/policy/shadow`.
+    pub(super) async fn shadow(&self) -> anyhow::Result<ShadowReport> {
+        let peers = self.pipeline.ask(peers_by_group).await?;
+        let policies = self.pipeline.shadows().report(peers).await?;
+        Ok(ShadowReport { policies })
     }
 
     /// `/v1/explain`.
@@ -301,7 +336,9 @@ fn decisions(
         let Some(id) = pipeline.peering.known_id(peer) else {
             continue;
         };
-        let group = group_id(id);
+        let Some(group) = pipeline.peering.group_of(id) else {
+            continue;
+        };
         let announced: BTreeSet<Prefix> = pipeline
             .exports
             .announced(group)
@@ -319,7 +356,7 @@ fn decisions(
                     peer: peer.name.clone(),
                     prefix: key.prefix,
                     origin: key.origin.clone(),
-                    decision: decision(outcome),
+                    decision: decision(outcome, &pipeline.exports.steps(group, key)),
                     sent: Sent::Pending,
                 },
             });
@@ -328,8 +365,8 @@ fn decisions(
     decided
 }
 
-fn decision(outcome: &Outcome) -> DecisionReport {
-    let step = |step: &crate::policy::Step| StepReport {
+fn decision(outcome: &Outcome, steps: &[Step]) -> DecisionReport {
+    let step = |step: &Step| StepReport {
         policy: step.policy.to_string(),
         verdict: step.verdict.to_string(),
         reason: step.reason.as_deref().map(str::to_owned),
@@ -338,7 +375,7 @@ fn decision(outcome: &Outcome) -> DecisionReport {
     DecisionReport {
         accepted: outcome.accepted.is_some(),
         attributes: outcome.accepted.as_deref().cloned().unwrap_or_default(),
-        steps: outcome.steps.iter().map(step).collect(),
+        steps: steps.iter().map(step).collect(),
     }
 }
 
@@ -392,6 +429,8 @@ fn config_status(state: ConfigState, warnings: Vec<String>) -> ConfigStatus {
         loaded_at,
         error,
         chain_error: _,
+        modules: _,
+        held: _,
     } = state;
     ConfigStatus {
         path: path.display().to_string(),
@@ -401,23 +440,67 @@ fn config_status(state: ConfigState, warnings: Vec<String>) -> ConfigStatus {
     }
 }
 
-fn policies(pipeline: &Pipeline, chain_error: Option<&str>) -> Vec<PolicyStatus> {
+fn policies(pipeline: &Pipeline, shadows: &ShadowHandle, state: &ConfigState) -> Vec<PolicyStatus> {
+    let links = pipeline.exports.links();
+    links
+        .map(|link| match link.mode {
+            Mode::Enforce => enforced(link, state),
+            Mode::Shadow => in_shadow(link, shadows, state),
+        })
+        .collect()
+}
+
+/// A policy that decides.
+fn enforced(link: LinkStatus<'_>, state: &ConfigState) -> PolicyStatus {
     let now = clock::now();
-    let status = |link: crate::policy::LinkStatus<'_>| PolicyStatus {
+    let module = state.modules.get(link.name);
+    PolicyStatus {
+        digest: module.and_then(|module| module.digest.clone()),
+        loaded_at: module.map(|module| module.loaded_at),
+        refused: module.and_then(|module| module.refused.clone()),
         name: link.name.to_owned(),
         module: link.module.to_owned(),
         on_error: link.on_error,
         limits: link.limits.into(),
+        mode: link.mode,
+        shadow: None,
         error: link
             .error
             .map(ToString::to_string)
-            .or_else(|| chain_error.map(str::to_owned)),
+            .or_else(|| state.chain_error.clone()),
         failures: link.failures,
         retry_in: link
             .retry_at
             .map(|at| at.saturating_duration_since(now).as_secs()),
-    };
-    pipeline.exports.links().map(status).collect()
+    }
+}
+
+/// A policy in shadow mode: how it is, is told by the thread that asks it.
+fn in_shadow(link: LinkStatus<'_>, shadows: &ShadowHandle, state: &ConfigState) -> PolicyStatus {
+    let summary = shadows.summary(link.name);
+    let fault = summary.as_ref().and_then(|summary| summary.fault.as_ref());
+    PolicyStatus {
+        error: fault.map(|fault| shadow::told(fault, link.name)),
+        failures: summary.as_ref().map_or(0, |summary| summary.failures),
+        retry_in: fault.map(|fault| {
+            let pause = fault.retry_at.saturating_duration_since(clock::now());
+            pause.as_secs()
+        }),
+        shadow: summary.map(|summary| summary.groups),
+        ..enforced(link, state)
+    }
+}
+
+/// The names of each group's peers.
+fn peers_by_group(pipeline: &Pipeline) -> BTreeMap<GroupId, Vec<String>> {
+    let mut peers: BTreeMap<GroupId, Vec<String>> = BTreeMap::new();
+    for peer in &pipeline.config.peers {
+        let group = pipeline.peering.known_id(peer);
+        if let Some(group) = group.and_then(|id| pipeline.peering.group_of(id)) {
+            peers.entry(group).or_default().push(peer.name.clone());
+        }
+    }
+    peers
 }
 
 /// The speaker's part of a peer's status, by peer.

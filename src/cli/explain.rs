@@ -321,7 +321,10 @@ fn step_text(step: &StepReport) -> String {
     } else {
         ""
     };
-    format!("{policy} says {verdict}{kept}{reason}")
+    match verdict.as_str() {
+        "not asked" => format!("{policy} is not asked{reason}"),
+        verdict => format!("{policy} says {verdict}{kept}{reason}"),
+    }
 }
 
 fn sent(sent: &Sent) -> String {

@@ -1,5 +1,8 @@
 //! `rutter status`: the sessions, as `calicoctl node status` prints them, and the agent's health.
 
+mod held;
+mod shadow;
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
@@ -10,7 +13,7 @@ use super::client::Client;
 use super::output::{self, OutputFormat};
 use super::{Outcome, text};
 use crate::api::{ConfigStatus, PeerStatus, PolicyStatus, Readiness, SourceStatus, Status};
-use crate::policy::OnError;
+use crate::policy::{Mode, OnError};
 use crate::types::Family;
 
 /// RFC 4271's port; a peer on it is named by its address alone.
@@ -25,7 +28,7 @@ Exit codes:
   1  the request failed
   2  the command line is not understood
   3  degraded: not ready, a session not Established, the source of facts or a policy failing,
-     or a newer configuration refused or waiting for a restart";
+     a newer configuration or module refused or waiting for a restart, or a change held back";
 
 /// Print the BGP sessions and the agent's health
 #[derive(Debug, Args)]
@@ -79,13 +82,19 @@ pub(super) fn outcome(status: &Status) -> Outcome {
     let well = status.readiness == Readiness::Ready
         && status.source.error.is_none()
         && status.config.error.is_none()
-        && status.policies.iter().all(|policy| policy.error.is_none())
+        && status.held.is_none()
+        && status.policies.iter().all(is_well)
         && status.peers.iter().all(is_established);
     if well {
         Outcome::Done
     } else {
         Outcome::Degraded
     }
+}
+
+/// Nothing depends on a policy in shadow mode.
+fn is_well(policy: &PolicyStatus) -> bool {
+    policy.mode == Mode::Shadow || (policy.error.is_none() && policy.refused.is_none())
 }
 
 fn print_peers(peers: &[&PeerStatus], now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
@@ -161,7 +170,11 @@ fn print_health(status: &Status, now: Timestamp, out: &mut dyn Write) -> io::Res
     status
         .policies
         .iter()
-        .try_for_each(|policy| print_policy(policy, out))
+        .try_for_each(|policy| print_policy(policy, now, out))?;
+    match &status.held {
+        Some(held) => held::print(held, now, out),
+        None => Ok(()),
+    }
 }
 
 fn readiness(readiness: &Readiness) -> String {
@@ -198,31 +211,50 @@ fn print_config(config: &ConfigStatus, now: Timestamp, out: &mut dyn Write) -> i
     warnings.try_for_each(|warning| detail(&format!("warning: {warning}"), out))
 }
 
-fn print_policy(policy: &PolicyStatus, out: &mut dyn Write) -> io::Result<()> {
+fn print_policy(policy: &PolicyStatus, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
     let PolicyStatus {
         name,
         module,
+        digest,
+        loaded_at,
+        refused,
         on_error,
         limits: _,
+        mode,
+        shadow: _,
         error,
         failures,
         retry_in,
     } = policy;
-    let Some(error) = error else {
+    if *mode == Mode::Shadow {
+        shadow::print(policy, out)?;
+    } else if let Some(error) = error {
+        let retry = retry_in.map_or_else(String::new, |seconds| format!(", retry in {seconds} s"));
+        let failures = text::count(*failures, "failure");
+        let failing = format!(
+            "{name} ({module}), FAILING: {failures}, {}{retry}",
+            effect(*on_error)
+        );
+        field("Policy", &failing, out)?;
+        detail(error, out)?;
+    } else {
         let past = match failures {
             0 => String::new(),
             failures => format!(", {} since start", text::count(*failures, "failure")),
         };
-        return field("Policy", &format!("{name} ({module}), working{past}"), out);
-    };
-    let retry = retry_in.map_or_else(String::new, |seconds| format!(", retry in {seconds} s"));
-    let failures = text::count(*failures, "failure");
-    let failing = format!(
-        "{name} ({module}), FAILING: {failures}, {}{retry}",
-        effect(*on_error)
-    );
-    field("Policy", &failing, out)?;
-    detail(error, out)
+        field("Policy", &format!("{name} ({module}), working{past}"), out)?;
+    }
+    if let (Some(digest), Some(loaded_at)) = (digest, loaded_at) {
+        let loaded = text::since(*loaded_at, now);
+        detail(&format!("{digest}, in force since {loaded}"), out)?;
+    }
+    match refused {
+        Some(refused) => {
+            detail("a newer version is refused, this one stays:", out)?;
+            detail(refused, out)
+        }
+        None => Ok(()),
+    }
 }
 
 /// What becomes of a failing policy's routes.

@@ -1,13 +1,15 @@
 //! `[[policies]]` and `[policy]`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::limits;
 use super::raw::{Report, Section, Value, nearest};
 use super::trust;
-use super::{Builtin, HttpUrl, OciReference, Pinning, PolicyConfig, PolicyLink, PolicyModule};
-use crate::policy::{CHAIN_DEFAULT, ChainDefault, Limits, NODE_UNKNOWN, OnError};
+use super::{
+    Builtin, HttpUrl, OciReference, Peer, Pinning, PolicyConfig, PolicyLink, PolicyModule,
+};
+use crate::policy::{Audience, CHAIN_DEFAULT, ChainDefault, Limits, Mode, NODE_UNKNOWN, OnError};
 
 pub(super) const KEYS: &[&str] = &[
     "name",
@@ -17,6 +19,8 @@ pub(super) const KEYS: &[&str] = &[
     "settings",
     "on-error",
     "limits",
+    "peers",
+    "mode",
 ];
 
 pub(super) const COMMON_KEYS: &[&str] = &[
@@ -26,6 +30,8 @@ pub(super) const COMMON_KEYS: &[&str] = &[
     "require-signature",
     "registry-auth",
 ];
+
+const MODE: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
 
 const ON_ERROR: [(&str, OnError); 3] = [
     ("keep-last", OnError::KeepLast),
@@ -58,10 +64,12 @@ pub(super) fn read_default(
     default
 }
 
+/// The chain. `peers` are all there are, or nothing where some of them are not valid.
 pub(super) fn read(
     top: &Section<'_>,
     directory: &Path,
     common: &PolicyConfig,
+    peers: Option<&[&Peer]>,
     report: &mut Report,
 ) -> Vec<PolicyLink> {
     let tables = top
@@ -80,16 +88,28 @@ pub(super) fn read(
         {
             value.problem(format!("is {name:?}, the name of {before}, too"), report);
         }
-        links.push(link(
-            name.unwrap_or_default(),
-            &section,
-            directory,
-            common,
-            report,
-        ));
+        let audience = section.value("peers");
+        let audience = audience.and_then(|value| audience_of(&value, peers, report));
+        links.push(PolicyLink {
+            audience: audience.unwrap_or_default(),
+            ..link(
+                name.unwrap_or_default(),
+                &section,
+                directory,
+                common,
+                report,
+            )
+        });
     }
     if links.is_empty() {
         links.push(default_link("default"));
+    }
+    if links.iter().all(|link| link.mode == Mode::Shadow)
+        && let Some(value) = top.value("policies")
+    {
+        let problem = "has no policy that decides: all are in shadow mode; add the one they are to \
+                       be compared with (where there are no policies, that is builtin:default)";
+        value.problem(problem, report);
     }
     links
 }
@@ -133,6 +153,8 @@ fn default_link(name: &str) -> PolicyLink {
         settings: serde_json::Value::Object(serde_json::Map::new()),
         on_error: OnError::default(),
         limits: Limits::DEFAULT,
+        audience: Audience::Everyone,
+        mode: Mode::default(),
     }
 }
 
@@ -153,6 +175,8 @@ fn link(
     let settings = settings.and_then(|value| value.json(report));
     let on_error = section.value("on-error");
     let on_error = on_error.and_then(|value| value.choice(&ON_ERROR, report));
+    let mode = section.value("mode");
+    let mode = mode.and_then(|value| value.choice(&MODE, report));
     PolicyLink {
         name: default.name,
         module: module.unwrap_or(default.module),
@@ -161,7 +185,60 @@ fn link(
         settings: settings.unwrap_or(default.settings),
         on_error: on_error.unwrap_or(default.on_error),
         limits: limits::read(section.value("limits").as_ref(), report),
+        audience: default.audience,
+        mode: mode.unwrap_or(default.mode),
     }
+}
+
+/// The groups named, each of which there must be.
+fn audience_of(
+    value: &Value<'_>,
+    peers: Option<&[&Peer]>,
+    report: &mut Report,
+) -> Option<Audience> {
+    let elements = value.list("a list of names of peers and groups of peers", report)?;
+    if elements.is_empty() {
+        let problem = "is empty, so that the policy would never be asked; name a peer or a group, \
+                       or remove this to have it asked for all";
+        value.problem(problem, report);
+        return None;
+    }
+    let mut names = BTreeSet::new();
+    for element in elements {
+        let Some(name) = element.name(report) else {
+            continue;
+        };
+        if !names.insert(name.to_owned()) {
+            element.problem(format!("is {name:?}, which is listed already"), report);
+        } else if let Some(problem) = peers.and_then(|peers| unknown_group(name, peers)) {
+            element.problem(problem, report);
+        }
+    }
+    Some(Audience::Only(names))
+}
+
+/// What is wrong with the name of a group that there is not.
+fn unknown_group(name: &str, peers: &[&Peer]) -> Option<String> {
+    let groups: BTreeSet<&str> = peers.iter().map(|peer| peer.group_name()).collect();
+    if groups.contains(name) {
+        return None;
+    }
+    if let Some(peer) = peers.iter().find(|peer| peer.name == name) {
+        let group = peer.group_name();
+        return Some(format!(
+            "is {name:?}, a peer of group {group:?}, whose peers are decided about together; write \
+             {group:?}"
+        ));
+    }
+    let groups: Vec<&str> = groups.into_iter().collect();
+    let advice = match (nearest(name, &groups), groups.is_empty()) {
+        (Some(near), _) => format!("did you mean {near:?}?"),
+        (None, false) => format!("there are: {}", groups.join(", ")),
+        (None, true) => "there are no peers".to_owned(),
+    };
+    Some(format!(
+        "is {name:?}, which is no peer and no group of peers; {advice}"
+    ))
 }
 
 fn name<'t>(value: &Value<'t>, report: &mut Report) -> Option<&'t str> {

@@ -1,16 +1,17 @@
 //! Every default, every key, and the words of every error.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
 use proptest::prelude::*;
 
 use super::{
-    ApiConfig, BgpConfig, Builtin, Config, Overrides, Peer, Pinning, Place, PolicyLink,
+    ApiConfig, BgpConfig, Builtin, Config, Guard, Overrides, Peer, Pinning, Place, PolicyLink,
     PolicyModule, RouterIdConfig, Source,
 };
 use crate::candidates::{AdvertiseConfig, PodCidrs};
-use crate::policy::{ChainDefault, Limits, OnError};
+use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
 use crate::types::{Asn, ConnectMode, HoldTime};
 
 const REFERENCE: &str = include_str!("reference.toml");
@@ -65,6 +66,7 @@ fn an_empty_file_is_all_defaults() {
                 service_load_balancer_cidrs: Vec::new(),
             },
             peers: Vec::new(),
+            guard: Guard::default(),
             policy_default: ChainDefault::Reject,
             policies: vec![PolicyLink {
                 name: "default".into(),
@@ -74,6 +76,8 @@ fn an_empty_file_is_all_defaults() {
                 settings: serde_json::json!({}),
                 on_error: OnError::KeepLast,
                 limits: Limits::DEFAULT,
+                audience: Audience::Everyone,
+                mode: Mode::Enforce,
             }],
             policy: super::PolicyConfig {
                 compile_cache: Some("/var/cache/rutter/compiled".into()),
@@ -104,6 +108,8 @@ fn a_peer_needs_an_address_and_an_as_and_nothing_else() {
             local_address: None,
             password_file: None,
             connect_mode: ConnectMode::Active,
+            group: None,
+            labels: BTreeMap::new(),
         }]
     );
 }
@@ -146,6 +152,7 @@ fn the_reference_names_every_key() {
         super::policies::KEYS,
         super::policies::COMMON_KEYS,
         super::limits::KEYS,
+        super::guard::KEYS,
     ];
     for key in keys.concat() {
         let named = REFERENCE.lines().any(|line| {
@@ -164,6 +171,7 @@ fn a_full_file_is_read_as_it_is_written() {
     let text = r#"
         source = "files"
         files = "dir"
+        guard = { max-withdraw = 7 }
         [bgp]
         asn = 64513
         router-id = "10.0.0.7"
@@ -182,12 +190,16 @@ fn a_full_file_is_read_as_it_is_written() {
         local-address = "192.168.83.2"
         password-file = "tor.key"
         passive = true
+        group = "tors"
+        labels = { site = "a" }
         [[policies]]
         name = "mine"
         module = "mine.wasm"
         digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
         require-signature = "mine.pub"
         on-error = "skip"
+        peers = ["tors"]
+        mode = "shadow"
         limits = { time = "250ms", memory = "8MiB", output = "512KiB" }
         [policies.settings]
         text = "a"
@@ -356,7 +368,41 @@ fn the_words_for_policies() {
         "[[policies]]\nname = 'a'\nmodule = 'a'\nrequire-signature = ''",
         "[[policies]]\nname = 'a'\non-error = 'keep_last'",
         "[[policies]]\nname = 'a'\non-error = 'panic'",
+        "[[policies]]\nname = 'a'\nmode = 'shadows'",
+        "[[policies]]\nname = 'a'\nmode = 'shadow'\n[[policies]]\nname = 'b'\nmode = 'shadow'",
     ]));
+}
+
+#[test]
+fn the_words_for_peer_groups() {
+    let peers = |peers: &[&str]| {
+        let table = |(n, more): (usize, &&str)| {
+            format!("[[peers]]\nname = 'p{n}'\naddress = '192.0.2.{n}'\nasn = 1\n{more}\n")
+        };
+        peers.iter().enumerate().map(table).collect::<String>()
+    };
+    let asked = |groups: &str| {
+        let peers = peers(&["group = 'tors'", "group = 'tors'", ""]);
+        format!("{peers}[[policies]]\nname = 'a'\npeers = {groups}")
+    };
+    let valid = parse(&asked("['tors', 'p2']"));
+    let names = ["p2".to_owned(), "tors".to_owned()];
+    assert_eq!(valid.policies[0].audience, Audience::Only(names.into()));
+    let texts = [
+        peers(&["group = ''", "group = 7"]),
+        peers(&["group = 'p1'", ""]),
+        peers(&["labels = 'a'", "labels = { a = 1, b = 'two' }"]),
+        asked("'tors'"),
+        asked("[]"),
+        asked("['tor']"),
+        asked("['tors', 'somewhere', 'tors']"),
+        asked("['p0']"),
+        "[[policies]]\nname = 'a'\npeers = ['tors']".to_owned(),
+        // Of a peer that is not valid it is not known which group it is in.
+        "[[peers]]\naddress = 'x'\n[[policies]]\nname = 'a'\npeers = ['y']".to_owned(),
+    ];
+    let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(catalogue(&texts));
 }
 
 #[test]

@@ -19,7 +19,8 @@ use super::signature::{Signature, SigningKey};
 use super::{SourceError, digest_of};
 use crate::config::OciReference;
 use crate::types::Digest;
-use crate::wasm::{Inspection, ModuleKind};
+use crate::wasm::Inspection;
+use crate::wasm::ModuleKind;
 
 /// What is in a registry now.
 #[derive(Debug)]

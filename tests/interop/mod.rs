@@ -5,6 +5,7 @@ mod churn;
 mod cluster;
 mod events;
 mod fabric;
+mod guard;
 mod harness;
 mod hostile;
 mod kubernetes;

@@ -29,6 +29,8 @@ pub(crate) struct AgentConfig {
     pub(crate) peers: Vec<AgentPeer>,
     /// `[[policies]]` as text; empty for the default.
     pub(crate) policies: String,
+    /// `guard.max-withdraw` as TOML; empty for the default.
+    pub(crate) guard: &'static str,
 }
 
 /// Where an agent's facts come from.
@@ -192,6 +194,16 @@ impl Agent {
             .ok_or_else(|| format!("no {sample} in {text}"))
     }
 
+    /// Lets the change of this id through.
+    ///
+    /// # Errors
+    /// What `rutter policy approve` complains of.
+    pub(crate) fn approve(&self, id: &str) -> Result<String, String> {
+        let mut rutter = impatient(RUTTER);
+        rutter.arg("--socket").arg(socket(self.folder.path()));
+        run(rutter.args(["policy", "approve", id]))
+    }
+
     fn ask<T: DeserializeOwned>(&self, command: &[&str]) -> Result<T, String> {
         let mut rutter = impatient(RUTTER);
         rutter.arg("--socket").arg(socket(self.folder.path()));
@@ -252,13 +264,18 @@ fn render(folder: &Path, config: &AgentConfig) -> String {
         load_balancer_cidrs,
         peers,
         policies,
+        guard,
     } = config;
     let source = match source {
         Source::Files(path) => format!("source = \"files\"\nfiles = {path:?}\n"),
         Source::Kubernetes(_) => "source = \"kubernetes\"\n".to_owned(),
     };
+    let guard = match *guard {
+        "" => String::new(),
+        guard => format!("guard = {{ max-withdraw = {guard} }}\n"),
+    };
     let mut text = format!(
-        "{source}\
+        "{source}{guard}\
          [bgp]\nasn = {asn}\nhold-time = \"{hold_time}s\"\n\
          [advertise]\n\
          service-cluster-cidrs = {cluster_cidrs:?}\n\

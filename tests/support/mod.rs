@@ -15,4 +15,5 @@ pub(crate) mod objects;
 pub(crate) mod process;
 pub(crate) mod registry;
 pub(crate) mod router;
+pub(crate) mod verdicts;
 pub(crate) mod wait;

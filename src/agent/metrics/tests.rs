@@ -30,11 +30,30 @@ fn scrape() -> Scrape {
     let policy = PolicyStatus {
         name: "default".to_owned(),
         module: "builtin:default".to_owned(),
+        digest: None,
+        loaded_at: None,
+        refused: None,
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT.into(),
+        mode: Mode::Enforce,
+        shadow: None,
         error: Some("trap".to_owned()),
         failures: 4,
         retry_in: Some(1),
+    };
+    let counts = |group: &str, withdrawn| ShadowCounts {
+        group: group.to_owned(),
+        compared: 20,
+        waiting: 1,
+        withdrawn,
+        changed: 3,
+        added: 0,
+    };
+    let shadow = PolicyStatus {
+        name: "next".to_owned(),
+        mode: Mode::Shadow,
+        shadow: Some(vec![counts("tors", 1), counts("tors", 4), counts("wan", 0)]),
+        ..policy.clone()
     };
     let status = Status {
         version: "0.1.0".to_owned(),
@@ -54,8 +73,9 @@ fn scrape() -> Scrape {
             loaded_at: 1_700_000_001,
             error: None,
         },
-        policies: vec![policy],
+        policies: vec![policy, shadow],
         peers: vec![peer],
+        held: None,
     };
     Scrape {
         status,

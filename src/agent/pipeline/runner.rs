@@ -16,10 +16,11 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
-use super::{Pipeline, Settings, SourceState};
+use super::{Judgement, Leave, Pipeline, Settings, SourceState, Trial, Tried};
 use crate::agent::clock;
 use crate::agent::driver::{SpeakerHandle, SpeakerStopped};
 use crate::agent::events::Notices;
+use crate::agent::shadow::{self, ShadowHandle, ShadowThread};
 use crate::kube::{Source, SourceEvent};
 use crate::speaker::Input;
 
@@ -35,8 +36,11 @@ const ROUND_TIME_MAX: Duration = Duration::from_secs(120);
 /// A question to the pipeline, answered between two batches.
 type Question = Box<dyn FnOnce(&Pipeline) + Send>;
 
+/// Something done to the pipeline, and what the speaker is to have of it, in order.
+type Deed = Box<dyn FnOnce(&mut Pipeline) -> Vec<Input> + Send>;
+
 enum Order {
-    Configure(Settings),
+    Do(Deed),
     Ask(Question),
 }
 
@@ -45,6 +49,7 @@ enum Order {
 pub(in crate::agent) struct PipelineHandle {
     orders: mpsc::Sender<Order>,
     busy_since: BusySince,
+    shadows: ShadowHandle,
 }
 
 /// Since when the thread has been at one round; none while it waits.
@@ -68,15 +73,53 @@ impl PipelineHandle {
         self.orders.closed().await;
     }
 
-    /// Takes another configuration into use.
-    pub(in crate::agent) async fn configure(
+    /// Copies what decides, for a configuration to be tried on it; see [`Trial::run`].
+    pub(in crate::agent) async fn prepare(
         &self,
         settings: Settings,
-    ) -> Result<(), PipelineStopped> {
-        self.orders
-            .send(Order::Configure(settings))
+    ) -> Result<Trial, PipelineStopped> {
+        self.act(|pipeline| (pipeline.prepare(settings), Vec::new()))
             .await
-            .map_err(|_| PipelineStopped)
+    }
+
+    /// Tells what would come of what was tried, by the facts as they are.
+    pub(in crate::agent) async fn judge(
+        &self,
+        mut tried: Tried,
+        leave: Leave,
+    ) -> Result<(Tried, Judgement), PipelineStopped> {
+        self.act(move |pipeline| {
+            let judgement = pipeline.judge(&mut tried, leave);
+            ((tried, judgement), Vec::new())
+        })
+        .await
+    }
+
+    /// Puts what was tried in force.
+    pub(in crate::agent) async fn adopt(&self, tried: Tried) -> Result<(), PipelineStopped> {
+        self.act(|pipeline| ((), pipeline.adopt(tried))).await
+    }
+
+    async fn act<T: Send + 'static>(
+        &self,
+        deed: impl FnOnce(&mut Pipeline) -> (T, Vec<Input>) + Send + 'static,
+    ) -> Result<T, PipelineStopped> {
+        let (answer, answered) = oneshot::channel();
+        let deed: Deed = Box::new(move |pipeline| {
+            let (done, inputs) = deed(pipeline);
+            let _ = answer.send(done);
+            inputs
+        });
+        self.orders
+            .send(Order::Do(deed))
+            .await
+            .map_err(|_| PipelineStopped)?;
+        answered.await.map_err(|_| PipelineStopped)
+    }
+
+    /// What policies in shadow mode would change.
+    pub(in crate::agent) fn shadows(&self) -> &ShadowHandle {
+        &self.shadows
     }
 
     /// Asks something about the pipeline's state.
@@ -102,6 +145,7 @@ struct Runner {
     speaker: SpeakerHandle,
     notices: Notices,
     busy_since: BusySince,
+    shadows: ShadowThread,
 }
 
 /// Starts the thread. It ends when the speaker or the last handle has.
@@ -117,13 +161,20 @@ pub(in crate::agent) fn spawn(
 ) -> std::io::Result<PipelineHandle> {
     let (orders, inbox) = mpsc::channel(ORDERS_MAX);
     let busy_since = BusySince::default();
+    let shadows = shadow::spawn()?;
+    let handle = PipelineHandle {
+        orders,
+        busy_since: Arc::clone(&busy_since),
+        shadows: shadows.handle(),
+    };
     let runner = Runner {
         pipeline: Pipeline::new(node_name, &settings.config),
         source,
         orders: inbox,
         speaker,
         notices,
-        busy_since: Arc::clone(&busy_since),
+        busy_since,
+        shadows,
     };
     let runtime = Handle::current();
     std::thread::Builder::new()
@@ -133,12 +184,13 @@ pub(in crate::agent) fn spawn(
                 info!("the route pipeline ends with the speaker");
             }
         })?;
-    Ok(PipelineHandle { orders, busy_since })
+    Ok(handle)
 }
 
 impl Runner {
     fn run(mut self, runtime: &Handle, settings: Settings) -> Result<(), SpeakerStopped> {
-        let mut next = Next::Order(Order::Configure(settings));
+        let first: Deed = Box::new(|pipeline| pipeline.configure(settings));
+        let mut next = Next::Order(Order::Do(first));
         loop {
             self.set_busy_since(Some(clock::now()));
             let inputs = match next {
@@ -151,7 +203,7 @@ impl Runner {
                     self.pipeline.source = SourceState::Ended;
                     Vec::new()
                 }
-                Next::Order(Order::Configure(settings)) => self.pipeline.configure(settings),
+                Next::Order(Order::Do(deed)) => deed(&mut self.pipeline),
                 Next::Order(Order::Ask(question)) => {
                     question(&self.pipeline);
                     Vec::new()
@@ -162,8 +214,10 @@ impl Runner {
             for notice in std::mem::take(&mut self.pipeline.notices) {
                 self.notices.tell(notice);
             }
-            for input in inputs {
-                self.speaker.blocking_feed(input)?;
+            // As one step: what one of them takes away and another brings back must not flap.
+            self.speaker.blocking_feed_all(inputs)?;
+            if let Some(observation) = self.pipeline.exports.observe() {
+                self.shadows.offer(observation);
             }
             self.set_busy_since(None);
             next = runtime.block_on(wait(

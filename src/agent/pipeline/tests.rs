@@ -1,12 +1,18 @@
 //! The pipeline without its thread: events in, the speaker's inputs out.
 
+mod trial;
+
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::*;
 use crate::config::Overrides;
 use crate::kube::fixtures::{HERE, endpoint, named, node, object, service, slice};
 use crate::kube::{Kind, Object};
-use crate::policy::{Batch, Decision, Limits, OnError, PolicyFailure, RoutePolicy, Verdict};
+use crate::policy::{
+    Audience, Batch, Decision, Limits, Link, Mode, OnError, PolicyFailure, RoutePolicy, Verdict,
+};
 
 const TEXT: &str = "
 [advertise]
@@ -30,37 +36,70 @@ enum Rule {
     Accept,
     Reject,
     Fail,
+    /// Fails where this is asked about.
+    FailOn(&'static str),
+    /// Rejects everything else.
+    Only(&'static str),
+    /// Accepts with this MED.
+    Med(u32),
 }
 
 impl RoutePolicy for Rule {
-    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
-        let verdict = match self {
-            Self::Accept => Verdict::Accept(None),
-            Self::Reject => Verdict::Reject,
-            Self::Fail => return Err(PolicyFailure::Trap("unreachable".to_owned())),
-        };
-        let decision = Decision {
-            verdict,
-            reason: None,
-        };
-        Ok(vec![decision; batch.candidates.len()])
+    fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
+        let trap = || Err(PolicyFailure::Trap("unreachable".to_owned()));
+        let mut decisions = Vec::new();
+        for route in batch.candidates {
+            let is = |prefix: &str| route.candidate.key.prefix.to_string() == prefix;
+            let verdict = match self {
+                Self::Accept => Verdict::Accept(None),
+                Self::Reject => Verdict::Reject,
+                Self::Fail => return trap(),
+                Self::FailOn(prefix) if is(prefix) => return trap(),
+                Self::FailOn(_) => Verdict::Accept(None),
+                Self::Only(prefix) if is(prefix) => Verdict::Accept(None),
+                Self::Only(_) => Verdict::Reject,
+                Self::Med(med) => Verdict::Accept(Some(Arc::new(RouteAttributes {
+                    med: Some(*med),
+                    ..RouteAttributes::default()
+                }))),
+            };
+            decisions.push(Decision {
+                verdict,
+                reason: None,
+            });
+        }
+        Ok(decisions)
     }
 }
 
 fn settings(text: &str, rule: Option<Rule>) -> Settings {
     let config = Config::parse("rutter.toml", text, &Overrides::default()).unwrap();
-    let link = |rule| Link {
-        name: "rule".into(),
-        module: "test".to_owned(),
-        policy: Box::new(rule) as Box<dyn RoutePolicy>,
-        on_error: OnError::KeepLast,
-        limits: Limits::DEFAULT,
-    };
     Settings {
         config: Arc::new(config),
         passwords: Passwords::new(),
-        chain: rule.map(|rule| vec![link(rule)]),
+        chain: rule.map(|rule| vec![link(rule).into()]),
     }
+}
+
+fn link(rule: Rule) -> Link {
+    Link {
+        name: "rule".into(),
+        module: "test".to_owned(),
+        policy: Arc::new(rule),
+        on_error: OnError::KeepLast,
+        limits: Limits::DEFAULT,
+        audience: Audience::Everyone,
+        mode: Mode::Enforce,
+    }
+}
+
+/// With a rule that is for this peer group only.
+fn settings_for(group: &str, text: &str, rule: Rule) -> Settings {
+    let mut settings = settings(text, None);
+    let link = link(rule);
+    let audience = Audience::Only([group.to_owned()].into());
+    settings.chain = Some(vec![Link { audience, ..link }.into()]);
+    settings
 }
 
 /// A pipeline with this configuration and rule, and what it had for the speaker at once.
@@ -95,7 +134,11 @@ fn everything_listed() -> Vec<SourceEvent> {
 
 /// A pipeline that announces.
 fn announcing(rule: Rule) -> Pipeline {
-    let (mut pipeline, _) = started(TEXT, rule);
+    announcing_with(TEXT, rule)
+}
+
+fn announcing_with(text: &str, rule: Rule) -> Pipeline {
+    let (mut pipeline, _) = started(text, rule);
     let inputs = pipeline.on_events(everything_listed());
     assert!(matches!(inputs.last(), Some(Input::ExportsComplete)));
     pipeline
@@ -228,6 +271,106 @@ fn a_new_peer_is_configured_before_its_routes_and_others_hear_nothing() {
         inputs[1..].iter().all(|line| line.starts_with("1 -")),
         "{inputs:?}"
     );
+}
+
+/// Peer `a` with more in its table.
+fn with(more: &str) -> String {
+    format!("{TEXT}{more}\n")
+}
+
+/// What a speaker that follows the inputs has: the group of each peer, and each group's table.
+#[derive(Default)]
+struct Followed {
+    groups: Vec<GroupId>,
+    tables: BTreeMap<GroupId, BTreeSet<Prefix>>,
+}
+
+impl Followed {
+    fn take(&mut self, inputs: Vec<Input>) {
+        for input in inputs {
+            if let Input::Configure(config) = input {
+                self.groups = config.peers.iter().map(|peer| peer.group).collect();
+            } else if let Input::Export { group, changes } = input {
+                let table = self.tables.entry(group).or_default();
+                for (prefix, route) in changes {
+                    match route {
+                        Some(_) => table.insert(prefix),
+                        None => table.remove(&prefix),
+                    };
+                }
+            }
+        }
+    }
+
+    /// What the first peer is to have.
+    fn announced(&self) -> &BTreeSet<Prefix> {
+        &self.tables[&self.groups[0]]
+    }
+}
+
+/// A pipeline that announces, and a speaker that follows it.
+fn followed(rule: Rule) -> (Pipeline, Followed) {
+    let mut speaker = Followed::default();
+    let (mut pipeline, inputs) = started(TEXT, rule);
+    speaker.take(inputs);
+    speaker.take(pipeline.on_events(everything_listed()));
+    (pipeline, speaker)
+}
+
+#[test]
+fn a_peer_that_is_moved_or_labelled_keeps_its_routes() {
+    let (mut pipeline, mut speaker) = followed(Rule::Accept);
+    let before = speaker.announced().clone();
+    assert!(!before.is_empty());
+    for more in [
+        "group = 'tors'",
+        "group = 'spines'",
+        "group = 'spines'\nlabels = { site = 'a' }",
+        "labels = { site = 'a' }",
+        "",
+        "group = 'a'",
+    ] {
+        speaker.take(pipeline.configure(settings(&with(more), None)));
+        assert_eq!(*speaker.announced(), before, "{more}");
+        let (own, tables) = (speaker.groups[0], speaker.tables.iter());
+        for (id, table) in tables.filter(|(id, _)| **id != own) {
+            assert!(table.is_empty(), "{id:?} has no peer: {more}");
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_is_moved_while_the_module_fails_keeps_its_routes() {
+    let (mut pipeline, mut speaker) = followed(Rule::Accept);
+    let before = speaker.announced().clone();
+    speaker.take(pipeline.configure(settings(TEXT, Some(Rule::Fail))));
+    for more in ["group = 'tors'", "labels = { site = 'a' }"] {
+        speaker.take(pipeline.configure(settings(&with(more), None)));
+        assert_eq!(*speaker.announced(), before, "{more}");
+    }
+}
+
+/// The new group never had a route, so there is none to withdraw from it.
+#[test]
+fn a_group_without_routes_is_told_of_so_that_its_peers_lose_what_they_had() {
+    let settings_of_a = settings_for("a", TEXT, Rule::Accept);
+    let mut pipeline = Pipeline::new(HERE, &settings_of_a.config);
+    let mut speaker = Followed::default();
+    speaker.take(pipeline.configure(settings_of_a));
+    speaker.take(pipeline.on_events(everything_listed()));
+    assert!(!speaker.announced().is_empty());
+    speaker.take(pipeline.configure(settings(&with("group = 'tors'"), None)));
+    assert!(speaker.announced().is_empty());
+}
+
+#[test]
+fn a_policy_is_asked_for_its_peer_groups_only() {
+    let (mut pipeline, mut speaker) = followed(Rule::Accept);
+    let before = speaker.announced().clone();
+    let text = format!("policy-default = 'accept'\n{TEXT}{SECOND_PEER}");
+    speaker.take(pipeline.configure(settings_for("b", &text, Rule::Reject)));
+    assert_eq!(*speaker.announced(), before);
+    assert!(speaker.tables[&speaker.groups[1]].is_empty());
 }
 
 /// The new chain alone would announce the load balancer's address, the new ranges take it away.
