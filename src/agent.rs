@@ -21,6 +21,7 @@ mod meters;
 mod metrics;
 mod peering;
 mod pipeline;
+mod record;
 mod reload;
 mod report;
 mod shadow;

@@ -7,6 +7,7 @@
 //! | `GET /v1/routes?rejected=true&peer=NAME` | [`Routes`] |
 //! | `GET /v1/explain?subject=PREFIX` or `NAMESPACE/SERVICE` | [`Explanation`] |
 //! | `POST /v1/policy/approve?id=ID` | [`Approved`] |
+//! | `GET /v1/policy/batch` | [`Document`](crate::cases::Document): all that policies are given |
 //! | `GET /v1/policy/shadow` | [`ShadowReport`] |
 //!
 //! `rejected=true` lists what the chain rejected instead of what it accepted. A subject that
@@ -21,9 +22,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::candidates::{AddressKind, Exclusion, Origin};
-use crate::facts::{FamilyCounts, ServiceKey, ServiceType, TrafficPolicy};
-use crate::policy::{Limits, Mode, OnError, PeerKind};
+use crate::candidates::{AddressKind, AdvertiseConfig, Exclusion, Origin, exclusions};
+use crate::facts::{FamilyCounts, ServiceFacts, ServiceKey, ServiceType, TrafficPolicy};
+use crate::policy::{Limits, Mode, OnError, Outcome, PeerKind, Step};
 use crate::types::{Asn, Prefix, RouteAttributes, RouterId};
 
 pub use shadow::{ShadowCounts, ShadowDifference, ShadowGroup, ShadowPolicy, ShadowReport};
@@ -382,6 +383,47 @@ pub struct ExcludedAddress {
     pub kind: AddressKind,
     /// Why not.
     pub reason: Exclusion,
+}
+
+impl DecisionReport {
+    /// A chain's outcome, with the steps that led to it.
+    #[must_use]
+    pub fn new(outcome: &Outcome, steps: &[Step]) -> Self {
+        let step = |step: &Step| StepReport {
+            policy: step.policy.to_string(),
+            verdict: step.verdict.to_string(),
+            reason: step.reason.as_deref().map(str::to_owned),
+            kept: step.kept,
+        };
+        Self {
+            accepted: outcome.accepted.is_some(),
+            attributes: outcome.accepted.as_deref().cloned().unwrap_or_default(),
+            steps: steps.iter().map(step).collect(),
+        }
+    }
+}
+
+impl ServiceReport {
+    /// A Service's facts, with its addresses that are no candidates under this configuration.
+    #[must_use]
+    pub fn new(service: &ServiceFacts, advertise: &AdvertiseConfig) -> Self {
+        let excluded = |(address, kind, reason)| ExcludedAddress {
+            address,
+            kind,
+            reason,
+        };
+        Self {
+            service: service.key.clone(),
+            service_type: service.service_type,
+            external_traffic_policy: service.external_traffic_policy,
+            node_endpoints: service.node_endpoints,
+            cluster_endpoints: service.cluster_endpoints,
+            excluded: exclusions(service, advertise)
+                .into_iter()
+                .map(excluded)
+                .collect(),
+        }
+    }
 }
 
 /// An answer that is not the one asked for.

@@ -37,17 +37,19 @@ mod limits;
 mod observation;
 mod outcome;
 mod shadow;
+mod spot_check;
 
 #[cfg(test)]
 mod tests;
 
 pub use audience::Audience;
-pub use chain::{Link, LinkStatus, NextLink};
+pub use chain::{Link, LinkStatus, NextLink, checked};
 pub use exports::{ExportChange, Exports};
 pub use limits::Limits;
 pub use observation::Observation;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};
 pub use shadow::{Change, Comparison, Difference, Fault, Shadow, Shadows};
+pub use spot_check::SpotChecked;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -153,6 +155,7 @@ pub trait RoutePolicy: Send + Sync {
     ///
     /// The decision about a candidate may depend on the batch's node, AS and peer group, on the
     /// candidate itself and on nothing else: decisions are remembered until one of these changes.
+    /// [`SpotChecked`] sees to it.
     ///
     /// # Errors
     /// The policy failed as a whole; no decision of this batch counts.
@@ -174,6 +177,10 @@ pub enum PolicyFailure {
     /// Its answer is impossible; the text says in what way.
     #[error("the module's answer is unusable: {0}")]
     BadAnswer(String),
+    /// It decided otherwise about the same route when it was asked again; the text says about
+    /// which and how.
+    #[error("the module contradicts itself: {0}")]
+    Inconsistent(String),
     /// There is no module to ask; the text says why.
     #[error("the module did not load: {0}")]
     NotLoaded(String),
@@ -181,15 +188,16 @@ pub enum PolicyFailure {
 
 impl PolicyFailure {
     /// Every [`Self::kind`].
-    pub const KINDS: [&'static str; 5] = [
+    pub const KINDS: [&'static str; 6] = [
         "trap",
         "out-of-time",
         "out-of-memory",
         "bad-answer",
+        "inconsistent",
         "not-loaded",
     ];
 
-    /// A short name for metrics, one of [`Self::KINDS`].
+    /// A short name for metrics: one of [`Self::KINDS`].
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -197,6 +205,7 @@ impl PolicyFailure {
             Self::OutOfTime(_) => "out-of-time",
             Self::OutOfMemory(_) => "out-of-memory",
             Self::BadAnswer(_) => "bad-answer",
+            Self::Inconsistent(_) => "inconsistent",
             Self::NotLoaded(_) => "not-loaded",
         }
     }

@@ -107,6 +107,7 @@ pub(super) async fn serve_socket(
         .route("/v1/routes", get(routes))
         .route("/v1/explain", get(explain))
         .route("/v1/policy/approve", post(approve))
+        .route("/v1/policy/batch", get(policy_batch))
         .route("/v1/policy/shadow", get(shadow))
         .fallback(async || {
             error(
@@ -246,6 +247,19 @@ async fn approve(
                 };
                 error(status, &refusal.to_string())
             }
+        })
+    })
+    .await
+}
+
+async fn policy_batch(State(reporter): State<Arc<Reporter>>) -> Response {
+    answer(async {
+        Ok(match reporter.policy_batch().await? {
+            Some(document) => Json(document).into_response(),
+            None => error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the own Node is not known, so policies are asked nothing; see `rutter status`",
+            ),
         })
     })
     .await

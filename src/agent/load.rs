@@ -11,7 +11,7 @@ use super::peering::Passwords;
 use super::shadow::NotLoaded;
 use super::sources::{Asking, Sources};
 use crate::config::{Builtin, Config, Overrides, PolicyLink, PolicyModule};
-use crate::policy::{Audience, Link, Mode, OnError, RoutePolicy};
+use crate::policy::{Audience, Link, Mode, OnError, RoutePolicy, SpotChecked};
 use crate::source::digest_of;
 use crate::types::Password;
 use crate::wasm::{Engine, Limits, Module, WasmPolicy, builtin_bytes};
@@ -143,7 +143,8 @@ pub(super) fn link(
     let policy = Module::from_bytes(engine, &link.name, &module.bytes)
         .and_then(|module| WasmPolicy::new(&module, &link.settings, link.limits))
         .map_err(|error| refused_because(link, error.into()))?;
-    Ok(link_of(link, &module.source, Arc::new(policy)))
+    let policy = Arc::new(SpotChecked::new(policy));
+    Ok(link_of(link, &module.source, policy))
 }
 
 /// A policy that fails with this reason whenever it is asked.

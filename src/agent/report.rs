@@ -4,7 +4,6 @@
 //! one report may be a moment apart.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
@@ -16,21 +15,22 @@ use super::events::Notices;
 use super::metrics::Scrape;
 use super::peering::peer_kind;
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
+use super::record::Recording;
 use super::reload::{Approval, NotApproved};
 use super::shadow::{self, ShadowHandle};
 use super::sources::Sources;
 use super::state::ConfigState;
 use crate::api::{
-    ChangeEffect, ConfigStatus, DecisionReport, ExcludedAddress, Explanation, PeerStatus,
-    PolicyStatus, Readiness, Route, Routes, Sent, ServiceReport, ShadowReport, SourceStatus,
-    Status, StepReport,
+    ChangeEffect, ConfigStatus, DecisionReport, Explanation, PeerStatus, PolicyStatus, Readiness,
+    Route, Routes, Sent, ServiceReport, ShadowReport, SourceStatus, Status,
 };
 use crate::bgp::SessionState;
-use crate::candidates::{CandidateKey, exclusions};
+use crate::candidates::{CandidateKey, addresses};
+use crate::cases::Document;
 use crate::config::{Config, Source};
 use crate::facts::{ServiceFacts, ServiceKey};
 use crate::kube::Health;
-use crate::policy::{LinkStatus, Mode, Outcome, Step};
+use crate::policy::{LinkStatus, Mode};
 use crate::speaker::{Advertised, PeerView, Speaker};
 use crate::types::{GroupId, PeerId, Prefix};
 use crate::wasm::Engine;
@@ -205,6 +205,12 @@ impl Reporter {
         })
     }
 
+    /// `/v1/policy/batch`; nothing while there is nothing to ask policies about.
+    pub(super) async fn policy_batch(&self) -> anyhow::Result<Option<Document>> {
+        let recording = self.pipeline.ask(Recording::of).await?;
+        Ok(recording.map(Recording::into_document))
+    }
+
     /// Adds what each peer was sent.
     async fn with_sent(&self, decided: Vec<Decided>) -> anyhow::Result<Vec<Route>> {
         let routes = self
@@ -291,21 +297,7 @@ fn explain(pipeline: &Pipeline, subject: &Subject) -> Result<Explained, Unknown>
         );
     }
     let advertise = &pipeline.config.advertise;
-    let report = |service: &&Arc<ServiceFacts>| ServiceReport {
-        service: service.key.clone(),
-        service_type: service.service_type,
-        external_traffic_policy: service.external_traffic_policy,
-        node_endpoints: service.node_endpoints,
-        cluster_endpoints: service.cluster_endpoints,
-        excluded: exclusions(service, advertise)
-            .into_iter()
-            .map(|(address, kind, reason)| ExcludedAddress {
-                address,
-                kind,
-                reason,
-            })
-            .collect(),
-    };
+    let report = |service: &&Arc<ServiceFacts>| ServiceReport::new(service, advertise);
     Ok(Explained {
         services: concerned.iter().map(report).collect(),
         decided,
@@ -314,10 +306,7 @@ fn explain(pipeline: &Pipeline, subject: &Subject) -> Result<Explained, Unknown>
 }
 
 fn has_address_in(service: &ServiceFacts, prefix: &Prefix) -> bool {
-    let is_asked = |address: &IpAddr| prefix.is_host() && prefix.contains(*address);
-    service.cluster_ips.iter().any(is_asked)
-        || service.external_ips.iter().any(is_asked)
-        || service.load_balancer_ips.iter().any(is_asked)
+    prefix.is_host() && addresses(service).any(|(_, address)| prefix.contains(address))
 }
 
 /// What the chain decided, towards the peers asked about, of the candidates asked about.
@@ -356,27 +345,13 @@ fn decisions(
                     peer: peer.name.clone(),
                     prefix: key.prefix,
                     origin: key.origin.clone(),
-                    decision: decision(outcome, &pipeline.exports.steps(group, key)),
+                    decision: DecisionReport::new(outcome, &pipeline.exports.steps(group, key)),
                     sent: Sent::Pending,
                 },
             });
         }
     }
     decided
-}
-
-fn decision(outcome: &Outcome, steps: &[Step]) -> DecisionReport {
-    let step = |step: &Step| StepReport {
-        policy: step.policy.to_string(),
-        verdict: step.verdict.to_string(),
-        reason: step.reason.as_deref().map(str::to_owned),
-        kept: step.kept,
-    };
-    DecisionReport {
-        accepted: outcome.accepted.is_some(),
-        attributes: outcome.accepted.as_deref().cloned().unwrap_or_default(),
-        steps: steps.iter().map(step).collect(),
-    }
 }
 
 fn sent(speaker: &Speaker, decided: &Decided) -> Sent {

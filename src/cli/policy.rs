@@ -4,25 +4,35 @@
 //! cluster unless they say so.
 
 mod approve;
+mod chain;
+mod conformance;
+mod decisions;
 mod diff;
+mod explain;
 mod inspect;
 mod module;
 mod pull;
 mod push;
+mod record;
+mod replay;
+mod test;
 mod validate;
 
+#[cfg(test)]
+mod fixture;
 #[cfg(test)]
 mod tests;
 
 use std::io::Write;
+use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 
 use super::client::Client;
 use super::output::OutputFormat;
-use super::{Outcome, wait_for};
+use super::{Outcome, timestamp, wait_for};
 
-pub(super) use diff::summary as shadow_summary;
+pub(super) use diff::shadow_summary;
 
 /// Write, check and compare policy modules
 #[derive(Debug, Args)]
@@ -34,10 +44,15 @@ pub(super) struct PolicyArgs {
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
     Approve(approve::ApproveArgs),
+    Conformance(conformance::ConformanceArgs),
     Diff(diff::DiffArgs),
+    Explain(explain::ExplainArgs),
     Inspect(inspect::InspectArgs),
     Pull(pull::PullArgs),
     Push(push::PushArgs),
+    Record(record::RecordArgs),
+    Replay(replay::ReplayArgs),
+    Test(test::TestArgs),
     Validate(validate::ValidateArgs),
 }
 
@@ -49,14 +64,22 @@ pub(super) fn run(
     args: &PolicyArgs,
     client: &Client,
     format: OutputFormat,
+    now: SystemTime,
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     match &args.command {
         PolicyCommand::Approve(args) => wait_for(approve::run(args, client, format, out)),
-        PolicyCommand::Diff(args) => wait_for(diff::run(args, client, format, out)),
+        PolicyCommand::Conformance(args) => conformance::run(args, format, out),
+        PolicyCommand::Diff(args) => diff::run(args, client, format, out),
+        PolicyCommand::Explain(args) => explain::run(args, format, out),
         PolicyCommand::Inspect(args) => inspect::run(args, format, out),
         PolicyCommand::Pull(args) => pull::run(args, format, out),
         PolicyCommand::Push(args) => push::run(args, format, out),
+        PolicyCommand::Record(record::RecordArgs {}) => {
+            wait_for(record::run(client, format, timestamp(now)?, out))
+        }
+        PolicyCommand::Replay(args) => replay::run(args, format, out),
+        PolicyCommand::Test(args) => test::run(args, format, out),
         PolicyCommand::Validate(args) => validate::run(args, format, out),
     }
 }

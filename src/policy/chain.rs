@@ -403,8 +403,15 @@ fn retry_delay(failures_before: u32) -> Duration {
     RETRY_FIRST.saturating_mul(doubled).min(RETRY_MAX)
 }
 
-/// The decisions, if they are a possible answer to the batch.
-fn checked(batch: &Batch<'_>, decisions: Vec<Decision>) -> Result<Vec<Decision>, PolicyFailure> {
+/// The decisions, if they are a possible answer to the batch: as many as candidates, with
+/// attributes that a route can have.
+///
+/// # Errors
+/// [`PolicyFailure::BadAnswer`] says which is not.
+pub fn checked(
+    batch: &Batch<'_>,
+    decisions: Vec<Decision>,
+) -> Result<Vec<Decision>, PolicyFailure> {
     let (asked, answered) = (batch.candidates.len(), decisions.len());
     if asked != answered {
         return Err(PolicyFailure::BadAnswer(format!(

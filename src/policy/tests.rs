@@ -8,3 +8,4 @@ mod groups;
 mod properties;
 mod replacement;
 mod shadow;
+mod spot_check;

@@ -175,7 +175,13 @@ mod tests {
             "cannot read the module /nonexistent/a.wasm"
         );
         let folder = folder(&[]);
-        let path = folder.path().join("large");
+        let path = folder.path().join("large.wasm");
+        let file = File::create(&path).unwrap();
+        file.set_len(100_000_000).unwrap();
+        assert!(matches!(
+            read(folder.path()),
+            Err(SourceError::TooLarge { .. })
+        ));
         fs::write(&path, [0; 11]).unwrap();
         assert!(read_at_most(&path, 11).is_ok());
         let error = read_at_most(&path, 10).unwrap_err().to_string();

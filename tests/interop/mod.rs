@@ -10,6 +10,7 @@ mod harness;
 mod hostile;
 mod kubernetes;
 mod live;
+mod live_reload;
 mod received;
 mod reload;
 mod sessions;

@@ -137,3 +137,24 @@ fn every_metric_has_one_type_and_help_and_only_counters_end_in_total() {
     }
     assert!(text.ends_with("# EOF\n"));
 }
+
+#[test]
+fn metrics_that_the_deployment_guide_names_exist() {
+    let text = encode(scrape()).unwrap();
+    let guide = include_str!("../../../deploy/README.md");
+    let words = guide.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let named: Vec<&str> = words.filter(|word| word.starts_with("rutter_")).collect();
+    assert!(named.len() > 5, "{named:?}");
+    for name in named {
+        let sample = format!("\n{name}{{");
+        assert!(text.contains(&sample), "{name}");
+    }
+}
+
+#[test]
+fn the_deployment_guide_explains_every_kind_of_failure() {
+    let guide = include_str!("../../../deploy/README.md");
+    for kind in PolicyFailure::KINDS {
+        assert!(guide.contains(&format!("| `{kind}` |")), "{kind}");
+    }
+}

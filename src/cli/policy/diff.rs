@@ -1,156 +1,107 @@
-//! `rutter policy diff --live`: what the policies in shadow mode of a running agent would change.
+//! `rutter policy diff`: what other policies would change, on a running agent ([`live`]) or on a
+//! recording ([`recorded`]).
 
-use std::io::{self, Write};
+mod live;
+mod recorded;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::api::{ShadowCounts, ShadowDifference, ShadowGroup, ShadowPolicy, ShadowReport};
+use super::module::SettingsArg;
 use crate::cli::client::Client;
-use crate::cli::output::{self, OutputFormat};
-use crate::cli::{Outcome, text};
+use crate::cli::output::OutputFormat;
+use crate::cli::{Outcome, wait_for};
+use recorded::Comparison;
+
+pub(in crate::cli) use live::summary as shadow_summary;
 
 const DETAILS: &str = "\
+With --batch each of two modules runs alone, or with --as in the place of a policy of the recorded \
+chain. Compared is what peers would be sent: routes that are added (+), withdrawn (-) or announced \
+with other attributes (~).
+
+With --live the agent is asked. A policy with `mode = \"shadow\"` is asked beside the chain, at its \
+place, and decides nothing; what its peers would be told otherwise if it did is printed.
+
 Exit codes:
   0  printed, whether anything would change or not
-  1  the request failed
+  1  the request failed, a module fails, or the recording is not valid
   2  the command line is not understood
-  3  not all is compared: a policy in shadow mode fails, or one after it on its behalf";
+  3  --live: not all is compared, as a policy in shadow mode fails, or one after it on its behalf";
 
-/// Print what policies in shadow mode would change
-///
-/// A policy with `mode = "shadow"` is asked beside the chain, at its place, and decides nothing.
-/// This prints each prefix about which the agent would tell its peers something else if it did.
+const USAGE: &str = "\
+rutter policy diff [OPTIONS] <OLD> <NEW> --batch <FILE>
+       rutter policy diff [OPTIONS] --live";
+
+/// Print what another module, or the policies in shadow mode, would change
 #[derive(Debug, Args)]
-#[command(after_help = DETAILS)]
+#[command(after_help = DETAILS, override_usage = USAGE)]
 pub(super) struct DiffArgs {
-    /// On what a running agent could announce at present
-    #[arg(long, required = true)]
+    /// The module to compare with, as the configuration writes it
+    #[arg(value_name = "OLD", required_unless_present = "live")]
+    old: Option<String>,
+
+    /// The module that would take its place
+    #[arg(value_name = "NEW", required_unless_present = "live")]
+    new: Option<String>,
+
+    /// What `rutter policy record` printed
+    #[arg(long, value_name = "FILE", required_unless_present = "live")]
+    batch: Option<PathBuf>,
+
+    #[command(flatten)]
+    settings: SettingsArg,
+
+    /// The settings of NEW, where they are others
+    #[arg(long, value_name = "FILE")]
+    new_settings: Option<PathBuf>,
+
+    /// Run the recorded chain with each module in place of this policy, with its settings unless
+    /// there are others
+    #[arg(long = "as", value_name = "POLICY")]
+    place: Option<String>,
+
+    /// The policies in shadow mode, on what a running agent could announce at present
+    #[arg(
+        long,
+        conflicts_with_all = ["old", "new", "batch", "settings", "new_settings", "place"]
+    )]
     live: bool,
 }
 
-/// Asks and prints.
+/// Compares and prints.
 ///
 /// # Errors
-/// There is no answer, or `out` fails.
-pub(super) async fn run(
+/// Those of [`live::run`] and [`recorded::run`].
+pub(super) fn run(
     args: &DiffArgs,
     client: &Client,
     format: OutputFormat,
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
-    let DiffArgs { live: _ } = args;
-    let answer = client.ask("/v1/policy/shadow", &[]).await?;
-    let report: ShadowReport = answer.read()?;
-    match format {
-        OutputFormat::Text => print(&report, out)?,
-        OutputFormat::Json => output::json(answer.document(), out)?,
-    }
-    Ok(outcome(&report))
-}
-
-fn outcome(report: &ShadowReport) -> Outcome {
-    let waits = |policy: &ShadowPolicy| policy.groups.iter().any(|group| group.counts.waiting > 0);
-    let well = |policy: &ShadowPolicy| policy.error.is_none() && !waits(policy);
-    if report.policies.iter().all(well) {
-        Outcome::Done
-    } else {
-        Outcome::Degraded
-    }
-}
-
-fn print(report: &ShadowReport, out: &mut dyn Write) -> io::Result<()> {
-    let ShadowReport { policies } = report;
-    if policies.is_empty() {
-        return writeln!(
-            out,
-            "No policy is in shadow mode; give one `mode = \"shadow\"` to compare it."
-        );
-    }
-    policies
-        .iter()
-        .try_for_each(|policy| print_policy(policy, out))
-}
-
-fn print_policy(policy: &ShadowPolicy, out: &mut dyn Write) -> io::Result<()> {
-    let ShadowPolicy {
-        policy: name,
-        module,
-        error,
-        retry_in,
-        groups,
-    } = policy;
-    writeln!(out, "{}", text::printable(&format!("{name} ({module})")))?;
-    if let Some(error) = error {
-        let retry = retry_in.map_or_else(String::new, |seconds| format!(", retry in {seconds} s"));
-        writeln!(out, "  FAILING{retry}: {}", text::printable(error))?;
-    }
-    if groups.is_empty() {
-        writeln!(out, "  for no peer that there is")?;
-    }
-    groups.iter().try_for_each(|group| print_group(group, out))
-}
-
-fn print_group(group: &ShadowGroup, out: &mut dyn Write) -> io::Result<()> {
-    let ShadowGroup {
-        counts,
-        peers,
-        differences,
-    } = group;
-    let mut whom = counts.group.clone();
-    if *peers != [whom.as_str()] {
-        whom = format!("{whom} ({})", peers.join(", "));
-    }
-    let line = format!("towards {whom}: {}", summary(counts));
-    writeln!(out, "  {}", text::printable(&line))?;
-    differences
-        .iter()
-        .try_for_each(|difference| writeln!(out, "    {}", text::printable(&shown(difference))))
-}
-
-/// How much a policy would change towards one peer group.
-pub(in crate::cli) fn summary(counts: &ShadowCounts) -> String {
-    let ShadowCounts {
-        group: _,
-        compared,
-        waiting,
-        withdrawn,
-        changed,
-        added,
-    } = counts;
-    let waiting = match waiting {
-        0 => String::new(),
-        waiting => format!(", {waiting} not"),
+    let DiffArgs {
+        old,
+        new,
+        batch,
+        settings,
+        new_settings,
+        place,
+        live: _, // is what is left without the others
+    } = args;
+    let (Some(old), Some(new), Some(batch)) = (old, new, batch) else {
+        return wait_for(live::run(client, format, out));
     };
-    let compared = text::count(*compared, "candidate");
-    format!(
-        "would withdraw {withdrawn}, change {changed}, add {added} ({compared} compared{waiting})"
-    )
-}
-
-fn shown(difference: &ShadowDifference) -> String {
-    let ShadowDifference {
-        prefix,
-        origin,
-        from,
-        to,
-        policy,
-        reason,
-    } = difference;
-    let with = |route| match text::attributes(route).as_str() {
-        "" => "no attributes".to_owned(),
-        attributes => attributes.to_owned(),
+    let batch: &Path = batch;
+    let given = SettingsArg::new(new_settings.clone());
+    let comparison = Comparison {
+        old,
+        new,
+        batch,
+        settings,
+        new_settings: if given.is_given() { &given } else { settings },
+        place: place.as_deref(),
     };
-    let (sign, change) = match (from, to) {
-        (Some(from), Some(to)) => ('~', format!("{} -> {}", with(from), with(to))),
-        (Some(_), None) => ('-', "rejected".to_owned()),
-        (None, Some(to)) => ('+', format!("accepted with {}", with(to))),
-        (None, None) => (' ', "not announced".to_owned()),
-    };
-    let reason = reason
-        .as_ref()
-        .map_or_else(String::new, |reason| format!(", because: {reason}"));
-    format!("{sign} {prefix}, {origin}: {change} by {policy}{reason}")
+    recorded::run(comparison, format, out)
 }
-
-#[cfg(test)]
-mod tests;

@@ -28,12 +28,7 @@ fn an_import_is_refused_by_name() {
 
 #[test]
 fn an_import_that_no_component_type_knows_is_refused_by_name() {
-    let preview1 = Recipe {
-        imports: r#"(import "wasi_snapshot_preview1" "fd_write"
-            (func (param i32 i32 i32 i32) (result i32)))"#,
-        ..Recipe::default()
-    };
-    let error = refusal(&preview1.build());
+    let error = refusal(&hostile::imports_wasi());
     assert!(matches!(error, ModuleError::Import { .. }), "{error}");
     assert_eq!(
         error.to_string(),
@@ -43,11 +38,7 @@ fn an_import_that_no_component_type_knows_is_refused_by_name() {
 
 #[test]
 fn a_later_version_of_the_contract_is_refused_naming_those_that_are_served() {
-    let newer = Recipe {
-        version: "0.3.0",
-        ..Recipe::default()
-    };
-    let error = refusal(&newer.build());
+    let error = refusal(&hostile::later_version());
     assert!(matches!(error, ModuleError::Version { .. }));
     assert_eq!(
         error.to_string(),
@@ -155,10 +146,14 @@ fn what_is_not_webassembly_is_refused() {
 }
 
 #[test]
-fn a_module_of_more_than_16_mib_is_refused_unread() {
-    let mut bytes = vec![0; MODULE_BYTES_MAX + 1];
-    assert!(matches!(refusal(&bytes), ModuleError::TooLarge { .. }));
-    // The largest that is taken is judged by what it holds.
-    bytes.pop();
-    assert!(matches!(refusal(&bytes), ModuleError::NotWasm { .. }));
+fn a_module_of_exactly_the_largest_size_is_loaded() {
+    let load = |octets| {
+        let bytes = hostile::padded(hostile::traps(), octets);
+        Module::from_bytes(&ENGINE, "padded", &bytes)
+    };
+    load(MODULE_BYTES_MAX).unwrap();
+    let error = load(MODULE_BYTES_MAX + 1).unwrap_err();
+    assert!(matches!(error, ModuleError::TooLarge { .. }), "{error}");
+    let zeros = vec![0; MODULE_BYTES_MAX];
+    assert!(matches!(refusal(&zeros), ModuleError::NotWasm { .. }));
 }
