@@ -14,4 +14,5 @@ mod live_reload;
 mod received;
 mod reload;
 mod sessions;
+mod shadow;
 mod tables;
