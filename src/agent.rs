@@ -8,7 +8,8 @@
 //!                           +---------- approval -------+
 //! ```
 //! Every arrow is a bounded queue. The pipeline may be slow (policies compute there); the driver
-//! never waits for anything but its own queues.
+//! never waits for anything but its own queues. Policies in shadow mode are asked on a thread of
+//! their own, which nothing waits for.
 
 pub(crate) mod clock;
 mod connection;

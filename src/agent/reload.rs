@@ -6,6 +6,8 @@
 //! policy fail, and that withdraws no more than `guard` allows is put in force, as one step. The
 //! pipeline tries and judges; here is the order of things, and what is said about them.
 
+mod fingerprint;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,7 +31,8 @@ use super::watch::Folders;
 use crate::api::{ChangeEffect, HeldChange};
 use crate::config::{Config, MaxWithdraw, Overrides};
 use crate::policy::NextLink;
-use crate::wasm::{self, Engine};
+use crate::wasm::Engine;
+use fingerprint::Fingerprint;
 
 /// An editor may write a file in several steps; what counts is what it leaves.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -38,9 +41,6 @@ const SETTLE_MAX: Duration = Duration::from_secs(2);
 /// How often files are read although nobody told of a change: not every file system tells, and
 /// what failed on the routes of one moment may not fail on those of another.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
-
-/// Hexadecimal digits of a change's id: enough to tell changes apart, few enough to type.
-const ID_DIGITS: usize = 8;
 
 /// Everything a reload may change.
 pub(super) struct Reloader {
@@ -76,6 +76,8 @@ pub(super) struct Considered {
     refused: RefusedVersions,
     /// What there was to be read when all of it was last taken, held back, or found unusable.
     seen: Option<Fingerprint>,
+    /// The files that the configuration named when it was last read, in force or not.
+    named: Vec<PathBuf>,
 }
 
 /// A request to let the change of this id through.
@@ -100,15 +102,6 @@ pub(super) enum NotApproved {
     /// It was let through, and then refused.
     #[error("change {id} cannot be taken: {refusal}")]
     Refused { id: String, refusal: String },
-}
-
-/// What the files say, in a form that is cheap to keep and compare.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Fingerprint {
-    text: String,
-    passwords: Passwords,
-    /// Each module's digest, or why it cannot be read.
-    modules: Vec<Result<String, String>>,
 }
 
 /// Why the files are looked at.
@@ -172,8 +165,11 @@ impl Reloader {
     }
 
     fn files(&self) -> impl Iterator<Item = PathBuf> {
-        let named = load::named_files(&self.in_force.config);
-        std::iter::once(self.path.clone()).chain(named)
+        let in_force = load::named_files(&self.in_force.config);
+        let named = self.considered.named.iter().cloned();
+        std::iter::once(self.path.clone())
+            .chain(in_force)
+            .chain(named)
     }
 
     /// Reads everything, and considers what differs from what was there when it last did.
@@ -191,8 +187,10 @@ impl Reloader {
         }
     }
 
-    async fn read(&self, asking: Asking) -> anyhow::Result<Loaded> {
-        load::load(&self.path, &self.overrides, &self.sources, asking).await
+    async fn read(&mut self, asking: Asking) -> anyhow::Result<Loaded> {
+        let found = load::load(&self.path, &self.overrides, &self.sources, asking).await?;
+        self.considered.named = load::named_files(&found.config).collect();
+        Ok(found)
     }
 
     async fn consider(&mut self, found: &Loaded, trigger: Trigger) {
@@ -463,29 +461,6 @@ impl Reloader {
         let waits = self.started_with.restart_needed(config);
         (!waits.is_empty())
             .then(|| format!("restart the agent to use the new {}", waits.join(", ")))
-    }
-}
-
-impl Fingerprint {
-    fn of(found: &Loaded) -> Self {
-        let digest = |module: &load::ReadModule| match module {
-            Ok(module) => Ok(module.digest.clone()),
-            Err(refusal) => Err(refusal.clone()),
-        };
-        Self {
-            text: found.text.clone(),
-            passwords: found.passwords.clone(),
-            modules: found.modules.iter().map(digest).collect(),
-        }
-    }
-
-    /// A short name for a change to this; the same wherever the same is read. Keys are left out:
-    /// they decide no route, and nothing of them should be shown.
-    fn id(&self) -> String {
-        let said = format!("{:?} {:?}", self.text, self.modules);
-        let mut id = wasm::digest(said.as_bytes());
-        id.truncate(ID_DIGITS);
-        id
     }
 }
 

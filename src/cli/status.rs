@@ -246,7 +246,11 @@ fn print_policy(policy: &PolicyStatus, now: Timestamp, out: &mut dyn Write) -> i
     }
     if let (Some(digest), Some(loaded_at)) = (digest, loaded_at) {
         let loaded = text::since(*loaded_at, now);
-        detail(&format!("{digest}, in force since {loaded}"), out)?;
+        let since = match mode {
+            Mode::Enforce => "in force since",
+            Mode::Shadow => "loaded",
+        };
+        detail(&format!("{digest}, {since} {loaded}"), out)?;
     }
     match refused {
         Some(refused) => {

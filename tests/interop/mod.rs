@@ -14,5 +14,6 @@ mod live_reload;
 mod received;
 mod reload;
 mod sessions;
+mod shadow;
 mod sources;
 mod tables;

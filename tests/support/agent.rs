@@ -5,7 +5,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use rutter::api::{PeerStatus, PolicyStatus, Readiness, Status};
+use rutter::api::{PeerStatus, PolicyStatus, Readiness, ShadowReport, Status};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
@@ -150,6 +150,14 @@ impl Agent {
     /// It does not answer.
     pub(crate) fn status(&self) -> Result<Status, String> {
         self.ask(&["status"])
+    }
+
+    /// What `rutter policy diff --live` says.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn shadow_differences(&self) -> Result<ShadowReport, String> {
+        self.ask(&["policy", "diff", "--live"])
     }
 
     /// What `rutter status` says of one peer.

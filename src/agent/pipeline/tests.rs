@@ -1,5 +1,6 @@
 //! The pipeline without its thread: events in, the speaker's inputs out.
 
+mod incremental;
 mod trial;
 
 use std::collections::BTreeSet;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::api::PolicyStatus;
-use crate::wasm::builtin_bytes;
 use crate::wasm::tests::hostile;
+use crate::wasm::{self, builtin_bytes};
 
 /// A chain of one module in a file.
 const CHAIN: &str = "[[policies]]\nname = 'own'\nmodule = 'own.wasm'\n";
@@ -216,5 +216,57 @@ async fn a_swapped_config_map_of_modules_is_noticed() {
         let expected = Some(digest(&build(number)));
         until(&reporter, |status| status.policies[0].digest == expected).await;
     }
+    running.abort();
+}
+
+/// The built-in policy, and beside it one in shadow mode from a file.
+const SHADOW: &str = "[[policies]]\nname = 'default'\n\
+                      [[policies]]\nname = 'own'\nmodule = 'own.wasm'\nmode = 'shadow'\n";
+
+#[tokio::test]
+async fn a_shadow_without_a_module_holds_up_nothing_and_is_asked_once_there_is_one() {
+    let mut parts = Parts::start(&text(SHADOW)).await;
+    until(&parts.reporter, |status| status.policies[1].error.is_some()).await;
+    parts.reloader.look(Trigger::Noticed).await;
+    assert!(parts.told.is_empty(), "nothing is refused");
+
+    let default = replaced(&mut parts, &build(0), Trigger::Noticed).await;
+    assert_eq!((default.refused, default.error), (None, None));
+    until(&parts.reporter, |status| {
+        let shadow = &status.policies[1];
+        let mut counts = shadow.shadow.iter().flatten();
+        shadow.digest == Some(digest(&build(0)))
+            && shadow.error.is_none()
+            && counts.any(|counts| counts.compared > 0 && counts.waiting == 0)
+    })
+    .await;
+
+    replaced(&mut parts, b"no module", Trigger::Noticed).await;
+    let status = parts.reporter.status().await.unwrap();
+    let shadow = &status.policies[1];
+    assert!(shadow.refused.is_some(), "{shadow:?}");
+    assert_eq!(shadow.digest, Some(digest(&build(0))), "it stays");
+}
+
+/// The configuration that names the module is refused for want of it.
+#[tokio::test]
+async fn a_module_that_a_refused_configuration_waits_for_is_noticed_when_it_comes() {
+    let mut parts = Parts::start(&text("")).await;
+    let later = parts.folder.path().join("later");
+    std::fs::create_dir(&later).unwrap();
+    let chain = CHAIN.replace("own.wasm", "later/own.wasm");
+    let status = after(&mut parts, &text(&chain), Trigger::Noticed).await;
+    assert!(status.config.error.unwrap().contains("cannot read"));
+    let Parts {
+        reloader,
+        reporter,
+        folder: _folder,
+        told: _told,
+    } = parts;
+    let running = tokio::spawn(reloader.run(signal(SignalKind::hangup()).unwrap()));
+    tokio::task::yield_now().await;
+    std::fs::write(later.join("own.wasm"), build(1)).unwrap();
+    let expected = Some(digest(&build(1)));
+    until(&reporter, |status| status.policies[0].digest == expected).await;
     running.abort();
 }
