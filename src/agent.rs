@@ -27,6 +27,7 @@ mod reload;
 mod report;
 mod shadow;
 mod sockets;
+mod sources;
 mod state;
 mod tcp_md5;
 #[cfg(test)]
@@ -55,6 +56,7 @@ use load::Loaded;
 use pipeline::Settings;
 use reload::{Considered, InForce, Reloader};
 use report::Reporter;
+use sources::{Asking, Sources};
 use state::ConfigState;
 
 /// Approvals that wait; each is a person's.
@@ -81,7 +83,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         node_name,
         overrides,
     } = options;
-    let loaded = load::load(&path, &overrides)?;
+    let sources = Arc::new(Sources::new(seed(&node_name)));
+    let loaded = load::load(&path, &overrides, &sources, Asking::AtStart).await?;
     let config = Arc::clone(&loaded.config);
     load::log_warnings(&config);
     // From here on, SIGHUP reloads; by default it would end the process.
@@ -143,6 +146,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         pipeline: pipeline.clone(),
         health,
         engine: engine.clone(),
+        sources: Arc::clone(&sources),
         state: Arc::clone(&state),
         notices: notices.clone(),
         approve,
@@ -158,6 +162,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         },
         started_with: config,
         engine,
+        sources,
         pipeline: pipeline.clone(),
         speaker: speaker.clone(),
         state,

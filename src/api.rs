@@ -162,7 +162,8 @@ pub struct ConfigStatus {
     pub loaded_at: u64,
     /// Why a newer version of the file was refused, or what of it waits for a restart.
     pub error: Option<String>,
-    /// What does not work as configured, but costs no route: compiled code that cannot be kept.
+    /// What does not work as configured, but costs no route: modules or compiled code that
+    /// cannot be kept, a registry that cannot be asked while what it gave last is used.
     #[serde(default)]
     pub warnings: Vec<String>,
 }
@@ -173,7 +174,8 @@ pub struct ConfigStatus {
 pub struct PolicyStatus {
     /// Its name in the configuration.
     pub name: String,
-    /// `builtin:default`, or a path.
+    /// `builtin:default`, a path, a URL, or a reference into a registry with the digest of what
+    /// runs.
     pub module: String,
     /// SHA-256 of the module that runs, as registries write it; absent where another one runs in
     /// its place.

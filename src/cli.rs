@@ -185,7 +185,7 @@ fn timestamp(now: SystemTime) -> anyhow::Result<Timestamp> {
 }
 
 /// Runs a request to its end; one thread is plenty for one connection.
-fn wait_for(request: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Outcome> {
+fn wait_for<T>(request: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

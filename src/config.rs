@@ -20,6 +20,8 @@ mod limits;
 mod peers;
 mod policies;
 mod raw;
+mod remote;
+mod trust;
 
 #[cfg(test)]
 mod tests;
@@ -32,10 +34,11 @@ use std::path::{Path, PathBuf};
 pub use advertise::Overrides;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use guard::{Guard, MaxWithdraw};
+pub use remote::{HttpUrl, OciReference, is_loopback};
 
 use crate::candidates::AdvertiseConfig;
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
-use crate::types::{Asn, ConnectMode, HoldTime, RouterId};
+use crate::types::{Asn, ConnectMode, Digest, HoldTime, RouterId};
 use raw::{Report, Section, Value};
 
 /// A valid configuration.
@@ -127,6 +130,10 @@ pub struct PolicyLink {
     pub name: String,
     /// The policy itself.
     pub module: PolicyModule,
+    /// Of the module's bytes, where they must be these and no others.
+    pub digest: Option<Digest>,
+    /// The public key whose owner stands by the module, where one must.
+    pub require_signature: Option<PathBuf>,
     /// For the module to judge; always an object.
     pub settings: serde_json::Value,
     /// What becomes of its routes while it fails.
@@ -144,8 +151,12 @@ pub struct PolicyLink {
 pub enum PolicyModule {
     /// `builtin:NAME`.
     Builtin(Builtin),
-    /// A WebAssembly component in a file.
+    /// A WebAssembly module in a file, or the one in a directory.
     File(PathBuf),
+    /// An artifact in a registry.
+    Oci(OciReference),
+    /// A file on a web server.
+    Http(HttpUrl),
 }
 
 /// A policy that is part of the agent.
@@ -160,6 +171,24 @@ pub enum Builtin {
 pub struct PolicyConfig {
     /// Where compiled modules are kept; absent when off.
     pub compile_cache: Option<PathBuf>,
+    /// Where modules from the network are kept; absent when off.
+    pub module_cache: Option<PathBuf>,
+    /// Whether a module from the network may be another one tomorrow.
+    pub pinning: Pinning,
+    /// The public key of whoever stands by every module that does not name another.
+    pub require_signature: Option<PathBuf>,
+    /// A docker-config file with the credentials of registries.
+    pub registry_auth: Option<PathBuf>,
+}
+
+/// `require-digest`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pinning {
+    /// Every module from the network has a digest.
+    #[default]
+    Required,
+    /// A tag or a URL may stand for whatever it names at the time.
+    Optional,
 }
 
 /// `[api]`: where the agent itself can be asked.
@@ -225,7 +254,13 @@ impl Config {
             api,
             warnings: _,
         } = self;
-        let PolicyConfig { compile_cache } = policy;
+        let PolicyConfig {
+            compile_cache,
+            module_cache: _,
+            pinning: _,
+            require_signature: _,
+            registry_auth: _,
+        } = policy;
         let BgpConfig {
             asn: _,
             router_id: _,
@@ -260,6 +295,8 @@ impl fmt::Display for PolicyModule {
         match self {
             Self::Builtin(builtin) => write!(f, "builtin:{}", builtin.name()),
             Self::File(path) => path.display().fmt(f),
+            Self::Oci(reference) => reference.fmt(f),
+            Self::Http(url) => url.fmt(f),
         }
     }
 }
@@ -298,10 +335,11 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
     let top = Section::of(Some(root), TOP_KEYS, report);
     let mut warnings = Vec::new();
     let bgp = bgp::read(&top, report);
+    let policy = policies::common(&top, directory, report);
     let peers = peers::read(&top, directory, &bgp, report);
     // Where a peer is not valid, its group is not known either.
     let known: Option<Vec<&Peer>> = peers.iter().map(Option::as_ref).collect();
-    let policies = policies::read(&top, directory, known.as_deref(), report);
+    let policies = policies::read(&top, directory, &policy, known.as_deref(), report);
     Config {
         source: source(&top, directory, report),
         advertise: advertise::read(&top, overrides, report, &mut warnings),
@@ -309,7 +347,7 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
         guard: guard::read(&top, report),
         policy_default: policies::read_default(&top, report, &mut warnings),
         policies,
-        policy: policies::common(&top, directory, report),
+        policy,
         api: api(&top, directory, &bgp, report),
         bgp,
         warnings,

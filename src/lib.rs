@@ -30,6 +30,8 @@ pub mod api;
 #[cfg(feature = "daemon")]
 pub mod kube;
 #[cfg(feature = "daemon")]
+pub mod source;
+#[cfg(feature = "daemon")]
 pub mod wasm;
 
 #[cfg(feature = "daemon")]

@@ -31,6 +31,9 @@ use crate::api::{ApiError, Approved, Readiness};
 /// Less than the command line and the probes wait: they shall hear why there is no answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(4);
 
+/// A little less, so that whoever approves is told what is being waited for.
+const APPROVAL_TIME_MAX: Duration = Duration::from_millis(3500);
+
 /// `sun_path` has 108 octets, the last of which is zero.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Questions are rare; this many may come at the same moment.
@@ -236,7 +239,13 @@ async fn approve(
         Err(unclear) => return error(StatusCode::BAD_REQUEST, &unclear.body_text()),
     };
     answer(async {
-        Ok(match reporter.approve(id.clone()).await? {
+        let approved = reporter.approve(id.clone());
+        // The change is tried to its end, whoever waits.
+        let Ok(approved) = tokio::time::timeout(APPROVAL_TIME_MAX, approved).await else {
+            let text = "no answer yet: the change is still being tried; see `rutter status`";
+            return Ok(error(StatusCode::SERVICE_UNAVAILABLE, text));
+        };
+        Ok(match approved? {
             Ok(effect) => Json(Approved { id, effect }).into_response(),
             Err(refusal) => {
                 let status = match refusal {

@@ -1,8 +1,7 @@
 //! Reads a configuration file and everything it names.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -10,10 +9,12 @@ use tracing::warn;
 
 use super::peering::Passwords;
 use super::shadow::NotLoaded;
+use super::sources::{Asking, Sources};
 use crate::config::{Builtin, Config, Overrides, PolicyLink, PolicyModule};
 use crate::policy::{Audience, Link, Mode, OnError, RoutePolicy, SpotChecked};
+use crate::source::digest_of;
 use crate::types::Password;
-use crate::wasm::{self, Engine, Limits, Module, WasmPolicy, builtin_bytes};
+use crate::wasm::{Engine, Limits, Module, WasmPolicy, builtin_bytes};
 
 /// A configuration with all that it names.
 pub(super) struct Loaded {
@@ -25,23 +26,35 @@ pub(super) struct Loaded {
     pub(super) modules: Vec<ReadModule>,
 }
 
-/// Reads and checks a configuration file and the peers' keys, and reads the modules.
+/// Reads and checks a configuration file and the peers' keys, and obtains the modules.
 ///
 /// # Errors
-/// Names the file, and where there is one the line and the key. A module that cannot be read is
+/// Names the file, and where there is one the line and the key. A module that cannot be had is
 /// no error here.
-pub(super) fn load(path: &Path, overrides: &Overrides) -> anyhow::Result<Loaded> {
+pub(super) async fn load(
+    path: &Path,
+    overrides: &Overrides,
+    sources: &Sources,
+    asking: Asking,
+) -> anyhow::Result<Loaded> {
+    let (path, overrides) = (path.to_owned(), overrides.clone());
+    let (text, config, passwords) =
+        tokio::task::spawn_blocking(move || files(&path, &overrides)).await??;
+    Ok(Loaded {
+        text,
+        modules: sources.obtain(&config, asking).await,
+        config: Arc::new(config),
+        passwords,
+    })
+}
+
+fn files(path: &Path, overrides: &Overrides) -> anyhow::Result<(String, Config, Passwords)> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the configuration {}", path.display()))?;
     Config::refuse_empty(&text).with_context(|| path.display().to_string())?;
     let config = Config::parse(&path.display().to_string(), &text, overrides)?;
     let passwords = passwords(&config)?;
-    Ok(Loaded {
-        text,
-        modules: config.policies.iter().map(read_module).collect(),
-        config: Arc::new(config),
-        passwords,
-    })
+    Ok((text, config, passwords))
 }
 
 /// Logs what is valid, but probably not what was meant; once for each version of the file.
@@ -70,36 +83,27 @@ pub(super) type ReadModule = Result<Arc<ModuleBytes>, String>;
 
 /// A module's bytes, whatever they are.
 pub(super) struct ModuleBytes {
-    pub(super) bytes: Cow<'static, [u8]>,
+    pub(super) bytes: Vec<u8>,
     /// Of the bytes, as registries write it.
     pub(super) digest: String,
+    /// As it is configured; of an artifact in a registry with the digest that was given for it.
+    pub(super) source: String,
 }
 
-fn read_module(link: &PolicyLink) -> ReadModule {
-    let bytes: Cow<'static, [u8]> = match &link.module {
-        PolicyModule::Builtin(Builtin::Default) => builtin_bytes().into(),
-        PolicyModule::File(path) => Module::read(&link.name, path)
-            .map_err(|error| refused_because(link, error.into()))?
-            .into(),
+/// The files that the configuration names and the agent reads, besides manifests. Where a
+/// directory is named, one in it.
+pub(super) fn named_files(config: &Config) -> impl Iterator<Item = PathBuf> {
+    let of_policy = |link: &PolicyLink| {
+        let module = match &link.module {
+            PolicyModule::File(path) if path.is_dir() => Some(path.join("module.wasm")),
+            PolicyModule::File(path) => Some(path.clone()),
+            PolicyModule::Builtin(_) | PolicyModule::Oci(_) | PolicyModule::Http(_) => None,
+        };
+        [module, link.require_signature.clone()]
     };
-    let digest = format!("sha256:{}", wasm::digest(&bytes));
-    Ok(Arc::new(ModuleBytes { bytes, digest }))
-}
-
-/// The files that the configuration names and the agent reads, besides manifests.
-pub(super) fn named_files(config: &Config) -> impl Iterator<Item = &Path> {
-    let modules = config
-        .policies
-        .iter()
-        .filter_map(|link| match &link.module {
-            PolicyModule::File(path) => Some(path.as_path()),
-            PolicyModule::Builtin(_) => None,
-        });
-    let keys = config
-        .peers
-        .iter()
-        .filter_map(|peer| peer.password_file.as_deref());
-    modules.chain(keys)
+    let of_policies = config.policies.iter().flat_map(of_policy).flatten();
+    let passwords = config.peers.iter();
+    of_policies.chain(passwords.filter_map(|peer| peer.password_file.clone()))
 }
 
 /// What runs where the configured chain could not be had: the built-in default alone.
@@ -110,14 +114,21 @@ pub(super) fn fallback(engine: &Engine) -> anyhow::Result<Link> {
     let link = PolicyLink {
         name: "default".to_owned(),
         module: PolicyModule::Builtin(Builtin::Default),
+        digest: None,
+        require_signature: None,
         settings: serde_json::json!({}),
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,
         audience: Audience::Everyone,
         mode: Mode::Enforce,
     };
-    let made = read_module(&link).and_then(|module| self::link(engine, &link, &module));
-    made.map_err(anyhow::Error::msg)
+    let bytes = builtin_bytes();
+    let module = ModuleBytes {
+        bytes: bytes.into(),
+        digest: digest_of(bytes).to_string(),
+        source: link.module.to_string(),
+    };
+    self::link(engine, &link, &module).map_err(anyhow::Error::msg)
 }
 
 /// Compiles a module, and lets it check the settings of its policy.
@@ -132,18 +143,20 @@ pub(super) fn link(
     let policy = Module::from_bytes(engine, &link.name, &module.bytes)
         .and_then(|module| WasmPolicy::new(&module, &link.settings, link.limits))
         .map_err(|error| refused_because(link, error.into()))?;
-    Ok(link_of(link, Arc::new(SpotChecked::new(policy))))
+    let policy = Arc::new(SpotChecked::new(policy));
+    Ok(link_of(link, &module.source, policy))
 }
 
 /// A policy that fails with this reason whenever it is asked.
 pub(super) fn not_loaded(link: &PolicyLink, reason: String) -> Link {
-    link_of(link, Arc::new(NotLoaded(reason)))
+    let module = link.module.to_string();
+    link_of(link, &module, Arc::new(NotLoaded(reason)))
 }
 
-fn link_of(link: &PolicyLink, policy: Arc<dyn RoutePolicy>) -> Link {
+fn link_of(link: &PolicyLink, module: &str, policy: Arc<dyn RoutePolicy>) -> Link {
     Link {
         name: link.name.as_str().into(),
-        module: link.module.to_string(),
+        module: module.to_owned(),
         policy,
         on_error: link.on_error,
         limits: link.limits,
@@ -152,6 +165,7 @@ fn link_of(link: &PolicyLink, policy: Arc<dyn RoutePolicy>) -> Link {
     }
 }
 
-fn refused_because(link: &PolicyLink, error: anyhow::Error) -> String {
+/// Why a policy cannot be had, with its module as it is configured.
+pub(super) fn refused_because(link: &PolicyLink, error: anyhow::Error) -> String {
     format!("policies.module {}: {error:#}", link.module)
 }

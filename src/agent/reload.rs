@@ -6,7 +6,9 @@
 //! policy fail, and that withdraws no more than `guard` allows is put in force, as one step. The
 //! pipeline tries and judges; here is the order of things, and what is said about them.
 
-use std::path::{Path, PathBuf};
+mod fingerprint;
+
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,12 +25,14 @@ use super::links::{LinkRefused, LoadedLink, Plan, RefusedAt, RefusedVersions};
 use super::load::{self, Loaded};
 use super::peering::Passwords;
 use super::pipeline::{Judgement, Leave, PipelineHandle, Settings};
+use super::sources::{Asking, Sources};
 use super::state::{self, ConfigState};
 use super::watch::Folders;
 use crate::api::{ChangeEffect, HeldChange};
 use crate::config::{Config, MaxWithdraw, Overrides};
 use crate::policy::NextLink;
-use crate::wasm::{self, Engine};
+use crate::wasm::Engine;
+use fingerprint::Fingerprint;
 
 /// An editor may write a file in several steps; what counts is what it leaves.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -38,9 +42,6 @@ const SETTLE_MAX: Duration = Duration::from_secs(2);
 /// what failed on the routes of one moment may not fail on those of another.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-/// Hexadecimal digits of a change's id: enough to tell changes apart, few enough to type.
-const ID_DIGITS: usize = 8;
-
 /// Everything a reload may change.
 pub(super) struct Reloader {
     pub(super) path: PathBuf,
@@ -49,6 +50,7 @@ pub(super) struct Reloader {
     /// What the agent was started with: some of it is only read then.
     pub(super) started_with: Arc<Config>,
     pub(super) engine: Engine,
+    pub(super) sources: Arc<Sources>,
     pub(super) pipeline: PipelineHandle,
     pub(super) speaker: SpeakerHandle,
     pub(super) state: Arc<Mutex<ConfigState>>,
@@ -74,6 +76,8 @@ pub(super) struct Considered {
     refused: RefusedVersions,
     /// What there was to be read when all of it was last taken, held back, or found unusable.
     seen: Option<Fingerprint>,
+    /// The files that the configuration named when it was last read, in force or not.
+    named: Vec<PathBuf>,
 }
 
 /// A request to let the change of this id through.
@@ -100,23 +104,14 @@ pub(super) enum NotApproved {
     Refused { id: String, refusal: String },
 }
 
-/// What the files say, in a form that is cheap to keep and compare.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Fingerprint {
-    text: String,
-    passwords: Passwords,
-    /// Each module's digest, or why it cannot be read.
-    modules: Vec<Result<String, String>>,
-}
-
 /// Why the files are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trigger {
-    /// Something in one of their folders changed.
+    /// Something in one of their folders changed, or a registry is to be asked again.
     Noticed,
     /// Time has passed: what failed on the routes of the node is tried again.
     Clock,
-    /// SIGHUP: what was refused or held back is tried again.
+    /// SIGHUP: what was refused or held back is tried again, and registries are asked again.
     Demanded,
 }
 
@@ -147,12 +142,13 @@ impl Reloader {
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             folders.follow(self.files());
-            // Cancel-safe: all only receive.
+            // Cancel-safe: all only receive, or wait for a time.
             let wake = tokio::select! {
                 Some(()) = changes.recv() => Wake::Look(Trigger::Noticed),
                 Some(()) = hangup.recv() => Wake::Look(Trigger::Demanded),
                 Some(approval) = self.approvals.recv() => Wake::Approve(approval),
                 _ = clock.tick() => Wake::Look(Trigger::Clock),
+                () = self.sources.retry_due() => Wake::Look(Trigger::Noticed),
             };
             match wake {
                 Wake::Look(trigger) => {
@@ -168,14 +164,21 @@ impl Reloader {
         }
     }
 
-    fn files(&self) -> impl Iterator<Item = &Path> {
-        let named = load::named_files(&self.in_force.config);
-        std::iter::once(self.path.as_path()).chain(named)
+    fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let in_force = load::named_files(&self.in_force.config);
+        let named = self.considered.named.iter().cloned();
+        std::iter::once(self.path.clone())
+            .chain(in_force)
+            .chain(named)
     }
 
     /// Reads everything, and considers what differs from what was there when it last did.
     async fn look(&mut self, trigger: Trigger) {
-        match self.read().await {
+        let asking = match trigger {
+            Trigger::Noticed | Trigger::Clock => Asking::WhatIsNotKnown,
+            Trigger::Demanded => Asking::Everything,
+        };
+        match self.read(asking).await {
             Ok(found) => self.consider(&found, trigger).await,
             Err(refusal) => {
                 self.considered.seen = None;
@@ -184,9 +187,10 @@ impl Reloader {
         }
     }
 
-    async fn read(&self) -> anyhow::Result<Loaded> {
-        let (path, overrides) = (self.path.clone(), self.overrides.clone());
-        tokio::task::spawn_blocking(move || load::load(&path, &overrides)).await?
+    async fn read(&mut self, asking: Asking) -> anyhow::Result<Loaded> {
+        let found = load::load(&self.path, &self.overrides, &self.sources, asking).await?;
+        self.considered.named = load::named_files(&found.config).collect();
+        Ok(found)
     }
 
     async fn consider(&mut self, found: &Loaded, trigger: Trigger) {
@@ -223,7 +227,7 @@ impl Reloader {
             id,
             refusal: format!("{refusal:#}"),
         };
-        let found = match self.read().await {
+        let found = match self.read(Asking::WhatIsNotKnown).await {
             Ok(found) => found,
             Err(refusal) => {
                 self.refuse(&refusal);
@@ -457,29 +461,6 @@ impl Reloader {
         let waits = self.started_with.restart_needed(config);
         (!waits.is_empty())
             .then(|| format!("restart the agent to use the new {}", waits.join(", ")))
-    }
-}
-
-impl Fingerprint {
-    fn of(found: &Loaded) -> Self {
-        let digest = |module: &load::ReadModule| match module {
-            Ok(module) => Ok(module.digest.clone()),
-            Err(refusal) => Err(refusal.clone()),
-        };
-        Self {
-            text: found.text.clone(),
-            passwords: found.passwords.clone(),
-            modules: found.modules.iter().map(digest).collect(),
-        }
-    }
-
-    /// A short name for a change to this; the same wherever the same is read. Keys are left out:
-    /// they decide no route, and nothing of them should be shown.
-    fn id(&self) -> String {
-        let said = format!("{:?} {:?}", self.text, self.modules);
-        let mut id = wasm::digest(said.as_bytes());
-        id.truncate(ID_DIGITS);
-        id
     }
 }
 

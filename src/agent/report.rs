@@ -18,6 +18,7 @@ use super::pipeline::{Pipeline, PipelineHandle, SourceState};
 use super::record::Recording;
 use super::reload::{Approval, NotApproved};
 use super::shadow::{self, ShadowHandle};
+use super::sources::Sources;
 use super::state::ConfigState;
 use crate::api::{
     ChangeEffect, ConfigStatus, DecisionReport, Explanation, PeerStatus, PolicyStatus, Readiness,
@@ -44,6 +45,8 @@ pub(super) struct Reporter {
     pub(super) health: Health,
     /// Compiles the modules.
     pub(super) engine: Engine,
+    /// Obtains the modules.
+    pub(super) sources: Arc<Sources>,
     pub(super) state: Arc<Mutex<ConfigState>>,
     pub(super) notices: Notices,
     /// Where to ask for a change to be let through.
@@ -83,7 +86,8 @@ impl Reporter {
         let source_error = self.health.error();
         let (node, started_at) = (self.node.clone(), self.started_at);
         let events = self.notices.counts();
-        let cache_fault = self.engine.cache_fault();
+        let mut warnings = self.sources.warnings();
+        warnings.extend(self.engine.cache_fault());
         let shadows = self.pipeline.shadows().clone();
         let scrape = self
             .pipeline
@@ -104,7 +108,7 @@ impl Reporter {
                     started_at,
                     readiness: readiness(pipeline),
                     source,
-                    config: config_status(config_state, cache_fault),
+                    config: config_status(config_state, warnings),
                     policies,
                     peers: peers(pipeline, &views),
                     held,
@@ -394,7 +398,7 @@ fn source_kind(config: &Config) -> &'static str {
     }
 }
 
-fn config_status(state: ConfigState, cache_fault: Option<String>) -> ConfigStatus {
+fn config_status(state: ConfigState, warnings: Vec<String>) -> ConfigStatus {
     let ConfigState {
         path,
         loaded_at,
@@ -407,7 +411,7 @@ fn config_status(state: ConfigState, cache_fault: Option<String>) -> ConfigStatu
         path: path.display().to_string(),
         loaded_at,
         error,
-        warnings: cache_fault.into_iter().collect(),
+        warnings,
     }
 }
 

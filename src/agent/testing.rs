@@ -14,6 +14,7 @@ use super::load::{self, Loaded};
 use super::pipeline::{self, Settings};
 use super::reload::{Considered, InForce, Reloader};
 use super::report::Reporter;
+use super::sources::{Asking, Sources};
 use super::state::{self, ConfigState};
 use super::{FirstChain, first_chain};
 use crate::api::{Readiness, Status};
@@ -101,7 +102,9 @@ impl Parts {
     /// Starts the parts with the configuration and the manifests that are there.
     pub(super) async fn start_in(folder: TempDir, path: PathBuf) -> Self {
         let overrides = Overrides::default();
-        let loaded = load::load(&path, &overrides).unwrap();
+        let sources = Arc::new(Sources::new(1));
+        let loaded = load::load(&path, &overrides, &sources, Asking::AtStart).await;
+        let loaded = loaded.unwrap();
         let config = Arc::clone(&loaded.config);
         let engine = match &config.policy.compile_cache {
             Some(cache) if cache.starts_with(folder.path()) => {
@@ -146,6 +149,7 @@ impl Parts {
             pipeline: pipeline.clone(),
             health,
             engine: engine.clone(),
+            sources: Arc::clone(&sources),
             state: Arc::clone(&state),
             notices: notices.clone(),
             approve,
@@ -161,6 +165,7 @@ impl Parts {
             },
             started_with: config,
             engine,
+            sources,
             pipeline,
             speaker,
             state,

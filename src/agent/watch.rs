@@ -47,8 +47,8 @@ impl Folders {
     /// Watches the folders of these files and no others. A name that is a link is watched at both
     /// ends. A folder that cannot be watched, for instance because it is not there yet, is left to
     /// whoever looks by the clock.
-    pub(super) fn follow<'f>(&mut self, files: impl Iterator<Item = &'f Path>) {
-        let wanted: BTreeSet<PathBuf> = files.flat_map(folders).collect();
+    pub(super) fn follow(&mut self, files: impl Iterator<Item = PathBuf>) {
+        let wanted: BTreeSet<PathBuf> = files.flat_map(|file| folders(&file)).collect();
         for gone in self.watched.difference(&wanted) {
             // One that was deleted is no longer watched anyway.
             let _ = self.watcher.unwatch(gone);
@@ -69,7 +69,7 @@ impl Folders {
 }
 
 /// Where the name is, and where the file is that it leads to.
-fn folders(file: &Path) -> impl Iterator<Item = PathBuf> {
+fn folders(file: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let target = file.canonicalize().ok();
     [Some(folder(file)), target.map(|target| folder(&target))]
         .into_iter()

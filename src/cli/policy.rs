@@ -14,6 +14,8 @@ mod explain;
 mod inspect;
 mod module;
 mod new;
+mod pull;
+mod push;
 mod record;
 mod replay;
 mod scratch;
@@ -53,6 +55,8 @@ enum PolicyCommand {
     Explain(explain::ExplainArgs),
     Inspect(inspect::InspectArgs),
     New(new::NewArgs),
+    Pull(pull::PullArgs),
+    Push(push::PushArgs),
     Record(record::RecordArgs),
     Replay(replay::ReplayArgs),
     Test(test::TestArgs),
@@ -79,6 +83,8 @@ pub(super) fn run(
         PolicyCommand::Explain(args) => explain::run(args, format, out),
         PolicyCommand::Inspect(args) => inspect::run(args, format, out),
         PolicyCommand::New(args) => new::run(args, format, out),
+        PolicyCommand::Pull(args) => pull::run(args, format, out),
+        PolicyCommand::Push(args) => push::run(args, format, out),
         PolicyCommand::Record(record::RecordArgs {}) => {
             wait_for(record::run(client, format, timestamp(now)?, out))
         }

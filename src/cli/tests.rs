@@ -61,6 +61,8 @@ fn every_command_explains_itself() {
     assert_snapshot!("help_policy_diff", help(&["policy", "diff"]));
     assert_snapshot!("help_policy_new", help(&["policy", "new"]));
     assert_snapshot!("help_policy_inspect", help(&["policy", "inspect"]));
+    assert_snapshot!("help_policy_pull", help(&["policy", "pull"]));
+    assert_snapshot!("help_policy_push", help(&["policy", "push"]));
     assert_snapshot!("help_policy_validate", help(&["policy", "validate"]));
     assert_snapshot!("help_completions", help(&["completions"]));
 }

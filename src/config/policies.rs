@@ -1,18 +1,35 @@
 //! `[[policies]]` and `[policy]`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::limits;
 use super::raw::{Report, Section, Value, nearest};
-use super::{Builtin, Peer, PolicyConfig, PolicyLink, PolicyModule};
+use super::trust;
+use super::{
+    Builtin, HttpUrl, OciReference, Peer, Pinning, PolicyConfig, PolicyLink, PolicyModule,
+};
 use crate::policy::{Audience, CHAIN_DEFAULT, ChainDefault, Limits, Mode, NODE_UNKNOWN, OnError};
 
 pub(super) const KEYS: &[&str] = &[
-    "name", "module", "settings", "on-error", "limits", "peers", "mode",
+    "name",
+    "module",
+    "digest",
+    "require-signature",
+    "settings",
+    "on-error",
+    "limits",
+    "peers",
+    "mode",
 ];
 
-const COMMON_KEYS: &[&str] = &["compile-cache"];
+pub(super) const COMMON_KEYS: &[&str] = &[
+    "compile-cache",
+    "module-cache",
+    "require-digest",
+    "require-signature",
+    "registry-auth",
+];
 
 const MODE: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
 
@@ -51,6 +68,7 @@ pub(super) fn read_default(
 pub(super) fn read(
     top: &Section<'_>,
     directory: &Path,
+    common: &PolicyConfig,
     peers: Option<&[&Peer]>,
     report: &mut Report,
 ) -> Vec<PolicyLink> {
@@ -74,7 +92,13 @@ pub(super) fn read(
         let audience = audience.and_then(|value| audience_of(&value, peers, report));
         links.push(PolicyLink {
             audience: audience.unwrap_or_default(),
-            ..link(name.unwrap_or_default(), &section, directory, report)
+            ..link(
+                name.unwrap_or_default(),
+                &section,
+                directory,
+                common,
+                report,
+            )
         });
     }
     if links.is_empty() {
@@ -93,19 +117,39 @@ pub(super) fn read(
 /// What all policies have in common.
 pub(super) fn common(top: &Section<'_>, directory: &Path, report: &mut Report) -> PolicyConfig {
     let section = Section::of(top.value("policy").as_ref(), COMMON_KEYS, report);
-    let default = || Some(PathBuf::from("/var/cache/rutter/compiled"));
-    let compile_cache = match section.value("compile-cache") {
+    let mut folder = |key, default: &str| match section.value(key) {
         Some(value) if value.is_text("off") => None,
-        Some(value) => value.path(directory, report).or_else(default),
-        None => default(),
+        Some(value) => value.path(directory, report).or(Some(default.into())),
+        None => Some(default.into()),
     };
-    PolicyConfig { compile_cache }
+    let compile_cache = folder("compile-cache", "/var/cache/rutter/compiled");
+    let module_cache = folder("module-cache", "/var/cache/rutter/modules");
+    let required = section.value("require-digest");
+    let required = required.and_then(|value| value.boolean(report));
+    let mut file = |key| {
+        section
+            .value(key)
+            .and_then(|value| value.path(directory, report))
+    };
+    let (require_signature, registry_auth) = (file("require-signature"), file("registry-auth"));
+    PolicyConfig {
+        compile_cache,
+        module_cache,
+        pinning: match required {
+            Some(false) => Pinning::Optional,
+            Some(true) | None => Pinning::Required,
+        },
+        require_signature,
+        registry_auth,
+    }
 }
 
 fn default_link(name: &str) -> PolicyLink {
     PolicyLink {
         name: name.to_owned(),
         module: PolicyModule::Builtin(Builtin::Default),
+        digest: None,
+        require_signature: None,
         settings: serde_json::Value::Object(serde_json::Map::new()),
         on_error: OnError::default(),
         limits: Limits::DEFAULT,
@@ -114,10 +158,19 @@ fn default_link(name: &str) -> PolicyLink {
     }
 }
 
-fn link(name: &str, section: &Section<'_>, directory: &Path, report: &mut Report) -> PolicyLink {
+fn link(
+    name: &str,
+    section: &Section<'_>,
+    directory: &Path,
+    common: &PolicyConfig,
+    report: &mut Report,
+) -> PolicyLink {
     let default = default_link(name);
-    let module_of = |value: Value<'_>| module(&value, directory, report);
-    let module = section.value("module").and_then(module_of);
+    let module = match section.value("module") {
+        Some(value) => module(&value, directory, report),
+        None => Some(default.module.clone()),
+    };
+    let trust = trust::read(section, module.as_ref(), directory, common, report);
     let settings = section.value("settings");
     let settings = settings.and_then(|value| value.json(report));
     let on_error = section.value("on-error");
@@ -127,6 +180,8 @@ fn link(name: &str, section: &Section<'_>, directory: &Path, report: &mut Report
     PolicyLink {
         name: default.name,
         module: module.unwrap_or(default.module),
+        digest: trust.digest,
+        require_signature: trust.require_signature,
         settings: settings.unwrap_or(default.settings),
         on_error: on_error.unwrap_or(default.on_error),
         limits: limits::read(section.value("limits").as_ref(), report),
@@ -223,12 +278,13 @@ impl PolicyModule {
                     "is {text:?}; write \"builtin:{text}\", or \"./{text}\" for a file"
                 ));
             }
-            if text.contains("://") {
-                return Err(format!(
-                    "is {text:?}; write \"builtin:NAME\" or a path, not a URL"
-                ));
-            }
-            return Ok(Self::File(directory.join(text)));
+            let remote = match text.split_once("://") {
+                Some(("oci", reference)) => OciReference::parse(reference).map(Self::Oci),
+                Some(("https" | "http", _)) => HttpUrl::parse(text).map(Self::Http),
+                Some(_) => Err("a kind of URL that is not known; write oci:// or https://"),
+                None => Ok(Self::File(directory.join(text))),
+            };
+            return remote.map_err(|problem| format!("is {text:?}, {problem}"));
         };
         if let Some(known) = Builtin::ALL.iter().find(|known| known.name() == builtin) {
             return Ok(Self::Builtin(*known));

@@ -7,8 +7,8 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::{
-    ApiConfig, BgpConfig, Builtin, Config, Guard, Overrides, Peer, Place, PolicyLink, PolicyModule,
-    RouterIdConfig, Source,
+    ApiConfig, BgpConfig, Builtin, Config, Guard, Overrides, Peer, Pinning, Place, PolicyLink,
+    PolicyModule, RouterIdConfig, Source,
 };
 use crate::candidates::{AdvertiseConfig, PodCidrs};
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
@@ -71,6 +71,8 @@ fn an_empty_file_is_all_defaults() {
             policies: vec![PolicyLink {
                 name: "default".into(),
                 module: PolicyModule::Builtin(Builtin::Default),
+                digest: None,
+                require_signature: None,
                 settings: serde_json::json!({}),
                 on_error: OnError::KeepLast,
                 limits: Limits::DEFAULT,
@@ -79,6 +81,10 @@ fn an_empty_file_is_all_defaults() {
             }],
             policy: super::PolicyConfig {
                 compile_cache: Some("/var/cache/rutter/compiled".into()),
+                module_cache: Some("/var/cache/rutter/modules".into()),
+                pinning: Pinning::Required,
+                require_signature: None,
+                registry_auth: None,
             },
             api: ApiConfig {
                 socket: "/run/rutter/rutter.sock".into(),
@@ -144,6 +150,7 @@ fn the_reference_names_every_key() {
         super::advertise::KEYS,
         super::peers::KEYS,
         super::policies::KEYS,
+        super::policies::COMMON_KEYS,
         super::limits::KEYS,
         super::guard::KEYS,
     ];
@@ -188,6 +195,8 @@ fn a_full_file_is_read_as_it_is_written() {
         [[policies]]
         name = "mine"
         module = "mine.wasm"
+        digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+        require-signature = "mine.pub"
         on-error = "skip"
         peers = ["tors"]
         mode = "shadow"
@@ -199,8 +208,15 @@ fn a_full_file_is_read_as_it_is_written() {
         [[policies]]
         name = "rest"
         on-error = "withdraw"
+        [[policies]]
+        name = "remote"
+        module = "oci://registry.example:5000/policies/drain:1.2"
         [policy]
         compile-cache = "compiled"
+        module-cache = "modules"
+        require-digest = false
+        require-signature = "cosign.pub"
+        registry-auth = "registry.json"
         [api]
         socket = "rutter.sock"
         metrics = "off"
@@ -340,6 +356,16 @@ fn the_words_for_policies() {
         "[[policies]]\nname = 'a'\nmodule = 'default'",
         "[[policies]]\nname = 'a'\nmodule = 'https://example.com/a.wasm'",
         "[[policies]]\nname = 'a'\nmodule = ''",
+        "[[policies]]\nname = 'a'\nmodule = 'http://example.com/a.wasm'",
+        "[[policies]]\nname = 'a'\nmodule = 'ftp://example.com/a.wasm'",
+        "[[policies]]\nname = 'a'\nmodule = 'oci://example.com/a'",
+        "[[policies]]\nname = 'a'\nmodule = 'oci://example.com/a:1'",
+        "[policy]\nrequire-digest = 'no'",
+        "[policy]\nmodule-cache = 1\nregistry-auth = ''",
+        "[[policies]]\nname = 'a'\nmodule = 'a'\ndigest = 'sha256:1'",
+        "[[policies]]\nname = 'a'\nmodule = 'a'\ndigest = 1",
+        "[[policies]]\nname = 'a'\ndigest = 'sha256:1'\nrequire-signature = 'key'",
+        "[[policies]]\nname = 'a'\nmodule = 'a'\nrequire-signature = ''",
         "[[policies]]\nname = 'a'\non-error = 'keep_last'",
         "[[policies]]\nname = 'a'\non-error = 'panic'",
         "[[policies]]\nname = 'a'\nmode = 'shadows'",

@@ -1,7 +1,5 @@
 //! Why a module is refused, and how a call of it can fail.
 
-use std::path::PathBuf;
-
 use wasmtime::Trap;
 
 use super::limits::{Limits, MODULE_BYTES_MAX, Memory, Meter};
@@ -13,18 +11,7 @@ pub enum ModuleError {
     /// The engine does not start on this machine.
     #[error("WebAssembly modules cannot run here: {0}")]
     Engine(String),
-    /// The file cannot be read.
-    #[error("module `{name}`: cannot read {}", path.display())]
-    Read {
-        /// As configured.
-        name: String,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file is larger than [`MODULE_BYTES_MAX`].
+    /// It is larger than [`MODULE_BYTES_MAX`].
     #[error("module `{name}` has more than {MODULE_BYTES_MAX} bytes, the most that are loaded")]
     TooLarge {
         /// As configured.

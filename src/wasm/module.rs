@@ -4,9 +4,6 @@
 //! that a module that would fail never replaces one that works. Compiling takes tens of
 //! milliseconds for a small module: not for the thread that speaks BGP.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -108,34 +105,6 @@ impl Module {
             code_bytes: image.end.addr() - image.start.addr(),
             memory_bytes_peak: AtomicUsize::new(0),
         })))
-    }
-
-    /// A module from a file.
-    ///
-    /// # Errors
-    /// Why it cannot be read or used; see [`ModuleError`].
-    pub fn from_file(engine: &Engine, name: &str, path: &Path) -> Result<Self, ModuleError> {
-        Self::from_bytes(engine, name, &Self::read(name, path)?)
-    }
-
-    /// The bytes of a file, whatever they are; no more of it than a module may have, and one.
-    ///
-    /// # Errors
-    /// [`ModuleError::Read`].
-    pub fn read(name: &str, path: &Path) -> Result<Vec<u8>, ModuleError> {
-        let mut bytes = Vec::new();
-        // One byte more than allowed tells a file that is too large from one that just fits.
-        File::open(path)
-            .and_then(|file| {
-                file.take(MODULE_BYTES_MAX as u64 + 1)
-                    .read_to_end(&mut bytes)
-            })
-            .map_err(|source| ModuleError::Read {
-                name: name.into(),
-                path: path.into(),
-                source,
-            })?;
-        Ok(bytes)
     }
 
     /// The default policy that this binary carries.

@@ -16,4 +16,5 @@ mod recording;
 mod reload;
 mod sessions;
 mod shadow;
+mod sources;
 mod tables;

@@ -19,6 +19,17 @@ const MODULES: &[(&str, &[&str])] = &[
     ("speaker", &["bgp", "rib", "types"]),
     ("api", &["candidates", "cases", "facts", "policy", "types"]),
     ("wasm", &["candidates", "facts", "policy", "types"]),
+    (
+        "source",
+        &[
+            "config",
+            "types",
+            "wasm::Inspection",
+            "wasm::MODULE_BYTES_MAX",
+            "wasm::ModuleKind",
+            "wasm::builtin_bytes",
+        ],
+    ),
     ("kube", &["config", "facts", "types"]),
     (
         "agent",
@@ -30,6 +41,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "facts",
             "kube",
             "policy",
+            "source",
             "speaker",
             "types",
             "wasm",
@@ -48,6 +60,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "facts",
             "kube::LOG_DIRECTIVES",
             "policy",
+            "source",
             "types",
             "wasm",
         ],

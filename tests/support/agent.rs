@@ -14,7 +14,7 @@ use super::objects::replace;
 use super::process::{Memory, Process, Signal, impatient, run};
 
 /// The program under test.
-const RUTTER: &str = env!("CARGO_BIN_EXE_rutter");
+pub(crate) const RUTTER: &str = env!("CARGO_BIN_EXE_rutter");
 
 /// What an agent's configuration file says.
 #[derive(Clone, Debug)]
@@ -315,9 +315,10 @@ fn render(folder: &Path, config: &AgentConfig) -> String {
          service-cluster-cidrs = {cluster_cidrs:?}\n\
          service-external-cidrs = {external_cidrs:?}\n\
          service-load-balancer-cidrs = {load_balancer_cidrs:?}\n\
-         [policy]\ncompile-cache = {:?}\n\
+         [policy]\ncompile-cache = {:?}\nmodule-cache = {:?}\n\
          [api]\nsocket = {:?}\nmetrics = \"127.0.0.1:9473\"\n",
         folder.join("compiled"),
+        folder.join("modules"),
         socket(folder)
     );
     for peer in peers {

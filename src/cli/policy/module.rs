@@ -1,20 +1,46 @@
 //! Arguments that every policy command has in common: which module, with which settings.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::config::{Builtin, PolicyModule};
-use crate::wasm::{Engine, Limits, Module, WasmPolicy, builtin_bytes};
+use crate::cli::wait_for;
+use crate::config::PolicyModule;
+use crate::source::{Demands, Fetcher, Obtained};
+use crate::wasm::{Engine, Limits, Module, WasmPolicy};
+
+/// How long a module from the network may take. A person waits, and can end it.
+pub(super) const DOWNLOAD_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// A module as the configuration names it.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ModuleArg {
-    /// The module, as the configuration writes it: builtin:default, or a file
+    /// The module, as the configuration writes it: builtin:default, a file, a directory
+    /// with one in it, oci://... or https://...
     #[arg(value_name = "MODULE")]
     module: String,
+}
+
+/// Whom a registry takes us for.
+#[derive(Clone, Debug, Args)]
+pub(super) struct RegistryArg {
+    /// Credentials of registries, in the form of ~/.docker/config.json
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RUTTER_REGISTRY_AUTH",
+        hide_env_values = true
+    )]
+    registry_auth: Option<PathBuf>,
+}
+
+impl RegistryArg {
+    /// The file, if there is one.
+    pub(super) fn auth(&self) -> Option<&Path> {
+        self.registry_auth.as_deref()
+    }
 }
 
 /// The settings to use it with.
@@ -36,13 +62,20 @@ impl ModuleArg {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(super) fn bytes(&self) -> anyhow::Result<Cow<'static, [u8]>> {
-        match parse(&self.module)? {
-            PolicyModule::Builtin(Builtin::Default) => Ok(builtin_bytes().into()),
-            PolicyModule::File(path) => std::fs::read(&path)
-                .map(Into::into)
-                .with_context(|| format!("cannot read the module {}", path.display())),
-        }
+    pub(super) fn bytes(&self) -> anyhow::Result<Vec<u8>> {
+        bytes(&self.module)
+    }
+
+    /// The module, if it is what is demanded.
+    ///
+    /// # Errors
+    /// It cannot be had, or is not.
+    pub(super) fn obtain(
+        &self,
+        demands: &Demands,
+        registry_auth: Option<&Path>,
+    ) -> anyhow::Result<Obtained> {
+        obtain(&self.module, demands, registry_auth)
     }
 
     /// Reads, compiles and checks it. A relative path starts from the working directory.
@@ -64,11 +97,17 @@ fn parse(text: &str) -> anyhow::Result<PolicyModule> {
 /// # Errors
 /// Why it cannot be used.
 pub(super) fn load(engine: &Engine, text: &str) -> anyhow::Result<Module> {
-    let loaded = match &parse(text)? {
-        PolicyModule::Builtin(Builtin::Default) => Module::builtin(engine, text),
-        PolicyModule::File(path) => Module::from_file(engine, text, path),
-    };
-    Ok(loaded?)
+    Ok(Module::from_bytes(engine, text, &bytes(text)?)?)
+}
+
+fn bytes(text: &str) -> anyhow::Result<Vec<u8>> {
+    Ok(obtain(text, &Demands::default(), None)?.bytes)
+}
+
+fn obtain(text: &str, demands: &Demands, registry_auth: Option<&Path>) -> anyhow::Result<Obtained> {
+    let module = parse(text)?;
+    let fetcher = Fetcher::without_cache(registry_auth.map(Path::to_owned), DOWNLOAD_TIME_MAX);
+    wait_for(async { Ok(fetcher.obtain(&module, demands).await?) })
 }
 
 impl SettingsArg {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::api::PolicyStatus;
-use crate::wasm::builtin_bytes;
 use crate::wasm::tests::hostile;
+use crate::wasm::{self, builtin_bytes};
 
 /// A chain of one module in a file.
 const CHAIN: &str = "[[policies]]\nname = 'own'\nmodule = 'own.wasm'\n";
@@ -246,4 +246,27 @@ async fn a_shadow_without_a_module_holds_up_nothing_and_is_asked_once_there_is_o
     let shadow = &status.policies[1];
     assert!(shadow.refused.is_some(), "{shadow:?}");
     assert_eq!(shadow.digest, Some(digest(&build(0))), "it stays");
+}
+
+/// The configuration that names the module is refused for want of it.
+#[tokio::test]
+async fn a_module_that_a_refused_configuration_waits_for_is_noticed_when_it_comes() {
+    let mut parts = Parts::start(&text("")).await;
+    let later = parts.folder.path().join("later");
+    std::fs::create_dir(&later).unwrap();
+    let chain = CHAIN.replace("own.wasm", "later/own.wasm");
+    let status = after(&mut parts, &text(&chain), Trigger::Noticed).await;
+    assert!(status.config.error.unwrap().contains("cannot read"));
+    let Parts {
+        reloader,
+        reporter,
+        folder: _folder,
+        told: _told,
+    } = parts;
+    let running = tokio::spawn(reloader.run(signal(SignalKind::hangup()).unwrap()));
+    tokio::task::yield_now().await;
+    std::fs::write(later.join("own.wasm"), build(1)).unwrap();
+    let expected = Some(digest(&build(1)));
+    until(&reporter, |status| status.policies[0].digest == expected).await;
+    running.abort();
 }

@@ -1,0 +1,75 @@
+//! From a reference to an artifact, and to what vouches for it.
+
+use super::SourceError;
+use super::artifact::Artifact;
+use super::manifest::{module_layer, signed_layers};
+use super::registry::Repository;
+use super::signature::Signature;
+use crate::config::OciReference;
+use crate::types::Digest;
+use crate::wasm::MODULE_BYTES_MAX;
+
+/// What a signature is over takes some hundred bytes.
+const PAYLOAD_BYTES_MAX: usize = 64 << 10;
+
+/// Downloads the manifest and the layer that holds the module. What a digest in the reference
+/// demands is not checked here, but with everything else.
+///
+/// # Errors
+/// There is no such artifact, it holds no module, or the registry gives it not or not whole.
+pub(super) async fn pull(
+    repository: &Repository<'_>,
+    reference: &OciReference,
+) -> Result<Artifact, SourceError> {
+    let malformed = |problem| SourceError::Malformed {
+        what: format!("the manifest of {reference}"),
+        problem,
+    };
+    let manifest = repository.manifest(&reference.version()).await?;
+    let manifest = manifest.ok_or_else(|| SourceError::Missing(reference.clone()))?;
+    let layer = module_layer(&manifest).map_err(malformed)?;
+    if layer.size > MODULE_BYTES_MAX as u64 {
+        return Err(SourceError::TooLarge {
+            what: format!("the module of {reference}"),
+            bytes_max: MODULE_BYTES_MAX,
+        });
+    }
+    let blob = repository.blob(layer.digest, MODULE_BYTES_MAX).await?;
+    let manifest = String::from_utf8(manifest.into());
+    Ok(Artifact {
+        manifest: Some(manifest.map_err(|_| malformed("is no text".to_owned()))?),
+        blob: blob.into(),
+        signatures: Vec::new(),
+    })
+}
+
+/// Downloads the signatures of the artifact with this manifest: none where there are none.
+///
+/// # Errors
+/// The registry gives something else, or not all of it.
+pub(super) async fn signatures(
+    repository: &Repository<'_>,
+    manifest: Digest,
+) -> Result<Vec<Signature>, SourceError> {
+    let tag = signature_tag(manifest);
+    let Some(signed) = repository.manifest(&tag).await? else {
+        return Ok(Vec::new());
+    };
+    let layers = signed_layers(&signed).map_err(|problem| SourceError::Malformed {
+        what: format!("the manifest {tag}"),
+        problem,
+    })?;
+    let mut signatures = Vec::new();
+    for (digest, signature) in layers {
+        let payload = repository.blob(digest, PAYLOAD_BYTES_MAX).await?;
+        // What is no text vouches for nothing.
+        let payload = String::from_utf8(payload.into()).ok();
+        signatures.push(Signature { payload, signature });
+    }
+    Ok(signatures)
+}
+
+/// Where cosign keeps the signatures of an artifact.
+pub(super) fn signature_tag(manifest: Digest) -> String {
+    format!("sha256-{}.sig", manifest.hex())
+}
