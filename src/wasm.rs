@@ -10,23 +10,30 @@
 
 mod bindings;
 pub mod conformance;
+mod contract;
+mod convert;
 mod encode;
 mod engine;
 mod error;
 mod lift;
 mod limits;
+mod link_bandwidth;
 mod lower;
 mod module;
+mod v0_1;
 
+pub use contract::Contract;
 pub use engine::Engine;
 pub use error::ModuleError;
 pub use limits::{Limits, MODULE_BYTES_MAX};
 pub use module::{Description, Module};
 
 use crate::policy::{Batch, Decision, PolicyFailure, ProposedRoute, RoutePolicy};
+use contract::Exports;
 use error::printable;
-use limits::{ANSWER_BYTES_MAX, WORDS_BYTES_MAX};
+use limits::{ANSWER_BYTES_MAX, Meter, WORDS_BYTES_MAX};
 use lower::Tables;
+use wasmtime::Store;
 
 /// A module with its settings and limits, ready to decide.
 #[derive(Clone, Debug)]
@@ -49,10 +56,8 @@ impl WasmPolicy {
     ) -> Result<Self, ModuleError> {
         let settings = settings.to_string();
         let verdict = module
-            .call(limits, WORDS_BYTES_MAX, |policy, store| {
-                policy
-                    .rutter_policy_module()
-                    .call_validate_settings(store, &settings)
+            .call(limits, WORDS_BYTES_MAX, |exports, store| {
+                exports.validate_settings(store, &settings)
             })
             .map_err(|failure| ModuleError::Failed {
                 name: module.name().into(),
@@ -78,25 +83,53 @@ impl WasmPolicy {
         &self.module
     }
 
-    fn call(
+    /// Asks about as many of the routes as one call may be about, the first one at least.
+    /// Returns what was decided, and the routes that are left.
+    fn ask<'r, 'a>(
         &self,
-        tables: &Tables<'_>,
         batch: &Batch<'_>,
-        routes: &[ProposedRoute<'_>],
-    ) -> Result<Vec<Decision>, PolicyFailure> {
-        let answer = tables.ask(batch, &self.settings, |question| {
-            self.module
-                .call(self.limits, ANSWER_BYTES_MAX, |policy, store| {
-                    policy
-                        .rutter_policy_announce()
-                        .call_evaluate(store, question)
-                })
-        })?;
+        routes: &'r [ProposedRoute<'a>],
+    ) -> Result<(Vec<Decision>, &'r [ProposedRoute<'a>]), PolicyFailure> {
+        let budget_bytes = self.limits.memory_bytes / 4;
+        let (answer, asked) = match self.module.contract() {
+            Contract::V0_1 => {
+                let tables = v0_1::lower::Tables::fill(routes, budget_bytes)?;
+                let answer = tables.ask(batch, &self.settings, |question| {
+                    self.call(|exports, store| match exports {
+                        Exports::V0_1(_, announce) => announce.call_evaluate(store, question),
+                        Exports::V0_2(..) => Err(wasmtime::Error::msg(OTHER_CONTRACT)),
+                    })
+                })?;
+                (answer.map(v0_1::answer), tables.len())
+            }
+            Contract::V0_2 => {
+                let tables = Tables::fill(routes, budget_bytes)?;
+                let answer = tables.ask(batch, &self.settings, |question| {
+                    self.call(|exports, store| match exports {
+                        Exports::V0_2(_, announce) => announce.call_evaluate(store, question),
+                        Exports::V0_1(..) => Err(wasmtime::Error::msg(OTHER_CONTRACT)),
+                    })
+                })?;
+                (answer, tables.len())
+            }
+        };
         // A module that says why it cannot decide is no better off than one that traps.
         let answer = answer.map_err(|words| PolicyFailure::Trap(printable(&words)))?;
-        lift::decisions(answer, routes, batch.reasons)
+        let (asked, later) = routes.split_at(asked);
+        let decisions = lift::decisions(answer, asked, batch.asn, batch.reasons)?;
+        Ok((decisions, later))
+    }
+
+    fn call<T>(
+        &self,
+        function: impl FnOnce(&Exports, &mut Store<Meter>) -> wasmtime::Result<T>,
+    ) -> Result<T, PolicyFailure> {
+        self.module.call(self.limits, ANSWER_BYTES_MAX, function)
     }
 }
+
+/// A module's functions are found by its contract, so this is never read.
+const OTHER_CONTRACT: &str = "the module is of another version of the contract";
 
 impl RoutePolicy for WasmPolicy {
     /// Asks in as many calls as the memory limit makes necessary: by contract the decision about
@@ -105,9 +138,8 @@ impl RoutePolicy for WasmPolicy {
         let mut decisions = Vec::with_capacity(batch.candidates.len());
         let mut rest = batch.candidates;
         while !rest.is_empty() {
-            let tables = Tables::fill(rest, self.limits.memory_bytes / 4)?;
-            let (routes, later) = rest.split_at(tables.len());
-            decisions.extend(self.call(&tables, batch, routes)?);
+            let (decided, later) = self.ask(batch, rest)?;
+            decisions.extend(decided);
             rest = later;
         }
         Ok(decisions)

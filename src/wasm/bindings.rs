@@ -1,11 +1,30 @@
-//! The contract in `wit/` as the host sees it, generated. Only [`lower`](super::lower) and
-//! [`lift`](super::lift) read or make these types; nothing outside `wasm` sees them.
+//! The contract in `wit/` as the host sees it, generated, one module for each version that is
+//! served. Nothing outside `wasm` sees these types.
 //!
 //! Parameters borrow what they are made from: a batch reaches a module's memory without a copy
 //! of its strings on the way.
 
-wasmtime::component::bindgen!({
-    path: "wit",
-    world: "policy",
-    ownership: Borrowing { duplicate_if_necessary: true },
-});
+/// The present version. Its world has every interface; a module has those it exports.
+pub(super) mod v0_2 {
+    wasmtime::component::bindgen!({
+        path: "wit",
+        inline: "
+            package rutter:host;
+            world every-interface {
+                export rutter:policy/module@0.2.0;
+                export rutter:policy/announce@0.2.0;
+            }
+        ",
+        world: "rutter:host/every-interface",
+        ownership: Borrowing { duplicate_if_necessary: true },
+    });
+}
+
+/// What modules were built for before; see [`super::v0_1`].
+pub(super) mod v0_1 {
+    wasmtime::component::bindgen!({
+        path: "wit/0.1",
+        world: "policy",
+        ownership: Borrowing { duplicate_if_necessary: true },
+    });
+}

@@ -9,15 +9,31 @@ use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+use super::contract::Contract;
 use super::engine::Engine;
 use super::error::ModuleError;
-use super::module::{CONTRACT_VERSION, agreed_version};
 
-/// The contract, as text. The package is declared once, by the first.
-const CONTRACT: [&str; 2] = [
-    include_str!("../../wit/types.wit"),
-    include_str!("../../wit/policy.wit"),
-];
+/// A version of the contract as text. The package is declared once, by the first.
+struct Text {
+    declared: &'static str,
+    files: [&'static str; 2],
+}
+
+const TEXT_0_1: Text = Text {
+    declared: "package rutter:policy@0.1.0;",
+    files: [
+        include_str!("../../wit/0.1/types.wit"),
+        include_str!("../../wit/0.1/policy.wit"),
+    ],
+};
+
+const TEXT_0_2: Text = Text {
+    declared: "package rutter:policy@0.2.0;",
+    files: [
+        include_str!("../../wit/types.wit"),
+        include_str!("../../wit/policy.wit"),
+    ],
+};
 
 /// Where compilers put the description of the component.
 const DESCRIPTION_SECTION: &str = "component-type";
@@ -48,11 +64,12 @@ pub(super) fn componentize(
             import,
         });
     }
-    let version = agreed_version(name, &survey.exports)?;
+    let (contract, version) = Contract::of(name, &survey.exports)?;
     if survey.strings == Strings::Other {
         return Err(invalid("its strings are not in UTF-8".into()));
     }
-    describe_and_encode(survey.module, version).map_err(|error| invalid(format!("{error:#}")))
+    describe_and_encode(survey.module, contract, version)
+        .map_err(|error| invalid(format!("{error:#}")))
 }
 
 /// What matters of a core module.
@@ -138,17 +155,24 @@ fn strings(description: &[u8]) -> Strings {
     if other { Strings::Other } else { Strings::Utf8 }
 }
 
-/// `version` is one that [`agreed_version`] let through: three numbers.
-fn describe_and_encode(mut module: Vec<u8>, version: &str) -> anyhow::Result<Vec<u8>> {
-    let declared = format!("package rutter:policy@{CONTRACT_VERSION};");
-    let [types, policy] = CONTRACT;
-    let contract = format!(
+/// `version` is one that [`Contract::of`] let through: three numbers.
+fn describe_and_encode(
+    mut module: Vec<u8>,
+    contract: Contract,
+    version: &str,
+) -> anyhow::Result<Vec<u8>> {
+    let Text { declared, files } = match contract {
+        Contract::V0_1 => TEXT_0_1,
+        Contract::V0_2 => TEXT_0_2,
+    };
+    let [types, policy] = files;
+    let text = format!(
         "{}{}",
-        types.replace(&declared, &format!("package rutter:policy@{version};")),
-        policy.replace(&declared, "")
+        types.replace(declared, &format!("package rutter:policy@{version};")),
+        policy.replace(declared, "")
     );
     let mut resolve = Resolve::default();
-    let package = resolve.push_source("policy.wit", &contract)?;
+    let package = resolve.push_source("policy.wit", &text)?;
     let world = resolve.select_world(&[package], Some("policy"))?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;
     ComponentEncoder::default().module(&module)?.encode()

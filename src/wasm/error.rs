@@ -56,14 +56,14 @@ pub enum ModuleError {
     /// It is a policy, of another time.
     #[error(
         "module `{name}` exports rutter:policy@{theirs}, this agent understands \
-         rutter:policy@{ours}: build it with the matching kit"
+         versions {ours}: build it with the matching kit"
     )]
     Version {
         /// As configured.
         name: String,
         /// The module's version of the contract.
         theirs: String,
-        /// The agent's.
+        /// Those the agent serves.
         ours: &'static str,
     },
     /// It is no policy.

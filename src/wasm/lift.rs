@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::bindings::exports::rutter::policy::announce::{self, Answer};
-use super::bindings::rutter::policy::types as wit;
+use super::bindings::v0_2::exports::rutter::policy::announce::{self, Answer};
+use super::bindings::v0_2::rutter::policy::types as wit;
 use super::error::printable;
 use super::limits::{COMMUNITIES_MAX, REASON_BYTES_MAX};
+use super::link_bandwidth;
 use crate::policy::{Decision, PolicyFailure, ProposedRoute, Reasons, Verdict};
 use crate::types::{
-    Community, ExtendedCommunity, Family, LargeCommunity, PREPEND_MAX, RouteAttributes,
+    Asn, Community, ExtendedCommunity, Family, LargeCommunity, PREPEND_MAX, RouteAttributes,
 };
 
 /// The decisions about `routes`, in their order.
@@ -19,14 +20,16 @@ use crate::types::{
 pub(super) fn decisions(
     answer: Answer,
     routes: &[ProposedRoute<'_>],
+    asn: Asn,
     wanted: Reasons,
 ) -> Result<Vec<Decision>, PolicyFailure> {
-    lift(answer, routes, wanted).map_err(PolicyFailure::BadAnswer)
+    lift(answer, routes, asn, wanted).map_err(PolicyFailure::BadAnswer)
 }
 
 fn lift(
     answer: Answer,
     routes: &[ProposedRoute<'_>],
+    asn: Asn,
     wanted: Reasons,
 ) -> Result<Vec<Decision>, String> {
     let Answer {
@@ -52,7 +55,7 @@ fn lift(
     let sets = attribute_sets
         .into_iter()
         .enumerate()
-        .map(|(index, set)| match attributes(set) {
+        .map(|(index, set)| match attributes(set, asn) {
             Ok(set) => Ok(Arc::new(set)),
             Err(why) => Err(format!("attribute set {index} has {why}")),
         })
@@ -119,8 +122,12 @@ fn at<T>(table: &[T], index: u32) -> Option<&T> {
     table.get(usize::try_from(index).ok()?)
 }
 
-/// A set in the form all others have: sorted, without duplicates.
-fn attributes(set: wit::RouteAttributesResult) -> Result<RouteAttributes, String> {
+/// A set in the form all others have: sorted, without duplicates, the link bandwidth, with our AS
+/// number, among the extended communities.
+pub(super) fn attributes(
+    set: wit::RouteAttributesResult,
+    asn: Asn,
+) -> Result<RouteAttributes, String> {
     let wit::RouteAttributesResult {
         med,
         local_pref,
@@ -129,6 +136,7 @@ fn attributes(set: wit::RouteAttributesResult) -> Result<RouteAttributes, String
         communities,
         large_communities,
         extended_communities,
+        link_bandwidth,
     } = set;
     if prepend > PREPEND_MAX {
         return Err(format!("prepend {prepend}, {PREPEND_MAX} is the most"));
@@ -139,6 +147,19 @@ fn attributes(set: wit::RouteAttributesResult) -> Result<RouteAttributes, String
     {
         return Err(format!("next hop {next_hop}, which no router can send to"));
     }
+    let mut extended_communities =
+        sorted("extended communities", extended_communities, |octets| {
+            ExtendedCommunity(octets.to_be_bytes())
+        })?;
+    if let Some(bandwidth) = link_bandwidth {
+        if bandwidth.bytes_per_second == 0 {
+            return Err("a link bandwidth of 0, by which nothing would be sent".into());
+        }
+        // A route carries one: of several, receivers take the lowest.
+        extended_communities.retain(|community| !link_bandwidth::is_one(*community));
+        extended_communities.push(link_bandwidth::encode(bandwidth, asn));
+        extended_communities.sort_unstable();
+    }
     Ok(RouteAttributes {
         med,
         local_pref,
@@ -146,9 +167,7 @@ fn attributes(set: wit::RouteAttributesResult) -> Result<RouteAttributes, String
         next_hop,
         communities: sorted("communities", communities, Community)?,
         large_communities: sorted("large communities", large_communities, Into::into)?,
-        extended_communities: sorted("extended communities", extended_communities, |octets| {
-            ExtendedCommunity(octets.to_be_bytes())
-        })?,
+        extended_communities,
     })
 }
 

@@ -1,31 +1,44 @@
 //! Batches on their way into a module: tables instead of references.
 //!
-//! A Service or attribute set enters its table once, however many candidates refer to it; what
-//! is the same is told by its address in memory, since the candidates share them by `Arc`.
+//! Each list and each text costs an allocation in the module, so all Services share a few
+//! tables. A Service or attribute set enters once, however many candidates refer to it; what is
+//! the same is told by its address in memory, since the candidates share them by `Arc`. Texts
+//! repeat from Service to Service (keys of labels, namespaces, port names) and enter once, too.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::bindings::exports::rutter::policy::announce::Batch as WitBatch;
-use super::bindings::rutter::policy::types as wit;
-use super::limits::CANDIDATES_MAX;
-use crate::candidates::{AddressKind, Origin};
-use crate::facts::{
-    EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServicePort, ServiceType, StringMap,
-    TrafficPolicy,
-};
-use crate::policy::{Batch, PeerGroup, PeerKind, PolicyFailure, ProposedRoute, Reasons};
-use crate::types::{Prefix, RouteAttributes};
+use rustc_hash::FxHashMap;
 
-/// What a string, list entry or record of the batch takes in a module's memory besides its text.
-const ENTRY_BYTES: usize = 32;
+use super::bindings::v0_2::exports::rutter::policy::announce::Batch as WitBatch;
+use super::bindings::v0_2::rutter::policy::types as wit;
+use super::limits::CANDIDATES_MAX;
+use super::link_bandwidth;
+use crate::candidates::{AddressKind, Origin};
+use crate::facts::{NodeFacts, ServiceFacts, ServicePort, StringMap};
+use crate::policy::{Batch, PeerGroup, PolicyFailure, ProposedRoute, Reasons};
+use crate::types::RouteAttributes;
+
+/// What a text or list takes in a module's memory besides its contents.
+const ALLOCATION_BYTES: usize = 24;
 
 /// The tables of as many candidates, from the first on, as a module is asked about at once.
 pub(super) struct Tables<'a> {
-    services: Vec<&'a ServiceFacts>,
+    strings: Strings<'a>,
+    labels: Vec<wit::ServiceLabel>,
+    ports: Vec<wit::ServicePort>,
+    addresses: Vec<wit::ServiceIp>,
+    services: Vec<wit::Service>,
     attribute_sets: Vec<&'a RouteAttributes>,
     candidates: Vec<wit::Candidate>,
+}
+
+/// Texts, each once.
+#[derive(Default)]
+struct Strings<'a> {
+    table: Vec<&'a str>,
+    indexes: FxHashMap<&'a str, u32>,
+    bytes: usize,
 }
 
 impl<'a> Tables<'a> {
@@ -39,23 +52,23 @@ impl<'a> Tables<'a> {
         budget_bytes: usize,
     ) -> Result<Self, PolicyFailure> {
         let mut tables = Self {
+            strings: Strings::default(),
+            labels: Vec::new(),
+            ports: Vec::new(),
+            addresses: Vec::new(),
             services: Vec::new(),
             attribute_sets: Vec::new(),
             candidates: Vec::with_capacity(routes.len().min(CANDIDATES_MAX)),
         };
-        let mut services = HashMap::new();
-        let mut attribute_sets = HashMap::new();
-        let mut bytes = 0;
+        let mut services = FxHashMap::default();
+        let mut attribute_sets = FxHashMap::default();
         for route in routes.iter().take(CANDIDATES_MAX) {
-            if bytes > budget_bytes {
+            if tables.bytes() > budget_bytes {
                 break;
             }
             let attributes = *attribute_sets
                 .entry(Arc::as_ptr(route.attributes))
-                .or_insert_with(|| {
-                    bytes += attributes_bytes(route.attributes);
-                    push(&mut tables.attribute_sets, route.attributes)
-                });
+                .or_insert_with(|| push(&mut tables.attribute_sets, &**route.attributes));
             let origin = match &route.candidate.key.origin {
                 Origin::PodCidr => wit::Origin::PodCidr,
                 Origin::ServiceCidr { addresses } => wit::Origin::ServiceCidr((*addresses).into()),
@@ -66,17 +79,15 @@ impl<'a> Tables<'a> {
                             route.candidate.key.prefix
                         )));
                     };
-                    let service = *services.entry(Arc::as_ptr(facts)).or_insert_with(|| {
-                        bytes += service_bytes(facts);
-                        push(&mut tables.services, facts)
-                    });
+                    let service = *services
+                        .entry(Arc::as_ptr(facts))
+                        .or_insert_with(|| tables.push_service(facts));
                     wit::Origin::ServiceAddress(wit::ServiceAddress {
                         service,
                         kind: (*address).into(),
                     })
                 }
             };
-            bytes += size_of::<wit::Candidate>();
             tables.candidates.push(wit::Candidate {
                 prefix: route.candidate.key.prefix.into(),
                 origin,
@@ -101,13 +112,6 @@ impl<'a> Tables<'a> {
     ) -> T {
         let node = NodeParts::of(batch.node);
         let peer_labels = labels(&batch.peer_group.labels);
-        let service_parts: Vec<_> = self.services.iter().map(|s| ServiceParts::of(s)).collect();
-        let services: Vec<_> = self
-            .services
-            .iter()
-            .zip(&service_parts)
-            .map(|(facts, parts)| service(facts, parts))
-            .collect();
         let set_parts: Vec<_> = self
             .attribute_sets
             .iter()
@@ -124,73 +128,164 @@ impl<'a> Tables<'a> {
             node: node.lower(batch.node),
             asn: batch.asn.0,
             peer_group: peer_group(batch.peer_group, &peer_labels),
-            services: &services,
+            strings: &self.strings.table,
+            labels: &self.labels,
+            ports: &self.ports,
+            addresses: &self.addresses,
+            services: &self.services,
             attribute_sets: &attribute_sets,
             candidates: &self.candidates,
             want_reasons: batch.reasons == Reasons::Wanted,
         })
+    }
+
+    /// About what the tables take in a module's memory.
+    fn bytes(&self) -> usize {
+        // A set with as many communities of each kind as an answer may have takes 2 KiB.
+        const SET_BYTES: usize = 512;
+        self.strings.bytes
+            + self.labels.len() * size_of::<wit::ServiceLabel>()
+            + self.ports.len() * size_of::<wit::ServicePort>()
+            + self.addresses.len() * size_of::<wit::ServiceIp>()
+            + self.services.len() * size_of::<wit::Service>()
+            + self.attribute_sets.len() * SET_BYTES
+            + self.candidates.len() * size_of::<wit::Candidate>()
+    }
+
+    /// Every field of the facts by name, so that a new one is not forgotten here. Services that
+    /// are headless or being deleted never reach modules.
+    fn push_service(&mut self, facts: &'a ServiceFacts) -> u32 {
+        let ServiceFacts {
+            key,
+            labels,
+            annotations,
+            service_type,
+            external_traffic_policy,
+            internal_traffic_policy,
+            load_balancer_class,
+            headless: _,
+            deleting: _,
+            cluster_ips,
+            external_ips,
+            load_balancer_ips,
+            ports,
+            node_endpoints,
+            cluster_endpoints,
+        } = facts;
+        let lists = [
+            (AddressKind::ClusterIp, cluster_ips),
+            (AddressKind::ExternalIp, external_ips),
+            (AddressKind::LoadBalancerIp, load_balancer_ips),
+        ];
+        let addresses = lists.into_iter().flat_map(|(kind, addresses)| {
+            addresses.iter().map(move |address| wit::ServiceIp {
+                kind: kind.into(),
+                address: (*address).into(),
+            })
+        });
+        let strings = &mut self.strings;
+        let service = wit::Service {
+            namespace: strings.index_of(&key.namespace),
+            name: strings.index_of(&key.name),
+            labels: append(&mut self.labels, strings.pairs(labels)),
+            annotations: append(&mut self.labels, strings.pairs(annotations)),
+            service_type: (*service_type).into(),
+            external_traffic_policy: (*external_traffic_policy).into(),
+            internal_traffic_policy: (*internal_traffic_policy).into(),
+            load_balancer_class: load_balancer_class
+                .as_deref()
+                .map(|class| strings.index_of(class)),
+            ports: append(&mut self.ports, ports.iter().map(|port| strings.port(port))),
+            addresses: append(&mut self.addresses, addresses),
+            node_endpoints: (*node_endpoints).into(),
+            cluster_endpoints: (*cluster_endpoints).into(),
+        };
+        push(&mut self.services, service)
+    }
+}
+
+impl<'a> Strings<'a> {
+    fn index_of(&mut self, text: &'a str) -> u32 {
+        *self.indexes.entry(text).or_insert_with(|| {
+            self.bytes += text.len() + ALLOCATION_BYTES;
+            push(&mut self.table, text)
+        })
+    }
+
+    fn pairs(&mut self, map: &'a StringMap) -> impl Iterator<Item = wit::ServiceLabel> {
+        map.iter().map(|(key, value)| wit::ServiceLabel {
+            key: self.index_of(key),
+            value: self.index_of(value),
+        })
+    }
+
+    fn port(&mut self, port: &'a ServicePort) -> wit::ServicePort {
+        wit::ServicePort {
+            name: self.index_of(&port.name),
+            protocol: match port.protocol.as_str() {
+                "TCP" => wit::Protocol::Tcp,
+                "UDP" => wit::Protocol::Udp,
+                "SCTP" => wit::Protocol::Sctp,
+                other => wit::Protocol::Other(self.index_of(other)),
+            },
+            port: port.port,
+            node_port: port.node_port,
+        }
     }
 }
 
 /// Appends to a table; the answer is the new entry's index.
 fn push<T>(table: &mut Vec<T>, entry: T) -> u32 {
     table.push(entry);
-    u32::try_from(table.len() - 1).expect("a table has at most CANDIDATES_MAX entries")
+    index(table.len() - 1)
 }
 
-fn service_bytes(facts: &ServiceFacts) -> usize {
-    let text = |map: &StringMap| -> usize {
-        map.iter()
-            .map(|(key, value)| key.len() + value.len() + 2 * ENTRY_BYTES)
-            .sum()
-    };
-    let ports: usize = facts
-        .ports
-        .iter()
-        .map(|port| port.name.len() + port.protocol.len() + 2 * ENTRY_BYTES)
-        .sum();
-    size_of::<wit::Service<'_>>()
-        + facts.key.namespace.len()
-        + facts.key.name.len()
-        + facts.load_balancer_class.as_ref().map_or(0, String::len)
-        + 6 * ENTRY_BYTES
-        + text(&facts.labels)
-        + text(&facts.annotations)
-        + ports
+/// Appends to a table; the answer is where.
+fn append<T>(table: &mut Vec<T>, entries: impl Iterator<Item = T>) -> wit::Span {
+    let first = table.len();
+    table.extend(entries);
+    wit::Span {
+        first: index(first),
+        count: index(table.len() - first),
+    }
 }
 
-fn attributes_bytes(set: &RouteAttributes) -> usize {
-    size_of::<wit::RouteAttributesParam<'_>>()
-        + set.communities.len() * 4
-        + set.large_communities.len() * 12
-        + set.extended_communities.len() * 8
-        + 3 * ENTRY_BYTES
+fn index(position: usize) -> u32 {
+    u32::try_from(position).expect("the tables fit a module's memory of 32 bits")
 }
 
 /// The lists of a node, which its record borrows.
-struct NodeParts<'a> {
+pub(super) struct NodeParts<'a> {
     labels: Vec<wit::Label<'a>>,
     annotations: Vec<wit::Label<'a>>,
-    internal_ips: Vec<wit::IpAddress>,
+    addresses: Vec<wit::NodeAddress>,
     pod_cidrs: Vec<wit::Prefix>,
 }
 
 impl<'a> NodeParts<'a> {
-    fn of(facts: &'a NodeFacts) -> Self {
+    pub(super) fn of(facts: &'a NodeFacts) -> Self {
+        let of_kind = |kind, addresses: &'a [IpAddr]| {
+            addresses.iter().map(move |address| wit::NodeAddress {
+                kind,
+                address: (*address).into(),
+            })
+        };
+        let internal = of_kind(wit::NodeAddressKind::InternalIp, &facts.internal_ips);
+        let external = of_kind(wit::NodeAddressKind::ExternalIp, &facts.external_ips);
         Self {
             labels: labels(&facts.labels),
             annotations: labels(&facts.annotations),
-            internal_ips: facts.internal_ips.iter().copied().map(Into::into).collect(),
+            addresses: internal.chain(external).collect(),
             pod_cidrs: facts.pod_cidrs.iter().copied().map(Into::into).collect(),
         }
     }
 
-    fn lower(&'a self, facts: &'a NodeFacts) -> wit::Node<'a> {
+    pub(super) fn lower(&'a self, facts: &'a NodeFacts) -> wit::Node<'a> {
         wit::Node {
             name: &facts.name,
             labels: &self.labels,
             annotations: &self.annotations,
-            internal_ips: &self.internal_ips,
+            addresses: &self.addresses,
             pod_cidrs: &self.pod_cidrs,
             unschedulable: facts.unschedulable,
             ready: facts.ready,
@@ -198,88 +293,41 @@ impl<'a> NodeParts<'a> {
     }
 }
 
-/// The lists of a Service, which its record borrows.
-struct ServiceParts<'a> {
-    labels: Vec<wit::Label<'a>>,
-    annotations: Vec<wit::Label<'a>>,
-    ports: Vec<wit::ServicePort<'a>>,
-}
-
-impl<'a> ServiceParts<'a> {
-    fn of(facts: &'a ServiceFacts) -> Self {
-        Self {
-            labels: labels(&facts.labels),
-            annotations: labels(&facts.annotations),
-            ports: facts.ports.iter().map(Into::into).collect(),
-        }
-    }
-}
-
-/// Every field of the facts by name, so that a new one is not forgotten here. The addresses
-/// reach modules as candidates; Services that are headless or being deleted never do.
-fn service<'a>(facts: &'a ServiceFacts, parts: &'a ServiceParts<'_>) -> wit::Service<'a> {
-    let ServiceFacts {
-        key,
-        labels: _,
-        annotations: _,
-        service_type,
-        external_traffic_policy,
-        internal_traffic_policy,
-        load_balancer_class,
-        headless: _,
-        deleting: _,
-        cluster_ips: _,
-        external_ips: _,
-        load_balancer_ips: _,
-        ports: _,
-        node_endpoints,
-        cluster_endpoints,
-    } = facts;
-    wit::Service {
-        namespace: &key.namespace,
-        name: &key.name,
-        labels: &parts.labels,
-        annotations: &parts.annotations,
-        service_type: (*service_type).into(),
-        external_traffic_policy: (*external_traffic_policy).into(),
-        internal_traffic_policy: (*internal_traffic_policy).into(),
-        load_balancer_class: load_balancer_class.as_deref(),
-        ports: &parts.ports,
-        node_endpoints: (*node_endpoints).into(),
-        cluster_endpoints: (*cluster_endpoints).into(),
-    }
-}
-
-/// The lists of an attribute set, which its record borrows.
-struct SetParts {
+/// The parts of an attribute set that its record borrows, or that it has in another form.
+pub(super) struct SetParts {
     communities: Vec<u32>,
     large_communities: Vec<wit::LargeCommunity>,
     extended_communities: Vec<u64>,
+    link_bandwidth: Option<wit::LinkBandwidth>,
 }
 
 impl SetParts {
-    fn of(set: &RouteAttributes) -> Self {
+    pub(super) fn of(set: &RouteAttributes) -> Self {
+        let mut extended_communities = Vec::new();
+        let mut link_bandwidth: Option<wit::LinkBandwidth> = None;
+        for community in &set.extended_communities {
+            match link_bandwidth::decode(*community) {
+                // RFC 10005: of several, the lowest counts.
+                Some(found) => match &mut link_bandwidth {
+                    Some(lowest) if lowest.bytes_per_second <= found.bytes_per_second => {}
+                    Some(_) | None => link_bandwidth = Some(found),
+                },
+                None => extended_communities.push(u64::from_be_bytes(community.0)),
+            }
+        }
         Self {
             communities: set.communities.iter().map(|c| c.0).collect(),
-            large_communities: set
-                .large_communities
-                .iter()
-                .map(|c| wit::LargeCommunity {
-                    global_administrator: c.global_administrator,
-                    local_data1: c.local_data_1,
-                    local_data2: c.local_data_2,
-                })
-                .collect(),
-            extended_communities: set
-                .extended_communities
-                .iter()
-                .map(|c| u64::from_be_bytes(c.0))
-                .collect(),
+            large_communities: set.large_communities.iter().map(|&c| c.into()).collect(),
+            extended_communities,
+            link_bandwidth,
         }
     }
 }
 
-fn attribute_set<'a>(set: &RouteAttributes, parts: &'a SetParts) -> wit::RouteAttributesParam<'a> {
+pub(super) fn attribute_set<'a>(
+    set: &RouteAttributes,
+    parts: &'a SetParts,
+) -> wit::RouteAttributesParam<'a> {
     let RouteAttributes {
         med,
         local_pref,
@@ -297,111 +345,24 @@ fn attribute_set<'a>(set: &RouteAttributes, parts: &'a SetParts) -> wit::RouteAt
         communities: &parts.communities,
         large_communities: &parts.large_communities,
         extended_communities: &parts.extended_communities,
+        link_bandwidth: parts.link_bandwidth,
     }
 }
 
-fn peer_group<'a>(group: &'a PeerGroup, labels: &'a [wit::Label<'_>]) -> wit::PeerGroup<'a> {
+pub(super) fn peer_group<'a>(
+    group: &'a PeerGroup,
+    labels: &'a [wit::Label<'_>],
+) -> wit::PeerGroup<'a> {
     wit::PeerGroup {
         name: &group.name,
         asn: group.asn.0,
-        kind: match group.kind {
-            PeerKind::Ibgp => wit::PeerKind::Ibgp,
-            PeerKind::Ebgp => wit::PeerKind::Ebgp,
-        },
+        kind: group.kind.into(),
         labels,
     }
 }
 
-fn labels(map: &StringMap) -> Vec<wit::Label<'_>> {
+pub(super) fn labels(map: &StringMap) -> Vec<wit::Label<'_>> {
     map.iter()
         .map(|(key, value)| wit::Label { key, value })
         .collect()
-}
-
-impl From<IpAddr> for wit::IpAddress {
-    fn from(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(address) => Self::Ipv4(address.octets().into()),
-            IpAddr::V6(address) => Self::Ipv6(address.segments().into()),
-        }
-    }
-}
-
-impl From<Prefix> for wit::Prefix {
-    fn from(prefix: Prefix) -> Self {
-        Self {
-            address: prefix.address().into(),
-            length: prefix.length(),
-        }
-    }
-}
-
-impl<'a> From<&'a ServicePort> for wit::ServicePort<'a> {
-    fn from(port: &'a ServicePort) -> Self {
-        Self {
-            name: &port.name,
-            protocol: match port.protocol.as_str() {
-                "TCP" => wit::Protocol::Tcp,
-                "UDP" => wit::Protocol::Udp,
-                "SCTP" => wit::Protocol::Sctp,
-                other => wit::Protocol::Other(other),
-            },
-            port: port.port,
-            node_port: port.node_port,
-        }
-    }
-}
-
-impl From<ServiceType> for wit::ServiceType {
-    fn from(service_type: ServiceType) -> Self {
-        match service_type {
-            ServiceType::ClusterIP => Self::ClusterIp,
-            ServiceType::NodePort => Self::NodePort,
-            ServiceType::LoadBalancer => Self::LoadBalancer,
-            ServiceType::ExternalName => Self::ExternalName,
-        }
-    }
-}
-
-impl From<TrafficPolicy> for wit::TrafficPolicy {
-    fn from(policy: TrafficPolicy) -> Self {
-        match policy {
-            TrafficPolicy::Cluster => Self::Cluster,
-            TrafficPolicy::Local => Self::Local,
-        }
-    }
-}
-
-impl From<FamilyCounts> for wit::FamilyCounts {
-    fn from(FamilyCounts { ipv4, ipv6 }: FamilyCounts) -> Self {
-        Self {
-            ipv4: ipv4.into(),
-            ipv6: ipv6.into(),
-        }
-    }
-}
-
-impl From<EndpointCounts> for wit::EndpointCounts {
-    fn from(counts: EndpointCounts) -> Self {
-        let EndpointCounts {
-            ready,
-            serving_terminating,
-            unready,
-        } = counts;
-        Self {
-            ready,
-            serving_terminating,
-            unready,
-        }
-    }
-}
-
-impl From<AddressKind> for wit::AddressKind {
-    fn from(kind: AddressKind) -> Self {
-        match kind {
-            AddressKind::ClusterIp => Self::ClusterIp,
-            AddressKind::ExternalIp => Self::ExternalIp,
-            AddressKind::LoadBalancerIp => Self::LoadBalancerIp,
-        }
-    }
 }

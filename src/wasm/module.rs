@@ -11,20 +11,14 @@ use std::sync::Arc;
 
 use wasmtime::Store;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, InstancePre, Linker};
 
-use super::bindings::{Policy, PolicyPre};
+use super::contract::{Contract, Exports, Functions, VERSIONS};
 use super::encode::componentize;
 use super::engine::Engine;
 use super::error::{ModuleError, Stage, failure, printable};
 use super::limits::{Limits, MODULE_BYTES_MAX, Meter, WORDS_BYTES_MAX};
 use crate::policy::PolicyFailure;
-
-/// The version of the package in `wit/`.
-pub(super) const CONTRACT_VERSION: &str = "0.1.0";
-
-/// What a policy exports.
-const INTERFACES: [&str; 2] = ["module", "announce"];
 
 /// The default policy, compiled by the build script.
 static DEFAULT_POLICY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/default-policy.wasm"));
@@ -35,6 +29,7 @@ pub struct Module(Arc<Inner>);
 
 struct Inner {
     name: String,
+    contract: Contract,
     description: Description,
     guest: Guest,
 }
@@ -73,22 +68,23 @@ impl Module {
         }
         .map_err(|error| invalid(format!("{error:#}")))?;
         check_imports(engine, name, &component)?;
-        check_exports(engine, name, &component)?;
+        let contract = contract_of(engine, name, &component)?;
         let prepared = Linker::new(engine.inner())
             .instantiate_pre(&component)
-            .map_err(|error| invalid(format!("{error:#}")))
-            .and_then(|prepared| {
-                PolicyPre::new(prepared).map_err(|error| ModuleError::Missing {
-                    name: name.into(),
-                    missing: format!("what it should: {error:#}"),
-                })
+            .map_err(|error| invalid(format!("{error:#}")))?;
+        let functions =
+            Functions::find(contract, &prepared).map_err(|error| ModuleError::Missing {
+                name: name.into(),
+                missing: format!("what it should: {error:#}"),
             })?;
         let guest = Guest {
             engine: engine.clone(),
             prepared,
+            functions,
         };
         Ok(Self(Arc::new(Inner {
             name: name.into(),
+            contract,
             description: describe(name, &guest)?,
             guest,
         })))
@@ -134,12 +130,18 @@ impl Module {
         &self.0.description
     }
 
+    /// The version of the contract that it was built for.
+    #[must_use]
+    pub fn contract(&self) -> Contract {
+        self.0.contract
+    }
+
     /// Calls one of its functions; see [`Guest::call`].
     pub(super) fn call<T>(
         &self,
         limits: Limits,
         answer_bytes_max: usize,
-        function: impl FnOnce(&Policy, &mut Store<Meter>) -> wasmtime::Result<T>,
+        function: impl FnOnce(&Exports, &mut Store<Meter>) -> wasmtime::Result<T>,
     ) -> Result<T, PolicyFailure> {
         self.0
             .guest
@@ -160,7 +162,8 @@ impl std::fmt::Debug for Module {
 /// Compiled code, ready to be started any number of times.
 struct Guest {
     engine: Engine,
-    prepared: PolicyPre<Meter>,
+    prepared: InstancePre<Meter>,
+    functions: Functions,
 }
 
 /// How a call failed.
@@ -188,7 +191,7 @@ impl Guest {
         &self,
         limits: Limits,
         answer_bytes_max: usize,
-        function: impl FnOnce(&Policy, &mut Store<Meter>) -> wasmtime::Result<T>,
+        function: impl FnOnce(&Exports, &mut Store<Meter>) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
         let mut store = Store::new(self.engine.inner(), Meter::new(limits));
         store.limiter(|meter| meter);
@@ -197,14 +200,15 @@ impl Guest {
         store.set_epoch_deadline(Engine::ticks(limits.time));
         let instance = self
             .prepared
-            .instance_pre()
             .instantiate(&mut store)
             .map_err(|error| failure(&error, Stage::Start, store.data(), limits))
             .map_err(CallError::Failure)?;
-        let policy = Policy::new(&mut store, &instance)
+        let exports = self
+            .functions
+            .load(&mut store, &instance)
             .map_err(|error| CallError::Types(format!("{error:#}")))?;
         store.set_epoch_deadline(Engine::ticks(limits.time));
-        function(&policy, &mut store)
+        function(&exports, &mut store)
             .map_err(|error| failure(&error, Stage::Call, store.data(), limits))
             .map_err(CallError::Failure)
     }
@@ -254,61 +258,26 @@ fn check_imports(engine: &Engine, name: &str, component: &Component) -> Result<(
     Ok(())
 }
 
-fn check_exports(engine: &Engine, name: &str, component: &Component) -> Result<(), ModuleError> {
+fn contract_of(
+    engine: &Engine,
+    name: &str,
+    component: &Component,
+) -> Result<Contract, ModuleError> {
     let ty = component.component_type();
     let exports: Vec<(&str, &str)> = ty
         .exports(engine.inner())
         .filter_map(|(export, _)| export.strip_prefix("rutter:policy/")?.split_once('@'))
         .collect();
-    agreed_version(name, &exports).map(drop)
-}
-
-/// The version of the contract that a module with these interfaces and versions is of.
-///
-/// # Errors
-/// Tells a policy of another version from a module that is no policy.
-pub(super) fn agreed_version<'a>(
-    name: &str,
-    exports: &[(&str, &'a str)],
-) -> Result<&'a str, ModuleError> {
-    let mut version = None;
-    for interface in INTERFACES {
-        let Some((_, theirs)) = exports.iter().find(|(export, _)| *export == interface) else {
-            return Err(ModuleError::Missing {
-                name: name.into(),
-                missing: format!("rutter:policy/{interface}@{CONTRACT_VERSION}"),
-            });
-        };
-        if !is_compatible(theirs) || version.is_some_and(|version| version != *theirs) {
-            return Err(ModuleError::Version {
-                name: name.into(),
-                theirs: printable(theirs),
-                ours: CONTRACT_VERSION,
-            });
-        }
-        version = Some(*theirs);
-    }
-    Ok(version.unwrap_or(CONTRACT_VERSION))
-}
-
-/// Below 1.0.0 versions are compatible that differ in the last number only.
-fn is_compatible(theirs: &str) -> bool {
-    let split = |version| str::rsplit_once(version, '.');
-    match (split(theirs), split(CONTRACT_VERSION)) {
-        (Some((theirs, last)), Some((ours, _))) => theirs == ours && last.parse::<u32>().is_ok(),
-        (None, _) | (_, None) => false,
-    }
+    Contract::of(name, &exports).map(|(contract, _)| contract)
 }
 
 fn describe(name: &str, guest: &Guest) -> Result<Description, ModuleError> {
     let description = guest
-        .call(Limits::default(), WORDS_BYTES_MAX, |policy, store| {
-            policy.rutter_policy_module().call_describe(store)
-        })
+        .call(Limits::default(), WORDS_BYTES_MAX, Exports::describe)
         .map_err(|error| match error {
             CallError::Types(words) => ModuleError::Missing {
                 name: name.into(),
-                missing: format!("the functions of rutter:policy@{CONTRACT_VERSION}: {words}"),
+                missing: format!("the functions of rutter:policy, versions {VERSIONS}: {words}"),
             },
             CallError::Failure(failure) => ModuleError::Failed {
                 name: name.into(),

@@ -70,7 +70,7 @@ pub(crate) struct Recipe<'a> {
 impl Default for Recipe<'_> {
     fn default() -> Self {
         Self {
-            version: "0.1.0",
+            version: "0.2.0",
             world: "",
             packages: "",
             strings: StringEncoding::UTF8,
@@ -92,12 +92,19 @@ impl Recipe<'_> {
     }
 
     fn contract(&self) -> String {
-        let types = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/types.wit"));
-        let policy = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/policy.wit"));
+        let (number, [types, policy]) = if self.version.starts_with("0.1.") {
+            let types = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/0.1/types.wit"));
+            let policy = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/0.1/policy.wit"));
+            ("0.1.0", [types, policy])
+        } else {
+            let types = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/types.wit"));
+            let policy = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/policy.wit"));
+            ("0.2.0", [types, policy])
+        };
         let policy = policy
-            .replace("package rutter:policy@0.1.0;", "")
+            .replace(&format!("package rutter:policy@{number};"), "")
             .replace("world policy {", &format!("world policy {{ {}", self.world));
-        format!("{types}{policy}{}", self.packages).replace("0.1.0", self.version)
+        format!("{types}{policy}{}", self.packages).replace(number, self.version)
     }
 
     fn text(&self) -> String {

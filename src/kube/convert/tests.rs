@@ -38,7 +38,7 @@ fn prefixes(texts: &[&str]) -> Vec<Prefix> {
 }
 
 #[test]
-fn a_node_gives_its_internal_addresses_pod_ranges_and_readiness() {
+fn a_node_gives_its_addresses_pod_ranges_and_readiness() {
     let (facts, problems) = node(fixtures::node("worker-1"));
     assert_eq!(problems, Problems::new());
     assert_eq!(
@@ -48,6 +48,7 @@ fn a_node_gives_its_internal_addresses_pod_ranges_and_readiness() {
             labels: [("rack".to_owned(), "a1".to_owned())].into(),
             annotations: StringMap::new(),
             internal_ips: ips(&["192.168.83.11", "fd00:83::11"]),
+            external_ips: ips(&["203.0.113.11"]),
             pod_cidrs: prefixes(&["10.244.1.0/24", "fd00:10:244:1::/64"]),
             unschedulable: false,
             ready: true,

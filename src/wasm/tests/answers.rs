@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{pod_cidr, routes};
 use crate::policy::{Decision, PolicyFailure, Reasons, Verdict};
-use crate::types::{Community, ExtendedCommunity, LargeCommunity, RouteAttributes};
-use crate::wasm::bindings::exports::rutter::policy::announce::{self, Answer};
-use crate::wasm::bindings::rutter::policy::types::{self as wit, RouteAttributesResult};
+use crate::types::{Asn, Community, ExtendedCommunity, LargeCommunity, RouteAttributes};
+use crate::wasm::bindings::v0_2::exports::rutter::policy::announce::{self, Answer};
+use crate::wasm::bindings::v0_2::rutter::policy::types::{self as wit, RouteAttributesResult};
 use crate::wasm::lift;
 
 fn accept_with(set: RouteAttributesResult) -> Answer {
@@ -29,6 +29,7 @@ fn nothing_set() -> RouteAttributesResult {
         communities: Vec::new(),
         large_communities: Vec::new(),
         extended_communities: Vec::new(),
+        link_bandwidth: None,
     }
 }
 
@@ -36,8 +37,13 @@ fn nothing_set() -> RouteAttributesResult {
 fn lift_one(answer: Answer, wanted: Reasons) -> Result<Decision, PolicyFailure> {
     let candidates = [pod_cidr("10.0.0.0/24")];
     let attributes = Arc::default();
-    lift::decisions(answer, &routes(&candidates, &attributes), wanted)
-        .map(|mut decisions| decisions.remove(0))
+    lift::decisions(
+        answer,
+        &routes(&candidates, &attributes),
+        Asn(64512),
+        wanted,
+    )
+    .map(|mut decisions| decisions.remove(0))
 }
 
 #[track_caller]
@@ -63,6 +69,7 @@ fn attributes_come_out_sorted_and_without_duplicates() {
         communities: vec![9, 3, 9],
         large_communities: vec![large(2), large(1)],
         extended_communities: vec![0x0003_0000_0000_0001],
+        link_bandwidth: None,
     });
     let decision = lift_one(answer, Reasons::Wanted).unwrap();
     let large = |local_data_2| LargeCommunity {
@@ -187,4 +194,37 @@ fn a_next_hop_no_router_can_send_to_is_refused() {
         };
         assert!(why.ends_with("which no router can send to"), "{why}");
     }
+}
+
+#[test]
+fn a_link_bandwidth_becomes_the_one_community_of_its_kind() {
+    let answer = accept_with(RouteAttributesResult {
+        extended_communities: vec![0x0004_0001_0000_0005, 0x0002_FC00_0000_0001],
+        link_bandwidth: Some(wit::LinkBandwidth {
+            bytes_per_second: 1_000_000,
+            transitive: false,
+        }),
+        ..nothing_set()
+    });
+    let Verdict::Accept(Some(set)) = lift_one(answer, Reasons::Wanted).unwrap().verdict else {
+        panic!("not accepted with attributes");
+    };
+    let octets = [0x0002_FC00_0000_0001_u64, 0x4004_FC00_4974_2400];
+    let expected = octets.map(|octets| ExtendedCommunity(octets.to_be_bytes()));
+    assert_eq!(set.extended_communities, expected);
+}
+
+#[test]
+fn a_link_bandwidth_of_nothing_is_refused() {
+    let answer = accept_with(RouteAttributesResult {
+        link_bandwidth: Some(wit::LinkBandwidth {
+            bytes_per_second: 0,
+            transitive: true,
+        }),
+        ..nothing_set()
+    });
+    check_refused(
+        answer,
+        "attribute set 0 has a link bandwidth of 0, by which nothing would be sent",
+    );
 }

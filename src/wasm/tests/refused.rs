@@ -6,7 +6,7 @@ use wit_component::StringEncoding;
 
 use super::ENGINE;
 use super::hostile::{self, Recipe};
-use crate::wasm::{MODULE_BYTES_MAX, Module, ModuleError};
+use crate::wasm::{Contract, MODULE_BYTES_MAX, Module, ModuleError};
 
 fn refusal(bytes: &[u8]) -> ModuleError {
     Module::from_bytes(&ENGINE, "bad", bytes).unwrap_err()
@@ -44,29 +44,32 @@ fn an_import_that_no_component_type_knows_is_refused_by_name() {
 }
 
 #[test]
-fn another_version_of_the_contract_is_refused_naming_both() {
+fn a_later_version_of_the_contract_is_refused_naming_those_that_are_served() {
     let newer = Recipe {
-        version: "0.2.0",
+        version: "0.3.0",
         ..Recipe::default()
     };
     let error = refusal(&newer.build());
     assert!(matches!(error, ModuleError::Version { .. }));
     assert_eq!(
         error.to_string(),
-        "module `bad` exports rutter:policy@0.2.0, this agent understands rutter:policy@0.1.0: \
+        "module `bad` exports rutter:policy@0.3.0, this agent understands versions 0.2 and 0.1: \
          build it with the matching kit"
     );
 }
 
 #[test]
 fn a_compatible_version_of_the_contract_is_taken() {
-    let patched = Recipe {
-        version: "0.1.7",
-        ..Recipe::default()
-    };
-    let module = Module::from_bytes(&ENGINE, "patched", &patched.build()).unwrap();
-    assert_eq!(module.description().name, "hostile");
-    assert_eq!(module.description().summary, "Misbehaves.");
+    for (version, contract) in [("0.1.7", Contract::V0_1), ("0.2.7", Contract::V0_2)] {
+        let patched = Recipe {
+            version,
+            ..Recipe::default()
+        };
+        let module = Module::from_bytes(&ENGINE, "patched", &patched.build()).unwrap();
+        assert_eq!(module.contract(), contract);
+        assert_eq!(module.description().name, "hostile");
+        assert_eq!(module.description().summary, "Misbehaves.");
+    }
 }
 
 #[test]
@@ -76,7 +79,7 @@ fn a_module_that_is_no_policy_is_told_what_it_lacks() {
     assert!(matches!(error, ModuleError::Missing { .. }), "{error}");
     assert_eq!(
         error.to_string(),
-        "module `bad` does not export rutter:policy/module@0.1.0, as a policy must"
+        "module `bad` does not export rutter:policy/module@0.2.0, as a policy must"
     );
 }
 
@@ -90,8 +93,8 @@ fn functions_of_other_types_are_refused() {
             (instance $module (export "describe" (func $f))
                 (export "validate-settings" (func $f)))
             (instance $announce (export "evaluate" (func $f)))
-            (export "rutter:policy/module@0.1.0" (instance $module))
-            (export "rutter:policy/announce@0.1.0" (instance $announce)))"#,
+            (export "rutter:policy/module@0.2.0" (instance $module))
+            (export "rutter:policy/announce@0.2.0" (instance $announce)))"#,
     )
     .unwrap();
     let error = refusal(&component);
