@@ -11,8 +11,10 @@
 pub(crate) mod clock;
 mod connection;
 mod driver;
+mod events;
 mod http;
 mod load;
+mod meters;
 mod metrics;
 mod peering;
 mod pipeline;
@@ -37,6 +39,7 @@ pub use driver::{SpeakerHandle, SpeakerStopped};
 use crate::config::{Config, Overrides, Source};
 use crate::kube;
 use crate::wasm::Engine;
+use events::{Notice, Notices};
 use load::{ConfigState, Loaded};
 use pipeline::Settings;
 use reload::Reloader;
@@ -71,8 +74,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     load::log_warnings(&config);
     // From here on, SIGHUP reloads; by default it would end the process.
     let hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
-    let engine = Engine::new()?;
+    let engine = engine(&config)?;
     let (chain, chain_error) = first_chain(&engine, &config)?;
+    let (source, notices) = start_source(&config, &node_name).await?;
+    if let Some(error) = &chain_error {
+        let error = error.clone();
+        notices.tell(Notice::PolicyFallback { error });
+    }
     let state = Arc::new(Mutex::new(ConfigState {
         path: path.clone(),
         loaded_at: clock::unix_time(),
@@ -87,27 +95,34 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         })?),
         None => None,
     };
-    let speaker = SpeakerHandle::spawn(seed(&node_name), None);
+    let speaker = SpeakerHandle::spawn_telling(seed(&node_name), None, notices.clone());
     speaker
         .listen_on(config.bgp.listen.clone())
         .await
         .context("bgp.listen")?;
-    let source = start_source(&config, &node_name).await?;
     let health = source.health.clone();
     let settings = Settings {
         config: Arc::clone(&config),
         passwords: passwords.clone(),
         chain: Some(chain),
     };
-    let pipeline = pipeline::spawn(&node_name, settings, speaker.clone(), source)
-        .context("cannot start the pipeline thread")?;
+    let pipeline = pipeline::spawn(
+        &node_name,
+        settings,
+        speaker.clone(),
+        source,
+        notices.clone(),
+    )
+    .context("cannot start the pipeline thread")?;
     let reporter = Arc::new(Reporter {
         node: node_name.clone(),
         started_at: clock::unix_time(),
         speaker: speaker.clone(),
         pipeline: pipeline.clone(),
         health,
+        engine: engine.clone(),
         state: Arc::clone(&state),
+        notices: notices.clone(),
     });
     let reloader = Reloader {
         path,
@@ -120,6 +135,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         pipeline: pipeline.clone(),
         speaker: speaker.clone(),
         state,
+        notices,
     };
 
     let mut parts = JoinSet::new();
@@ -162,6 +178,18 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     }
 }
 
+fn engine(config: &Config) -> anyhow::Result<Engine> {
+    let engine = Engine::new()?;
+    let engine = match &config.policy.compile_cache {
+        Some(folder) => engine.caching(folder),
+        None => engine,
+    };
+    if let Some(fault) = engine.cache_fault() {
+        warn!("{fault}; every start compiles anew");
+    }
+    Ok(engine)
+}
+
 /// The configured chain or, where it cannot be had, the built-in default and the reason.
 fn first_chain(
     engine: &Engine,
@@ -177,17 +205,20 @@ fn first_chain(
     }
 }
 
-async fn start_source(config: &Config, node_name: &str) -> anyhow::Result<kube::Source> {
+/// The source of facts, and where to tell what an operator should hear of.
+async fn start_source(config: &Config, node_name: &str) -> anyhow::Result<(kube::Source, Notices)> {
     match &config.source {
         Source::Kubernetes => {
             let client = kube::connect().await?;
-            Ok(kube::watch::start(
-                &client,
-                node_name,
-                &kube::watch::WatchConfig::default(),
-            ))
+            let watched = kube::watch::WatchConfig::default();
+            let source = kube::watch::start(&client, node_name, &watched);
+            let (notices, told) = Notices::queue();
+            // Not a part that the agent ends with: sessions are worth more than Events.
+            let recorder = kube::events::Recorder::new(client, node_name);
+            tokio::spawn(notices.clone().write(told, recorder));
+            Ok((source, notices))
         }
-        Source::Files(folder) => kube::files::start(folder),
+        Source::Files(folder) => Ok((kube::files::start(folder)?, Notices::default())),
     }
 }
 

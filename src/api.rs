@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::candidates::{AddressKind, Exclusion, Origin};
 use crate::facts::{FamilyCounts, ServiceKey, ServiceType, TrafficPolicy};
-use crate::policy::{OnError, PeerKind};
+use crate::policy::{Limits, OnError, PeerKind};
 use crate::types::{Asn, Prefix, RouteAttributes, RouterId};
 
 /// Answer of `/v1/status`.
@@ -82,6 +82,9 @@ pub struct ConfigStatus {
     pub loaded_at: u64,
     /// Why a newer version of the file was refused, or what of it waits for a restart.
     pub error: Option<String>,
+    /// What does not work as configured, but costs no route: compiled code that cannot be kept.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// One link of the policy chain.
@@ -94,12 +97,41 @@ pub struct PolicyStatus {
     pub module: String,
     /// What becomes of its routes while it fails.
     pub on_error: OnError,
+    /// What one call of it may use.
+    pub limits: LimitsReport,
     /// Why it is failing, or why another module runs in its place.
     pub error: Option<String>,
     /// How often it has failed since the agent started.
     pub failures: u64,
     /// When it will be asked again, in seconds from now.
     pub retry_in: Option<u64>,
+}
+
+/// What one call of a policy may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LimitsReport {
+    /// In milliseconds.
+    pub time_ms: u64,
+    /// Linear memory, in bytes.
+    pub memory_bytes: u64,
+    /// One answer, in bytes.
+    pub output_bytes: u64,
+}
+
+impl From<Limits> for LimitsReport {
+    fn from(limits: Limits) -> Self {
+        let Limits {
+            time,
+            memory_bytes,
+            output_bytes,
+        } = limits;
+        Self {
+            time_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+            memory_bytes: memory_bytes as u64,
+            output_bytes: output_bytes as u64,
+        }
+    }
 }
 
 /// One peer.

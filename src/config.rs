@@ -15,6 +15,7 @@ mod advertise;
 mod bgp;
 mod error;
 mod hold_time;
+mod limits;
 mod peers;
 mod policies;
 mod raw;
@@ -30,7 +31,7 @@ pub use advertise::Overrides;
 pub use error::{ConfigError, ConfigErrors, Place};
 
 use crate::candidates::AdvertiseConfig;
-use crate::policy::OnError;
+use crate::policy::{ChainDefault, Limits, OnError};
 use crate::types::{Asn, ConnectMode, HoldTime, RouterId};
 use raw::{Report, Section, Value};
 
@@ -45,8 +46,12 @@ pub struct Config {
     pub advertise: AdvertiseConfig,
     /// `[[peers]]`, in the order of the file; names and addresses are unique.
     pub peers: Vec<Peer>,
+    /// `policy-default`.
+    pub policy_default: ChainDefault,
     /// `[[policies]]`, in the order of the file; never empty, names are unique.
     pub policies: Vec<PolicyLink>,
+    /// `[policy]`.
+    pub policy: PolicyConfig,
     /// `[api]`.
     pub api: ApiConfig,
     /// What is valid, but probably not what was meant; for the log.
@@ -116,6 +121,8 @@ pub struct PolicyLink {
     pub settings: serde_json::Value,
     /// What becomes of its routes while it fails.
     pub on_error: OnError,
+    /// What one call of it may use.
+    pub limits: Limits,
 }
 
 /// Where a policy comes from. Prints as it is written.
@@ -132,6 +139,13 @@ pub enum PolicyModule {
 pub enum Builtin {
     /// The rule for pod CIDRs and Services that fits most clusters.
     Default,
+}
+
+/// `[policy]`: what all policies have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyConfig {
+    /// Where compiled modules are kept; absent when off.
+    pub compile_cache: Option<PathBuf>,
 }
 
 /// `[api]`: where the agent itself can be asked.
@@ -190,10 +204,13 @@ impl Config {
             bgp,
             advertise: _,
             peers: _,
+            policy_default: _,
             policies: _,
+            policy,
             api,
             warnings: _,
         } = self;
+        let PolicyConfig { compile_cache } = policy;
         let BgpConfig {
             asn: _,
             router_id: _,
@@ -203,6 +220,10 @@ impl Config {
         let ApiConfig { socket, metrics } = api;
         let differing = [
             ("source", *source != new.source),
+            (
+                "policy.compile-cache",
+                *compile_cache != new.policy.compile_cache,
+            ),
             ("api.socket", *socket != new.api.socket),
             ("api.metrics", *metrics != new.api.metrics),
         ];
@@ -239,7 +260,9 @@ const TOP_KEYS: &[&str] = &[
     "bgp",
     "advertise",
     "peers",
+    "policy-default",
     "policies",
+    "policy",
     "api",
 ];
 const API_KEYS: &[&str] = &["socket", "metrics"];
@@ -255,7 +278,9 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
         source: source(&top, directory, report),
         advertise: advertise::read(&top, overrides, report, &mut warnings),
         peers: peers::read(&top, directory, &bgp, report),
+        policy_default: policies::read_default(&top, report, &mut warnings),
         policies: policies::read(&top, directory, report),
+        policy: policies::common(&top, directory, report),
         api: api(&top, directory, &bgp, report),
         bgp,
         warnings,

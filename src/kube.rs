@@ -28,10 +28,11 @@
 //!
 //! A source that is in trouble sends nothing, so its last state stands; its [`Health`] says what
 //! is wrong. Only an object that was seen to change or to go changes a fact. Nothing in here
-//! knows BGP, and only [`watch`] and [`connect()`] are async.
+//! knows BGP, and only [`watch`], [`events`] and [`connect()`] are async.
 
 mod connect;
 mod convert;
+pub mod events;
 pub mod files;
 #[cfg(test)]
 pub(crate) mod fixtures;

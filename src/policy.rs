@@ -12,8 +12,8 @@
 //! policy is proposed the attributes that this one accepted with (the first is proposed none), and
 //! may change them or reject after all. Abstain leaves things as they are. In the end a
 //! candidate is announced if some policy accepted it and none rejected it; one that all abstained
-//! from is rejected by the step [`CHAIN_DEFAULT`]. So a chain reads as: who may announce, then
-//! with what, then what never.
+//! from is decided by the step [`CHAIN_DEFAULT`]: rejected, unless the operator wants it
+//! otherwise. So a chain reads as: who may announce, then with what, then what never.
 //!
 //! # From candidates to prefixes
 //! A prefix is announced while any of its candidates is accepted, with the attributes of the
@@ -30,6 +30,7 @@
 mod chain;
 mod exports;
 mod group;
+mod limits;
 mod outcome;
 
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod tests;
 
 pub use chain::{Link, LinkStatus};
 pub use exports::{ExportChange, Exports};
+pub use limits::Limits;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};
 
 use std::fmt;
@@ -155,6 +157,9 @@ pub enum PolicyFailure {
 }
 
 impl PolicyFailure {
+    /// Every [`Self::kind`].
+    pub const KINDS: [&'static str; 4] = ["trap", "out-of-time", "out-of-memory", "bad-answer"];
+
     /// A short name for metrics: `trap`, `out-of-time`, `out-of-memory`, `bad-answer`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -165,6 +170,17 @@ impl PolicyFailure {
             Self::BadAnswer(_) => "bad-answer",
         }
     }
+}
+
+/// What becomes of a candidate that every policy of the chain abstained from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChainDefault {
+    /// It is not announced.
+    #[default]
+    Reject,
+    /// It is announced, without any attributes of its own.
+    Accept,
 }
 
 /// What becomes of the routes a policy decides on while it fails.

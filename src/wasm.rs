@@ -9,12 +9,15 @@
 //! The contract is in `wit/`; what its two sides owe each other is told there.
 
 mod bindings;
+mod budget;
+mod code_cache;
 pub mod conformance;
 mod contract;
 mod convert;
 mod encode;
 mod engine;
 mod error;
+mod inspect;
 mod lift;
 mod limits;
 mod link_bandwidth;
@@ -25,13 +28,18 @@ mod v0_1;
 pub use contract::Contract;
 pub use engine::Engine;
 pub use error::ModuleError;
+pub use inspect::{Inspection, ModuleKind};
 pub use limits::{Limits, MODULE_BYTES_MAX};
-pub use module::{Description, Module};
+pub use module::{Description, Module, builtin_bytes};
+
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
 
 use crate::policy::{Batch, Decision, PolicyFailure, ProposedRoute, RoutePolicy};
 use contract::Exports;
 use error::printable;
-use limits::{ANSWER_BYTES_MAX, Meter, WORDS_BYTES_MAX};
+use limits::{Meter, WORDS_BYTES_MAX};
 use lower::Tables;
 use wasmtime::Store;
 
@@ -41,6 +49,18 @@ pub struct WasmPolicy {
     module: Module,
     settings: String,
     limits: Limits,
+}
+
+/// The SHA-256 digest of a module's bytes, as registries write it but for the `sha256:` before it:
+/// 64 hexadecimal digits.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(64);
+    for octet in Sha256::digest(bytes) {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{octet:02x}");
+    }
+    text
 }
 
 impl WasmPolicy {
@@ -124,7 +144,8 @@ impl WasmPolicy {
         &self,
         function: impl FnOnce(&Exports, &mut Store<Meter>) -> wasmtime::Result<T>,
     ) -> Result<T, PolicyFailure> {
-        self.module.call(self.limits, ANSWER_BYTES_MAX, function)
+        self.module
+            .call(self.limits, self.limits.output_bytes, function)
     }
 }
 

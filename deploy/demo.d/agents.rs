@@ -180,10 +180,18 @@ port = {fabric_port}
 asn = {FABRIC_ASN}
 local-address = "{address}"
 
+[policy]
+compile-cache = "{compiled}"
+
 [api]
 socket = "{socket}"
 metrics = "off"
 "#,
+            compiled = self
+                .folder
+                .path()
+                .join(format!("{}.compiled", node.name))
+                .display(),
             manifests = self.manifests().display(),
             fabric_address = fabric.ip(),
             fabric_port = fabric.port(),

@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 
 use super::clock;
 use super::connection::{self, Outbox, SocketEvent};
+use super::events::{Notice, Notices};
 use super::sockets::{self, Listeners};
 use crate::speaker::{ConnectionId, Event, Input, Output, Speaker, SpeakerConfig};
 use crate::types::{PeerId, Prefix};
@@ -65,6 +66,15 @@ impl SpeakerHandle {
     /// every prefix whose best paths change.
     #[must_use]
     pub fn spawn(seed: u64, routes: Option<mpsc::UnboundedSender<Prefix>>) -> Self {
+        Self::spawn_telling(seed, routes, Notices::default())
+    }
+
+    /// As [`Self::spawn`], telling when sessions come and go.
+    pub(super) fn spawn_telling(
+        seed: u64,
+        routes: Option<mpsc::UnboundedSender<Prefix>>,
+        notices: Notices,
+    ) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (events, happened) = mpsc::channel(SOCKET_EVENTS_MAX);
         let driver = Driver {
@@ -74,6 +84,7 @@ impl SpeakerHandle {
             names: BTreeMap::new(),
             events,
             routes,
+            notices,
         };
         tokio::spawn(driver.run(inbox, happened));
         Self { commands }
@@ -174,6 +185,7 @@ struct Driver {
     names: BTreeMap<PeerId, String>,
     events: mpsc::Sender<SocketEvent>,
     routes: Option<mpsc::UnboundedSender<Prefix>>,
+    notices: Notices,
 }
 
 impl Driver {
@@ -369,8 +381,16 @@ impl Driver {
                 .unwrap_or_else(|| peer.to_string())
         };
         match event {
-            Event::Established { peer } => info!(peer = name(peer), "session established"),
-            Event::Down { peer, reason } => warn!(peer = name(peer), reason, "session down"),
+            Event::Established { peer } => {
+                let peer = name(peer);
+                info!(peer, "session established");
+                self.notices.tell(Notice::SessionEstablished { peer });
+            }
+            Event::Down { peer, reason } => {
+                let (peer, reason) = (name(peer), reason.clone());
+                warn!(peer, reason, "session down");
+                self.notices.tell(Notice::SessionDown { peer, reason });
+            }
             Event::AttemptFailed { peer, reason } => {
                 info!(peer = name(peer), reason, "no session yet");
             }

@@ -78,6 +78,7 @@ pub(super) fn fallback_chain(engine: &Engine) -> anyhow::Result<Vec<Link>> {
         module: PolicyModule::Builtin(Builtin::Default),
         settings: serde_json::json!({}),
         on_error: OnError::KeepLast,
+        limits: Limits::DEFAULT,
     };
     Ok(vec![self::link(engine, &link)?])
 }
@@ -88,13 +89,14 @@ fn link(engine: &Engine, link: &PolicyLink) -> anyhow::Result<Link> {
         PolicyModule::File(path) => Module::from_file(engine, &link.name, path),
     };
     let policy = module
-        .and_then(|module| WasmPolicy::new(&module, &link.settings, Limits::default()))
+        .and_then(|module| WasmPolicy::new(&module, &link.settings, link.limits))
         .with_context(|| format!("policies.module {}", link.module))?;
     Ok(Link {
         name: link.name.as_str().into(),
         module: link.module.to_string(),
         policy: Box::new(policy),
         on_error: link.on_error,
+        limits: link.limits,
     })
 }
 

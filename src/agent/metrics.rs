@@ -3,6 +3,7 @@
 //! Names end in their unit; counters in `_total`. Those of a session start again with it, as
 //! Prometheus expects of a counter that resets.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::text;
@@ -11,7 +12,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::events::EventCounts;
+use super::meters::Measured;
 use crate::api::{PeerStatus, PolicyStatus, Readiness, Status};
+use crate::policy::PolicyFailure;
 
 /// What [`encode`] writes.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -19,6 +23,7 @@ pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 type Labels = Vec<(&'static str, String)>;
 type Gauges = Family<Labels, Gauge<f64, AtomicU64>>;
 type Counters = Family<Labels, Counter>;
+type Seconds = Family<Labels, Counter<f64, AtomicU64>>;
 
 /// Everything a scrape tells.
 #[derive(Clone, Debug)]
@@ -31,6 +36,10 @@ pub(super) struct Scrape {
     pub(super) evaluations: u64,
     /// What those took, in seconds.
     pub(super) evaluation_seconds: f64,
+    /// What policies cost and how they failed, by name.
+    pub(super) measured: BTreeMap<String, Measured>,
+    /// What became of Kubernetes Events.
+    pub(super) events: EventCounts,
 }
 
 /// The metrics in OpenMetrics text.
@@ -43,6 +52,8 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
         candidates,
         evaluations,
         evaluation_seconds,
+        measured,
+        events,
     } = scrape;
     let mut table = Table(Registry::with_prefix("rutter"));
     table.agent(&status);
@@ -56,14 +67,13 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
         "Rounds in which policies were asked about candidates.",
         [(vec![], evaluations)],
     );
-    let seconds = Counter::<f64, AtomicU64>::default();
-    seconds.inc_by(evaluation_seconds);
-    table.0.register(
+    table.seconds(
         "policy_evaluation_seconds",
-        "Time spent evaluating policies",
-        seconds,
+        "Time those rounds took.",
+        [(vec![], evaluation_seconds)],
     );
-    table.policies(&status.policies);
+    table.events(&events);
+    table.policies(&status.policies, &measured);
     table.peers(&status.peers);
     let mut text = String::new();
     text::encode(&mut text, &table.0)?;
@@ -118,8 +128,33 @@ impl Table {
         );
     }
 
-    fn policies(&mut self, policies: &[PolicyStatus]) {
-        let labels = |policy: &PolicyStatus| vec![("policy", policy.name.clone())];
+    fn events(&mut self, events: &EventCounts) {
+        let EventCounts {
+            told,
+            recorded,
+            dropped,
+        } = events;
+        self.counter(
+            "notices",
+            "What came to pass that an operator should know, by the reason of its Kubernetes Event.",
+            told.iter()
+                .map(|(reason, count)| (vec![("reason", (*reason).to_owned())], *count)),
+        );
+        self.counter(
+            "events_recorded",
+            "Kubernetes Events that the API server took.",
+            [(vec![], *recorded)],
+        );
+        self.counter(
+            "events_dropped",
+            "Kubernetes Events that were too many, or that the API server did not take.",
+            [(vec![], *dropped)],
+        );
+    }
+
+    fn policies(&mut self, policies: &[PolicyStatus], measured: &BTreeMap<String, Measured>) {
+        let name = |name: &str| vec![("policy", name.to_owned())];
+        let labels = |policy: &PolicyStatus| name(&policy.name);
         self.gauge(
             "policy_up",
             "0 while a policy fails or another runs in its place.",
@@ -127,13 +162,34 @@ impl Table {
                 .iter()
                 .map(|policy| (labels(policy), u64::from(policy.error.is_none()))),
         );
-        self.counter(
-            "policy_failures",
-            "Evaluations that failed.",
+        self.gauge(
+            "policy_retry_seconds",
+            "How long a policy that fails is left alone from now on.",
             policies
                 .iter()
-                .map(|policy| (labels(policy), policy.failures)),
+                .filter_map(|policy| Some((labels(policy), policy.retry_in?))),
         );
+        self.counter(
+            "policy_calls",
+            "Batches of candidates that a policy was asked about, one a peer.",
+            measured
+                .iter()
+                .map(|(policy, measured)| (name(policy), measured.calls)),
+        );
+        self.seconds(
+            "policy_call_seconds",
+            "Time those calls took.",
+            measured
+                .iter()
+                .map(|(policy, measured)| (name(policy), measured.time.as_secs_f64())),
+        );
+        let failures = measured.iter().flat_map(|(policy, measured)| {
+            PolicyFailure::KINDS.map(|kind| {
+                let labels = vec![("policy", policy.clone()), ("kind", kind.to_owned())];
+                (labels, measured.failures.get(kind).copied().unwrap_or(0))
+            })
+        });
+        self.counter("policy_failures", "Calls that failed, by kind.", failures);
     }
 
     fn peers(&mut self, peers: &[PeerStatus]) {
@@ -189,6 +245,14 @@ impl Table {
         for (labels, value) in values {
             #[expect(clippy::cast_precision_loss, reason = "Prometheus knows floats only")]
             family.get_or_create(&labels).set(value as f64);
+        }
+        self.0.register(name, help.trim_end_matches('.'), family);
+    }
+
+    fn seconds(&mut self, name: &str, help: &str, values: impl IntoIterator<Item = (Labels, f64)>) {
+        let family = Seconds::default();
+        for (labels, value) in values {
+            family.get_or_create(&labels).inc_by(value);
         }
         self.0.register(name, help.trim_end_matches('.'), family);
     }

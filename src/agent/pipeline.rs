@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::clock;
+use super::events::Notice;
+use super::meters::Meters;
 use super::peering::{NoRouterId, Passwords, Peering};
 use crate::candidates::{CandidateChange, Candidates};
 use crate::config::Config;
@@ -45,11 +47,15 @@ pub(super) struct Pipeline {
     pub(super) peering: Peering,
     /// What keeps sessions from being configured.
     pub(super) no_router_id: Option<NoRouterId>,
+    /// What the chain's policies cost.
+    pub(super) meters: Meters,
     /// Rounds in which policies were asked something, and how long they took.
     pub(super) evaluations: u64,
     pub(super) evaluation_time: Duration,
     /// Whether facts still come.
     pub(super) source: SourceState,
+    /// What came to pass and nobody was told yet.
+    pub(super) notices: Vec<Notice>,
     stage: Stage,
     passwords: Passwords,
     /// What the speaker was last told.
@@ -111,9 +117,11 @@ impl Pipeline {
             index: Index::new(node_name),
             peering: Peering::default(),
             no_router_id: None,
+            meters: Meters::default(),
             evaluations: 0,
             evaluation_time: Duration::ZERO,
             source: SourceState::Alive,
+            notices: Vec::new(),
             stage: Stage::Gathering,
             passwords: Passwords::new(),
             speaker_config: None,
@@ -210,8 +218,11 @@ impl Pipeline {
         let groups = self.peering.groups(&self.config);
         let asn = self.config.bgp.asn;
         let mut decisions = self.evaluate(|exports, now| exports.set_asn(now, asn));
+        let default = self.config.policy_default;
+        decisions.add(self.round(|exports, now| exports.set_default(now, default)));
         decisions.add(self.round(|exports, now| exports.set_groups(now, groups)));
         if let Some(chain) = chain {
+            let chain = self.meters.measure(chain);
             decisions.add(self.round(|exports, now| exports.replace_chain(now, chain)));
         }
         let advertise = self.config.advertise.clone();
@@ -291,18 +302,21 @@ impl Pipeline {
     }
 
     /// Once when a policy begins to fail, or fails in another way, and once when it is well.
-    fn log_failures(&self, before: &BTreeMap<String, String>) {
+    fn log_failures(&mut self, before: &BTreeMap<String, String>) {
         let after = self.failures();
-        for (policy, error) in &after {
-            if before.get(policy) != Some(error) {
+        for policy in before.keys().filter(|policy| !after.contains_key(*policy)) {
+            info!(policy, "policy well again");
+            let policy = policy.clone();
+            self.notices.push(Notice::PolicyRecovered { policy });
+        }
+        for (policy, error) in after {
+            if before.get(&policy) != Some(&error) {
                 warn!(
                     policy,
                     error, "policy failing; see on-error for what its routes do"
                 );
+                self.notices.push(Notice::PolicyFailing { policy, error });
             }
-        }
-        for policy in before.keys().filter(|policy| !after.contains_key(*policy)) {
-            info!(policy, "policy well again");
         }
     }
 }

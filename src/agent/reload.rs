@@ -12,6 +12,7 @@ use tracing::{error, info};
 
 use super::clock;
 use super::driver::SpeakerHandle;
+use super::events::{Notice, Notices};
 use super::load::{self, ConfigState, Loaded};
 use super::peering::Passwords;
 use super::pipeline::{PipelineHandle, Settings};
@@ -37,6 +38,7 @@ pub(super) struct Reloader {
     pub(super) pipeline: PipelineHandle,
     pub(super) speaker: SpeakerHandle,
     pub(super) state: Arc<Mutex<ConfigState>>,
+    pub(super) notices: Notices,
 }
 
 /// What becomes of a file that reads as it did.
@@ -80,6 +82,7 @@ impl Reloader {
             let mut state = self.state.lock().expect("no holder panics");
             if state.error.as_ref() != Some(&text) {
                 error!("configuration refused, the old one stays: {text}");
+                self.notices.tell(Notice::refused(&refusal));
             }
             state.error = Some(text);
         }
@@ -120,6 +123,7 @@ impl Reloader {
         }
         drop(state);
         info!(path = %self.path.display(), "configuration reloaded");
+        self.notices.tell(Notice::ConfigurationReloaded);
         self.text = text;
         self.passwords = passwords;
         self.config = config;

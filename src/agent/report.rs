@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use super::clock;
 use super::driver::SpeakerHandle;
+use super::events::Notices;
 use super::load::ConfigState;
 use super::metrics::Scrape;
 use super::peering::{group_id, peer_kind};
@@ -25,6 +26,7 @@ use crate::kube::Health;
 use crate::policy::Outcome;
 use crate::speaker::{Advertised, PeerView, Speaker};
 use crate::types::{PeerId, Prefix};
+use crate::wasm::Engine;
 
 /// Whom to ask for what.
 pub(super) struct Reporter {
@@ -34,7 +36,10 @@ pub(super) struct Reporter {
     pub(super) speaker: SpeakerHandle,
     pub(super) pipeline: PipelineHandle,
     pub(super) health: Health,
+    /// Compiles the modules.
+    pub(super) engine: Engine,
     pub(super) state: Arc<Mutex<ConfigState>>,
+    pub(super) notices: Notices,
 }
 
 /// A subject that nothing is known about, in words for whoever asked.
@@ -70,6 +75,8 @@ impl Reporter {
         let source_error = self.health.error();
         let (node, started_at) = (self.node.clone(), self.started_at);
         let chain_error = config_state.chain_error.clone();
+        let events = self.notices.counts();
+        let cache_fault = self.engine.cache_fault();
         let scrape = self
             .pipeline
             .ask(move |pipeline| {
@@ -87,7 +94,7 @@ impl Reporter {
                     started_at,
                     readiness: readiness(pipeline),
                     source,
-                    config: config_status(config_state),
+                    config: config_status(config_state, cache_fault),
                     policies: policies(pipeline, chain_error.as_deref()),
                     peers: peers(pipeline, &views),
                 };
@@ -96,6 +103,8 @@ impl Reporter {
                     candidates: count(pipeline.exports.candidates().count()),
                     evaluations: pipeline.evaluations,
                     evaluation_seconds: pipeline.evaluation_time.as_secs_f64(),
+                    measured: pipeline.meters.measured(),
+                    events,
                 }
             })
             .await?;
@@ -373,7 +382,7 @@ fn source_kind(config: &Config) -> &'static str {
     }
 }
 
-fn config_status(state: ConfigState) -> ConfigStatus {
+fn config_status(state: ConfigState, cache_fault: Option<String>) -> ConfigStatus {
     let ConfigState {
         path,
         loaded_at,
@@ -384,6 +393,7 @@ fn config_status(state: ConfigState) -> ConfigStatus {
         path: path.display().to_string(),
         loaded_at,
         error,
+        warnings: cache_fault.into_iter().collect(),
     }
 }
 
@@ -393,6 +403,7 @@ fn policies(pipeline: &Pipeline, chain_error: Option<&str>) -> Vec<PolicyStatus>
         name: link.name.to_owned(),
         module: link.module.to_owned(),
         on_error: link.on_error,
+        limits: link.limits.into(),
         error: link
             .error
             .map(ToString::to_string)

@@ -1,6 +1,6 @@
 //! TCP MD5 signatures (RFC 2385): the kernel signs and checks, we give it the keys.
 //!
-//! The only unsafe code of the agent, for a socket option that no library wraps. It needs no
+//! Unsafe code, for a socket option that no library wraps. It needs no
 //! capability.
 
 use std::io;

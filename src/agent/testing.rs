@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 
 use super::driver::SpeakerHandle;
+use super::events::{Notice, Notices};
 use super::load::{self, ConfigState, Loaded};
 use super::pipeline::{self, Settings};
 use super::reload::Reloader;
@@ -63,6 +65,8 @@ pub(super) struct Parts {
     pub(super) folder: TempDir,
     pub(super) reloader: Reloader,
     pub(super) reporter: Arc<Reporter>,
+    /// What would become Kubernetes Events.
+    pub(super) told: mpsc::Receiver<Notice>,
 }
 
 /// A configuration with one peer that refuses to be dialled; `more` follows it.
@@ -95,7 +99,13 @@ impl Parts {
             config,
             passwords,
         } = load::load(&path, &overrides).unwrap();
-        let engine = Engine::new().unwrap();
+        let engine = match &config.policy.compile_cache {
+            Some(cache) if cache.starts_with(folder.path()) => {
+                Engine::new().unwrap().caching(cache)
+            }
+            // A test has no business in a directory of the machine.
+            Some(_) | None => Engine::new().unwrap(),
+        };
         let (chain, chain_error) = crate::agent::first_chain(&engine, &config).unwrap();
         let state = Arc::new(Mutex::new(ConfigState {
             path: path.clone(),
@@ -103,7 +113,8 @@ impl Parts {
             error: None,
             chain_error,
         }));
-        let speaker = SpeakerHandle::spawn(1, None);
+        let (notices, told) = Notices::queue();
+        let speaker = SpeakerHandle::spawn_telling(1, None, notices.clone());
         let source = files::start(&folder.path().join("manifests")).unwrap();
         let health = source.health.clone();
         let settings = Settings {
@@ -111,14 +122,18 @@ impl Parts {
             passwords: passwords.clone(),
             chain: Some(chain),
         };
-        let pipeline = pipeline::spawn("worker-1", settings, speaker.clone(), source).unwrap();
+        let telling = notices.clone();
+        let pipeline =
+            pipeline::spawn("worker-1", settings, speaker.clone(), source, telling).unwrap();
         let reporter = Arc::new(Reporter {
             node: "worker-1".to_owned(),
             started_at: 0,
             speaker: speaker.clone(),
             pipeline: pipeline.clone(),
             health,
+            engine: engine.clone(),
             state: Arc::clone(&state),
+            notices: notices.clone(),
         });
         let reloader = Reloader {
             path,
@@ -131,11 +146,13 @@ impl Parts {
             pipeline,
             speaker,
             state,
+            notices,
         };
         let parts = Self {
             folder,
             reloader,
             reporter,
+            told,
         };
         until(&parts.reporter, |status| {
             status.readiness == Readiness::Ready

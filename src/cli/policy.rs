@@ -3,6 +3,7 @@
 //! They run a module exactly as the agent does, with its limits, but need neither an agent nor a
 //! cluster unless they say so.
 
+mod inspect;
 mod module;
 mod validate;
 
@@ -25,6 +26,7 @@ pub(super) struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
+    Inspect(inspect::InspectArgs),
     Validate(validate::ValidateArgs),
 }
 
@@ -38,6 +40,7 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     match &args.command {
+        PolicyCommand::Inspect(args) => inspect::run(args, format, out),
         PolicyCommand::Validate(args) => validate::run(args, format, out),
     }
 }

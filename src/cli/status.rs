@@ -189,14 +189,13 @@ fn print_config(config: &ConfigStatus, now: Timestamp, out: &mut dyn Write) -> i
         &format!("{}, in force since {loaded}", config.path),
         out,
     )?;
-    match &config.error {
+    if let Some(error) = &config.error {
         // One line for each thing that is wrong with the file.
-        Some(error) => {
-            detail("the file as it is on disk is not in force:", out)?;
-            error.lines().try_for_each(|line| detail(line, out))
-        }
-        None => Ok(()),
+        detail("the file as it is on disk is not in force:", out)?;
+        error.lines().try_for_each(|line| detail(line, out))?;
     }
+    let mut warnings = config.warnings.iter();
+    warnings.try_for_each(|warning| detail(&format!("warning: {warning}"), out))
 }
 
 fn print_policy(policy: &PolicyStatus, out: &mut dyn Write) -> io::Result<()> {
@@ -204,6 +203,7 @@ fn print_policy(policy: &PolicyStatus, out: &mut dyn Write) -> io::Result<()> {
         name,
         module,
         on_error,
+        limits: _,
         error,
         failures,
         retry_in,

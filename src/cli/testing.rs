@@ -24,7 +24,7 @@ use crate::api::{
 };
 use crate::candidates::{AddressKind, Origin};
 use crate::facts::ServiceKey;
-use crate::policy::{OnError, PeerKind};
+use crate::policy::{Limits, OnError, PeerKind};
 use crate::types::{Asn, Prefix, RouteAttributes, RouterId};
 
 /// 2026-03-05 12:00:00 UTC, in seconds since 1970.
@@ -136,6 +136,7 @@ pub(super) fn status() -> Status {
             path: "/etc/rutter/rutter.toml".to_owned(),
             loaded_at: NOON - 3600,
             error: None,
+            warnings: Vec::new(),
         },
         policies: vec![policy("default", "builtin:default")],
         peers: Vec::new(),
@@ -147,6 +148,7 @@ pub(super) fn policy(name: &str, module: &str) -> PolicyStatus {
         name: name.to_owned(),
         module: module.to_owned(),
         on_error: OnError::KeepLast,
+        limits: Limits::DEFAULT.into(),
         error: None,
         failures: 0,
         retry_in: None,

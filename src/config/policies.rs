@@ -1,19 +1,47 @@
-//! `[[policies]]`.
+//! `[[policies]]` and `[policy]`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::limits;
 use super::raw::{Report, Section, Value, nearest};
-use super::{Builtin, PolicyLink, PolicyModule};
-use crate::policy::{CHAIN_DEFAULT, NODE_UNKNOWN, OnError};
+use super::{Builtin, PolicyConfig, PolicyLink, PolicyModule};
+use crate::policy::{CHAIN_DEFAULT, ChainDefault, Limits, NODE_UNKNOWN, OnError};
 
-pub(super) const KEYS: &[&str] = &["name", "module", "settings", "on-error"];
+pub(super) const KEYS: &[&str] = &["name", "module", "settings", "on-error", "limits"];
+
+const COMMON_KEYS: &[&str] = &["compile-cache"];
 
 const ON_ERROR: [(&str, OnError); 3] = [
     ("keep-last", OnError::KeepLast),
     ("withdraw", OnError::Withdraw),
     ("skip", OnError::Skip),
 ];
+
+const DEFAULTS: [(&str, ChainDefault); 2] = [
+    ("reject", ChainDefault::Reject),
+    ("accept", ChainDefault::Accept),
+];
+
+/// `policy-default`.
+pub(super) fn read_default(
+    top: &Section<'_>,
+    report: &mut Report,
+    warnings: &mut Vec<String>,
+) -> ChainDefault {
+    let value = top.value("policy-default");
+    let default = value.and_then(|value| value.choice(&DEFAULTS, report));
+    let default = default.unwrap_or_default();
+    match default {
+        ChainDefault::Reject => {}
+        ChainDefault::Accept => warnings.push(
+            "policy-default is \"accept\": whatever no policy decides about is announced, and so \
+             is everything that a failing policy with on-error = \"skip\" would have rejected"
+                .to_owned(),
+        ),
+    }
+    default
+}
 
 pub(super) fn read(top: &Section<'_>, directory: &Path, report: &mut Report) -> Vec<PolicyLink> {
     let tables = top
@@ -40,12 +68,25 @@ pub(super) fn read(top: &Section<'_>, directory: &Path, report: &mut Report) -> 
     links
 }
 
+/// What all policies have in common.
+pub(super) fn common(top: &Section<'_>, directory: &Path, report: &mut Report) -> PolicyConfig {
+    let section = Section::of(top.value("policy").as_ref(), COMMON_KEYS, report);
+    let default = || Some(PathBuf::from("/var/cache/rutter/compiled"));
+    let compile_cache = match section.value("compile-cache") {
+        Some(value) if value.is_text("off") => None,
+        Some(value) => value.path(directory, report).or_else(default),
+        None => default(),
+    };
+    PolicyConfig { compile_cache }
+}
+
 fn default_link(name: &str) -> PolicyLink {
     PolicyLink {
         name: name.to_owned(),
         module: PolicyModule::Builtin(Builtin::Default),
         settings: serde_json::Value::Object(serde_json::Map::new()),
         on_error: OnError::default(),
+        limits: Limits::DEFAULT,
     }
 }
 
@@ -62,6 +103,7 @@ fn link(name: &str, section: &Section<'_>, directory: &Path, report: &mut Report
         module: module.unwrap_or(default.module),
         settings: settings.unwrap_or(default.settings),
         on_error: on_error.unwrap_or(default.on_error),
+        limits: limits::read(section.value("limits").as_ref(), report),
     }
 }
 

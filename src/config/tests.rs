@@ -10,7 +10,7 @@ use super::{
     RouterIdConfig, Source,
 };
 use crate::candidates::{AdvertiseConfig, PodCidrs};
-use crate::policy::OnError;
+use crate::policy::{ChainDefault, Limits, OnError};
 use crate::types::{Asn, ConnectMode, HoldTime};
 
 const REFERENCE: &str = include_str!("reference.toml");
@@ -65,12 +65,17 @@ fn an_empty_file_is_all_defaults() {
                 service_load_balancer_cidrs: Vec::new(),
             },
             peers: Vec::new(),
+            policy_default: ChainDefault::Reject,
             policies: vec![PolicyLink {
                 name: "default".into(),
                 module: PolicyModule::Builtin(Builtin::Default),
                 settings: serde_json::json!({}),
                 on_error: OnError::KeepLast,
+                limits: Limits::DEFAULT,
             }],
+            policy: super::PolicyConfig {
+                compile_cache: Some("/var/cache/rutter/compiled".into()),
+            },
             api: ApiConfig {
                 socket: "/run/rutter/rutter.sock".into(),
                 metrics: Some("0.0.0.0:9473".parse().unwrap()),
@@ -133,11 +138,15 @@ fn the_reference_names_every_key() {
         super::advertise::KEYS,
         super::peers::KEYS,
         super::policies::KEYS,
+        super::limits::KEYS,
     ];
     for key in keys.concat() {
         let named = REFERENCE.lines().any(|line| {
             let line = line.trim_start_matches("# ");
-            line.starts_with(&format!("{key} = ")) || line.trim_matches(['[', ']']) == key
+            line.starts_with(&format!("{key} = "))
+                || line.contains(&format!("{{ {key} = "))
+                || line.contains(&format!(", {key} = "))
+                || line.trim_matches(['[', ']']) == key
         });
         assert!(named, "{key}");
     }
@@ -170,6 +179,7 @@ fn a_full_file_is_read_as_it_is_written() {
         name = "mine"
         module = "mine.wasm"
         on-error = "skip"
+        limits = { time = "250ms", memory = "8MiB", output = "512KiB" }
         [policies.settings]
         text = "a"
         numbers = [1, 0x10, 1.5]
@@ -177,6 +187,8 @@ fn a_full_file_is_read_as_it_is_written() {
         [[policies]]
         name = "rest"
         on-error = "withdraw"
+        [policy]
+        compile-cache = "compiled"
         [api]
         socket = "rutter.sock"
         metrics = "off"
@@ -208,6 +220,9 @@ fn the_words_for_unknown_keys() {
         "[advertise]\nservice-clusters-cidr = []",
         "[[peers]]\naddress = '192.0.2.1'\nasn = 1\npasive = true",
         "[[policies]]\nname = 'a'\nonerror = 'skip'",
+        "[policy]\ncompile-cash = 'off'",
+        "[policy]\ncompile-cache = true",
+        "[policy]\ncompile-cache = ''",
         "[api]\nsockets = 'a'",
         "bgp.colour = 'red'",
     ]));
@@ -316,6 +331,40 @@ fn the_words_for_policies() {
         "[[policies]]\nname = 'a'\non-error = 'keep_last'",
         "[[policies]]\nname = 'a'\non-error = 'panic'",
     ]));
+}
+
+#[test]
+fn a_chain_that_ends_in_accept_is_warned_about() {
+    assert_eq!(parse("policy-default = 'reject'"), parse(""));
+    let config = parse("policy-default = 'accept'");
+    assert_eq!(config.policy_default, ChainDefault::Accept);
+    let [warning] = &config.warnings[..] else {
+        panic!("{:?}", config.warnings);
+    };
+    assert!(warning.contains("policy-default"), "{warning}");
+    assert_eq!(
+        errors("policy-default = 'acept'"),
+        "rutter.toml:1:18: policy-default is \"acept\"; did you mean \"accept\"?"
+    );
+}
+
+#[test]
+fn the_words_for_limits() {
+    let limits = |limits: &str| format!("[[policies]]\nname = 'a'\nlimits = {limits}");
+    let texts = [
+        "'1s'",
+        "{ tiem = '1s' }",
+        "{ time = 1 }",
+        "{ time = '1' }",
+        "{ time = '0ms' }",
+        "{ time = '11s' }",
+        "{ memory = '64MB' }",
+        "{ memory = '512KiB', output = '1KiB' }",
+        "{ memory = '2GiB' }",
+    ]
+    .map(limits);
+    let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(catalogue(&texts));
 }
 
 #[test]
@@ -428,17 +477,22 @@ fn a_malformed_variable_is_an_error_that_names_it() {
 }
 
 #[test]
-fn only_sockets_and_the_source_need_a_restart() {
+fn only_sockets_the_cache_and_the_source_need_a_restart() {
     let before = parse(REFERENCE);
     let same = parse(&REFERENCE.replace("64512", "64513").replace("90s", "30s"));
     assert_eq!(before.restart_needed(&same), Vec::<&str>::new());
     let after = parse(
         "source = 'files'\nfiles = 'dir'\n[bgp]\nlisten = []\n\
-         [api]\nsocket = '/s'\nmetrics = 'off'",
+         [policy]\ncompile-cache = 'off'\n[api]\nsocket = '/s'\nmetrics = 'off'",
     );
     assert_eq!(
         before.restart_needed(&after),
-        ["source", "api.socket", "api.metrics"]
+        [
+            "source",
+            "policy.compile-cache",
+            "api.socket",
+            "api.metrics"
+        ]
     );
 }
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Batch, Decision, OnError, PolicyFailure, RoutePolicy, Verdict};
+use super::{Batch, Decision, Limits, OnError, PolicyFailure, RoutePolicy, Verdict};
 use crate::types::{Family, PREPEND_MAX, Prefix, RouteAttributes};
 
 /// Pause after the first failure. A module that trips over one odd object is asked again before
@@ -30,6 +30,8 @@ pub struct Link {
     pub policy: Box<dyn RoutePolicy>,
     /// What becomes of its routes while it fails.
     pub on_error: OnError,
+    /// What one call of it may use, for status; the policy keeps to it by itself.
+    pub limits: Limits,
 }
 
 impl fmt::Debug for Link {
@@ -38,6 +40,7 @@ impl fmt::Debug for Link {
             .field("name", &self.name)
             .field("module", &self.module)
             .field("on_error", &self.on_error)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }
@@ -51,6 +54,8 @@ pub struct LinkStatus<'a> {
     pub module: &'a str,
     /// What becomes of its routes while it fails.
     pub on_error: OnError,
+    /// What one call of it may use.
+    pub limits: Limits,
     /// Why it is failing; absent while it is not.
     pub error: Option<&'a PolicyFailure>,
     /// How often it has failed, under this name.
@@ -144,6 +149,7 @@ impl Chain {
                 name: &state.link.name,
                 module: &state.link.module,
                 on_error: state.link.on_error,
+                limits: state.link.limits,
                 error: failure.map(|failure| &failure.cause),
                 failures: state.failures,
                 retry_at: failure.map(|failure| failure.retry_at),

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use super::chain::{Chain, Due};
 use super::group::{Context, Group};
-use super::{Link, LinkStatus, Outcome, PeerGroup};
+use super::{ChainDefault, Link, LinkStatus, Outcome, PeerGroup};
 use crate::candidates::{Candidate, CandidateChange, CandidateKey};
 use crate::facts::NodeFacts;
 use crate::types::{Asn, GroupId, Prefix, RouteAttributes};
@@ -33,6 +33,7 @@ pub struct Exports {
     asn: Asn,
     node: Option<Arc<NodeFacts>>,
     chain: Chain,
+    default: ChainDefault,
     candidates: BTreeMap<CandidateKey, Candidate>,
     groups: BTreeMap<GroupId, Group>,
     proposed: Arc<RouteAttributes>,
@@ -55,6 +56,7 @@ impl Exports {
             asn,
             node: None,
             chain: Chain::default(),
+            default: ChainDefault::default(),
             candidates: BTreeMap::new(),
             groups: BTreeMap::new(),
             proposed: Arc::default(),
@@ -67,6 +69,15 @@ impl Exports {
             return self.retry(now);
         }
         self.asn = asn;
+        self.round(now, Scope::Everything, BTreeSet::new())
+    }
+
+    /// Takes another end of the chain; everything is evaluated again if it differs.
+    pub fn set_default(&mut self, now: Instant, default: ChainDefault) -> Vec<ExportChange> {
+        if self.default == default {
+            return self.retry(now);
+        }
+        self.default = default;
         self.round(now, Scope::Everything, BTreeSet::new())
     }
 
@@ -263,6 +274,7 @@ impl Exports {
             now,
             node: self.node.as_deref(),
             asn: self.asn,
+            default: self.default,
             proposed: &self.proposed,
         };
         for (id, group) in &mut self.groups {

@@ -11,8 +11,8 @@ use std::time::Instant;
 use super::chain::{Answer, Chain};
 use super::outcome::{DecisionSource, LastDecision, NodeEndpoints};
 use super::{
-    Batch, CHAIN_DEFAULT, Decision, NODE_UNKNOWN, OnError, Outcome, PeerGroup, ProposedRoute,
-    Reasons, Step, StepVerdict, Verdict,
+    Batch, CHAIN_DEFAULT, ChainDefault, Decision, NODE_UNKNOWN, OnError, Outcome, PeerGroup,
+    ProposedRoute, Reasons, Step, StepVerdict, Verdict,
 };
 use crate::candidates::{Candidate, CandidateKey, Origin};
 use crate::facts::NodeFacts;
@@ -42,6 +42,8 @@ pub(super) struct Context<'a> {
     pub(super) now: Instant,
     pub(super) node: Option<&'a NodeFacts>,
     pub(super) asn: Asn,
+    /// What becomes of a candidate that every policy abstained from.
+    pub(super) default: ChainDefault,
     /// The attributes that the first policy is proposed: none.
     pub(super) proposed: &'a Arc<RouteAttributes>,
 }
@@ -88,16 +90,20 @@ impl Group {
                 Case::new(candidate, entry.unwrap_or_default(), chain.len())
             })
             .collect();
-        let default = match context.node {
+        let (end, verdict) = match context.node {
             Some(node) => {
                 ask_chain(chain, context, node, &self.peers, &mut cases);
-                step(CHAIN_DEFAULT, "no policy decided about this route")
+                end_of_chain(context.default)
             }
-            None => step(NODE_UNKNOWN, "the Node object of this node is not known"),
+            None => {
+                let reason = "the Node object of this node is not known";
+                let step = step(NODE_UNKNOWN, StepVerdict::Reject, reason);
+                (step, Verdict::Reject)
+            }
         };
         for mut case in cases {
             if case.state == State::Undecided {
-                case.entry.outcome.steps.push(default.clone());
+                case.take(end.clone(), verdict.clone(), Arc::clone(context.proposed));
             }
             let key = case.candidate.key.clone();
             self.entries.insert(key, case.entry);
@@ -167,10 +173,20 @@ impl Group {
     }
 }
 
-fn step(policy: &str, reason: &str) -> Step {
+/// What becomes of a route from which every policy abstained.
+fn end_of_chain(default: ChainDefault) -> (Step, Verdict) {
+    let verdict = match default {
+        ChainDefault::Reject => Verdict::Reject,
+        ChainDefault::Accept => Verdict::Accept(None),
+    };
+    let reason = "no policy decided about this route";
+    (step(CHAIN_DEFAULT, (&verdict).into(), reason), verdict)
+}
+
+fn step(policy: &str, verdict: StepVerdict, reason: &str) -> Step {
     Step {
         policy: policy.into(),
-        verdict: StepVerdict::Reject,
+        verdict,
         reason: Some(reason.into()),
         kept: false,
     }

@@ -138,7 +138,7 @@ const PREAMBLE_BYTES: usize = 8;
 
 /// Interface and version in the name of an exported function:
 /// `rutter:policy/announce@0.1.0#evaluate`.
-fn contract_interface(export: &str) -> Option<(&str, &str)> {
+pub(super) fn contract_interface(export: &str) -> Option<(&str, &str)> {
     let (interface, _function) = export.strip_prefix("rutter:policy/")?.split_once('#')?;
     interface.split_once('@')
 }

@@ -4,10 +4,14 @@
 //! the counter on while calls are in progress; with none it sleeps, so that an idle agent has no
 //! timer.
 
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use wasmtime::component::Component;
+
+use super::code_cache::{CodeCache, Key};
 use super::error::ModuleError;
 
 /// How often the epoch moves while a module runs.
@@ -18,10 +22,20 @@ const TICK: Duration = Duration::from_millis(10);
 pub struct Engine {
     inner: wasmtime::Engine,
     ticker: Arc<Ticker>,
+    cache: Arc<Caching>,
+}
+
+/// Whether compiled code is kept.
+#[derive(Debug)]
+enum Caching {
+    Off,
+    /// It was to be kept, but cannot be; why not.
+    Faulty(String),
+    On(CodeCache),
 }
 
 impl Engine {
-    /// An engine with its clock.
+    /// An engine with its clock, that compiles every module it is given.
     ///
     /// # Errors
     /// This machine's processor cannot run compiled modules, or no thread can be started.
@@ -33,7 +47,57 @@ impl Engine {
         Ok(Self {
             inner,
             ticker: Arc::new(ticker),
+            cache: Arc::new(Caching::Off),
         })
+    }
+
+    /// The same engine, with compiled code kept in this directory: what was compiled before is
+    /// loaded. Where the directory cannot be used the engine compiles as ever;
+    /// [`cache_fault`](Self::cache_fault) says why.
+    #[must_use]
+    pub fn caching(self, folder: &Path) -> Self {
+        let cache = match CodeCache::open(folder) {
+            Ok(cache) => Caching::On(cache),
+            Err(error) => Caching::Faulty(format!(
+                "compiled code is not kept in {}: {error}",
+                folder.display()
+            )),
+        };
+        Self {
+            cache: Arc::new(cache),
+            ..self
+        }
+    }
+
+    /// Why compiled code is not kept although it should be, in words for the operator.
+    #[must_use]
+    pub fn cache_fault(&self) -> Option<String> {
+        match &*self.cache {
+            Caching::Off => None,
+            Caching::Faulty(fault) => Some(fault.clone()),
+            Caching::On(cache) => cache.fault(),
+        }
+    }
+
+    /// The code for a module: kept from an earlier time, or what `compile` makes of it.
+    ///
+    /// # Errors
+    /// Those of `compile`.
+    pub(super) fn compiled(
+        &self,
+        module: &[u8],
+        compile: impl FnOnce() -> Result<Component, ModuleError>,
+    ) -> Result<Component, ModuleError> {
+        let Caching::On(cache) = &*self.cache else {
+            return compile();
+        };
+        let key = Key::new(&self.inner, module);
+        if let Some(component) = cache.load(&self.inner, &key) {
+            return Ok(component);
+        }
+        let component = compile()?;
+        cache.store(&key, &component);
+        Ok(component)
     }
 
     /// The engine underneath.

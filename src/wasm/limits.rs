@@ -1,36 +1,12 @@
 //! What a module may use of the agent: memory, time, and how much it may answer.
 
-use std::time::Duration;
-
 use wasmtime::ResourceLimiter;
 
-/// Bounds on one call of a module. What exceeds them ends the call and nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Longest time to start the module, and again for the call; kept to within 20 ms.
-    pub time: Duration,
-    /// Most linear memory, over all memories of the module. Batches are cut so that what is
-    /// asked about takes a quarter of it.
-    pub memory_bytes: usize,
-}
-
-impl Default for Limits {
-    /// One second: a batch of the largest size takes about a hundredth of it. 64 MiB: it is only
-    /// used while a call runs, and a batch takes at most a quarter of it.
-    fn default() -> Self {
-        Self {
-            time: Duration::from_secs(1),
-            memory_bytes: 64 << 20,
-        }
-    }
-}
+pub use crate::policy::Limits;
 
 /// Largest module that is loaded: compiling takes time and memory in proportion. Rust's are
 /// below 100 KiB; those with a JavaScript engine inside take 12 MiB.
 pub const MODULE_BYTES_MAX: usize = 16 << 20;
-
-/// Most that a module may hand over in one answer. The largest batch takes less than a tenth.
-pub(super) const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 /// Most that a module may say about itself, or about its settings.
 pub(super) const WORDS_BYTES_MAX: usize = 64 << 10;
@@ -44,8 +20,12 @@ pub(super) const COMMUNITIES_MAX: usize = 64;
 /// Longest reason an answer may give.
 pub(super) const REASON_BYTES_MAX: usize = 1024;
 
-/// Most entries of one table of functions; modules of 16 MiB have fewer functions.
-const TABLE_ELEMENTS_MAX: usize = 100_000;
+/// Most core instances that one start of a module may make. Languages with dynamic linking make
+/// some twenty. What an instance takes beside its memories and tables is not counted.
+const INSTANCES_MAX: usize = 40;
+
+/// What an entry of a table takes of the host's memory.
+const TABLE_ENTRY_BYTES: usize = size_of::<usize>();
 
 /// Counts a store's memory against its limit, and remembers whether it was refused any.
 #[derive(Debug)]
@@ -69,8 +49,27 @@ impl Meter {
         }
     }
 
+    /// How much has been taken.
+    pub(super) fn memory_bytes(&self, limits: Limits) -> usize {
+        limits.memory_bytes.saturating_sub(self.memory_bytes_left)
+    }
+
     pub(super) fn memory(&self) -> Memory {
         self.memory
+    }
+
+    /// Refusing is not ending the call: a module with a collector can free some and go on.
+    fn take(&mut self, bytes: usize) -> bool {
+        match self.memory_bytes_left.checked_sub(bytes) {
+            Some(left) => {
+                self.memory_bytes_left = left;
+                true
+            }
+            None => {
+                self.memory = Memory::Refused;
+                false
+            }
+        }
     }
 }
 
@@ -81,28 +80,20 @@ impl ResourceLimiter for Meter {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // Refusing is not ending the call: a module with a collector can free some and go on.
-        match self
-            .memory_bytes_left
-            .checked_sub(desired.saturating_sub(current))
-        {
-            Some(left) => {
-                self.memory_bytes_left = left;
-                Ok(true)
-            }
-            None => {
-                self.memory = Memory::Refused;
-                Ok(false)
-            }
-        }
+        Ok(self.take(desired.saturating_sub(current)))
     }
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS_MAX)
+        let entries = desired.saturating_sub(current);
+        Ok(self.take(entries.saturating_mul(TABLE_ENTRY_BYTES)))
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES_MAX
     }
 }

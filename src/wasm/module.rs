@@ -8,11 +8,13 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wasmtime::Store;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker};
 
+use super::budget;
 use super::contract::{Contract, Exports, Functions, VERSIONS};
 use super::encode::componentize;
 use super::engine::Engine;
@@ -23,6 +25,12 @@ use crate::policy::PolicyFailure;
 /// The default policy, compiled by the build script.
 static DEFAULT_POLICY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/default-policy.wasm"));
 
+/// The default policy that this binary carries, as it was compiled.
+#[must_use]
+pub fn builtin_bytes() -> &'static [u8] {
+    DEFAULT_POLICY
+}
+
 /// A module, compiled and checked. Cheap to clone.
 #[derive(Clone)]
 pub struct Module(Arc<Inner>);
@@ -32,6 +40,10 @@ struct Inner {
     contract: Contract,
     description: Description,
     guest: Guest,
+    /// Size of the compiled code with its tables, in memory while the module is loaded.
+    code_bytes: usize,
+    /// Most memory that a call took.
+    memory_bytes_peak: AtomicUsize,
 }
 
 /// What a module says about itself.
@@ -61,12 +73,17 @@ impl Module {
             name: name.into(),
             message,
         };
-        let component = match Layer::of(bytes) {
-            Some(Layer::Component) => Component::new(engine.inner(), bytes),
-            Some(Layer::Core) => Component::new(engine.inner(), componentize(engine, name, bytes)?),
-            None => return Err(ModuleError::NotWasm { name: name.into() }),
-        }
-        .map_err(|error| invalid(format!("{error:#}")))?;
+        budget::check(bytes).map_err(|too_dear| invalid(too_dear.to_string()))?;
+        let component = engine.compiled(bytes, || {
+            match Layer::of(bytes) {
+                Some(Layer::Component) => Component::new(engine.inner(), bytes),
+                Some(Layer::Core) => {
+                    Component::new(engine.inner(), componentize(engine, name, bytes)?)
+                }
+                None => return Err(ModuleError::NotWasm { name: name.into() }),
+            }
+            .map_err(|error| invalid(format!("{error:#}")))
+        })?;
         check_imports(engine, name, &component)?;
         let contract = contract_of(engine, name, &component)?;
         let prepared = Linker::new(engine.inner())
@@ -82,11 +99,14 @@ impl Module {
             prepared,
             functions,
         };
+        let image = component.image_range();
         Ok(Self(Arc::new(Inner {
             name: name.into(),
             contract,
             description: describe(name, &guest)?,
             guest,
+            code_bytes: image.end.addr() - image.start.addr(),
+            memory_bytes_peak: AtomicUsize::new(0),
         })))
     }
 
@@ -136,6 +156,18 @@ impl Module {
         self.0.contract
     }
 
+    /// What its compiled code takes of the agent's memory.
+    #[must_use]
+    pub fn code_bytes(&self) -> usize {
+        self.0.code_bytes
+    }
+
+    /// Most memory that any one call of it has taken, of itself or its clones.
+    #[must_use]
+    pub fn memory_bytes_peak(&self) -> usize {
+        self.0.memory_bytes_peak.load(Ordering::Relaxed)
+    }
+
     /// Calls one of its functions; see [`Guest::call`].
     pub(super) fn call<T>(
         &self,
@@ -143,10 +175,11 @@ impl Module {
         answer_bytes_max: usize,
         function: impl FnOnce(&Exports, &mut Store<Meter>) -> wasmtime::Result<T>,
     ) -> Result<T, PolicyFailure> {
+        let (outcome, memory_bytes) = self.0.guest.call(limits, answer_bytes_max, function);
         self.0
-            .guest
-            .call(limits, answer_bytes_max, function)
-            .map_err(CallError::into_failure)
+            .memory_bytes_peak
+            .fetch_max(memory_bytes, Ordering::Relaxed);
+        outcome.map_err(CallError::into_failure)
     }
 }
 
@@ -186,42 +219,52 @@ impl CallError {
 
 impl Guest {
     /// Starts the module in a store of its own, calls it, and drops the store, whatever
-    /// happened: nothing of one call is left for the next.
+    /// happened: nothing of one call is left for the next. Also tells how much memory it took.
     fn call<T>(
         &self,
         limits: Limits,
         answer_bytes_max: usize,
         function: impl FnOnce(&Exports, &mut Store<Meter>) -> wasmtime::Result<T>,
-    ) -> Result<T, CallError> {
+    ) -> (Result<T, CallError>, usize) {
         let mut store = Store::new(self.engine.inner(), Meter::new(limits));
         store.limiter(|meter| meter);
         store.set_hostcall_fuel(answer_bytes_max);
+        let outcome = self.call_in(&mut store, limits, function);
+        (outcome, store.data().memory_bytes(limits))
+    }
+
+    fn call_in<T>(
+        &self,
+        store: &mut Store<Meter>,
+        limits: Limits,
+        function: impl FnOnce(&Exports, &mut Store<Meter>) -> wasmtime::Result<T>,
+    ) -> Result<T, CallError> {
         let _running = self.engine.running();
         store.set_epoch_deadline(Engine::ticks(limits.time));
         let instance = self
             .prepared
-            .instantiate(&mut store)
+            .instantiate(&mut *store)
             .map_err(|error| failure(&error, Stage::Start, store.data(), limits))
             .map_err(CallError::Failure)?;
         let exports = self
             .functions
-            .load(&mut store, &instance)
+            .load(store, &instance)
             .map_err(|error| CallError::Types(format!("{error:#}")))?;
         store.set_epoch_deadline(Engine::ticks(limits.time));
-        function(&exports, &mut store)
+        function(&exports, store)
             .map_err(|error| failure(&error, Stage::Call, store.data(), limits))
             .map_err(CallError::Failure)
     }
 }
 
 /// The two kinds of WebAssembly binary.
-enum Layer {
+pub(super) enum Layer {
     Core,
     Component,
 }
 
 impl Layer {
-    fn of(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
         let preamble = bytes.strip_prefix(b"\0asm")?;
         // The version is two octets, then the layer two: 1 for components.
         if preamble.get(2..4) == Some(&[1, 0]) {
@@ -274,6 +317,7 @@ fn contract_of(
 fn describe(name: &str, guest: &Guest) -> Result<Description, ModuleError> {
     let description = guest
         .call(Limits::default(), WORDS_BYTES_MAX, Exports::describe)
+        .0
         .map_err(|error| match error {
             CallError::Types(words) => ModuleError::Missing {
                 name: name.into(),

@@ -2,6 +2,8 @@
 //! that fail.
 
 mod answers;
+mod bombs;
+mod caching;
 mod conformance;
 mod default_policy;
 mod failing;

@@ -1,122 +1,35 @@
-//! The whole way: a real API server in, BIRD, FRR and GoBGP out, the agents under exactly the
-//! ServiceAccount that `deploy/` makes.
+//! The whole way: a real API server in, BIRD, FRR and GoBGP out.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
-use kube::{Client, ResourceExt as _};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::cluster::{
-    self, CLUSTER_ASN, ClusterNode, EXTERNAL_PREFIX, FABRIC_ASN, NAMESPACE, WORKERS, addresses,
-    agent_config, expected_table, external_slice, extra, neighbors, peers_at,
+    CLUSTER_ASN, CONTROL_PLANE, EXTERNAL_PREFIX, FABRIC_ASN, NAMESPACE, WORKERS, addresses,
+    expected_table, external_slice, extra,
 };
-use super::fabric::{CHANGE_LIMIT, START_LIMIT};
-use crate::support::agent::{Agent, Source};
-use crate::support::apiserver::ApiServer;
-use crate::support::netns::{Host, Network};
+use super::fabric::{CHANGE_LIMIT, Plan, START_LIMIT};
+use super::live::{Cluster, create, patch};
 use crate::support::objects::Readiness;
-use crate::support::process::{Process, program, run};
-use crate::support::router::{self, Router, RouterConfig, RouterKind, Table};
+use crate::support::router::RouterKind;
 use crate::support::wait::{eventually, throughout};
+
+const NODES: [&str; 4] = [WORKERS[0], WORKERS[1], WORKERS[2], CONTROL_PLANE];
+
+const ROUTERS: [Plan; 3] = [
+    (RouterKind::Bird, FABRIC_ASN, "bird"),
+    (RouterKind::Frr, CLUSTER_ASN, "frr"),
+    (RouterKind::Gobgp, FABRIC_ASN + 1, "gobgp"),
+];
 
 /// How long the API server stands still: long enough for every watch to be given up. The
 /// variable widens it.
 const OUTAGE: Duration = Duration::from_secs(8);
 const OUTAGE_VARIABLE: &str = "RUTTER_TEST_OUTAGE_SECONDS";
 
-/// Agents on four nodes with sessions of both families to three routers.
-struct Cluster {
-    agents: Vec<Agent>,
-    routers: Vec<Box<dyn Router>>,
-    nodes: Vec<ClusterNode>,
-    _relays: Vec<Process>,
-    server: ApiServer,
-    admin: Client,
-    _network: Network,
-    _folder: tempfile::TempDir,
-}
-
-impl Cluster {
-    async fn start() -> Self {
-        let server = ApiServer::start().await;
-        let admin = server.admin().await;
-        apply_deployment(&server);
-        let mut network = Network::new();
-        let nodes = cluster::nodes(&mut network);
-        create_namespace(&admin).await;
-        for object in cluster::objects(&nodes) {
-            create(&admin, object).await;
-        }
-
-        let plans = [
-            (RouterKind::Bird, FABRIC_ASN, "bird"),
-            (RouterKind::Frr, CLUSTER_ASN, "frr"),
-            (RouterKind::Gobgp, FABRIC_ASN + 1, "gobgp"),
-        ];
-        let hosts: Vec<Host> = (1..).take(plans.len()).map(|n| network.host(n)).collect();
-        let routers = plans.iter().zip(&hosts).map(|((kind, asn, _), host)| {
-            let config = RouterConfig {
-                asn: *asn,
-                neighbors: neighbors(&nodes),
-                announced: Vec::new(),
-            };
-            router::start(*kind, host, &config)
-        });
-        let routers = routers.collect();
-        let peers = plans.iter().zip(&hosts);
-        let peers = peers.flat_map(|((_, asn, name), host)| peers_at(host, *asn, name));
-
-        let folder = tempfile::tempdir().unwrap();
-        let relays = relays(folder.path(), &nodes, server.port());
-        let token = server.token_of("rutter-system", "rutter").await;
-        let source = Source::Kubernetes(server.kubeconfig(&token));
-        let config = agent_config(source, peers.collect());
-        let agents = nodes
-            .iter()
-            .map(|node| Agent::start(&node.host, node.name, &config));
-        Self {
-            agents: agents.collect(),
-            routers,
-            nodes,
-            _relays: relays,
-            server,
-            admin,
-            _network: network,
-            _folder: folder,
-        }
-    }
-
-    fn settles_at(&self, table: &Table) {
-        for agent in &self.agents {
-            eventually(START_LIMIT, || agent.is_well());
-        }
-        for router in &self.routers {
-            eventually(CHANGE_LIMIT, || router.has_exactly(table));
-        }
-    }
-
-    /// How many UPDATEs each agent has sent to each peer: what stays equal was not touched.
-    fn sent(&self) -> Vec<Vec<u64>> {
-        let of = |agent: &Agent| -> Vec<u64> {
-            let peers = agent.status().unwrap().peers.into_iter();
-            peers.map(|peer| peer.updates_sent).collect()
-        };
-        self.agents.iter().map(of).collect()
-    }
-
-    fn histories(&self) -> Vec<String> {
-        let sessions = self.routers.iter().map(|router| router.sessions().unwrap());
-        sessions.map(|sessions| format!("{sessions:#?}")).collect()
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn routers_list_what_a_real_cluster_gives_and_keep_it_when_the_api_server_fails() {
-    let mut cluster = Cluster::start().await;
+    let mut cluster = Cluster::start(&NODES, &ROUTERS).await;
     let complete = expected_table(&cluster.nodes);
     cluster.settles_at(&complete);
     let (histories, sent) = (cluster.histories(), cluster.sent());
@@ -184,7 +97,7 @@ const CHANGES_OF_EACH: u16 = 50;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_changes_in_a_real_cluster_move_no_session() {
     assert_eq!(CHANGING_SERVICES * CHANGES_OF_EACH, 1_000);
-    let cluster = Cluster::start().await;
+    let cluster = Cluster::start(&NODES, &ROUTERS).await;
     let mut expected = expected_table(&cluster.nodes);
     cluster.settles_at(&expected);
     let (histories, sent) = (cluster.histories(), cluster.sent());
@@ -227,84 +140,5 @@ async fn a_thousand_changes_in_a_real_cluster_move_no_session() {
         } else {
             assert_eq!(now, *before, "UPDATEs of {}", node.name);
         }
-    }
-}
-
-/// As an operator does it.
-fn apply_deployment(server: &ApiServer) {
-    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
-    let mut kubectl = Command::new(program("RUTTER_TEST_KUBECTL"));
-    kubectl.arg("--kubeconfig").arg(server.admin_kubeconfig());
-    kubectl.args(["apply", "--server-side", "-k"]).arg(deploy);
-    let printed = run(&mut kubectl).unwrap();
-    assert!(
-        printed.contains("daemonset.apps/rutter serverside-applied"),
-        "{printed}"
-    );
-}
-
-/// Lets the agents on these nodes reach the API server on the same port of their own loopback
-/// address: a socket file crosses namespaces, and no packet does.
-fn relays(folder: &Path, nodes: &[ClusterNode], port: u16) -> Vec<Process> {
-    let socket = folder.join("relay").display().to_string();
-    let socat = program("RUTTER_TEST_SOCAT");
-    let mut outer = Command::new(&socat);
-    outer.arg(format!("UNIX-LISTEN:{socket},fork"));
-    outer.arg(format!("TCP:127.0.0.1:{port}"));
-    let mut relays = vec![Process::spawn(
-        "socat",
-        &mut outer,
-        folder.join("relay.log"),
-    )];
-    for node in nodes {
-        let mut inner = node.host.command(&socat);
-        inner.arg(format!("TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr"));
-        inner.arg(format!("UNIX-CONNECT:{socket}"));
-        let log = folder.join(format!("{}.log", node.name));
-        relays.push(Process::spawn("socat", &mut inner, log));
-    }
-    relays
-}
-
-async fn create_namespace(admin: &Client) {
-    let namespace = json!({
-        "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE },
-    });
-    create(admin, namespace).await;
-}
-
-/// Creates an object, and its status, which the API server takes separately.
-async fn create(admin: &Client, mut object: Value) {
-    let status = object.as_object_mut().unwrap().remove("status");
-    let api = api(admin, &object);
-    let new: DynamicObject = serde_json::from_value(object).unwrap();
-    let created = api.create(&PostParams::default(), &new).await.unwrap();
-    if let Some(status) = status {
-        let status = Patch::Merge(json!({ "status": status }));
-        let name = created.name_any();
-        api.patch_status(&name, &PatchParams::default(), &status)
-            .await
-            .unwrap();
-    }
-}
-
-async fn patch(admin: &Client, object: &Value) {
-    let name = object["metadata"]["name"].as_str().unwrap();
-    let patch = Patch::Merge(object);
-    api(admin, object)
-        .patch(name, &PatchParams::default(), &patch)
-        .await
-        .unwrap();
-}
-
-fn api(admin: &Client, object: &Value) -> Api<DynamicObject> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let version = text(&object["apiVersion"]);
-    let (group, version) = version.split_once('/').unwrap_or(("", &version));
-    let kind = GroupVersionKind::gvk(group, version, &text(&object["kind"]));
-    let resource = ApiResource::from_gvk(&kind);
-    match object["metadata"]["namespace"].as_str() {
-        Some(namespace) => Api::namespaced_with(admin.clone(), namespace, &resource),
-        None => Api::all_with(admin.clone(), &resource),
     }
 }

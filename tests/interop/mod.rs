@@ -3,10 +3,12 @@
 
 mod churn;
 mod cluster;
+mod events;
 mod fabric;
 mod harness;
 mod hostile;
 mod kubernetes;
+mod live;
 mod received;
 mod reload;
 mod sessions;

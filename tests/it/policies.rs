@@ -30,7 +30,7 @@ const MODULES: [&str; 6] = [
 /// Time is not what these tests are about, and they share the machine with others.
 const PATIENT: Limits = Limits {
     time: Duration::from_secs(60),
-    memory_bytes: 64 << 20,
+    ..Limits::DEFAULT
 };
 
 /// Every module, compiled once a run.

@@ -178,6 +178,20 @@ impl Agent {
         }
     }
 
+    /// A sample of its metrics, by its name with labels as `/metrics` writes it.
+    ///
+    /// # Errors
+    /// It does not answer, or has no such sample.
+    pub(crate) fn metric(&self, sample: &str) -> Result<f64, String> {
+        let ask = "exec 3<>/dev/tcp/127.0.0.1/9473 && printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3";
+        let mut asking = self.host.command("timeout");
+        let text = run(asking.args(["10", "bash", "-c", ask]))?;
+        let mut lines = text.lines();
+        lines
+            .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok())
+            .ok_or_else(|| format!("no {sample} in {text}"))
+    }
+
     fn ask<T: DeserializeOwned>(&self, command: &[&str]) -> Result<T, String> {
         let mut rutter = impatient(RUTTER);
         rutter.arg("--socket").arg(socket(self.folder.path()));
@@ -250,7 +264,9 @@ fn render(folder: &Path, config: &AgentConfig) -> String {
          service-cluster-cidrs = {cluster_cidrs:?}\n\
          service-external-cidrs = {external_cidrs:?}\n\
          service-load-balancer-cidrs = {load_balancer_cidrs:?}\n\
+         [policy]\ncompile-cache = {:?}\n\
          [api]\nsocket = {:?}\nmetrics = \"127.0.0.1:9473\"\n",
+        folder.join("compiled"),
         socket(folder)
     );
     for peer in peers {

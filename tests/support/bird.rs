@@ -1,10 +1,13 @@
 //! BIRD 2: configuration, and what `birdc` prints.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::net::IpAddr;
 
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
 use rutter::types::{Community, LargeCommunity, Prefix};
 use tempfile::TempDir;
 
@@ -23,6 +26,31 @@ pub(crate) struct Bird {
     asn: u32,
     /// The n-th is the protocol `n<n>`.
     neighbors: Vec<IpAddr>,
+    times: Times,
+}
+
+/// Times it has printed. BIRD works each one out from two clocks whenever it is asked, so that
+/// the same one may come out some milliseconds later or earlier.
+#[derive(Debug, Default)]
+struct Times(RefCell<Vec<DateTime>>);
+
+impl Times {
+    /// More than the clocks disagree by, and less than any change of a route or session takes.
+    const TOLERANCE: SignedDuration = SignedDuration::from_millis(50);
+
+    /// The time that was read before, where it is this one.
+    fn read(&self, date: &str, time: &str) -> Option<DateTime> {
+        let printed: DateTime = format!("{date}T{time}").parse().ok()?;
+        let mut known = self.0.borrow_mut();
+        let before = known
+            .iter()
+            .copied()
+            .find(|known| printed.duration_since(*known).abs() <= Self::TOLERANCE);
+        if before.is_none() {
+            known.push(printed);
+        }
+        Some(before.unwrap_or(printed))
+    }
 }
 
 impl Bird {
@@ -39,6 +67,7 @@ impl Bird {
             host: host.clone(),
             asn: config.asn,
             neighbors: addresses(config),
+            times: Times::default(),
             folder,
         }
     }
@@ -96,7 +125,7 @@ impl Bird {
     fn read_head(&self, prefix: Prefix, head: &str, rest: &str) -> Option<(String, LearnedRoute)> {
         let mut words = rest.split([' ', ']']);
         let index: usize = words.next()?.strip_prefix('n')?.parse().ok()?;
-        let since = format!("{} {}", words.next()?, words.next()?);
+        let since = self.times.read(words.next()?, words.next()?)?.to_string();
         // An unreachable route has no next hop that a test would accept.
         let reachable = head.contains("unicast");
         let route = LearnedRoute {
@@ -159,7 +188,7 @@ impl Router for Bird {
                 ["Established", ..] => SessionState::Established,
                 _ => SessionState::Down(info.join(" ")),
             };
-            let history = format!("since {date} {time}");
+            let history = format!("since {}", self.times.read(date, time)?);
             Some((self.neighbors[index], Session { state, history }))
         });
         Ok(sessions.collect())

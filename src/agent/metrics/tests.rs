@@ -1,10 +1,11 @@
 //! The text of a scrape.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::*;
 use crate::api::{ConfigStatus, SourceStatus};
-use crate::policy::{OnError, PeerKind};
+use crate::policy::{Limits, OnError, PeerKind};
 use crate::types::Asn;
 
 fn scrape() -> Scrape {
@@ -30,6 +31,7 @@ fn scrape() -> Scrape {
         name: "default".to_owned(),
         module: "builtin:default".to_owned(),
         on_error: OnError::KeepLast,
+        limits: Limits::DEFAULT.into(),
         error: Some("trap".to_owned()),
         failures: 4,
         retry_in: Some(1),
@@ -47,6 +49,7 @@ fn scrape() -> Scrape {
             services: 9,
         },
         config: ConfigStatus {
+            warnings: Vec::new(),
             path: "rutter.toml".to_owned(),
             loaded_at: 1_700_000_001,
             error: None,
@@ -59,12 +62,32 @@ fn scrape() -> Scrape {
         candidates: 20,
         evaluations: 6,
         evaluation_seconds: 0.25,
+        measured: [(
+            "default".to_owned(),
+            Measured {
+                calls: 30,
+                time: Duration::from_millis(125),
+                failures: [("trap", 3), ("bad-answer", 1)].into(),
+            },
+        )]
+        .into(),
+        events: EventCounts {
+            told: [("ModuleRefused", 1), ("PolicyFailing", 12)].into(),
+            recorded: 11,
+            dropped: 2,
+        },
     }
 }
 
 #[test]
 fn a_scrape_reads_like_this() {
-    insta::assert_snapshot!(encode(scrape()).unwrap());
+    let text = encode(scrape()).unwrap();
+    // Samples of one metric are in no order.
+    let mut lines: Vec<&str> = text.lines().collect();
+    for samples in lines.chunk_by_mut(|one, next| !one.starts_with('#') && !next.starts_with('#')) {
+        samples.sort_unstable();
+    }
+    insta::assert_snapshot!(lines.join("\n"));
 }
 
 #[test]

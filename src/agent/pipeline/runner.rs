@@ -19,6 +19,7 @@ use tracing::{error, info};
 use super::{Pipeline, Settings, SourceState};
 use crate::agent::clock;
 use crate::agent::driver::{SpeakerHandle, SpeakerStopped};
+use crate::agent::events::Notices;
 use crate::kube::{Source, SourceEvent};
 use crate::speaker::Input;
 
@@ -99,6 +100,7 @@ struct Runner {
     source: Source,
     orders: mpsc::Receiver<Order>,
     speaker: SpeakerHandle,
+    notices: Notices,
     busy_since: BusySince,
 }
 
@@ -111,6 +113,7 @@ pub(in crate::agent) fn spawn(
     settings: Settings,
     speaker: SpeakerHandle,
     source: Source,
+    notices: Notices,
 ) -> std::io::Result<PipelineHandle> {
     let (orders, inbox) = mpsc::channel(ORDERS_MAX);
     let busy_since = BusySince::default();
@@ -119,6 +122,7 @@ pub(in crate::agent) fn spawn(
         source,
         orders: inbox,
         speaker,
+        notices,
         busy_since: Arc::clone(&busy_since),
     };
     let runtime = Handle::current();
@@ -155,6 +159,9 @@ impl Runner {
                 Next::Retry => self.pipeline.retry(),
                 Next::Ended => return Ok(()),
             };
+            for notice in std::mem::take(&mut self.pipeline.notices) {
+                self.notices.tell(notice);
+            }
             for input in inputs {
                 self.speaker.blocking_feed(input)?;
             }

@@ -6,7 +6,7 @@ use super::*;
 use crate::config::Overrides;
 use crate::kube::fixtures::{HERE, endpoint, named, node, object, service, slice};
 use crate::kube::{Kind, Object};
-use crate::policy::{Batch, Decision, OnError, PolicyFailure, RoutePolicy, Verdict};
+use crate::policy::{Batch, Decision, Limits, OnError, PolicyFailure, RoutePolicy, Verdict};
 
 const TEXT: &str = "
 [advertise]
@@ -54,6 +54,7 @@ fn settings(text: &str, rule: Option<Rule>) -> Settings {
         module: "test".to_owned(),
         policy: Box::new(rule) as Box<dyn RoutePolicy>,
         on_error: OnError::KeepLast,
+        limits: Limits::DEFAULT,
     };
     Settings {
         config: Arc::new(config),
@@ -250,6 +251,23 @@ fn a_module_that_fails_withdraws_nothing() {
     assert_eq!(told(&inputs), Vec::<String>::new());
     assert!(pipeline.exports.retry_at().is_some());
     assert_eq!(told(&pipeline.retry()), Vec::<String>::new());
+}
+
+#[test]
+fn a_policy_that_begins_to_fail_and_one_that_is_mended_are_noticed_once() {
+    let mut pipeline = announcing(Rule::Accept);
+    for rule in [Rule::Fail, Rule::Accept, Rule::Accept] {
+        pipeline.configure(settings(TEXT, Some(rule)));
+        pipeline.retry();
+    }
+    let measured = &pipeline.meters.measured()["rule"];
+    assert_eq!(measured.failures.values().sum::<u64>(), 1);
+    assert!(measured.calls > 1, "{measured:?}");
+    let [failing, recovered] = pipeline.notices.as_slice() else {
+        panic!("{:?}", pipeline.notices);
+    };
+    assert!(matches!(failing, Notice::PolicyFailing { .. }));
+    assert!(matches!(recovered, Notice::PolicyRecovered { .. }));
 }
 
 #[test]

@@ -27,6 +27,21 @@ async fn a_change_is_taken() {
 }
 
 #[tokio::test]
+async fn a_cache_that_cannot_be_used_is_a_warning_and_no_failure() {
+    // A file is where the directory should be.
+    let parts = Parts::start(&text("[policy]\ncompile-cache = 'rutter.toml'\n")).await;
+    let status = parts.reporter.status().await.unwrap();
+    let [warning] = status.config.warnings.as_slice() else {
+        panic!("not one warning: {:?}", status.config.warnings);
+    };
+    assert!(
+        warning.starts_with("compiled code is not kept in"),
+        "{warning}"
+    );
+    assert_eq!(status.policies[0].error, None);
+}
+
+#[tokio::test]
 async fn an_invalid_file_is_refused_by_line_and_key_and_the_old_stays() {
     let mut parts = Parts::start(&text("")).await;
     let invalid = text(&SECOND_PEER.replace("asn", "as"));
@@ -83,6 +98,26 @@ async fn a_module_that_does_not_load_refuses_the_whole_file() {
     assert_eq!(status.peers.len(), 1);
     assert_eq!(status.policies[0].module, "builtin:default");
     assert!(status.config.error.unwrap().contains("missing.wasm"));
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_new_version_is_told_once() {
+    let mut parts = Parts::start(&text("")).await;
+    let chain = "[[policies]]\nname = 'own'\nmodule = 'missing.wasm'\n";
+    for more in [chain, chain, "[[peers]]\n", SECOND_PEER] {
+        after(&mut parts, &text(more), Unchanged::Ignore).await;
+    }
+    let [refused, invalid, reloaded] = std::array::from_fn(|_| parts.told.try_recv().unwrap());
+    assert!(
+        matches!(&refused, Notice::ModuleRefused { error } if error.contains("missing.wasm")),
+        "{refused:?}"
+    );
+    assert!(
+        matches!(&invalid, Notice::ConfigurationRefused { error } if error.contains("peers[1]")),
+        "{invalid:?}"
+    );
+    assert_eq!(reloaded, Notice::ConfigurationReloaded);
+    assert!(parts.told.is_empty());
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! Arguments that every policy command has in common: which module, with which settings.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
 
 use crate::config::{Builtin, PolicyModule};
-use crate::wasm::{Engine, Limits, Module, WasmPolicy};
+use crate::wasm::{Engine, Limits, Module, WasmPolicy, builtin_bytes};
 
 /// A module as the configuration names it.
 #[derive(Clone, Debug, Args)]
@@ -26,6 +27,24 @@ pub(super) struct SettingsArg {
 }
 
 impl ModuleArg {
+    /// As it was written.
+    pub(super) fn text(&self) -> &str {
+        &self.module
+    }
+
+    /// The module's bytes, whatever they are.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(super) fn bytes(&self) -> anyhow::Result<Cow<'static, [u8]>> {
+        match parse(&self.module)? {
+            PolicyModule::Builtin(Builtin::Default) => Ok(builtin_bytes().into()),
+            PolicyModule::File(path) => std::fs::read(&path)
+                .map(Into::into)
+                .with_context(|| format!("cannot read the module {}", path.display())),
+        }
+    }
+
     /// Reads, compiles and checks it. A relative path starts from the working directory.
     ///
     /// # Errors
@@ -35,14 +54,17 @@ impl ModuleArg {
     }
 }
 
+fn parse(text: &str) -> anyhow::Result<PolicyModule> {
+    PolicyModule::parse(text, Path::new(""))
+        .map_err(|problem| anyhow::anyhow!("the module {problem}"))
+}
+
 /// Loads the module that `text` names.
 ///
 /// # Errors
 /// Why it cannot be used.
 pub(super) fn load(engine: &Engine, text: &str) -> anyhow::Result<Module> {
-    let module = PolicyModule::parse(text, Path::new(""))
-        .map_err(|problem| anyhow::anyhow!("the module {problem}"))?;
-    let loaded = match &module {
+    let loaded = match &parse(text)? {
         PolicyModule::Builtin(Builtin::Default) => Module::builtin(engine, text),
         PolicyModule::File(path) => Module::from_file(engine, text, path),
     };

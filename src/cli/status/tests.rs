@@ -61,6 +61,7 @@ fn what_fails_is_named_with_its_error() {
     status.config.error = Some(
         "rutter.toml:7:1: bgp.asm is not a key\nrutter.toml:9:8: peers[0].asn is 0".to_owned(),
     );
+    status.config.warnings = vec!["compiled code is not kept in /var/cache: read-only".to_owned()];
     status.policies = vec![
         PolicyStatus {
             error: Some("the module trapped: unreachable\n  0: rule::decide\n".to_owned()),
@@ -97,6 +98,13 @@ fn each_kind_of_trouble_alone_is_degraded() {
         trouble(&mut status);
         assert_eq!(outcome(&status), Outcome::Degraded, "trouble {index}");
     }
+}
+
+#[test]
+fn a_warning_alone_is_not_degraded() {
+    let mut status = testing::status();
+    status.config.warnings = vec!["compiled code is not kept".to_owned()];
+    assert_eq!(outcome(&status), Outcome::Done);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::fixture::{
 };
 use crate::candidates::{Candidate, CandidateChange, CandidateKey, Origin};
 use crate::facts::TrafficPolicy;
-use crate::policy::{Batch, OnError, Verdict};
+use crate::policy::{Batch, ChainDefault, OnError, Verdict};
 use crate::types::{Asn, GroupId};
 
 const NOTHING: [&str; 0] = [];
@@ -99,6 +99,33 @@ fn a_candidate_that_nobody_decides_about_is_rejected_by_the_chain_default() {
             "chain default reject: no policy decided about this route"
         ]
     );
+}
+
+#[test]
+fn a_chain_that_ends_in_accept_announces_what_nobody_rejected() {
+    let fake = Fake::new(accept_with_endpoints);
+    let mut bench = Bench::new(vec![fake.link("only", OnError::KeepLast)]);
+    let candidates = [pod("10.1.0.0/24"), local("a", "10.0.0.1", 0)];
+    assert_eq!(bench.upsert(candidates.clone()), NOTHING);
+    assert_eq!(bench.set_default(ChainDefault::Accept), ["1 +10.1.0.0/24"]);
+    assert_eq!(
+        bench.steps(&candidates[0]),
+        [
+            "only abstain: by rule",
+            "chain default accept: no policy decided about this route"
+        ]
+    );
+    assert_eq!(bench.steps(&candidates[1]), ["only reject: by rule"]);
+    assert_eq!(bench.set_default(ChainDefault::Reject), ["1 -10.1.0.0/24"]);
+}
+
+#[test]
+fn no_default_announces_anything_without_a_node() {
+    let mut bench = Bench::new(Vec::new());
+    bench.set_default(ChainDefault::Accept);
+    assert_eq!(bench.upsert([pod("10.1.0.0/24")]), ["1 +10.1.0.0/24"]);
+    let changes = bench.exports.update(bench.now, None, Vec::new());
+    assert_eq!(text(&changes), ["1 -10.1.0.0/24"]);
 }
 
 #[test]

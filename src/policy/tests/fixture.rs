@@ -11,8 +11,8 @@ use crate::facts::{
     TrafficPolicy,
 };
 use crate::policy::{
-    Batch, Decision, ExportChange, Exports, Link, OnError, PeerGroup, PeerKind, PolicyFailure,
-    RoutePolicy, Verdict,
+    Batch, ChainDefault, Decision, ExportChange, Exports, Limits, Link, OnError, PeerGroup,
+    PeerKind, PolicyFailure, RoutePolicy, Verdict,
 };
 use crate::types::{Asn, GroupId, RouteAttributes};
 
@@ -70,6 +70,7 @@ impl Fake {
             module: format!("fake:{name}"),
             policy: Box::new(self.clone()),
             on_error,
+            limits: Limits::DEFAULT,
         }
     }
 }
@@ -266,6 +267,10 @@ impl Bench {
 
     pub(super) fn update(&mut self, changes: Vec<CandidateChange>) -> Vec<String> {
         text(&self.exports.update(self.now, Some(node("")), changes))
+    }
+
+    pub(super) fn set_default(&mut self, default: ChainDefault) -> Vec<String> {
+        text(&self.exports.set_default(self.now, default))
     }
 
     pub(super) fn set_groups(&mut self, names: &[(u32, &str)]) -> Vec<String> {

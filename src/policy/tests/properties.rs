@@ -9,7 +9,9 @@ use proptest::prelude::*;
 
 use super::fixture::{Bench, Fake, Fault, endpoints, groups, local, node, pod, with_med};
 use crate::candidates::{Candidate, CandidateChange};
-use crate::policy::{Batch, ExportChange, Exports, Link, OnError, StepVerdict, Verdict};
+use crate::policy::{
+    Batch, ChainDefault, ExportChange, Exports, Link, OnError, StepVerdict, Verdict,
+};
 use crate::types::{GroupId, Prefix, RouteAttributes};
 
 /// What happens to exports.
@@ -18,6 +20,7 @@ enum Event {
     Changes(Vec<CandidateChange>),
     Node(Option<&'static str>),
     Groups(Vec<(u32, &'static str)>),
+    Default(ChainDefault),
     Fault(usize, bool),
     Wait(u64),
 }
@@ -72,11 +75,13 @@ fn change() -> impl Strategy<Value = CandidateChange> {
 
 fn healthy_event() -> impl Strategy<Value = Event> {
     let label = prop_oneof![Just(None), Just(Some("")), Just(Some("drained"))];
+    let default = prop_oneof![Just(ChainDefault::Reject), Just(ChainDefault::Accept)];
     let group = (1..4u32, prop_oneof![Just("tor"), Just("wan")]);
     prop_oneof![
         6 => vec(change(), 0..4).prop_map(Event::Changes),
         1 => label.prop_map(Event::Node),
         1 => vec(group, 0..3).prop_map(Event::Groups),
+        1 => default.prop_map(Event::Default),
     ]
 }
 
@@ -94,6 +99,7 @@ struct Run {
     fakes: [Fake; 2],
     label: Option<&'static str>,
     groups: Vec<(u32, &'static str)>,
+    default: ChainDefault,
     told: BTreeMap<(GroupId, Prefix), Arc<RouteAttributes>>,
 }
 
@@ -105,6 +111,7 @@ impl Run {
             fakes,
             label: Some(""),
             groups: vec![(1, "tor")],
+            default: ChainDefault::Reject,
             told: BTreeMap::new(),
         }
     }
@@ -121,6 +128,10 @@ impl Run {
             Event::Groups(names) => {
                 self.groups = names;
                 exports.set_groups(now, groups(&self.groups))
+            }
+            Event::Default(default) => {
+                self.default = default;
+                exports.set_default(now, default)
             }
             Event::Fault(link, broken) => {
                 self.fakes[link].fail(broken.then_some(Fault::Trap));
@@ -166,6 +177,7 @@ impl Run {
         let upserts = present.map(CandidateChange::Upsert).collect();
         let mut bench = Bench::new(links(&fakes()));
         bench.exports.set_groups(bench.now, groups(&self.groups));
+        bench.exports.set_default(bench.now, self.default);
         bench
             .exports
             .update(bench.now, self.label.map(node), upserts);
@@ -213,7 +225,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_announced_that_no_policy_accepted(events in vec(event(), 0..40)) {
+    fn nothing_is_announced_that_neither_a_policy_nor_the_default_accepted(events in vec(event(), 0..40)) {
         let mut run = Run::new();
         for event in events {
             run.step(event);

@@ -136,6 +136,10 @@ fn a_reason_that_is_no_sentence_is_refused() {
     let mut answer = accept_with(nothing_set());
     answer.reasons = vec!["x".repeat(1025)];
     check_refused(answer, "reason 0 has 1025 bytes, 1024 are allowed");
+    let mut answer = accept_with(nothing_set());
+    answer.reasons = vec!["x".repeat(1024)];
+    let decision = lift_one(answer, Reasons::Wanted).unwrap();
+    assert_eq!(decision.reason.map(|words| words.len()), Some(1024));
 }
 
 #[test]

@@ -26,7 +26,7 @@ use cases::{Expected, Situation, every_case};
 /// Time is not what these tests are about, and they share the machine with others.
 const PATIENT: Limits = Limits {
     time: Duration::from_secs(60),
-    memory_bytes: 64 << 20,
+    ..Limits::DEFAULT
 };
 
 #[test]

@@ -14,6 +14,7 @@ use crate::wasm::{Engine, Limits, Module, ModuleError, WasmPolicy};
 const LIMITS: Limits = Limits {
     time: Duration::from_secs(60),
     memory_bytes: 4 << 20,
+    ..Limits::DEFAULT
 };
 
 /// What the module makes of one candidate; afterwards the default policy must still work.
@@ -97,6 +98,33 @@ fn memory_is_counted_over_all_memories_of_a_module() {
         ),
         "{error}"
     );
+}
+
+#[test]
+fn tables_are_counted_as_memory() {
+    // An entry takes 8 octets, so that 4 MiB are 524,288 less what the recipe's memory takes.
+    let grows = |tables: u32, entries: u32| {
+        let growing: String = (0..tables)
+            .map(|table| {
+                format!(
+                    "(if (i32.eq (i32.const -1)
+                        (table.grow {table} (ref.null func) (i32.const {entries})))
+                        (then (unreachable)))"
+                )
+            })
+            .collect();
+        let recipe = Recipe {
+            fields: &"(table 0 funcref)".repeat(tables as usize),
+            evaluate: &format!("{growing} (i32.const 1024)"),
+            ..Recipe::default()
+        };
+        decide(&recipe.build())
+    };
+    let too_few = |answer| matches!(answer, Err(PolicyFailure::BadAnswer(_)));
+    assert!(too_few(grows(1, 490_000)));
+    assert_eq!(grows(1, 530_000), Err(PolicyFailure::OutOfMemory(4 << 20)));
+    assert!(too_few(grows(10, 49_000)));
+    assert_eq!(grows(10, 53_000), Err(PolicyFailure::OutOfMemory(4 << 20)));
 }
 
 #[test]
@@ -213,5 +241,20 @@ fn a_module_that_says_why_it_cannot_decide_is_quoted() {
     assert_eq!(
         decide(&refuses.build()),
         Err(PolicyFailure::Trap("no clue!".into()))
+    );
+}
+
+#[test]
+fn an_answer_larger_than_its_limit_is_unusable() {
+    let limits = Limits {
+        output_bytes: 64,
+        ..LIMITS
+    };
+    let mut small = policy(&BUILTIN, limits);
+    let candidates = [pod_cidr("10.0.0.0/24"), pod_cidr("10.0.1.0/24")];
+    let answer = evaluate(&mut small, &NodeFacts::default(), &candidates);
+    assert!(
+        matches!(&answer, Err(PolicyFailure::BadAnswer(_))),
+        "{answer:?}"
     );
 }

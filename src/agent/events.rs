@@ -1,0 +1,368 @@
+//! What an operator should hear of without asking: Kubernetes Events on the agent's own Node.
+//!
+//! Whoever sees something tells a [`Notice`], which costs a place in a bounded queue and never
+//! waits. One task writes the Events: one that repeats itself becomes a series, and each reason has
+//! a budget, so that a failure without end costs the API server an Event a minute. What does not
+//! fit, and what the API server does not take, is dropped and counted; nothing is tried again.
+//! Everything is in the log as well, by those who tell it; with `source = "files"` only there.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+use super::clock;
+use crate::kube::events::{NodeEvent, Recorded, Recorder, Severity};
+use crate::wasm::ModuleError;
+
+/// Notices waiting to be written. More than a loss of every session at once brings.
+const QUEUE_DEPTH: usize = 256;
+
+/// How long the API server may take for one Event, while others wait.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How many Events of one reason may be written at once.
+const BURST: u32 = 10;
+
+/// How long it takes until one more of that reason may be.
+const REFILL: Duration = Duration::from_secs(60);
+
+/// How long an Event is taken up again when the same comes to pass. The API server keeps one for
+/// an hour.
+const SERIES_TIME: Duration = Duration::from_secs(600);
+
+/// Something that came to pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// A policy began to fail, or fails in another way.
+    PolicyFailing { policy: String, error: String },
+    /// A policy that failed answers again.
+    PolicyRecovered { policy: String },
+    /// Another chain than the configured one was started with.
+    PolicyFallback { error: String },
+    /// A new version of the configuration, or of what it names, is not taken into use.
+    ConfigurationRefused { error: String },
+    /// The same, because of a module.
+    ModuleRefused { error: String },
+    /// A new version of the configuration is in force.
+    ConfigurationReloaded,
+    /// A session reached Established.
+    SessionEstablished { peer: String },
+    /// An established session ended.
+    SessionDown { peer: String, reason: String },
+}
+
+/// Every reason a notice can have: those that never came to pass are counted, too, as none.
+const REASONS: [&str; 8] = [
+    "PolicyFailing",
+    "PolicyRecovered",
+    "PolicyFallback",
+    "ConfigurationRefused",
+    "ModuleRefused",
+    "ConfigurationReloaded",
+    "SessionEstablished",
+    "SessionDown",
+];
+
+impl Notice {
+    /// Why a reload changes nothing.
+    pub(super) fn refused(refusal: &anyhow::Error) -> Self {
+        let error = format!("{refusal:#}");
+        if refusal.chain().any(|cause| cause.is::<ModuleError>()) {
+            Self::ModuleRefused { error }
+        } else {
+            Self::ConfigurationRefused { error }
+        }
+    }
+
+    fn event(&self) -> NodeEvent {
+        use Severity::{Normal, Warning};
+        let (severity, reason, action, note) = match self {
+            Self::PolicyFailing { policy, error } => (
+                Warning,
+                "PolicyFailing",
+                "Evaluate",
+                format!("policy {policy}: {error}; its on-error decides about its routes"),
+            ),
+            Self::PolicyRecovered { policy } => (
+                Normal,
+                "PolicyRecovered",
+                "Evaluate",
+                format!("policy {policy} answers again"),
+            ),
+            Self::PolicyFallback { error } => {
+                (Warning, "PolicyFallback", "Start", error.to_owned())
+            }
+            Self::ConfigurationRefused { error } => (
+                Warning,
+                "ConfigurationRefused",
+                "Reload",
+                format!("the configuration in force stays: {error}"),
+            ),
+            Self::ModuleRefused { error } => (
+                Warning,
+                "ModuleRefused",
+                "Reload",
+                format!("the policies in force stay: {error}"),
+            ),
+            Self::ConfigurationReloaded => (
+                Normal,
+                "ConfigurationReloaded",
+                "Reload",
+                "a new configuration is in force".to_owned(),
+            ),
+            Self::SessionEstablished { peer } => (
+                Normal,
+                "SessionEstablished",
+                "Peer",
+                format!("BGP session with {peer} established"),
+            ),
+            Self::SessionDown { peer, reason } => (
+                Warning,
+                "SessionDown",
+                "Peer",
+                format!("BGP session with {peer} down: {reason}"),
+            ),
+        };
+        NodeEvent {
+            severity,
+            reason,
+            action,
+            note,
+        }
+    }
+}
+
+/// Where notices are told. The default counts them and tells nobody. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Notices {
+    queue: Option<mpsc::Sender<Notice>>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// By reason.
+    told: Mutex<BTreeMap<&'static str, u64>>,
+    recorded: AtomicU64,
+    dropped: AtomicU64,
+}
+
+/// What came to pass since the agent started, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct EventCounts {
+    /// How often each reason came to pass.
+    pub(super) told: BTreeMap<&'static str, u64>,
+    /// The API server has them.
+    pub(super) recorded: u64,
+    /// It was away or refused them, or there were too many.
+    pub(super) dropped: u64,
+}
+
+impl Notices {
+    /// A place to tell notices, and the queue they go to.
+    pub(super) fn queue() -> (Self, mpsc::Receiver<Notice>) {
+        let (queue, told) = mpsc::channel(QUEUE_DEPTH);
+        let notices = Self {
+            queue: Some(queue),
+            counts: Arc::default(),
+        };
+        (notices, told)
+    }
+
+    /// Counts one and tells it, or drops it where too many wait. Never blocks.
+    pub(super) fn tell(&self, notice: Notice) {
+        let reason = notice.event().reason;
+        let mut told = self.counts.told.lock().expect("no holder panics");
+        *told.entry(reason).or_default() += 1;
+        drop(told);
+        if let Some(queue) = &self.queue
+            && queue.try_send(notice).is_err()
+        {
+            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What became of those told.
+    pub(super) fn counts(&self) -> EventCounts {
+        let Counts {
+            told,
+            recorded,
+            dropped,
+        } = &*self.counts;
+        let told = told.lock().expect("no holder panics");
+        let of = |reason| (reason, told.get(reason).copied().unwrap_or(0));
+        EventCounts {
+            told: REASONS.map(of).into(),
+            recorded: recorded.load(Ordering::Relaxed),
+            dropped: dropped.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Writes what is told until nobody can tell anything any more.
+    pub(super) async fn write(self, mut told: mpsc::Receiver<Notice>, recorder: Recorder) {
+        // With a sender of its own it would wait for itself.
+        let Self { queue, counts } = self;
+        drop(queue);
+        let mut ledger = Ledger::default();
+        let mut trouble = false;
+        while let Some(notice) = told.recv().await {
+            let event = notice.event();
+            match write(&mut ledger, &recorder, event).await {
+                Ok(Written::Yes) => {
+                    counts.recorded.fetch_add(1, Ordering::Relaxed);
+                    if std::mem::take(&mut trouble) {
+                        info!("Kubernetes Events are recorded again");
+                    }
+                }
+                Ok(Written::OverBudget) => {
+                    counts.dropped.fetch_add(1, Ordering::Relaxed);
+                    debug!(?notice, "no Kubernetes Event: too many of its reason");
+                }
+                Err(error) => {
+                    counts.dropped.fetch_add(1, Ordering::Relaxed);
+                    if !std::mem::replace(&mut trouble, true) {
+                        warn!("a Kubernetes Event cannot be recorded and is dropped: {error:#}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+enum Written {
+    Yes,
+    OverBudget,
+}
+
+async fn write(
+    ledger: &mut Ledger<Recorded>,
+    recorder: &Recorder,
+    event: NodeEvent,
+) -> anyhow::Result<Written> {
+    let step = ledger.enter(clock::now(), &event);
+    let writing = async {
+        match &step {
+            Step::Create => recorder.create(&event).await.map(Some),
+            Step::Repeat { recorded, count } => {
+                recorder.repeat(recorded, *count).await.map(|()| None)
+            }
+            Step::Drop => Ok(None),
+        }
+    };
+    let written = tokio::time::timeout(WRITE_TIME_MAX, writing).await;
+    let written = written.with_context(|| format!("no answer within {WRITE_TIME_MAX:?}"));
+    match written.flatten() {
+        Ok(Some(recorded)) => {
+            ledger.recorded(clock::now(), event, recorded);
+            Ok(Written::Yes)
+        }
+        Ok(None) => Ok(match step {
+            Step::Create | Step::Repeat { .. } => Written::Yes,
+            Step::Drop => Written::OverBudget,
+        }),
+        Err(error) => {
+            // Should the API server have forgotten the series, the next one begins anew.
+            ledger.series.remove(&event);
+            Err(error)
+        }
+    }
+}
+
+/// What was written lately, and what may be. `R` names an Event that was.
+#[derive(Debug)]
+struct Ledger<R> {
+    /// By reason; there are as many as kinds of notices.
+    budgets: BTreeMap<&'static str, Budget>,
+    /// No more than the budgets allow within [`SERIES_TIME`].
+    series: BTreeMap<NodeEvent, Series<R>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Budget {
+    left: u32,
+    filled_at: Instant,
+}
+
+#[derive(Debug)]
+struct Series<R> {
+    recorded: R,
+    /// How often it came to pass, whether that was written or not.
+    count: u32,
+    last: Instant,
+}
+
+/// What is to be done about an event.
+#[derive(Debug, PartialEq, Eq)]
+enum Step<R> {
+    Create,
+    Repeat { recorded: R, count: u32 },
+    Drop,
+}
+
+impl<R> Default for Ledger<R> {
+    fn default() -> Self {
+        Self {
+            budgets: BTreeMap::new(),
+            series: BTreeMap::new(),
+        }
+    }
+}
+
+impl<R: Clone> Ledger<R> {
+    fn enter(&mut self, now: Instant, event: &NodeEvent) -> Step<R> {
+        self.series
+            .retain(|_, series| now.duration_since(series.last) < SERIES_TIME);
+        let budget = self.budgets.entry(event.reason).or_insert(Budget {
+            left: BURST,
+            filled_at: now,
+        });
+        let affordable = budget.spend(now);
+        let series = self.series.get_mut(event).map(|series| {
+            series.count = series.count.saturating_add(1);
+            series.last = now;
+            &*series
+        });
+        match (affordable, series) {
+            (false, _) => Step::Drop,
+            (true, None) => Step::Create,
+            (true, Some(series)) => Step::Repeat {
+                recorded: series.recorded.clone(),
+                count: series.count,
+            },
+        }
+    }
+
+    fn recorded(&mut self, now: Instant, event: NodeEvent, recorded: R) {
+        let series = Series {
+            recorded,
+            count: 1,
+            last: now,
+        };
+        self.series.insert(event, series);
+    }
+}
+
+impl Budget {
+    /// Whether there was something left, after what time has brought.
+    fn spend(&mut self, now: Instant) -> bool {
+        let elapsed = now.duration_since(self.filled_at);
+        let earned = u32::try_from(elapsed.as_secs() / REFILL.as_secs()).unwrap_or(u32::MAX);
+        self.filled_at += REFILL * earned;
+        self.left = self.left.saturating_add(earned).min(BURST);
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! What is written, what is repeated and what is dropped.
+
+use super::*;
+use crate::wasm::{Engine, Module};
+
+fn failing(policy: &str) -> NodeEvent {
+    let notice = Notice::PolicyFailing {
+        policy: policy.to_owned(),
+        error: "the module trapped".to_owned(),
+    };
+    notice.event()
+}
+
+/// Enters an event, and records it as `name` where it is to be created.
+fn enter(
+    ledger: &mut Ledger<&'static str>,
+    now: Instant,
+    event: &NodeEvent,
+    name: &'static str,
+) -> Step<&'static str> {
+    let step = ledger.enter(now, event);
+    if step == Step::Create {
+        ledger.recorded(now, event.clone(), name);
+    }
+    step
+}
+
+#[test]
+fn what_comes_to_pass_again_is_one_event() {
+    let (mut ledger, now) = (Ledger::default(), clock::now());
+    let (one, two) = (failing("one"), failing("two"));
+    assert_eq!(enter(&mut ledger, now, &one, "a"), Step::Create);
+    let again = |recorded, count| Step::Repeat { recorded, count };
+    assert_eq!(enter(&mut ledger, now, &one, "b"), again("a", 2));
+    assert_eq!(enter(&mut ledger, now, &two, "c"), Step::Create);
+    assert_eq!(enter(&mut ledger, now, &one, "d"), again("a", 3));
+    // Much later it is news.
+    let later = now + SERIES_TIME;
+    assert_eq!(enter(&mut ledger, later, &one, "e"), Step::Create);
+    assert_eq!(ledger.series.len(), 1);
+}
+
+#[test]
+fn an_endless_failure_costs_an_event_a_minute() {
+    let (mut ledger, start) = (Ledger::default(), clock::now());
+    let mut written = 0;
+    for second in 0..3_600 {
+        let event = failing(&format!("policy-{second}"));
+        let now = start + Duration::from_secs(second);
+        if enter(&mut ledger, now, &event, "x") != Step::Drop {
+            written += 1;
+        }
+        assert!(ledger.series.len() <= 21, "{}", ledger.series.len());
+    }
+    assert_eq!(written, 10 + 59);
+    // Another reason has a budget of its own.
+    let well = Notice::PolicyRecovered { policy: "x".into() };
+    assert_eq!(ledger.enter(start, &well.event()), Step::Create);
+}
+
+#[test]
+fn what_was_too_much_to_write_is_counted_by_the_next_that_is_written() {
+    let (mut ledger, start) = (Ledger::default(), clock::now());
+    let event = failing("one");
+    for _ in 0..30 {
+        enter(&mut ledger, start, &event, "a");
+    }
+    let step = enter(&mut ledger, start + REFILL, &event, "b");
+    let expected = Step::Repeat {
+        recorded: "a",
+        count: 31,
+    };
+    assert_eq!(step, expected);
+}
+
+#[tokio::test]
+async fn telling_never_waits_and_counts_what_it_drops() {
+    let (notices, told) = Notices::queue();
+    for _ in 0..QUEUE_DEPTH + 5 {
+        notices.tell(Notice::ConfigurationReloaded);
+    }
+    assert_eq!(told.len(), QUEUE_DEPTH);
+    let EventCounts {
+        told,
+        recorded,
+        dropped,
+    } = notices.counts();
+    assert_eq!((recorded, dropped), (0, 5));
+    assert_eq!(told["ConfigurationReloaded"], 261);
+    assert_eq!(told["SessionDown"], 0);
+
+    let nowhere = Notices::default();
+    nowhere.tell(Notice::ConfigurationReloaded);
+    let counts = nowhere.counts();
+    assert_eq!(
+        (counts.told["ConfigurationReloaded"], counts.dropped),
+        (1, 0)
+    );
+}
+
+#[test]
+fn every_reason_is_counted_from_the_start() {
+    let (policy, peer, error, reason) = <(String, String, String, String)>::default();
+    let all = [
+        Notice::PolicyFailing {
+            policy: policy.clone(),
+            error: error.clone(),
+        },
+        Notice::PolicyRecovered { policy },
+        Notice::PolicyFallback {
+            error: error.clone(),
+        },
+        Notice::ConfigurationRefused {
+            error: error.clone(),
+        },
+        Notice::ModuleRefused { error },
+        Notice::ConfigurationReloaded,
+        Notice::SessionEstablished { peer: peer.clone() },
+        Notice::SessionDown { peer, reason },
+    ];
+    assert_eq!(all.map(|notice| notice.event().reason), REASONS);
+    assert_eq!(Notices::default().counts().told.len(), REASONS.len());
+}
+
+#[test]
+fn a_refused_module_is_told_from_a_refused_configuration() {
+    let engine = Engine::new().unwrap();
+    let refusal = Module::from_bytes(&engine, "own", b"no").unwrap_err();
+    let refusal = anyhow::Error::from(refusal).context("policies.module own.wasm");
+    let event = Notice::refused(&refusal).event();
+    assert_eq!(event.reason, "ModuleRefused");
+    assert!(
+        event
+            .note
+            .starts_with("the policies in force stay: policies.module own.wasm: module `own` is")
+    );
+    let event = Notice::refused(&anyhow::anyhow!("rutter.toml:1:1: bad")).event();
+    assert_eq!(event.reason, "ConfigurationRefused");
+}

@@ -1,0 +1,160 @@
+//! Kubernetes Events about the agent's own Node, as `kubectl describe node` lists them.
+//!
+//! The agent decides what is worth an Event and how often; here is only how one is written. The
+//! client library has a recorder, too: it takes two Events of one reason for the same, whatever
+//! they say, and so would lose the name of the second policy that fails.
+
+use ::kube::api::{Patch, PatchParams, PostParams};
+use ::kube::{Api, Client};
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::{Event, EventSeries};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use serde_json::json;
+
+/// Where Events about objects without a namespace live.
+const NAMESPACE: &str = "default";
+
+/// Who we are in `reportingController`.
+const CONTROLLER: &str = "rutter";
+
+/// The API server refuses a longer `note`.
+const NOTE_BYTES_MAX: usize = 1024;
+
+/// The API server refuses a longer `reportingInstance`.
+const INSTANCE_BYTES_MAX: usize = 128;
+
+/// Something that came to pass on this Node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeEvent {
+    /// Whether somebody should look at it.
+    pub severity: Severity,
+    /// What came to pass, in CamelCase, for machines.
+    pub reason: &'static str,
+    /// What the agent was doing, in CamelCase.
+    pub action: &'static str,
+    /// What came to pass, for people; cut where it is longer than the API server takes.
+    pub note: String,
+}
+
+/// An Event's `type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// For information.
+    Normal,
+    /// Something is not as it should be.
+    Warning,
+}
+
+/// Writes Events about one Node.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    events: Api<Event>,
+    node_name: String,
+}
+
+/// An Event that the API server has, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded(String);
+
+impl Recorder {
+    /// Writes about the Node of this name, which need not exist.
+    #[must_use]
+    pub fn new(client: Client, node_name: &str) -> Self {
+        Self {
+            events: Api::namespaced(client, NAMESPACE),
+            node_name: node_name.to_owned(),
+        }
+    }
+
+    /// Writes a new Event.
+    ///
+    /// # Errors
+    /// The API server is away, or forbids it.
+    pub async fn create(&self, event: &NodeEvent) -> anyhow::Result<Recorded> {
+        let event = self.object(event, Timestamp::now());
+        let created = self.events.create(&PostParams::default(), &event).await?;
+        let name = created.metadata.name;
+        Ok(Recorded(
+            name.context("the API server gave the Event no name")?,
+        ))
+    }
+
+    /// Says of an Event that it came to pass again, `count` times up to now.
+    ///
+    /// # Errors
+    /// The API server is away, or has forgotten the Event: it keeps one for an hour.
+    pub async fn repeat(&self, recorded: &Recorded, count: u32) -> anyhow::Result<()> {
+        let series = EventSeries {
+            count: i32::try_from(count).unwrap_or(i32::MAX),
+            last_observed_time: MicroTime(Timestamp::now()),
+        };
+        let patch = Patch::Merge(json!({ "series": series }));
+        let Recorded(name) = recorded;
+        self.events
+            .patch(name, &PatchParams::default(), &patch)
+            .await?;
+        Ok(())
+    }
+
+    fn object(&self, event: &NodeEvent, now: Timestamp) -> Event {
+        let NodeEvent {
+            severity,
+            reason,
+            action,
+            note,
+        } = event;
+        let severity = match severity {
+            Severity::Normal => "Normal",
+            Severity::Warning => "Warning",
+        };
+        Event {
+            metadata: ObjectMeta {
+                // The API server adds what makes it unique, and cuts what is too long.
+                generate_name: Some(format!("{}-", self.node_name)),
+                namespace: Some(NAMESPACE.to_owned()),
+                ..ObjectMeta::default()
+            },
+            type_: Some(severity.to_owned()),
+            reason: Some((*reason).to_owned()),
+            action: Some((*action).to_owned()),
+            note: Some(cut(note, NOTE_BYTES_MAX)),
+            event_time: Some(MicroTime(now)),
+            reporting_controller: Some(CONTROLLER.to_owned()),
+            reporting_instance: Some(cut(&self.node_name, INSTANCE_BYTES_MAX)),
+            regarding: Some(ObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some("Node".to_owned()),
+                name: Some(self.node_name.clone()),
+                // As the kubelet does it, and `kubectl describe node` expects it: the name.
+                uid: Some(self.node_name.clone()),
+                ..ObjectReference::default()
+            }),
+            ..Event::default()
+        }
+    }
+}
+
+/// The text, or as much of its beginning as fits.
+fn cut(text: &str, bytes_max: usize) -> String {
+    const MARK: &str = "...";
+    if text.len() <= bytes_max {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(bytes_max - MARK.len());
+    format!("{}{MARK}", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_at_a_character_and_says_so() {
+        assert_eq!(cut("short", 5), "short");
+        assert_eq!(cut("longer", 5), "lo...");
+        assert_eq!(cut("ääää", 7), "ää...");
+        assert_eq!(cut(&"x".repeat(2_000), NOTE_BYTES_MAX).len(), 1_024);
+    }
+}

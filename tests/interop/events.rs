@@ -1,0 +1,141 @@
+//! What an operator hears of without asking: the Events that an agent records on its own Node,
+//! with the rights that `deploy/` gives it and no more.
+
+use std::path::Path;
+use std::process::Command;
+
+use k8s_openapi::api::events::v1::Event;
+use serde_json::Value;
+
+use super::cluster::{FABRIC_ASN, WORKERS};
+use super::fabric::CHANGE_LIMIT;
+use super::live::Cluster;
+use crate::support::hostile;
+use crate::support::process::{program, run};
+use crate::support::router::RouterKind;
+use crate::support::wait::{equal, eventually};
+
+/// Normal or Warning, a reason, and what the note contains.
+type Expected = (&'static str, &'static str, &'static str);
+
+/// The Event about the first worker that is as expected, if the API server has it.
+fn recorded(cluster: &Cluster, (severity, reason, words): Expected) -> Result<Event, String> {
+    let listed = kubectl(cluster, &["get", "events.events.k8s.io", "-o", "json"])?;
+    let mut listed: Value = serde_json::from_str(&listed).map_err(|error| error.to_string())?;
+    let listed: Vec<Event> = serde_json::from_value(listed["items"].take()).unwrap();
+    let is_expected = |event: &&Event| {
+        let regarding = event
+            .regarding
+            .as_ref()
+            .and_then(|node| node.name.as_deref());
+        let note = event.note.as_deref().unwrap_or_default();
+        regarding == Some(WORKERS[0])
+            && event.reporting_controller.as_deref() == Some("rutter")
+            && event.type_.as_deref() == Some(severity)
+            && event.reason.as_deref() == Some(reason)
+            && note.contains(words)
+    };
+    let found = listed.iter().find(is_expected).cloned();
+    found.ok_or_else(|| format!("no {reason} with `{words}` in {:#?}", listed))
+}
+
+fn is_recorded(cluster: &Cluster, expected: Expected) {
+    eventually(CHANGE_LIMIT, || recorded(cluster, expected));
+}
+
+fn kubectl(cluster: &Cluster, command: &[&str]) -> Result<String, String> {
+    let mut kubectl = Command::new(program("RUTTER_TEST_KUBECTL"));
+    kubectl
+        .arg("--kubeconfig")
+        .arg(cluster.server.admin_kubeconfig());
+    run(kubectl.args(command))
+}
+
+fn policies(module: &Path) -> String {
+    format!("[[policies]]\nname = \"own\"\nmodule = {module:?}\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_policy_a_refused_module_and_a_session_are_events_of_the_node() {
+    let mut cluster = Cluster::start(&[WORKERS[0]], &[(RouterKind::Bird, FABRIC_ASN, "tor")]).await;
+    cluster.settles();
+    let (histories, sent) = (cluster.histories(), cluster.sent());
+    is_recorded(&cluster, ("Normal", "SessionEstablished", "tor-v4"));
+    is_recorded(&cluster, ("Normal", "SessionEstablished", "tor-v6"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let module = |name: &str, octets: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, octets).unwrap();
+        path
+    };
+    let trap = module("trap.wasm", &hostile::traps());
+    let broken = module("broken.wasm", b"no wasm");
+    let configure = |policies: &str| {
+        let mut config = cluster.config.clone();
+        config.policies = policies.to_owned();
+        cluster.agents[0].configure(&config);
+    };
+    configure(&policies(&broken));
+    is_recorded(&cluster, ("Warning", "ModuleRefused", "broken.wasm"));
+    configure("[[policies]]\nmodul = 1\n");
+    is_recorded(&cluster, ("Warning", "ConfigurationRefused", "modul"));
+    configure(&policies(&trap));
+    is_recorded(&cluster, ("Normal", "ConfigurationReloaded", "in force"));
+    let failing = ("Warning", "PolicyFailing", "policy own: the module trapped");
+    is_recorded(&cluster, failing);
+    configure("[[policies]]\nname = \"own\"\n");
+    let recovered = ("Normal", "PolicyRecovered", "policy own");
+    is_recorded(&cluster, recovered);
+
+    // The same again is the same Event, with a count.
+    for _ in 0..2 {
+        configure(&policies(&trap));
+        eventually(CHANGE_LIMIT, || {
+            cluster.agents[0]
+                .policy()?
+                .error
+                .ok_or("not failing".to_owned())
+        });
+        configure("[[policies]]\nname = \"own\"\n");
+        eventually(CHANGE_LIMIT, || {
+            cluster.agents[0].policy()?.error.map_or(Ok(()), Err)
+        });
+    }
+    eventually(CHANGE_LIMIT, || {
+        let series = recorded(&cluster, failing)?.series;
+        equal(series.map(|series| series.count), Some(3))
+    });
+
+    // As an operator reads it.
+    let described = kubectl(&cluster, &["describe", "node", WORKERS[0]]).unwrap();
+    for words in [
+        "PolicyFailing",
+        "ModuleRefused",
+        "the module trapped",
+        "rutter",
+    ] {
+        assert!(described.contains(words), "{words}: {described}");
+    }
+
+    // Without the API server they are dropped, counted, and nothing else happens.
+    let dropped = cluster.agents[0]
+        .metric("rutter_events_dropped_total{}")
+        .unwrap();
+    assert!(dropped < 1.0, "{dropped} were dropped");
+    let agent = &cluster.agents[0];
+    cluster.server.kill();
+    let mut config = cluster.config.clone();
+    config.policies = policies(&trap);
+    agent.configure(&config);
+    eventually(CHANGE_LIMIT, || {
+        let dropped = agent.metric("rutter_events_dropped_total{}")?;
+        if dropped > 1.0 {
+            Ok(())
+        } else {
+            Err(format!("{dropped} were dropped"))
+        }
+    });
+    assert_eq!(cluster.histories(), histories, "a session moved");
+    assert_eq!(cluster.sent(), sent, "something was sent");
+}
