@@ -30,6 +30,8 @@
 mod chain;
 mod exports;
 mod group;
+mod import;
+mod imports;
 mod limits;
 mod outcome;
 
@@ -38,6 +40,12 @@ mod tests;
 
 pub use chain::{Link, LinkStatus};
 pub use exports::{ExportChange, Exports};
+pub use import::{
+    Acceptance, AcceptedImport, ImportBatch, ImportChange, ImportDecision, ImportLink,
+    ImportOutcome, ImportPolicy, ImportVerdict, LearnedChange, LearnedFrom, LearnedPath,
+    LearnedRoute, PathOrigin, PathSegment, ProposedImport, SegmentKind,
+};
+pub use imports::{ImportLinkStatus, ImportPeer, Imports};
 pub use limits::Limits;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};
 

@@ -6,6 +6,7 @@
 mod attributes;
 mod bgp;
 mod community;
+mod learned;
 mod prefix;
 mod secret;
 
@@ -14,5 +15,6 @@ pub use bgp::{
     Asn, ConnectMode, GroupId, HoldTime, InvalidHoldTime, InvalidRouterId, PeerId, RouterId,
 };
 pub use community::{Community, ExtendedCommunity, InvalidCommunity, LargeCommunity};
+pub use learned::{Installation, RouteVersion};
 pub use prefix::{Family, Prefix};
 pub use secret::{InvalidPassword, Password};

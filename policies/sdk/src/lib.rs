@@ -48,7 +48,7 @@ mod settings;
 pub mod testing;
 mod values;
 
-pub use amend::{COMMUNITIES_MAX, PREPEND_MAX};
+pub use amend::{COMMUNITIES_MAX, LEARNED_COMMUNITIES_MAX, PREPEND_MAX};
 pub use bindings::learn::{Installation, OriginCode, Peer, Segment, SegmentKind};
 pub use bindings::module::Description;
 pub use bindings::types::{
