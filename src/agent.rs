@@ -13,11 +13,13 @@ mod connection;
 mod driver;
 mod events;
 mod http;
+mod imports;
 mod load;
 mod meters;
 mod metrics;
 mod peering;
 mod pipeline;
+mod received;
 mod reload;
 mod report;
 mod sockets;
@@ -76,6 +78,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let engine = engine(&config)?;
     let (chain, chain_error) = first_chain(&engine, &config)?;
+    let import_chain = imports::first_chain(&engine, &config);
     let (source, notices) = start_source(&config, &node_name).await?;
     if let Some(error) = &chain_error {
         let error = error.clone();
@@ -114,6 +117,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         notices.clone(),
     )
     .context("cannot start the pipeline thread")?;
+    pipeline.replace_imports(import_chain).await?;
     let reporter = Arc::new(Reporter {
         node: node_name.clone(),
         started_at: clock::unix_time(),

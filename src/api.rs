@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `GET /v1/status` | [`Status`] |
 //! | `GET /v1/routes?rejected=true&peer=NAME` | [`Routes`] |
+//! | `GET /v1/received?peer=NAME` | [`ReceivedRoutes`] |
 //! | `GET /v1/explain?subject=PREFIX` or `NAMESPACE/SERVICE` | [`Explanation`] |
 //!
 //! `rejected=true` lists what the chain rejected instead of what it accepted. A subject that
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::candidates::{AddressKind, Exclusion, Origin};
 use crate::facts::{FamilyCounts, ServiceKey, ServiceType, TrafficPolicy};
 use crate::policy::{Limits, OnError, PeerKind};
-use crate::types::{Asn, Prefix, RouteAttributes, RouterId};
+use crate::types::{Asn, Installation, Prefix, RouteAttributes, RouterId};
 
 /// Answer of `/v1/status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +44,9 @@ pub struct Status {
     pub config: ConfigStatus,
     /// The policy chain, in order.
     pub policies: Vec<PolicyStatus>,
+    /// The chain of import policies, in order; empty where every learned route is used.
+    #[serde(default)]
+    pub import_policies: Vec<PolicyStatus>,
     /// Every configured peer, ordered by family, then address.
     pub peers: Vec<PeerStatus>,
 }
@@ -213,6 +217,57 @@ pub enum Sent {
         /// The reason.
         reason: String,
     },
+}
+
+/// Answer of `/v1/received`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReceivedRoutes {
+    /// Ordered by peer, then prefix.
+    pub routes: Vec<ReceivedRoute>,
+}
+
+/// A route that a peer announced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReceivedRoute {
+    /// The peer's name.
+    pub peer: String,
+    /// Where to.
+    pub prefix: Prefix,
+    /// By which address: as decided where the route takes part in the choice of the best path, as
+    /// received where it does not.
+    pub next_hop: IpAddr,
+    /// The nearest AS first, sets in braces; as decided or received, as above.
+    pub as_path: String,
+    /// As decided or received, as above.
+    pub attributes: RouteAttributes,
+    /// What became of it.
+    pub usage: Usage,
+    /// What the import policies decided; absent where there are none, or not yet.
+    pub decision: Option<DecisionReport>,
+}
+
+/// What became of a received route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Usage {
+    /// The best path to its prefix.
+    Best {
+        /// Whether the kernel may forward by it.
+        installation: Installation,
+    },
+    /// As good as the best, and used beside it.
+    Multipath {
+        /// Whether the kernel may forward by it.
+        installation: Installation,
+    },
+    /// Not used, for this reason: rejected, a better path, a loop.
+    Unused {
+        /// The reason.
+        reason: String,
+    },
+    /// The import policies have yet to decide.
+    Undecided,
 }
 
 /// The end of a chain.

@@ -15,6 +15,7 @@ mod advertise;
 mod bgp;
 mod error;
 mod hold_time;
+mod import_policies;
 mod limits;
 mod peers;
 mod policies;
@@ -50,6 +51,11 @@ pub struct Config {
     pub policy_default: ChainDefault,
     /// `[[policies]]`, in the order of the file; never empty, names are unique.
     pub policies: Vec<PolicyLink>,
+    /// `import-policy-default`.
+    pub import_policy_default: ChainDefault,
+    /// `[[import-policies]]`, in the order of the file, names are unique. None: every learned
+    /// route is used.
+    pub import_policies: Vec<ImportPolicyLink>,
     /// `[policy]`.
     pub policy: PolicyConfig,
     /// `[api]`.
@@ -113,6 +119,21 @@ pub struct Peer {
 /// One of `[[policies]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyLink {
+    /// Unique in the chain.
+    pub name: String,
+    /// The policy itself.
+    pub module: PolicyModule,
+    /// For the module to judge; always an object.
+    pub settings: serde_json::Value,
+    /// What becomes of its routes while it fails.
+    pub on_error: OnError,
+    /// What one call of it may use.
+    pub limits: Limits,
+}
+
+/// One of `[[import-policies]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImportPolicyLink {
     /// Unique in the chain.
     pub name: String,
     /// The policy itself.
@@ -206,6 +227,8 @@ impl Config {
             peers: _,
             policy_default: _,
             policies: _,
+            import_policy_default: _,
+            import_policies: _,
             policy,
             api,
             warnings: _,
@@ -262,6 +285,8 @@ const TOP_KEYS: &[&str] = &[
     "peers",
     "policy-default",
     "policies",
+    "import-policy-default",
+    "import-policies",
     "policy",
     "api",
 ];
@@ -280,6 +305,8 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
         peers: peers::read(&top, directory, &bgp, report),
         policy_default: policies::read_default(&top, report, &mut warnings),
         policies: policies::read(&top, directory, report),
+        import_policy_default: import_policies::read_default(&top, report, &mut warnings),
+        import_policies: import_policies::read(&top, directory, report),
         policy: policies::common(&top, directory, report),
         api: api(&top, directory, &bgp, report),
         bgp,

@@ -4,6 +4,7 @@
 //! [`Pipeline`] takes events and configurations, and gives the inputs that the speaker is to have,
 //! in order. It knows neither threads nor queues; [`runner`] is the thread that owns it.
 
+mod imports;
 mod runner;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,7 @@ use tracing::{info, warn};
 use super::clock;
 use super::events::Notice;
 use super::meters::Meters;
-use super::peering::{NoRouterId, Passwords, Peering};
+use super::peering::{NoRouterId, Passwords, Peering, group_id};
 use crate::candidates::{CandidateChange, Candidates};
 use crate::config::Config;
 use crate::facts::{ClusterChange, ClusterView};
@@ -26,6 +27,7 @@ use crate::policy::{ExportChange, Exports, Link};
 use crate::speaker::{Input, SpeakerConfig};
 use crate::types::{GroupId, Prefix, RouteAttributes, RouterId};
 
+use imports::ImportSide;
 pub(super) use runner::{PipelineHandle, spawn};
 
 /// A configuration with everything that had to be read or compiled for it.
@@ -44,6 +46,7 @@ pub(super) struct Pipeline {
     pub(super) index: Index,
     pub(super) candidates: Candidates,
     pub(super) exports: Exports,
+    pub(super) import_side: ImportSide,
     pub(super) peering: Peering,
     /// What keeps sessions from being configured.
     pub(super) no_router_id: Option<NoRouterId>,
@@ -113,6 +116,7 @@ impl Pipeline {
         Self {
             candidates: Candidates::new(config.advertise.clone()),
             exports: Exports::new(config.bgp.asn),
+            import_side: ImportSide::new(config),
             config: Arc::clone(config),
             index: Index::new(node_name),
             peering: Peering::default(),
@@ -171,6 +175,7 @@ impl Pipeline {
         let mut inputs = Vec::new();
         if changes.contains(&ClusterChange::Node) {
             inputs.extend(self.configure_speaker());
+            inputs.extend(self.update_import_node());
         }
         if self.stage == Stage::Gathering {
             if self.index.waiting_for().is_none() {
@@ -232,13 +237,15 @@ impl Pipeline {
             decisions.add(self.round(|exports, now| exports.update(now, node, candidates)));
         }
         inputs.extend(decisions.into_inputs());
+        inputs.extend(self.configure_imports());
         inputs
     }
 
     /// Asks failing policies again, and gives what the speaker is to have.
     pub(super) fn retry(&mut self) -> Vec<Input> {
         let decisions = self.evaluate(Exports::retry);
-        decisions.into_inputs().collect()
+        let imports = self.retry_imports();
+        decisions.into_inputs().chain(imports).collect()
     }
 
     /// What the speaker should be, if that has changed.
@@ -249,6 +256,8 @@ impl Pipeline {
             .speaker_config(&self.config, &self.passwords, node)
         {
             Ok(config) => {
+                let learning = self.import_side.learning;
+                let config = SpeakerConfig { learning, ..config };
                 self.no_router_id = None;
                 if self.speaker_config.as_ref() == Some(&config) {
                     return None;
@@ -298,7 +307,11 @@ impl Pipeline {
             .exports
             .links()
             .filter_map(|link| Some((link.name.to_owned(), link.error?.to_string())));
-        links.collect()
+        let imports = self.import_side.imports.links().filter_map(|link| {
+            let error = link.error?.to_string();
+            Some((format!("import policy {}", link.name), error))
+        });
+        links.chain(imports).collect()
     }
 
     /// Once when a policy begins to fail, or fails in another way, and once when it is well.

@@ -13,6 +13,7 @@ use tracing::{error, info};
 use super::clock;
 use super::driver::SpeakerHandle;
 use super::events::{Notice, Notices};
+use super::imports::{self, ImportChain};
 use super::load::{self, ConfigState, Loaded};
 use super::peering::Passwords;
 use super::pipeline::{PipelineHandle, Settings};
@@ -102,6 +103,7 @@ impl Reloader {
             return Ok(());
         }
         let chain = self.chain(&config, unchanged).await?;
+        let imports = self.imports(&config, unchanged).await?;
         self.speaker
             .listen_on(config.bgp.listen.clone())
             .await
@@ -114,6 +116,9 @@ impl Reloader {
                 chain,
             })
             .await?;
+        if let Some(imports) = imports {
+            self.pipeline.replace_imports(imports).await?;
+        }
         load::log_warnings(&config);
         let mut state = self.state.lock().expect("no holder panics");
         state.loaded_at = clock::unix_time();
@@ -152,6 +157,22 @@ impl Reloader {
             Err(_) if same => Ok(None),
             Err(refusal) => Err(refusal),
         }
+    }
+
+    /// The import policies, where they are to be others; `None` keeps those that run.
+    async fn imports(
+        &self,
+        config: &Arc<Config>,
+        unchanged: Unchanged,
+    ) -> anyhow::Result<Option<ImportChain>> {
+        let same = config.import_policies == self.config.import_policies
+            && config.import_policy_default == self.config.import_policy_default;
+        if same && unchanged == Unchanged::Ignore {
+            return Ok(None);
+        }
+        let (engine, config) = (self.engine.clone(), Arc::clone(config));
+        let chain = tokio::task::spawn_blocking(move || imports::chain(&engine, &config)).await??;
+        Ok(Some(chain))
     }
 
     fn waits_for_restart(&self, config: &Config) -> Option<String> {

@@ -14,6 +14,7 @@ use super::load::ConfigState;
 use super::metrics::Scrape;
 use super::peering::{group_id, peer_kind};
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
+use super::received;
 use crate::api::{
     ConfigStatus, DecisionReport, ExcludedAddress, Explanation, PeerStatus, PolicyStatus,
     Readiness, Route, Routes, Sent, ServiceReport, SourceStatus, Status, StepReport,
@@ -23,7 +24,7 @@ use crate::candidates::{CandidateKey, exclusions};
 use crate::config::{Config, Source};
 use crate::facts::{ServiceFacts, ServiceKey};
 use crate::kube::Health;
-use crate::policy::Outcome;
+use crate::policy::{Outcome, Step};
 use crate::speaker::{Advertised, PeerView, Speaker};
 use crate::types::{PeerId, Prefix};
 use crate::wasm::Engine;
@@ -96,6 +97,7 @@ impl Reporter {
                     source,
                     config: config_status(config_state, cache_fault),
                     policies: policies(pipeline, chain_error.as_deref()),
+                    import_policies: received::policies(pipeline),
                     peers: peers(pipeline, &views),
                 };
                 Scrape {
@@ -325,17 +327,22 @@ fn decisions(
 }
 
 fn decision(outcome: &Outcome) -> DecisionReport {
-    let step = |step: &crate::policy::Step| StepReport {
+    DecisionReport {
+        accepted: outcome.accepted.is_some(),
+        attributes: outcome.accepted.as_deref().cloned().unwrap_or_default(),
+        steps: steps(&outcome.steps),
+    }
+}
+
+/// The steps of a chain, of either side.
+pub(super) fn steps(steps: &[Step]) -> Vec<StepReport> {
+    let step = |step: &Step| StepReport {
         policy: step.policy.to_string(),
         verdict: step.verdict.to_string(),
         reason: step.reason.as_deref().map(str::to_owned),
         kept: step.kept,
     };
-    DecisionReport {
-        accepted: outcome.accepted.is_some(),
-        attributes: outcome.accepted.as_deref().cloned().unwrap_or_default(),
-        steps: outcome.steps.iter().map(step).collect(),
-    }
+    steps.iter().map(step).collect()
 }
 
 fn sent(speaker: &Speaker, decided: &Decided) -> Sent {

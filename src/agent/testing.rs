@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::driver::SpeakerHandle;
 use super::events::{Notice, Notices};
+use super::imports;
 use super::load::{self, ConfigState, Loaded};
 use super::pipeline::{self, Settings};
 use super::reload::Reloader;
@@ -125,6 +126,8 @@ impl Parts {
         let telling = notices.clone();
         let pipeline =
             pipeline::spawn("worker-1", settings, speaker.clone(), source, telling).unwrap();
+        let import_chain = imports::first_chain(&engine, &config);
+        pipeline.replace_imports(import_chain).await.unwrap();
         let reporter = Arc::new(Reporter {
             node: "worker-1".to_owned(),
             started_at: 0,

@@ -80,6 +80,10 @@ pub(super) fn outcome(status: &Status) -> Outcome {
         && status.source.error.is_none()
         && status.config.error.is_none()
         && status.policies.iter().all(|policy| policy.error.is_none())
+        && status
+            .import_policies
+            .iter()
+            .all(|policy| policy.error.is_none())
         && status.peers.iter().all(is_established);
     if well {
         Outcome::Done
@@ -158,10 +162,13 @@ fn print_health(status: &Status, now: Timestamp, out: &mut dyn Write) -> io::Res
     field("Ready", &readiness(&status.readiness), out)?;
     print_source(&status.source, out)?;
     print_config(&status.config, now, out)?;
-    status
-        .policies
-        .iter()
-        .try_for_each(|policy| print_policy(policy, out))
+    for policy in &status.policies {
+        print_policy("Policy", policy, out)?;
+    }
+    for policy in &status.import_policies {
+        print_policy("Import", policy, out)?;
+    }
+    Ok(())
 }
 
 fn readiness(readiness: &Readiness) -> String {
@@ -198,7 +205,7 @@ fn print_config(config: &ConfigStatus, now: Timestamp, out: &mut dyn Write) -> i
     warnings.try_for_each(|warning| detail(&format!("warning: {warning}"), out))
 }
 
-fn print_policy(policy: &PolicyStatus, out: &mut dyn Write) -> io::Result<()> {
+fn print_policy(kind: &str, policy: &PolicyStatus, out: &mut dyn Write) -> io::Result<()> {
     let PolicyStatus {
         name,
         module,
@@ -213,7 +220,7 @@ fn print_policy(policy: &PolicyStatus, out: &mut dyn Write) -> io::Result<()> {
             0 => String::new(),
             failures => format!(", {} since start", text::count(*failures, "failure")),
         };
-        return field("Policy", &format!("{name} ({module}), working{past}"), out);
+        return field(kind, &format!("{name} ({module}), working{past}"), out);
     };
     let retry = retry_in.map_or_else(String::new, |seconds| format!(", retry in {seconds} s"));
     let failures = text::count(*failures, "failure");
@@ -221,7 +228,7 @@ fn print_policy(policy: &PolicyStatus, out: &mut dyn Write) -> io::Result<()> {
         "{name} ({module}), FAILING: {failures}, {}{retry}",
         effect(*on_error)
     );
-    field("Policy", &failing, out)?;
+    field(kind, &failing, out)?;
     detail(error, out)
 }
 

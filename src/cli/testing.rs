@@ -139,6 +139,7 @@ pub(super) fn status() -> Status {
             warnings: Vec::new(),
         },
         policies: vec![policy("default", "builtin:default")],
+        import_policies: Vec::new(),
         peers: Vec::new(),
     }
 }

@@ -12,13 +12,13 @@ pub(super) const KEYS: &[&str] = &["name", "module", "settings", "on-error", "li
 
 const COMMON_KEYS: &[&str] = &["compile-cache"];
 
-const ON_ERROR: [(&str, OnError); 3] = [
+pub(super) const ON_ERROR: [(&str, OnError); 3] = [
     ("keep-last", OnError::KeepLast),
     ("withdraw", OnError::Withdraw),
     ("skip", OnError::Skip),
 ];
 
-const DEFAULTS: [(&str, ChainDefault); 2] = [
+pub(super) const DEFAULTS: [(&str, ChainDefault); 2] = [
     ("reject", ChainDefault::Reject),
     ("accept", ChainDefault::Accept),
 ];
@@ -107,7 +107,7 @@ fn link(name: &str, section: &Section<'_>, directory: &Path, report: &mut Report
     }
 }
 
-fn name<'t>(value: &Value<'t>, report: &mut Report) -> Option<&'t str> {
+pub(super) fn name<'t>(value: &Value<'t>, report: &mut Report) -> Option<&'t str> {
     let name = value.name(report)?;
     if [CHAIN_DEFAULT, NODE_UNKNOWN].contains(&name) {
         let problem = format!("is {name:?}, a word of explanations; choose another");
@@ -117,7 +117,11 @@ fn name<'t>(value: &Value<'t>, report: &mut Report) -> Option<&'t str> {
     Some(name)
 }
 
-fn module(value: &Value<'_>, directory: &Path, report: &mut Report) -> Option<PolicyModule> {
+pub(super) fn module(
+    value: &Value<'_>,
+    directory: &Path,
+    report: &mut Report,
+) -> Option<PolicyModule> {
     let text = value.string(report)?;
     match PolicyModule::parse(text, directory) {
         Ok(module) => Some(module),

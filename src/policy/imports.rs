@@ -99,18 +99,21 @@ impl Imports {
         }
     }
 
-    /// Takes another AS number and another end of the chain; everything is decided again if one
-    /// differs.
-    pub fn configure(
-        &mut self,
-        now: Instant,
-        asn: Asn,
-        default: ChainDefault,
-    ) -> Vec<ImportChange> {
-        if (self.asn, self.default) == (asn, default) {
+    /// Takes another AS number for our own; everything is decided again if it differs.
+    pub fn set_asn(&mut self, now: Instant, asn: Asn) -> Vec<ImportChange> {
+        if self.asn == asn {
             return self.retry(now);
         }
-        (self.asn, self.default) = (asn, default);
+        self.asn = asn;
+        self.round(now, Scope::Everything)
+    }
+
+    /// Takes another end of the chain; everything is decided again if it differs.
+    pub fn set_default(&mut self, now: Instant, default: ChainDefault) -> Vec<ImportChange> {
+        if self.default == default {
+            return self.retry(now);
+        }
+        self.default = default;
         self.round(now, Scope::Everything)
     }
 

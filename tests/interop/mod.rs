@@ -7,6 +7,7 @@ mod events;
 mod fabric;
 mod harness;
 mod hostile;
+mod imports;
 mod kubernetes;
 mod live;
 mod received;

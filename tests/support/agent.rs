@@ -5,7 +5,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use rutter::api::{PeerStatus, PolicyStatus, Readiness, Status};
+use rutter::api::{PeerStatus, PolicyStatus, Readiness, ReceivedRoutes, Status};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
@@ -140,6 +140,14 @@ impl Agent {
     /// It does not answer.
     pub(crate) fn status(&self) -> Result<Status, String> {
         self.ask(&["status"])
+    }
+
+    /// What `rutter routes --received` says.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn received(&self) -> Result<ReceivedRoutes, String> {
+        self.ask(&["routes", "--received"])
     }
 
     /// What `rutter status` says of one peer.

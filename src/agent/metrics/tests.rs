@@ -55,6 +55,7 @@ fn scrape() -> Scrape {
             error: None,
         },
         policies: vec![policy],
+        import_policies: Vec::new(),
         peers: vec![peer],
     };
     Scrape {

@@ -16,10 +16,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
+use super::imports::LEARNED_MAX;
 use super::{Pipeline, Settings, SourceState};
 use crate::agent::clock;
 use crate::agent::driver::{SpeakerHandle, SpeakerStopped};
 use crate::agent::events::Notices;
+use crate::agent::imports::ImportChain;
 use crate::kube::{Source, SourceEvent};
 use crate::speaker::Input;
 
@@ -37,6 +39,7 @@ type Question = Box<dyn FnOnce(&Pipeline) + Send>;
 
 enum Order {
     Configure(Settings),
+    ReplaceImports(ImportChain),
     Ask(Question),
 }
 
@@ -75,6 +78,17 @@ impl PipelineHandle {
     ) -> Result<(), PipelineStopped> {
         self.orders
             .send(Order::Configure(settings))
+            .await
+            .map_err(|_| PipelineStopped)
+    }
+
+    /// Puts other import policies in force.
+    pub(in crate::agent) async fn replace_imports(
+        &self,
+        chain: ImportChain,
+    ) -> Result<(), PipelineStopped> {
+        self.orders
+            .send(Order::ReplaceImports(chain))
             .await
             .map_err(|_| PipelineStopped)
     }
@@ -152,9 +166,14 @@ impl Runner {
                     Vec::new()
                 }
                 Next::Order(Order::Configure(settings)) => self.pipeline.configure(settings),
+                Next::Order(Order::ReplaceImports(chain)) => self.pipeline.replace_imports(chain),
                 Next::Order(Order::Ask(question)) => {
                     question(&self.pipeline);
                     Vec::new()
+                }
+                Next::Learned => {
+                    let undecided = self.speaker.blocking_take_undecided(LEARNED_MAX)?;
+                    self.pipeline.learn(undecided).into_iter().collect()
                 }
                 Next::Retry => self.pipeline.retry(),
                 Next::Ended => return Ok(()),
@@ -169,7 +188,8 @@ impl Runner {
             next = runtime.block_on(wait(
                 &mut self.source.events,
                 &mut self.orders,
-                self.pipeline.exports.retry_at(),
+                &self.speaker,
+                self.pipeline.retry_at(),
                 self.pipeline.source,
             ));
         }
@@ -192,6 +212,7 @@ enum Next {
     Events(SourceEvent),
     SourceEnded,
     Order(Order),
+    Learned,
     Retry,
     Ended,
 }
@@ -200,6 +221,7 @@ enum Next {
 async fn wait(
     events: &mut mpsc::Receiver<SourceEvent>,
     orders: &mut mpsc::Receiver<Order>,
+    speaker: &SpeakerHandle,
     retry_at: Option<Instant>,
     source: SourceState,
 ) -> Next {
@@ -214,6 +236,7 @@ async fn wait(
         biased;
         order = orders.recv() => order.map_or(Next::Ended, Next::Order),
         () = retry => Next::Retry,
+        () = speaker.undecided() => Next::Learned,
         event = events.recv(), if source == SourceState::Alive => event.map_or(Next::SourceEnded, Next::Events),
     }
 }

@@ -196,9 +196,7 @@ fn the_end_of_the_chain_is_the_operators() {
     let mut fixture = Fixture::new(vec![link("a", &abstains, OnError::KeepLast)]);
     fixture.announce(&[(TOR, "10.0.0.0/8", 1)]);
     let now = fixture.now;
-    let changes = fixture
-        .imports
-        .configure(now, Asn(64512), ChainDefault::Accept);
+    let changes = fixture.imports.set_default(now, ChainDefault::Accept);
     assert_eq!(told(&changes), ["10.0.0.0/8 v1 as received"]);
 }
 
