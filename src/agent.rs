@@ -20,8 +20,10 @@ mod metrics;
 mod peering;
 mod pipeline;
 mod received;
+mod record;
 mod reload;
 mod report;
+mod shadow;
 mod sockets;
 mod tcp_md5;
 #[cfg(test)]

@@ -7,20 +7,26 @@
 //! | `GET /v1/routes?rejected=true&peer=NAME` | [`Routes`] |
 //! | `GET /v1/received?peer=NAME` | [`ReceivedRoutes`] |
 //! | `GET /v1/explain?subject=PREFIX` or `NAMESPACE/SERVICE` | [`Explanation`] |
+//! | `GET /v1/policy/batch` | [`Document`](crate::cases::Document): all that policies are given |
+//! | `GET /v1/policy/shadow` | [`ShadowReport`] |
 //!
 //! `rejected=true` lists what the chain rejected instead of what it accepted. A subject that
 //! nothing is known of, and a peer of another name than the configured ones, get a 404.
 //!
 //! An error is any other HTTP status than 200, with an [`ApiError`].
 
+mod shadow;
+
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::candidates::{AddressKind, Exclusion, Origin};
-use crate::facts::{FamilyCounts, ServiceKey, ServiceType, TrafficPolicy};
-use crate::policy::{Limits, OnError, PeerKind};
+use crate::candidates::{AddressKind, AdvertiseConfig, Exclusion, Origin, exclusions};
+use crate::facts::{FamilyCounts, ServiceFacts, ServiceKey, ServiceType, TrafficPolicy};
+use crate::policy::{ImportOutcome, Limits, Mode, OnError, Outcome, PeerKind, Step};
 use crate::types::{Asn, Installation, Prefix, RouteAttributes, RouterId};
+
+pub use shadow::{ShadowCounts, ShadowDifference, ShadowGroup, ShadowPolicy, ShadowReport};
 
 /// Answer of `/v1/status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,6 +109,13 @@ pub struct PolicyStatus {
     pub on_error: OnError,
     /// What one call of it may use.
     pub limits: LimitsReport,
+    /// Whether it decides.
+    #[serde(default)]
+    pub mode: Mode,
+    /// In shadow mode, how much it would change, for each peer group that it is for; absent while
+    /// it has not compared anything.
+    #[serde(default)]
+    pub shadow: Option<Vec<ShadowCounts>>,
     /// Why it is failing, or why another module runs in its place.
     pub error: Option<String>,
     /// How often it has failed since the agent started.
@@ -274,11 +287,11 @@ pub enum Usage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DecisionReport {
-    /// Whether it is announced.
+    /// Whether it is announced; of a learned route, whether it may be used.
     pub accepted: bool,
     /// With these attributes, when it is.
     pub attributes: RouteAttributes,
-    /// Each policy that was asked, in order.
+    /// Each policy that was asked, or passed over because it is not for this peer, in order.
     pub steps: Vec<StepReport>,
 }
 
@@ -288,7 +301,7 @@ pub struct DecisionReport {
 pub struct StepReport {
     /// The policy's name; `chain default` at the end of a chain that abstained throughout.
     pub policy: String,
-    /// `accept`, `reject` or `abstain`.
+    /// `accept`, `reject`, `abstain`, or `not asked` where the policy is not for this peer.
     pub verdict: String,
     /// Its words.
     pub reason: Option<String>,
@@ -338,6 +351,63 @@ pub struct ExcludedAddress {
     pub kind: AddressKind,
     /// Why not.
     pub reason: Exclusion,
+}
+
+impl DecisionReport {
+    /// A chain's outcome, with the steps that led to it.
+    #[must_use]
+    pub fn new(outcome: &Outcome, steps: &[Step]) -> Self {
+        Self {
+            accepted: outcome.accepted.is_some(),
+            attributes: outcome.accepted.as_deref().cloned().unwrap_or_default(),
+            steps: steps.iter().map(StepReport::new).collect(),
+        }
+    }
+
+    /// The same of a learned route.
+    #[must_use]
+    pub fn imported(outcome: &ImportOutcome) -> Self {
+        let attributes = outcome.accepted.as_ref().map(|used| &*used.attributes);
+        Self {
+            accepted: outcome.accepted.is_some(),
+            attributes: attributes.cloned().unwrap_or_default(),
+            steps: outcome.steps.iter().map(StepReport::new).collect(),
+        }
+    }
+}
+
+impl StepReport {
+    fn new(step: &Step) -> Self {
+        Self {
+            policy: step.policy.to_string(),
+            verdict: step.verdict.to_string(),
+            reason: step.reason.as_deref().map(str::to_owned),
+            kept: step.kept,
+        }
+    }
+}
+
+impl ServiceReport {
+    /// A Service's facts, with its addresses that are no candidates under this configuration.
+    #[must_use]
+    pub fn new(service: &ServiceFacts, advertise: &AdvertiseConfig) -> Self {
+        let excluded = |(address, kind, reason)| ExcludedAddress {
+            address,
+            kind,
+            reason,
+        };
+        Self {
+            service: service.key.clone(),
+            service_type: service.service_type,
+            external_traffic_policy: service.external_traffic_policy,
+            node_endpoints: service.node_endpoints,
+            cluster_endpoints: service.cluster_endpoints,
+            excluded: exclusions(service, advertise)
+                .into_iter()
+                .map(excluded)
+                .collect(),
+        }
+    }
 }
 
 /// An answer that is not the one asked for.

@@ -400,7 +400,7 @@ fn coverage(
 }
 
 /// The addresses of a Service, by kind, as listed.
-fn addresses(service: &ServiceFacts) -> impl Iterator<Item = (AddressKind, IpAddr)> {
+pub fn addresses(service: &ServiceFacts) -> impl Iterator<Item = (AddressKind, IpAddr)> {
     AddressKind::ALL.into_iter().flat_map(|kind| {
         let addresses = match kind {
             AddressKind::ClusterIp => &service.cluster_ips,
@@ -462,6 +462,17 @@ impl fmt::Display for Origin {
             Self::ServiceCidr { addresses } => write!(f, "service {addresses} range"),
             Self::ServiceAddress { service, address } => write!(f, "{address} IP of {service}"),
         }
+    }
+}
+
+impl fmt::Display for Exclusion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deleting => "the Service is being deleted",
+            Self::Headless => "the Service is headless",
+            Self::ExternalName => "the Service is an alias (ExternalName)",
+            Self::OutsideRanges => "it lies in none of the ranges configured for its kind",
+        })
     }
 }
 

@@ -169,16 +169,19 @@ impl Cli {
         match command {
             Command::Agent(args) => agent::run(args, overrides()),
             Command::Status(StatusArgs {}) => {
-                let now = Timestamp::try_from(now).context("the system clock is out of range")?;
-                wait_for(status::run(&client, format, now, out))
+                wait_for(status::run(&client, format, timestamp(now)?, out))
             }
             Command::Routes(args) => wait_for(routes::run(&client, &args, format, out)),
             Command::Explain(args) => wait_for(explain::run(&client, &args, format, out)),
             Command::Config(args) => config::run(&args, &overrides(), format, out),
-            Command::Policy(args) => policy::run(&args, format, out),
+            Command::Policy(args) => policy::run(&args, &client, format, now, out),
             Command::Completions(args) => completions::run(&args, out),
         }
     }
+}
+
+fn timestamp(now: SystemTime) -> anyhow::Result<Timestamp> {
+    Timestamp::try_from(now).context("the system clock is out of range")
 }
 
 /// Runs a request to its end; one thread is plenty for one connection.

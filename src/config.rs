@@ -24,6 +24,7 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ pub use advertise::Overrides;
 pub use error::{ConfigError, ConfigErrors, Place};
 
 use crate::candidates::AdvertiseConfig;
-use crate::policy::{ChainDefault, Limits, OnError};
+use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
 use crate::types::{Asn, ConnectMode, HoldTime, RouterId};
 use raw::{Report, Section, Value};
 
@@ -114,6 +115,11 @@ pub struct Peer {
     pub password_file: Option<PathBuf>,
     /// Whether we dial.
     pub connect_mode: ConnectMode,
+    /// The group that policies decide for; absent for a peer that stands alone, which is a group
+    /// by its own name. No peer that stands alone has the name of a group.
+    pub group: Option<String>,
+    /// For policies.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// One of `[[policies]]`.
@@ -129,6 +135,10 @@ pub struct PolicyLink {
     pub on_error: OnError,
     /// What one call of it may use.
     pub limits: Limits,
+    /// Whom it decides for; every name in it is a group's.
+    pub audience: Audience,
+    /// Whether it decides. Some policy of the chain does.
+    pub mode: Mode,
 }
 
 /// One of `[[import-policies]]`.
@@ -255,6 +265,14 @@ impl Config {
     }
 }
 
+impl Peer {
+    /// The name of the group that policies decide for.
+    #[must_use]
+    pub fn group_name(&self) -> &str {
+        self.group.as_deref().unwrap_or(&self.name)
+    }
+}
+
 impl fmt::Display for PolicyModule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -299,12 +317,16 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
     let top = Section::of(Some(root), TOP_KEYS, report);
     let mut warnings = Vec::new();
     let bgp = bgp::read(&top, report);
+    let peers = peers::read(&top, directory, &bgp, report);
+    // Where a peer is not valid, its group is not known either.
+    let known: Option<Vec<&Peer>> = peers.iter().map(Option::as_ref).collect();
+    let policies = policies::read(&top, directory, known.as_deref(), report);
     Config {
         source: source(&top, directory, report),
         advertise: advertise::read(&top, overrides, report, &mut warnings),
-        peers: peers::read(&top, directory, &bgp, report),
+        peers: peers.into_iter().flatten().collect(),
         policy_default: policies::read_default(&top, report, &mut warnings),
-        policies: policies::read(&top, directory, report),
+        policies,
         import_policy_default: import_policies::read_default(&top, report, &mut warnings),
         import_policies: import_policies::read(&top, directory, report),
         policy: policies::common(&top, directory, report),

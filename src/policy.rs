@@ -13,7 +13,9 @@
 //! may change them or reject after all. Abstain leaves things as they are. In the end a
 //! candidate is announced if some policy accepted it and none rejected it; one that all abstained
 //! from is decided by the step [`CHAIN_DEFAULT`]: rejected, unless the operator wants it
-//! otherwise. So a chain reads as: who may announce, then with what, then what never.
+//! otherwise. A policy may be for some peer groups only: see [`Audience`]; or only tell what it
+//! would change: see [`Mode`]. So a chain reads as:
+//! who may announce, then with what, then what never.
 //!
 //! # From candidates to prefixes
 //! A prefix is announced while any of its candidates is accepted, with the attributes of the
@@ -27,18 +29,23 @@
 //! that no longer exists is withdrawn, and so is a Local Service's address when the node has
 //! lost the usable endpoint that it had when the decision was made.
 
+mod audience;
 mod chain;
 mod exports;
 mod group;
 mod import;
 mod imports;
 mod limits;
+mod observation;
 mod outcome;
+mod shadow;
+mod spot_check;
 
 #[cfg(test)]
 mod tests;
 
-pub use chain::{Link, LinkStatus};
+pub use audience::Audience;
+pub use chain::{Link, LinkStatus, NextLink, checked};
 pub use exports::{ExportChange, Exports};
 pub use import::{
     Acceptance, AcceptedImport, ImportBatch, ImportChange, ImportDecision, ImportLink,
@@ -47,8 +54,12 @@ pub use import::{
 };
 pub use imports::{ImportLinkStatus, ImportPeer, Imports};
 pub use limits::Limits;
+pub use observation::Observation;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};
+pub use shadow::{Change, Comparison, Difference, Fault, Shadow, Shadows};
+pub use spot_check::SpotChecked;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -56,7 +67,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::candidates::Candidate;
 use crate::facts::{NodeFacts, StringMap};
-use crate::types::{Asn, RouteAttributes};
+use crate::types::{Asn, GroupId, RouteAttributes};
 
 /// Peers that are asked about together: one call of each policy answers for all of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +80,16 @@ pub struct PeerGroup {
     pub kind: PeerKind,
     /// The operator's labels.
     pub labels: StringMap,
+}
+
+/// The peer groups there are to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerGroups {
+    /// All of them.
+    pub groups: BTreeMap<GroupId, PeerGroup>,
+    /// For a new group, the one its peers are in at present: while a policy fails, what it last
+    /// decided about those peers stands in the new group, too.
+    pub heirs: BTreeMap<GroupId, GroupId>,
 }
 
 /// Internal or external (RFC 4271 section 1.1).
@@ -135,16 +156,18 @@ pub enum Verdict {
     Reject,
 }
 
-/// Something that decides about routes.
-pub trait RoutePolicy: Send {
+/// Something that decides about routes. It has no state that decisions depend on, so one instance
+/// may be asked from several threads: the chain in force and a trial of the next may share it.
+pub trait RoutePolicy: Send + Sync {
     /// One decision for each candidate of the batch, in its order.
     ///
     /// The decision about a candidate may depend on the batch's node, AS and peer group, on the
     /// candidate itself and on nothing else: decisions are remembered until one of these changes.
+    /// [`SpotChecked`] sees to it.
     ///
     /// # Errors
     /// The policy failed as a whole; no decision of this batch counts.
-    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure>;
+    fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure>;
 }
 
 /// How a policy failed.
@@ -162,13 +185,27 @@ pub enum PolicyFailure {
     /// Its answer is impossible; the text says in what way.
     #[error("the module's answer is unusable: {0}")]
     BadAnswer(String),
+    /// It decided otherwise about the same route when it was asked again; the text says about
+    /// which and how.
+    #[error("the module contradicts itself: {0}")]
+    Inconsistent(String),
+    /// There is no module to ask; the text says why.
+    #[error("the module did not load: {0}")]
+    NotLoaded(String),
 }
 
 impl PolicyFailure {
     /// Every [`Self::kind`].
-    pub const KINDS: [&'static str; 4] = ["trap", "out-of-time", "out-of-memory", "bad-answer"];
+    pub const KINDS: [&'static str; 6] = [
+        "trap",
+        "out-of-time",
+        "out-of-memory",
+        "bad-answer",
+        "inconsistent",
+        "not-loaded",
+    ];
 
-    /// A short name for metrics: `trap`, `out-of-time`, `out-of-memory`, `bad-answer`.
+    /// A short name for metrics: one of [`Self::KINDS`].
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -176,6 +213,8 @@ impl PolicyFailure {
             Self::OutOfTime(_) => "out-of-time",
             Self::OutOfMemory(_) => "out-of-memory",
             Self::BadAnswer(_) => "bad-answer",
+            Self::Inconsistent(_) => "inconsistent",
+            Self::NotLoaded(_) => "not-loaded",
         }
     }
 }
@@ -189,6 +228,17 @@ pub enum ChainDefault {
     Reject,
     /// It is announced, without any attributes of its own.
     Accept,
+}
+
+/// Whether a policy of the chain decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// It does.
+    #[default]
+    Enforce,
+    /// It is asked beside the chain, and what would differ if it did is told: see [`Shadows`].
+    Shadow,
 }
 
 /// What becomes of the routes a policy decides on while it fails.

@@ -132,7 +132,7 @@ impl WasmPolicy {
 impl RoutePolicy for WasmPolicy {
     /// Asks in as many calls as the memory limit makes necessary: by contract the decision about
     /// a candidate does not depend on the others of its batch.
-    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
+    fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
         let mut decisions = Vec::with_capacity(batch.candidates.len());
         let mut rest = batch.candidates;
         while !rest.is_empty() {

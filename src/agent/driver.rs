@@ -36,7 +36,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 type Question = Box<dyn FnOnce(&Speaker) + Send>;
 
 enum Command {
-    Feed(Input),
+    Feed(Vec<Input>),
     TakeUndecided {
         max: usize,
         taken: oneshot::Sender<Vec<Undecided>>,
@@ -108,18 +108,22 @@ impl SpeakerHandle {
     /// The speaker has stopped.
     pub async fn feed(&self, input: Input) -> Result<(), SpeakerStopped> {
         self.commands
-            .send(Command::Feed(input))
+            .send(Command::Feed(vec![input]))
             .await
             .map_err(|_| SpeakerStopped)
     }
 
-    /// As [`Self::feed`], from a thread of its own.
+    /// Gives the speaker several inputs as one step, from a thread of its own: nothing is sent
+    /// before the last of them was taken.
     ///
     /// # Errors
     /// The speaker has stopped.
-    pub fn blocking_feed(&self, input: Input) -> Result<(), SpeakerStopped> {
+    pub fn blocking_feed_all(&self, inputs: Vec<Input>) -> Result<(), SpeakerStopped> {
+        if inputs.is_empty() {
+            return Ok(());
+        }
         self.commands
-            .blocking_send(Command::Feed(input))
+            .blocking_send(Command::Feed(inputs))
             .map_err(|_| SpeakerStopped)
     }
 
@@ -263,11 +267,14 @@ impl Driver {
 
     fn on_command(&mut self, command: Command) -> ControlFlow<Stop> {
         match command {
-            Command::Feed(input) => {
-                if let Input::Configure(config) = &input {
-                    self.learn(config);
+            Command::Feed(inputs) => {
+                for input in inputs {
+                    if let Input::Configure(config) = &input {
+                        self.learn(config);
+                    }
+                    self.speaker.handle_input(clock::now(), input);
                 }
-                self.feed(input);
+                self.drain();
             }
             Command::TakeUndecided { max, taken } => {
                 // Whoever asked may be gone: then the process is ending.

@@ -105,6 +105,8 @@ pub(super) async fn serve_socket(
         .route("/v1/routes", get(routes))
         .route("/v1/received", get(received))
         .route("/v1/explain", get(explain))
+        .route("/v1/policy/batch", get(policy_batch))
+        .route("/v1/policy/shadow", get(shadow))
         .fallback(async || {
             error(
                 StatusCode::NOT_FOUND,
@@ -250,6 +252,23 @@ async fn explain(
         })
     })
     .await
+}
+
+async fn policy_batch(State(reporter): State<Arc<Reporter>>) -> Response {
+    answer(async {
+        Ok(match reporter.policy_batch().await? {
+            Some(document) => Json(document).into_response(),
+            None => error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the own Node is not known, so policies are asked nothing; see `rutter status`",
+            ),
+        })
+    })
+    .await
+}
+
+async fn shadow(State(reporter): State<Arc<Reporter>>) -> Response {
+    answer(async { reporter.shadow().await.map(Json) }).await
 }
 
 async fn healthz(State(reporter): State<Arc<Reporter>>) -> Response {

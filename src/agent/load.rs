@@ -8,8 +8,9 @@ use anyhow::Context as _;
 use tracing::warn;
 
 use super::peering::Passwords;
+use super::shadow::NotLoaded;
 use crate::config::{Builtin, Config, Overrides, PolicyLink, PolicyModule};
-use crate::policy::{Link, OnError};
+use crate::policy::{Audience, Link, Mode, OnError, RoutePolicy, SpotChecked};
 use crate::types::Password;
 use crate::wasm::{Engine, Limits, Module, WasmPolicy};
 
@@ -62,7 +63,7 @@ fn passwords(config: &Config) -> anyhow::Result<Passwords> {
 /// Compiles every module of the chain.
 ///
 /// # Errors
-/// The first that does not load or refuses its settings, by name.
+/// The first that does not load or refuses its settings, by name; unless it is in shadow mode.
 pub(super) fn chain(engine: &Engine, config: &Config) -> anyhow::Result<Vec<Link>> {
     config
         .policies
@@ -79,6 +80,8 @@ pub(super) fn fallback_chain(engine: &Engine) -> anyhow::Result<Vec<Link>> {
         settings: serde_json::json!({}),
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,
+        audience: Audience::Everyone,
+        mode: Mode::Enforce,
     };
     Ok(vec![self::link(engine, &link)?])
 }
@@ -90,13 +93,21 @@ fn link(engine: &Engine, link: &PolicyLink) -> anyhow::Result<Link> {
     };
     let policy = module
         .and_then(|module| WasmPolicy::new(&module, &link.settings, link.limits))
-        .with_context(|| format!("policies.module {}", link.module))?;
+        .with_context(|| format!("policies.module {}", link.module));
+    let policy: Arc<dyn RoutePolicy> = match (policy, link.mode) {
+        (Ok(policy), _) => Arc::new(SpotChecked::new(policy)),
+        (Err(refusal), Mode::Enforce) => return Err(refusal),
+        // What decides nothing keeps nothing from being decided.
+        (Err(refusal), Mode::Shadow) => Arc::new(NotLoaded(format!("{refusal:#}"))),
+    };
     Ok(Link {
         name: link.name.as_str().into(),
         module: link.module.to_string(),
-        policy: Box::new(policy),
+        policy,
         on_error: link.on_error,
         limits: link.limits,
+        audience: link.audience.clone(),
+        mode: link.mode,
     })
 }
 

@@ -39,7 +39,7 @@ impl Meters {
                 meters: self.clone(),
             };
             Link {
-                policy: Box::new(policy),
+                policy: Arc::new(policy),
                 ..link
             }
         };
@@ -67,12 +67,12 @@ impl Meters {
 
 struct MeasuredPolicy {
     name: String,
-    policy: Box<dyn RoutePolicy>,
+    policy: Arc<dyn RoutePolicy>,
     meters: Meters,
 }
 
 impl RoutePolicy for MeasuredPolicy {
-    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
+    fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
         let start = clock::now();
         let answer = self.policy.evaluate(batch);
         let time = clock::now().duration_since(start);

@@ -14,8 +14,8 @@ use prometheus_client::registry::Registry;
 
 use super::events::EventCounts;
 use super::meters::Measured;
-use crate::api::{PeerStatus, PolicyStatus, Readiness, Status};
-use crate::policy::PolicyFailure;
+use crate::api::{PeerStatus, PolicyStatus, Readiness, ShadowCounts, Status};
+use crate::policy::{Mode, PolicyFailure};
 
 /// What [`encode`] writes.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -81,6 +81,25 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
 }
 
 struct Table(Registry);
+
+/// By policy, peer group and what is counted. Groups of one name are counted together.
+type Sums = BTreeMap<(String, String, &'static str), u64>;
+
+fn sums<const COUNTS: usize>(
+    shadows: &[&PolicyStatus],
+    counted: impl Fn(&ShadowCounts) -> [(&'static str, u64); COUNTS],
+) -> Sums {
+    let mut sums = Sums::new();
+    for policy in shadows {
+        for counts in policy.shadow.iter().flatten() {
+            for (what, count) in counted(counts) {
+                let key = (policy.name.clone(), counts.group.clone(), what);
+                *sums.entry(key).or_default() += count;
+            }
+        }
+    }
+    sums
+}
 
 impl Table {
     fn agent(&mut self, status: &Status) {
@@ -155,17 +174,21 @@ impl Table {
     fn policies(&mut self, policies: &[PolicyStatus], measured: &BTreeMap<String, Measured>) {
         let name = |name: &str| vec![("policy", name.to_owned())];
         let labels = |policy: &PolicyStatus| name(&policy.name);
+        let (enforced, shadows): (Vec<&PolicyStatus>, Vec<&PolicyStatus>) = policies
+            .iter()
+            .partition(|policy| policy.mode == Mode::Enforce);
+        self.shadows(&shadows);
         self.gauge(
             "policy_up",
             "0 while a policy fails or another runs in its place.",
-            policies
+            enforced
                 .iter()
                 .map(|policy| (labels(policy), u64::from(policy.error.is_none()))),
         );
         self.gauge(
             "policy_retry_seconds",
             "How long a policy that fails is left alone from now on.",
-            policies
+            enforced
                 .iter()
                 .filter_map(|policy| Some((labels(policy), policy.retry_in?))),
         );
@@ -190,6 +213,47 @@ impl Table {
             })
         });
         self.counter("policy_failures", "Calls that failed, by kind.", failures);
+    }
+
+    fn shadows(&mut self, shadows: &[&PolicyStatus]) {
+        self.gauge(
+            "policy_shadow_up",
+            "0 while a policy in shadow mode fails; nothing in force depends on it.",
+            shadows.iter().map(|policy| {
+                let labels = vec![("policy", policy.name.clone())];
+                (labels, u64::from(policy.error.is_none()))
+            }),
+        );
+        let differences = sums(shadows, |counts| {
+            [
+                ("withdrawn", counts.withdrawn),
+                ("changed", counts.changed),
+                ("added", counts.added),
+            ]
+        });
+        self.gauge(
+            "policy_shadow_differences",
+            "Prefixes that a policy in shadow mode would withdraw, change or add, by peer group.",
+            differences
+                .into_iter()
+                .map(|((policy, group, change), sum)| {
+                    let change = ("change", change.to_owned());
+                    (vec![("policy", policy), ("group", group), change], sum)
+                }),
+        );
+        let candidates = sums(shadows, |counts| {
+            [("yes", counts.compared), ("no", counts.waiting)]
+        });
+        self.gauge(
+            "policy_shadow_candidates",
+            "Candidates that a policy in shadow mode was compared on, or not because it fails.",
+            candidates
+                .into_iter()
+                .map(|((policy, group, compared), sum)| {
+                    let compared = ("compared", compared.to_owned());
+                    (vec![("policy", policy), ("group", group), compared], sum)
+                }),
+        );
     }
 
     fn peers(&mut self, peers: &[PeerStatus]) {

@@ -1,12 +1,12 @@
 //! From configuration and node to what the speaker and the policies are told about peers: pure,
 //! but for what must stay the same while the process runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config::{Config, Peer, RouterIdConfig};
 use crate::facts::NodeFacts;
-use crate::policy::{PeerGroup, PeerKind};
+use crate::policy::{PeerGroup, PeerGroups, PeerKind};
 use crate::speaker::{Learning, NextHops, PeerConfig, SpeakerConfig};
 use crate::types::{GroupId, Password, PeerId, RouterId};
 
@@ -17,9 +17,21 @@ pub(super) type Passwords = BTreeMap<String, Password>;
 #[derive(Debug, Default)]
 pub(super) struct Peering {
     ids: BTreeMap<(IpAddr, u16), PeerId>,
+    groups: BTreeMap<GroupKey, GroupId>,
+    /// The group of each peer of the configuration that was taken into use last.
+    members: BTreeMap<PeerId, GroupId>,
     /// Taken from the Node once and then kept: an address that changes its place in the Node's
     /// list must not restart every session.
     node_router_id: Option<RouterId>,
+}
+
+/// What makes a group the same as before.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum GroupKey {
+    /// A peer without a group, whatever it is called and labelled.
+    Alone(PeerId),
+    /// Peers that policies cannot tell apart.
+    Shared(PeerGroup),
 }
 
 /// Why there can be no sessions yet.
@@ -54,7 +66,7 @@ impl Peering {
             address: peer.address,
             port: peer.port,
             asn: peer.asn,
-            group: group_id(self.id(peer)),
+            group: self.group(config, peer),
             connect_mode: peer.connect_mode,
             hold_time: config.bgp.hold_time,
             local_address: peer.local_address,
@@ -71,19 +83,37 @@ impl Peering {
         })
     }
 
-    /// Each peer is a group of its own: policies may tell peers apart by name.
-    pub(super) fn groups(&mut self, config: &Config) -> BTreeMap<GroupId, PeerGroup> {
-        let group = |peer: &Peer| PeerGroup {
-            name: peer.name.clone(),
-            asn: peer.asn,
-            kind: peer_kind(config, peer),
-            labels: BTreeMap::new(),
+    /// The groups of a configuration that is taken into use.
+    pub(super) fn take_groups(&mut self, config: &Config) -> PeerGroups {
+        let before = std::mem::take(&mut self.members);
+        let existing: BTreeSet<GroupId> = before.values().copied().collect();
+        let mut taken = PeerGroups::default();
+        for peer in &config.peers {
+            let (id, group) = (self.id(peer), self.group(config, peer));
+            self.members.insert(id, group);
+            taken.groups.insert(group, peer_group(config, peer));
+            if let Some(former) = before.get(&id)
+                && !existing.contains(&group)
+            {
+                taken.heirs.entry(group).or_insert(*former);
+            }
+        }
+        taken
+    }
+
+    /// The group whose decisions a peer is sent.
+    fn group(&mut self, config: &Config, peer: &Peer) -> GroupId {
+        let key = match peer.group {
+            Some(_) => GroupKey::Shared(peer_group(config, peer)),
+            None => GroupKey::Alone(self.id(peer)),
         };
-        config
-            .peers
-            .iter()
-            .map(|peer| (group_id(self.id(peer)), group(peer)))
-            .collect()
+        let next = u32::try_from(self.groups.len()).expect("fewer than 2^32 groups");
+        *self.groups.entry(key).or_insert(GroupId(next))
+    }
+
+    /// The group of a peer of the configuration in force.
+    pub(super) fn group_of(&self, peer: PeerId) -> Option<GroupId> {
+        self.members.get(&peer).copied()
     }
 
     /// The peer's id: the same for the same address and port, whatever else changes.
@@ -111,9 +141,14 @@ impl Peering {
     }
 }
 
-/// The group whose decisions a peer is sent.
-pub(super) fn group_id(peer: PeerId) -> GroupId {
-    GroupId(peer.0)
+/// What policies are told of a peer.
+pub(super) fn peer_group(config: &Config, peer: &Peer) -> PeerGroup {
+    PeerGroup {
+        name: peer.group_name().to_owned(),
+        asn: peer.asn,
+        kind: peer_kind(config, peer),
+        labels: peer.labels.clone(),
+    }
 }
 
 /// Internal where it is in our AS.

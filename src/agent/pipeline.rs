@@ -9,7 +9,7 @@ mod runner;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,12 +18,12 @@ use tracing::{info, warn};
 use super::clock;
 use super::events::Notice;
 use super::meters::Meters;
-use super::peering::{NoRouterId, Passwords, Peering, group_id};
+use super::peering::{NoRouterId, Passwords, Peering};
 use crate::candidates::{CandidateChange, Candidates};
 use crate::config::Config;
 use crate::facts::{ClusterChange, ClusterView};
 use crate::kube::{Index, Outcome, SourceEvent};
-use crate::policy::{ExportChange, Exports, Link};
+use crate::policy::{ExportChange, Exports, Link, PeerGroups};
 use crate::speaker::{Input, SpeakerConfig};
 use crate::types::{GroupId, Prefix, RouteAttributes, RouterId};
 
@@ -216,11 +216,11 @@ impl Pipeline {
         } = settings;
         self.config = config;
         self.passwords = passwords;
-        // Sessions first. Every peer is a group of its own, so none moves between groups: the
-        // withdrawals of a group that is gone find no session, and a new peer's first table is
-        // there before its session can be.
+        // The speaker takes all of it as one step. Sessions first: those that end hear nothing
+        // more, and those that move to another group hear what differs in the end.
         let mut inputs: Vec<_> = self.configure_speaker().into_iter().collect();
-        let groups = self.peering.groups(&self.config);
+        let groups = self.peering.take_groups(&self.config);
+        let new: Vec<GroupId> = self.groups_besides(&groups);
         let asn = self.config.bgp.asn;
         let mut decisions = self.evaluate(|exports, now| exports.set_asn(now, asn));
         let default = self.config.policy_default;
@@ -236,9 +236,20 @@ impl Pipeline {
             let node = self.index.view().node.clone();
             decisions.add(self.round(|exports, now| exports.update(now, node, candidates)));
         }
+        for group in new {
+            // Without a word about a group, its peers would keep what they had in another.
+            decisions.0.entry(group).or_default();
+        }
         inputs.extend(decisions.into_inputs());
         inputs.extend(self.configure_imports());
         inputs
+    }
+
+    /// Those of `groups` that there are not yet.
+    fn groups_besides(&self, groups: &PeerGroups) -> Vec<GroupId> {
+        let present: BTreeSet<GroupId> = self.exports.groups().map(|(id, _)| id).collect();
+        let wanted: BTreeSet<GroupId> = groups.groups.keys().copied().collect();
+        wanted.difference(&present).copied().collect()
     }
 
     /// Asks failing policies again, and gives what the speaker is to have.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use super::clock;
 use super::pipeline::Pipeline;
-use super::report::{Reporter, steps};
+use super::report::Reporter;
 use crate::api::{DecisionReport, PolicyStatus, ReceivedRoute, ReceivedRoutes, Usage};
-use crate::policy::{ImportLinkStatus, ImportOutcome};
+use crate::policy::{ImportLinkStatus, Mode};
 use crate::rib::{AttributesRef, Ineligible, SourceId, Standing};
 use crate::speaker::{Speaker, route_attributes};
 use crate::types::{Installation, PeerId, Prefix};
@@ -45,22 +45,13 @@ fn decided(pipeline: &Pipeline, wanted: impl Fn(&str) -> bool) -> Decided {
     let imports = &pipeline.import_side.imports;
     let outcomes = names.keys().flat_map(|peer| {
         let outcomes = imports.outcomes(*peer);
-        outcomes.filter_map(|(prefix, _, outcome)| Some(((*peer, prefix), report(outcome?))))
+        outcomes.filter_map(|(prefix, _, outcome)| {
+            Some(((*peer, prefix), DecisionReport::imported(outcome?)))
+        })
     });
     Decided {
         outcomes: outcomes.collect(),
         names,
-    }
-}
-
-fn report(outcome: &ImportOutcome) -> DecisionReport {
-    let accepted = outcome.accepted.as_ref();
-    DecisionReport {
-        accepted: accepted.is_some(),
-        attributes: accepted.map_or_else(Default::default, |accepted| {
-            accepted.attributes.as_ref().clone()
-        }),
-        steps: steps(&outcome.steps),
     }
 }
 
@@ -129,6 +120,8 @@ pub(super) fn policies(pipeline: &Pipeline) -> Vec<PolicyStatus> {
         module: link.module.to_owned(),
         on_error: link.on_error,
         limits: link.limits.into(),
+        mode: Mode::Enforce,
+        shadow: None,
         error: link.error.map(ToString::to_string),
         failures: link.failures,
         retry_in: link

@@ -4,7 +4,6 @@
 //! one report may be a moment apart.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use super::clock;
@@ -12,21 +11,24 @@ use super::driver::SpeakerHandle;
 use super::events::Notices;
 use super::load::ConfigState;
 use super::metrics::Scrape;
-use super::peering::{group_id, peer_kind};
+use super::peering::peer_kind;
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
 use super::received;
+use super::record::Recording;
+use super::shadow::{self, ShadowHandle};
 use crate::api::{
-    ConfigStatus, DecisionReport, ExcludedAddress, Explanation, PeerStatus, PolicyStatus,
-    Readiness, Route, Routes, Sent, ServiceReport, SourceStatus, Status, StepReport,
+    ConfigStatus, DecisionReport, Explanation, PeerStatus, PolicyStatus, Readiness, Route, Routes,
+    Sent, ServiceReport, ShadowReport, SourceStatus, Status,
 };
 use crate::bgp::SessionState;
-use crate::candidates::{CandidateKey, exclusions};
+use crate::candidates::{CandidateKey, addresses};
+use crate::cases::Document;
 use crate::config::{Config, Source};
 use crate::facts::{ServiceFacts, ServiceKey};
 use crate::kube::Health;
-use crate::policy::{Outcome, Step};
+use crate::policy::{LinkStatus, Mode};
 use crate::speaker::{Advertised, PeerView, Speaker};
-use crate::types::{PeerId, Prefix};
+use crate::types::{GroupId, PeerId, Prefix};
 use crate::wasm::Engine;
 
 /// Whom to ask for what.
@@ -78,6 +80,7 @@ impl Reporter {
         let chain_error = config_state.chain_error.clone();
         let events = self.notices.counts();
         let cache_fault = self.engine.cache_fault();
+        let shadows = self.pipeline.shadows().clone();
         let scrape = self
             .pipeline
             .ask(move |pipeline| {
@@ -96,7 +99,7 @@ impl Reporter {
                     readiness: readiness(pipeline),
                     source,
                     config: config_status(config_state, cache_fault),
-                    policies: policies(pipeline, chain_error.as_deref()),
+                    policies: policies(pipeline, &shadows, chain_error.as_deref()),
                     import_policies: received::policies(pipeline),
                     peers: peers(pipeline, &views),
                 };
@@ -140,6 +143,13 @@ impl Reporter {
         })
     }
 
+    /// `/v1/policy/shadow`.
+    pub(super) async fn shadow(&self) -> anyhow::Result<ShadowReport> {
+        let peers = self.pipeline.ask(peers_by_group).await?;
+        let policies = self.pipeline.shadows().report(peers).await?;
+        Ok(ShadowReport { policies })
+    }
+
     /// `/v1/explain`.
     pub(super) async fn explain(
         &self,
@@ -166,6 +176,12 @@ impl Reporter {
             }),
             Err(unknown) => Err(unknown),
         })
+    }
+
+    /// `/v1/policy/batch`; nothing while there is nothing to ask policies about.
+    pub(super) async fn policy_batch(&self) -> anyhow::Result<Option<Document>> {
+        let recording = self.pipeline.ask(Recording::of).await?;
+        Ok(recording.map(Recording::into_document))
     }
 
     /// Adds what each peer was sent.
@@ -254,21 +270,7 @@ fn explain(pipeline: &Pipeline, subject: &Subject) -> Result<Explained, Unknown>
         );
     }
     let advertise = &pipeline.config.advertise;
-    let report = |service: &&Arc<ServiceFacts>| ServiceReport {
-        service: service.key.clone(),
-        service_type: service.service_type,
-        external_traffic_policy: service.external_traffic_policy,
-        node_endpoints: service.node_endpoints,
-        cluster_endpoints: service.cluster_endpoints,
-        excluded: exclusions(service, advertise)
-            .into_iter()
-            .map(|(address, kind, reason)| ExcludedAddress {
-                address,
-                kind,
-                reason,
-            })
-            .collect(),
-    };
+    let report = |service: &&Arc<ServiceFacts>| ServiceReport::new(service, advertise);
     Ok(Explained {
         services: concerned.iter().map(report).collect(),
         decided,
@@ -277,10 +279,7 @@ fn explain(pipeline: &Pipeline, subject: &Subject) -> Result<Explained, Unknown>
 }
 
 fn has_address_in(service: &ServiceFacts, prefix: &Prefix) -> bool {
-    let is_asked = |address: &IpAddr| prefix.is_host() && prefix.contains(*address);
-    service.cluster_ips.iter().any(is_asked)
-        || service.external_ips.iter().any(is_asked)
-        || service.load_balancer_ips.iter().any(is_asked)
+    prefix.is_host() && addresses(service).any(|(_, address)| prefix.contains(address))
 }
 
 /// What the chain decided, towards the peers asked about, of the candidates asked about.
@@ -299,7 +298,9 @@ fn decisions(
         let Some(id) = pipeline.peering.known_id(peer) else {
             continue;
         };
-        let group = group_id(id);
+        let Some(group) = pipeline.peering.group_of(id) else {
+            continue;
+        };
         let announced: BTreeSet<Prefix> = pipeline
             .exports
             .announced(group)
@@ -317,32 +318,13 @@ fn decisions(
                     peer: peer.name.clone(),
                     prefix: key.prefix,
                     origin: key.origin.clone(),
-                    decision: decision(outcome),
+                    decision: DecisionReport::new(outcome, &pipeline.exports.steps(group, key)),
                     sent: Sent::Pending,
                 },
             });
         }
     }
     decided
-}
-
-fn decision(outcome: &Outcome) -> DecisionReport {
-    DecisionReport {
-        accepted: outcome.accepted.is_some(),
-        attributes: outcome.accepted.as_deref().cloned().unwrap_or_default(),
-        steps: steps(&outcome.steps),
-    }
-}
-
-/// The steps of a chain, of either side.
-pub(super) fn steps(steps: &[Step]) -> Vec<StepReport> {
-    let step = |step: &Step| StepReport {
-        policy: step.policy.to_string(),
-        verdict: step.verdict.to_string(),
-        reason: step.reason.as_deref().map(str::to_owned),
-        kept: step.kept,
-    };
-    steps.iter().map(step).collect()
 }
 
 fn sent(speaker: &Speaker, decided: &Decided) -> Sent {
@@ -404,13 +386,30 @@ fn config_status(state: ConfigState, cache_fault: Option<String>) -> ConfigStatu
     }
 }
 
-fn policies(pipeline: &Pipeline, chain_error: Option<&str>) -> Vec<PolicyStatus> {
+fn policies(
+    pipeline: &Pipeline,
+    shadows: &ShadowHandle,
+    chain_error: Option<&str>,
+) -> Vec<PolicyStatus> {
+    let links = pipeline.exports.links();
+    links
+        .map(|link| match link.mode {
+            Mode::Enforce => enforced(link, chain_error),
+            Mode::Shadow => in_shadow(link, shadows),
+        })
+        .collect()
+}
+
+/// A policy that decides.
+fn enforced(link: LinkStatus<'_>, chain_error: Option<&str>) -> PolicyStatus {
     let now = clock::now();
-    let status = |link: crate::policy::LinkStatus<'_>| PolicyStatus {
+    PolicyStatus {
         name: link.name.to_owned(),
         module: link.module.to_owned(),
         on_error: link.on_error,
         limits: link.limits.into(),
+        mode: link.mode,
+        shadow: None,
         error: link
             .error
             .map(ToString::to_string)
@@ -419,8 +418,35 @@ fn policies(pipeline: &Pipeline, chain_error: Option<&str>) -> Vec<PolicyStatus>
         retry_in: link
             .retry_at
             .map(|at| at.saturating_duration_since(now).as_secs()),
-    };
-    pipeline.exports.links().map(status).collect()
+    }
+}
+
+/// A policy in shadow mode: how it is, is told by the thread that asks it.
+fn in_shadow(link: LinkStatus<'_>, shadows: &ShadowHandle) -> PolicyStatus {
+    let summary = shadows.summary(link.name);
+    let fault = summary.as_ref().and_then(|summary| summary.fault.as_ref());
+    PolicyStatus {
+        error: fault.map(|fault| shadow::told(fault, link.name)),
+        failures: summary.as_ref().map_or(0, |summary| summary.failures),
+        retry_in: fault.map(|fault| {
+            let pause = fault.retry_at.saturating_duration_since(clock::now());
+            pause.as_secs()
+        }),
+        shadow: summary.map(|summary| summary.groups),
+        ..enforced(link, None)
+    }
+}
+
+/// The names of each group's peers.
+fn peers_by_group(pipeline: &Pipeline) -> BTreeMap<GroupId, Vec<String>> {
+    let mut peers: BTreeMap<GroupId, Vec<String>> = BTreeMap::new();
+    for peer in &pipeline.config.peers {
+        let group = pipeline.peering.known_id(peer);
+        if let Some(group) = group.and_then(|id| pipeline.peering.group_of(id)) {
+            peers.entry(group).or_default().push(peer.name.clone());
+        }
+    }
+    peers
 }
 
 /// The speaker's part of a peer's status, by peer.

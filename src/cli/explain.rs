@@ -15,7 +15,7 @@ use super::{Outcome, text};
 use crate::api::{
     DecisionReport, ExcludedAddress, Explanation, Route, Sent, ServiceReport, StepReport,
 };
-use crate::candidates::{Exclusion, Origin};
+use crate::candidates::Origin;
 use crate::facts::{EndpointCounts, FamilyCounts, ServiceKey, ServiceType, TrafficPolicy};
 use crate::types::Prefix;
 
@@ -43,7 +43,7 @@ pub(super) struct ExplainArgs {
 
 /// What can be asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Subject {
+pub(super) enum Subject {
     Prefix(Prefix),
     Service(ServiceKey),
 }
@@ -52,7 +52,7 @@ enum Subject {
 #[error(
     "`{0}` is neither a prefix (172.16.0.0/16), an address (172.16.0.10) nor a Service (default/web)"
 )]
-struct InvalidSubject(String);
+pub(super) struct InvalidSubject(String);
 
 /// Asks and prints.
 ///
@@ -143,7 +143,8 @@ pub(super) fn print(explanation: &Explanation, out: &mut dyn Write) -> io::Resul
     Ok(())
 }
 
-fn print_service(report: &ServiceReport, out: &mut dyn Write) -> io::Result<()> {
+/// A Service's facts.
+pub(super) fn print_service(report: &ServiceReport, out: &mut dyn Write) -> io::Result<()> {
     let ServiceReport {
         service,
         service_type,
@@ -176,11 +177,7 @@ fn print_service(report: &ServiceReport, out: &mut dyn Write) -> io::Result<()> 
         reason,
     } in excluded
     {
-        writeln!(
-            out,
-            "  {kind} IP {address} is no candidate: {}",
-            exclusion(reason)
-        )?;
+        writeln!(out, "  {kind} IP {address} is no candidate: {reason}")?;
     }
     Ok(())
 }
@@ -230,15 +227,6 @@ fn endpoints(counts: EndpointCounts) -> String {
         "none".to_owned()
     } else {
         format!("{} usable ({})", counts.usable(), classes.join(", "))
-    }
-}
-
-fn exclusion(reason: &Exclusion) -> &'static str {
-    match reason {
-        Exclusion::Deleting => "the Service is being deleted",
-        Exclusion::Headless => "the Service is headless",
-        Exclusion::ExternalName => "the Service is an alias (ExternalName)",
-        Exclusion::OutsideRanges => "it lies in none of the ranges configured for its kind",
     }
 }
 
@@ -306,7 +294,8 @@ fn print_decision(
     Ok(())
 }
 
-fn step_text(step: &StepReport) -> String {
+/// One step in words: `default says accept, because: ...`.
+pub(super) fn step_text(step: &StepReport) -> String {
     let StepReport {
         policy,
         verdict,
@@ -321,7 +310,10 @@ fn step_text(step: &StepReport) -> String {
     } else {
         ""
     };
-    format!("{policy} says {verdict}{kept}{reason}")
+    match verdict.as_str() {
+        "not asked" => format!("{policy} is not asked{reason}"),
+        verdict => format!("{policy} says {verdict}{kept}{reason}"),
+    }
 }
 
 fn sent(sent: &Sent) -> String {

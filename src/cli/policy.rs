@@ -3,19 +3,33 @@
 //! They run a module exactly as the agent does, with its limits, but need neither an agent nor a
 //! cluster unless they say so.
 
+mod chain;
+mod conformance;
+mod decisions;
+mod diff;
+mod explain;
 mod inspect;
 mod module;
+mod record;
+mod replay;
+mod test;
 mod validate;
 
+#[cfg(test)]
+mod fixture;
 #[cfg(test)]
 mod tests;
 
 use std::io::Write;
+use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 
-use super::Outcome;
+use super::client::Client;
 use super::output::OutputFormat;
+use super::{Outcome, timestamp, wait_for};
+
+pub(super) use diff::shadow_summary;
 
 /// Write, check and compare policy modules
 #[derive(Debug, Args)]
@@ -26,7 +40,13 @@ pub(super) struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
+    Conformance(conformance::ConformanceArgs),
+    Diff(diff::DiffArgs),
+    Explain(explain::ExplainArgs),
     Inspect(inspect::InspectArgs),
+    Record(record::RecordArgs),
+    Replay(replay::ReplayArgs),
+    Test(test::TestArgs),
     Validate(validate::ValidateArgs),
 }
 
@@ -36,11 +56,21 @@ enum PolicyCommand {
 /// Its own.
 pub(super) fn run(
     args: &PolicyArgs,
+    client: &Client,
     format: OutputFormat,
+    now: SystemTime,
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     match &args.command {
+        PolicyCommand::Conformance(args) => conformance::run(args, format, out),
+        PolicyCommand::Diff(args) => diff::run(args, client, format, out),
+        PolicyCommand::Explain(args) => explain::run(args, format, out),
         PolicyCommand::Inspect(args) => inspect::run(args, format, out),
+        PolicyCommand::Record(record::RecordArgs {}) => {
+            wait_for(record::run(client, format, timestamp(now)?, out))
+        }
+        PolicyCommand::Replay(args) => replay::run(args, format, out),
+        PolicyCommand::Test(args) => test::run(args, format, out),
         PolicyCommand::Validate(args) => validate::run(args, format, out),
     }
 }

@@ -1,5 +1,7 @@
 //! `rutter status`: the sessions, as `calicoctl node status` prints them, and the agent's health.
 
+mod shadow;
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
@@ -10,7 +12,7 @@ use super::client::Client;
 use super::output::{self, OutputFormat};
 use super::{Outcome, text};
 use crate::api::{ConfigStatus, PeerStatus, PolicyStatus, Readiness, SourceStatus, Status};
-use crate::policy::OnError;
+use crate::policy::{Mode, OnError};
 use crate::types::Family;
 
 /// RFC 4271's port; a peer on it is named by its address alone.
@@ -79,17 +81,19 @@ pub(super) fn outcome(status: &Status) -> Outcome {
     let well = status.readiness == Readiness::Ready
         && status.source.error.is_none()
         && status.config.error.is_none()
-        && status.policies.iter().all(|policy| policy.error.is_none())
-        && status
-            .import_policies
-            .iter()
-            .all(|policy| policy.error.is_none())
+        && status.policies.iter().all(is_well)
+        && status.import_policies.iter().all(is_well)
         && status.peers.iter().all(is_established);
     if well {
         Outcome::Done
     } else {
         Outcome::Degraded
     }
+}
+
+/// Nothing depends on a policy in shadow mode.
+fn is_well(policy: &PolicyStatus) -> bool {
+    policy.error.is_none() || policy.mode == Mode::Shadow
 }
 
 fn print_peers(peers: &[&PeerStatus], now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
@@ -211,10 +215,15 @@ fn print_policy(kind: &str, policy: &PolicyStatus, out: &mut dyn Write) -> io::R
         module,
         on_error,
         limits: _,
+        mode,
+        shadow: _,
         error,
         failures,
         retry_in,
     } = policy;
+    if *mode == Mode::Shadow {
+        return shadow::print(policy, out);
+    }
     let Some(error) = error else {
         let past = match failures {
             0 => String::new(),

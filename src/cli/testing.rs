@@ -24,7 +24,7 @@ use crate::api::{
 };
 use crate::candidates::{AddressKind, Origin};
 use crate::facts::ServiceKey;
-use crate::policy::{Limits, OnError, PeerKind};
+use crate::policy::{Limits, Mode, OnError, PeerKind};
 use crate::types::{Asn, Prefix, RouteAttributes, RouterId};
 
 /// 2026-03-05 12:00:00 UTC, in seconds since 1970.
@@ -150,6 +150,8 @@ pub(super) fn policy(name: &str, module: &str) -> PolicyStatus {
         module: module.to_owned(),
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT.into(),
+        mode: Mode::Enforce,
+        shadow: None,
         error: None,
         failures: 0,
         retry_in: None,

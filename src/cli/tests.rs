@@ -56,6 +56,7 @@ fn every_command_explains_itself() {
     assert_snapshot!("help_config", help(&["config"]));
     assert_snapshot!("help_config_check", help(&["config", "check"]));
     assert_snapshot!("help_policy", help(&["policy"]));
+    assert_snapshot!("help_policy_diff", help(&["policy", "diff"]));
     assert_snapshot!("help_policy_inspect", help(&["policy", "inspect"]));
     assert_snapshot!("help_policy_validate", help(&["policy", "validate"]));
     assert_snapshot!("help_completions", help(&["completions"]));

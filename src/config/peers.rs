@@ -16,25 +16,31 @@ pub(super) const KEYS: &[&str] = &[
     "local-address",
     "password-file",
     "passive",
+    "group",
+    "labels",
 ];
 
+/// Each table's peer; nothing for one that is not valid.
 pub(super) fn read(
     top: &Section<'_>,
     directory: &Path,
     bgp: &BgpConfig,
     report: &mut Report,
-) -> Vec<Peer> {
+) -> Vec<Option<Peer>> {
     let tables = top
         .value("peers")
         .and_then(|value| value.list("[[peers]], with two brackets", report));
     let mut names = BTreeMap::new();
     let mut addresses = BTreeMap::new();
     let mut peers = Vec::new();
+    let mut groups = Vec::new();
     for table in tables.into_iter().flatten() {
         let section = Section::of(Some(&table), KEYS, report);
         let Some(peer) = peer(&section, directory, bgp, report) else {
+            peers.push(None);
             continue;
         };
+        groups.extend(section.value("group"));
         let path = table.key_path().to_owned();
         if let Some(before) = names.insert(peer.name.clone(), path.clone()) {
             // A name that was not written is the address, which is reported anyway.
@@ -52,9 +58,28 @@ pub(super) fn read(
             );
             value.problem(problem, report);
         }
-        peers.push(peer);
+        peers.push(Some(peer));
     }
+    check_groups(&groups, peers.iter().flatten(), report);
     peers
+}
+
+/// A peer without a group is a group by its own name, which no other may have.
+fn check_groups<'p>(
+    groups: &[Value<'_>],
+    peers: impl Iterator<Item = &'p Peer>,
+    report: &mut Report,
+) {
+    for peer in peers.filter(|peer| peer.group.is_none()) {
+        if let Some(value) = groups.iter().find(|value| value.is_text(&peer.name)) {
+            let name = &peer.name;
+            let problem = format!(
+                "is {name:?}, the name of a peer that is in no group; give that peer this group, \
+                 too, or choose another name"
+            );
+            value.problem(problem, report);
+        }
+    }
 }
 
 fn peer(
@@ -80,6 +105,10 @@ fn peer(
         .value("password-file")
         .and_then(|value| value.path(directory, report));
     let connect_mode = connect_mode(section, bgp, report);
+    let group = section.value("group").map(|value| value.name(report));
+    let labels = section
+        .value("labels")
+        .and_then(|value| value.strings(report));
     let address = address?;
     Some(Peer {
         name: match name {
@@ -95,6 +124,11 @@ fn peer(
         local_address,
         password_file,
         connect_mode,
+        group: match group {
+            Some(group) => Some(group?.to_owned()),
+            None => None,
+        },
+        labels: labels.unwrap_or_default(),
     })
 }
 

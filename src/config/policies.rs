@@ -1,16 +1,20 @@
 //! `[[policies]]` and `[policy]`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::limits;
 use super::raw::{Report, Section, Value, nearest};
-use super::{Builtin, PolicyConfig, PolicyLink, PolicyModule};
-use crate::policy::{CHAIN_DEFAULT, ChainDefault, Limits, NODE_UNKNOWN, OnError};
+use super::{Builtin, Peer, PolicyConfig, PolicyLink, PolicyModule};
+use crate::policy::{Audience, CHAIN_DEFAULT, ChainDefault, Limits, Mode, NODE_UNKNOWN, OnError};
 
-pub(super) const KEYS: &[&str] = &["name", "module", "settings", "on-error", "limits"];
+pub(super) const KEYS: &[&str] = &[
+    "name", "module", "settings", "on-error", "limits", "peers", "mode",
+];
 
 const COMMON_KEYS: &[&str] = &["compile-cache"];
+
+const MODE: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
 
 pub(super) const ON_ERROR: [(&str, OnError); 3] = [
     ("keep-last", OnError::KeepLast),
@@ -43,7 +47,13 @@ pub(super) fn read_default(
     default
 }
 
-pub(super) fn read(top: &Section<'_>, directory: &Path, report: &mut Report) -> Vec<PolicyLink> {
+/// The chain. `peers` are all there are, or nothing where some of them are not valid.
+pub(super) fn read(
+    top: &Section<'_>,
+    directory: &Path,
+    peers: Option<&[&Peer]>,
+    report: &mut Report,
+) -> Vec<PolicyLink> {
     let tables = top
         .value("policies")
         .and_then(|value| value.list("[[policies]], with two brackets", report));
@@ -60,10 +70,22 @@ pub(super) fn read(top: &Section<'_>, directory: &Path, report: &mut Report) -> 
         {
             value.problem(format!("is {name:?}, the name of {before}, too"), report);
         }
-        links.push(link(name.unwrap_or_default(), &section, directory, report));
+        let audience = section.value("peers");
+        let audience = audience.and_then(|value| audience_of(&value, peers, report));
+        links.push(PolicyLink {
+            audience: audience.unwrap_or_default(),
+            ..link(name.unwrap_or_default(), &section, directory, report)
+        });
     }
     if links.is_empty() {
         links.push(default_link("default"));
+    }
+    if links.iter().all(|link| link.mode == Mode::Shadow)
+        && let Some(value) = top.value("policies")
+    {
+        let problem = "has no policy that decides: all are in shadow mode; add the one they are to \
+                       be compared with (where there are no policies, that is builtin:default)";
+        value.problem(problem, report);
     }
     links
 }
@@ -87,6 +109,8 @@ fn default_link(name: &str) -> PolicyLink {
         settings: serde_json::Value::Object(serde_json::Map::new()),
         on_error: OnError::default(),
         limits: Limits::DEFAULT,
+        audience: Audience::Everyone,
+        mode: Mode::default(),
     }
 }
 
@@ -98,13 +122,68 @@ fn link(name: &str, section: &Section<'_>, directory: &Path, report: &mut Report
     let settings = settings.and_then(|value| value.json(report));
     let on_error = section.value("on-error");
     let on_error = on_error.and_then(|value| value.choice(&ON_ERROR, report));
+    let mode = section.value("mode");
+    let mode = mode.and_then(|value| value.choice(&MODE, report));
     PolicyLink {
         name: default.name,
         module: module.unwrap_or(default.module),
         settings: settings.unwrap_or(default.settings),
         on_error: on_error.unwrap_or(default.on_error),
         limits: limits::read(section.value("limits").as_ref(), report),
+        audience: default.audience,
+        mode: mode.unwrap_or(default.mode),
     }
+}
+
+/// The groups named, each of which there must be.
+fn audience_of(
+    value: &Value<'_>,
+    peers: Option<&[&Peer]>,
+    report: &mut Report,
+) -> Option<Audience> {
+    let elements = value.list("a list of names of peers and groups of peers", report)?;
+    if elements.is_empty() {
+        let problem = "is empty, so that the policy would never be asked; name a peer or a group, \
+                       or remove this to have it asked for all";
+        value.problem(problem, report);
+        return None;
+    }
+    let mut names = BTreeSet::new();
+    for element in elements {
+        let Some(name) = element.name(report) else {
+            continue;
+        };
+        if !names.insert(name.to_owned()) {
+            element.problem(format!("is {name:?}, which is listed already"), report);
+        } else if let Some(problem) = peers.and_then(|peers| unknown_group(name, peers)) {
+            element.problem(problem, report);
+        }
+    }
+    Some(Audience::Only(names))
+}
+
+/// What is wrong with the name of a group that there is not.
+fn unknown_group(name: &str, peers: &[&Peer]) -> Option<String> {
+    let groups: BTreeSet<&str> = peers.iter().map(|peer| peer.group_name()).collect();
+    if groups.contains(name) {
+        return None;
+    }
+    if let Some(peer) = peers.iter().find(|peer| peer.name == name) {
+        let group = peer.group_name();
+        return Some(format!(
+            "is {name:?}, a peer of group {group:?}, whose peers are decided about together; write \
+             {group:?}"
+        ));
+    }
+    let groups: Vec<&str> = groups.into_iter().collect();
+    let advice = match (nearest(name, &groups), groups.is_empty()) {
+        (Some(near), _) => format!("did you mean {near:?}?"),
+        (None, false) => format!("there are: {}", groups.join(", ")),
+        (None, true) => "there are no peers".to_owned(),
+    };
+    Some(format!(
+        "is {name:?}, which is no peer and no group of peers; {advice}"
+    ))
 }
 
 pub(super) fn name<'t>(value: &Value<'t>, report: &mut Report) -> Option<&'t str> {

@@ -3,6 +3,7 @@
 //! Used by the readers of the sections only. A read that finds the wrong thing reports it and
 //! returns nothing, so that one pass finds every error.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -292,6 +293,23 @@ impl<'t> Value<'t> {
             return None;
         }
         Some(text)
+    }
+
+    /// A table of strings.
+    pub(super) fn strings(&self, report: &mut Report) -> Option<BTreeMap<String, String>> {
+        let table = self.table(report)?;
+        let mut strings = BTreeMap::new();
+        for (key, value) in table {
+            let value = Value {
+                path: format!("{}.{}", self.path, key.get_ref()),
+                start: value.span().start,
+                raw: Raw::Value(value.get_ref()),
+            };
+            if let Some(text) = value.string(report) {
+                strings.insert(key.get_ref().to_string(), text.to_owned());
+            }
+        }
+        Some(strings)
     }
 
     /// The same as JSON, for a policy module to read.

@@ -1,5 +1,6 @@
 //! Every default, every key, and the words of every error.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use super::{
     RouterIdConfig, Source,
 };
 use crate::candidates::{AdvertiseConfig, PodCidrs};
-use crate::policy::{ChainDefault, Limits, OnError};
+use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
 use crate::types::{Asn, ConnectMode, HoldTime};
 
 const REFERENCE: &str = include_str!("reference.toml");
@@ -87,6 +88,8 @@ fn an_empty_file_is_all_defaults() {
                 settings: serde_json::json!({}),
                 on_error: OnError::KeepLast,
                 limits: Limits::DEFAULT,
+                audience: Audience::Everyone,
+                mode: Mode::Enforce,
             }],
             import_policy_default: ChainDefault::Reject,
             import_policies: Vec::new(),
@@ -115,6 +118,8 @@ fn a_peer_needs_an_address_and_an_as_and_nothing_else() {
             local_address: None,
             password_file: None,
             connect_mode: ConnectMode::Active,
+            group: None,
+            labels: BTreeMap::new(),
         }]
     );
 }
@@ -195,10 +200,14 @@ fn a_full_file_is_read_as_it_is_written() {
         local-address = "192.168.83.2"
         password-file = "tor.key"
         passive = true
+        group = "tors"
+        labels = { site = "a" }
         [[policies]]
         name = "mine"
         module = "mine.wasm"
         on-error = "skip"
+        peers = ["tors"]
+        mode = "shadow"
         limits = { time = "250ms", memory = "8MiB", output = "512KiB" }
         [policies.settings]
         text = "a"
@@ -350,7 +359,41 @@ fn the_words_for_policies() {
         "[[policies]]\nname = 'a'\nmodule = ''",
         "[[policies]]\nname = 'a'\non-error = 'keep_last'",
         "[[policies]]\nname = 'a'\non-error = 'panic'",
+        "[[policies]]\nname = 'a'\nmode = 'shadows'",
+        "[[policies]]\nname = 'a'\nmode = 'shadow'\n[[policies]]\nname = 'b'\nmode = 'shadow'",
     ]));
+}
+
+#[test]
+fn the_words_for_peer_groups() {
+    let peers = |peers: &[&str]| {
+        let table = |(n, more): (usize, &&str)| {
+            format!("[[peers]]\nname = 'p{n}'\naddress = '192.0.2.{n}'\nasn = 1\n{more}\n")
+        };
+        peers.iter().enumerate().map(table).collect::<String>()
+    };
+    let asked = |groups: &str| {
+        let peers = peers(&["group = 'tors'", "group = 'tors'", ""]);
+        format!("{peers}[[policies]]\nname = 'a'\npeers = {groups}")
+    };
+    let valid = parse(&asked("['tors', 'p2']"));
+    let names = ["p2".to_owned(), "tors".to_owned()];
+    assert_eq!(valid.policies[0].audience, Audience::Only(names.into()));
+    let texts = [
+        peers(&["group = ''", "group = 7"]),
+        peers(&["group = 'p1'", ""]),
+        peers(&["labels = 'a'", "labels = { a = 1, b = 'two' }"]),
+        asked("'tors'"),
+        asked("[]"),
+        asked("['tor']"),
+        asked("['tors', 'somewhere', 'tors']"),
+        asked("['p0']"),
+        "[[policies]]\nname = 'a'\npeers = ['tors']".to_owned(),
+        // Of a peer that is not valid it is not known which group it is in.
+        "[[peers]]\naddress = 'x'\n[[policies]]\nname = 'a'\npeers = ['y']".to_owned(),
+    ];
+    let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(catalogue(&texts));
 }
 
 #[test]

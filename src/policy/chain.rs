@@ -9,7 +9,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Batch, Decision, Limits, OnError, PolicyFailure, RoutePolicy, Verdict};
+use super::{
+    Audience, Batch, Decision, Limits, Mode, OnError, PeerGroup, PolicyFailure, RoutePolicy,
+    Verdict,
+};
 use crate::types::{Family, PREPEND_MAX, Prefix, RouteAttributes};
 
 /// Pause after the first failure. A module that trips over one odd object is asked again before
@@ -21,17 +24,43 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// One policy of a chain.
+#[derive(Clone)]
 pub struct Link {
     /// Unique in the chain; a chain that replaces this one takes over decisions by it.
     pub name: Arc<str>,
     /// Where the policy came from, for status: `builtin:default`, or a path.
     pub module: String,
     /// The policy.
-    pub policy: Box<dyn RoutePolicy>,
+    pub policy: Arc<dyn RoutePolicy>,
     /// What becomes of its routes while it fails.
     pub on_error: OnError,
     /// What one call of it may use, for status; the policy keeps to it by itself.
     pub limits: Limits,
+    /// Whom it decides for.
+    pub audience: Audience,
+    /// Whether it decides at all.
+    pub mode: Mode,
+}
+
+impl Link {
+    /// Whether it decides about routes to these peers.
+    pub(super) fn is_asked_for(&self, peers: &PeerGroup) -> bool {
+        match self.mode {
+            Mode::Enforce => self.audience.includes(peers),
+            Mode::Shadow => false,
+        }
+    }
+
+    /// Why it does not decide about routes to these peers, if it does not.
+    pub(super) fn passed_over_for(&self, peers: &PeerGroup) -> Option<String> {
+        if !self.audience.includes(peers) {
+            return Some(format!("it is for {} only", self.audience));
+        }
+        match self.mode {
+            Mode::Enforce => None,
+            Mode::Shadow => Some("it is in shadow mode".to_owned()),
+        }
+    }
 }
 
 impl fmt::Debug for Link {
@@ -41,7 +70,37 @@ impl fmt::Debug for Link {
             .field("module", &self.module)
             .field("on_error", &self.on_error)
             .field("limits", &self.limits)
+            .field("audience", &self.audience)
+            .field("mode", &self.mode)
             .finish_non_exhaustive()
+    }
+}
+
+/// One link of a chain that is to replace another.
+#[derive(Clone, Debug)]
+pub enum NextLink {
+    /// The present link of this name as it is, with its health. Where there is none, the new
+    /// chain has none either.
+    Kept(Arc<str>),
+    /// A link that was not there before, or takes the place of the one of its name. It is well
+    /// until it fails.
+    New(Link),
+}
+
+impl NextLink {
+    /// The link's name.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Kept(name) => name,
+            Self::New(link) => &link.name,
+        }
+    }
+}
+
+impl From<Link> for NextLink {
+    fn from(link: Link) -> Self {
+        Self::New(link)
     }
 }
 
@@ -56,6 +115,10 @@ pub struct LinkStatus<'a> {
     pub on_error: OnError,
     /// What one call of it may use.
     pub limits: Limits,
+    /// Whom it decides for.
+    pub audience: &'a Audience,
+    /// Whether it decides at all. One in shadow mode is never asked here, so never fails.
+    pub mode: Mode,
     /// Why it is failing; absent while it is not.
     pub error: Option<&'a PolicyFailure>,
     /// How often it has failed, under this name.
@@ -65,14 +128,14 @@ pub struct LinkStatus<'a> {
 }
 
 /// The links in order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Chain {
     links: Vec<LinkState>,
     asked: u64,
 }
 
 /// A link and how it is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct LinkState {
     link: Link,
     health: Health,
@@ -81,7 +144,7 @@ struct LinkState {
     heritage: Heritage,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Health {
     /// Asked whenever there is something to ask.
     Well,
@@ -109,7 +172,7 @@ enum Round {
     FailedAfterAnswer,
 }
 
-/// Whether decisions of a former chain stand in for the link's own.
+/// Whether decisions of a former chain, or about a former group, stand in for the link's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Heritage {
     StandsIn,
@@ -136,6 +199,16 @@ impl Chain {
         &self.links[position].link.name
     }
 
+    /// The link at `position`.
+    pub(super) fn link(&self, position: usize) -> &Link {
+        &self.links[position].link
+    }
+
+    /// The links, in order.
+    pub(super) fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter().map(|state| &state.link)
+    }
+
     /// How often a link was asked, since the beginning.
     pub(super) fn asked(&self) -> u64 {
         self.asked
@@ -150,6 +223,8 @@ impl Chain {
                 module: &state.link.module,
                 on_error: state.link.on_error,
                 limits: state.link.limits,
+                audience: &state.link.audience,
+                mode: state.link.mode,
                 error: failure.map(|failure| &failure.cause),
                 failures: state.failures,
                 retry_at: failure.map(|failure| failure.retry_at),
@@ -162,27 +237,37 @@ impl Chain {
         self.status().filter_map(|link| link.retry_at).min()
     }
 
-    /// Puts `links` in place of the present ones, each well and to be asked at once. Returns,
-    /// for each new link, the position that a link of its name had before.
-    pub(super) fn replace(&mut self, links: Vec<Link>) -> Vec<Option<usize>> {
+    /// Puts `links` in place of the present ones. Returns, for each link of the new chain, the
+    /// position that a link of its name had before.
+    pub(super) fn replace(
+        &mut self,
+        links: impl IntoIterator<Item = impl Into<NextLink>>,
+    ) -> Vec<Option<usize>> {
         let former = std::mem::take(&mut self.links);
-        let position = |link: &Link| former.iter().position(|old| old.link.name == link.name);
-        let positions: Vec<_> = links.iter().map(position).collect();
-        self.links = links
-            .into_iter()
-            .zip(&positions)
-            .map(|(link, position)| LinkState {
-                link,
-                health: Health::Well,
-                failures: position.map_or(0, |position| former[position].failures),
-                round: Round::Silent,
-                heritage: match position {
-                    Some(position) => former[*position].heritage,
-                    None => Heritage::StandsIn,
+        let mut positions = Vec::new();
+        for link in links.into_iter().map(Into::into) {
+            let position = former.iter().position(|old| old.link.name == *link.name());
+            let before = position.map(|position| &former[position]);
+            let state = match (link, before) {
+                (NextLink::Kept(_), None) => continue,
+                (NextLink::Kept(_), Some(before)) => before.clone(),
+                (NextLink::New(link), before) => LinkState {
+                    link,
+                    health: Health::Well,
+                    failures: before.map_or(0, |before| before.failures),
+                    round: Round::Silent,
+                    heritage: Heritage::StandsIn,
                 },
-            })
-            .collect();
+            };
+            self.links.push(state);
+            positions.push(position);
+        }
         positions
+    }
+
+    /// Each link, for its owner to change the way it is asked.
+    pub(super) fn links_mut(&mut self) -> impl Iterator<Item = &mut Link> {
+        self.links.iter_mut().map(|state| &mut state.link)
     }
 
     /// Starts a round at `now`. Returns whether a failing link is due again, so that the round
@@ -263,8 +348,16 @@ impl Chain {
         }
     }
 
-    /// The links that have come to answer for themselves in a round about everything, so that
-    /// no former chain needs to stand in for them any longer. Each is named once.
+    /// A new group is about to begin with the decisions of another.
+    pub(super) fn expect_stand_ins(&mut self) {
+        for state in &mut self.links {
+            state.heritage = Heritage::StandsIn;
+        }
+    }
+
+    /// The links that have come to answer for themselves, in a round about everything or about
+    /// all of a new group, so that nothing needs to stand in for them any longer. Each is named
+    /// once.
     pub(super) fn take_independent(&mut self) -> Vec<usize> {
         let mut independent = Vec::new();
         for (position, state) in self.links.iter_mut().enumerate() {
@@ -315,8 +408,15 @@ pub(super) fn retry_delay(failures_before: u32) -> Duration {
     RETRY_FIRST.saturating_mul(doubled).min(RETRY_MAX)
 }
 
-/// The decisions, if they are a possible answer to the batch.
-fn checked(batch: &Batch<'_>, decisions: Vec<Decision>) -> Result<Vec<Decision>, PolicyFailure> {
+/// The decisions, if they are a possible answer to the batch: as many as candidates, with
+/// attributes that a route can have.
+///
+/// # Errors
+/// [`PolicyFailure::BadAnswer`] says which is not.
+pub fn checked(
+    batch: &Batch<'_>,
+    decisions: Vec<Decision>,
+) -> Result<Vec<Decision>, PolicyFailure> {
     let (asked, answered) = (batch.candidates.len(), decisions.len());
     if asked != answered {
         return Err(PolicyFailure::BadAnswer(format!(

@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use super::chain::{Chain, Due};
 use super::group::{Context, Group};
-use super::{ChainDefault, Link, LinkStatus, Outcome, PeerGroup};
+use super::observation::{Cases, Circumstances, Extent, Observation, Seen, Unseen};
+use super::{ChainDefault, Link, LinkStatus, Mode, NextLink, Outcome, PeerGroup, PeerGroups, Step};
 use crate::candidates::{Candidate, CandidateChange, CandidateKey};
 use crate::facts::NodeFacts;
 use crate::types::{Asn, GroupId, Prefix, RouteAttributes};
@@ -28,7 +29,10 @@ pub struct ExportChange {
 }
 
 /// The chain, the peer groups, the candidates, and what came of them.
-#[derive(Debug)]
+///
+/// A clone is a trial: what is done to it shows what would come of it, and nobody is told. It
+/// shares the policies, which keep no state, and nothing else.
+#[derive(Clone, Debug)]
 pub struct Exports {
     asn: Asn,
     node: Option<Arc<NodeFacts>>,
@@ -37,6 +41,7 @@ pub struct Exports {
     candidates: BTreeMap<CandidateKey, Candidate>,
     groups: BTreeMap<GroupId, Group>,
     proposed: Arc<RouteAttributes>,
+    unseen: Unseen,
 }
 
 /// What a round has to evaluate.
@@ -60,6 +65,7 @@ impl Exports {
             candidates: BTreeMap::new(),
             groups: BTreeMap::new(),
             proposed: Arc::default(),
+            unseen: Unseen::default(),
         }
     }
 
@@ -84,23 +90,21 @@ impl Exports {
     /// Takes `groups` for the peer groups. New and changed ones are evaluated; for each that is
     /// gone, all that was announced to it is withdrawn.
     ///
-    /// Peers that move to another group must not see a withdrawal: give the union of old and new
-    /// groups first, move the peers, then give the new groups alone.
-    pub fn set_groups(
-        &mut self,
-        now: Instant,
-        groups: BTreeMap<GroupId, PeerGroup>,
-    ) -> Vec<ExportChange> {
+    /// Peers that move to another group must not see a withdrawal: the speaker is given these
+    /// changes and the groups of its peers in one step, before it sends anything.
+    pub fn set_groups(&mut self, now: Instant, groups: PeerGroups) -> Vec<ExportChange> {
+        let PeerGroups { groups, heirs } = groups;
+        let mut concerned = self.bequeath(&groups, &heirs);
         let mut changes = Vec::new();
         self.groups.retain(|id, group| {
             let stays = groups.contains_key(id);
             if !stays {
+                self.unseen.add_groups(&BTreeSet::from([*id]));
                 let prefixes = group.announced().keys();
                 changes.extend(prefixes.map(|&prefix| change(*id, (prefix, None))));
             }
             stays
         });
-        let mut concerned = BTreeSet::new();
         for (id, peers) in groups {
             match self.groups.get_mut(&id) {
                 Some(group) if group.peers == peers => continue,
@@ -117,12 +121,37 @@ impl Exports {
         changes
     }
 
+    /// Creates new groups with the decisions of those that their peers come from. Returns which.
+    fn bequeath(
+        &mut self,
+        groups: &BTreeMap<GroupId, PeerGroup>,
+        heirs: &BTreeMap<GroupId, GroupId>,
+    ) -> BTreeSet<GroupId> {
+        let mut created = BTreeSet::new();
+        for (id, from) in heirs {
+            if self.groups.contains_key(id) {
+                continue;
+            }
+            if let (Some(peers), Some(former)) = (groups.get(id), self.groups.get(from)) {
+                self.groups.insert(*id, former.heir(peers.clone()));
+                created.insert(*id);
+                self.chain.expect_stand_ins();
+            }
+        }
+        created
+    }
+
     /// Puts another chain in force and evaluates everything by it.
     ///
     /// Links keep the last decisions of former links of their name. For a link with another
     /// name, what the former chain accepted stands in until it has answered: a new module that
-    /// fails at once withdraws nothing under `keep-last`.
-    pub fn replace_chain(&mut self, now: Instant, links: Vec<Link>) -> Vec<ExportChange> {
+    /// fails at once withdraws nothing under `keep-last`. Links that are [`NextLink::Kept`] are
+    /// what they were, failing ones included.
+    pub fn replace_chain(
+        &mut self,
+        now: Instant,
+        links: impl IntoIterator<Item = impl Into<NextLink>>,
+    ) -> Vec<ExportChange> {
         let positions = self.chain.replace(links);
         for group in self.groups.values_mut() {
             group.carry_over(&positions, &self.candidates);
@@ -153,6 +182,7 @@ impl Exports {
                 }
                 CandidateChange::Removed(key) => {
                     removed.insert(key.prefix);
+                    self.unseen.add_candidates([&key]);
                     self.candidates.remove(&key);
                     for group in self.groups.values_mut() {
                         group.remove(&key);
@@ -185,10 +215,21 @@ impl Exports {
         self.chain.status()
     }
 
+    /// Each link of the chain, for the owner to wrap its policy in one that answers alike.
+    pub fn links_mut(&mut self) -> impl Iterator<Item = &mut Link> {
+        self.unseen.add_everything();
+        self.chain.links_mut()
+    }
+
     /// How often a policy was asked to decide about something, since the beginning.
     #[must_use]
     pub fn asked(&self) -> u64 {
         self.chain.asked()
+    }
+
+    /// The peer groups, ordered by id.
+    pub fn groups(&self) -> impl Iterator<Item = (GroupId, &PeerGroup)> {
+        self.groups.iter().map(|(id, group)| (*id, &group.peers))
     }
 
     /// The present candidates, ordered by key.
@@ -209,6 +250,18 @@ impl Exports {
     #[must_use]
     pub fn outcome(&self, group: GroupId, key: &CandidateKey) -> Option<&Outcome> {
         self.groups.get(&group)?.outcome(key)
+    }
+
+    /// The steps that led to [`Self::outcome`], and between them one for each policy that was
+    /// passed over because it is not for these peers.
+    #[must_use]
+    pub fn steps(&self, group: GroupId, key: &CandidateKey) -> Vec<Step> {
+        let group = self.groups.get(&group);
+        let outcome = group.and_then(|group| Some((group, group.outcome(key)?)));
+        outcome.map_or_else(Vec::new, |(group, outcome)| {
+            let links = self.chain.links();
+            outcome.steps_of(links.map(|link| (&link.name, link.passed_over_for(&group.peers))))
+        })
     }
 
     /// Everything that is announced to a group, ordered by prefix: the sum of all changes so far.
@@ -243,10 +296,77 @@ impl Exports {
             self.evaluate(now, &scope);
         }
         self.chain.end_round();
-        if matches!(scope, Scope::Everything) {
-            self.drop_stand_ins();
+        match scope {
+            Scope::Everything | Scope::Groups(_) => self.drop_stand_ins(),
+            Scope::Candidates(_) => {}
+        }
+        match &scope {
+            Scope::Everything => self.unseen.add_everything(),
+            Scope::Groups(groups) => self.unseen.add_groups(groups),
+            Scope::Candidates(keys) => self.unseen.add_candidates(keys),
         }
         self.settle(&scope, removed)
+    }
+
+    /// What came of the rounds since this was last asked, for [`Shadows`](super::Shadows) to look
+    /// at; nothing where nothing did, or the chain has no policy in shadow mode.
+    ///
+    /// To be called after every round: what nobody has seen yet is remembered.
+    pub fn observe(&mut self) -> Option<Observation> {
+        let unseen = std::mem::take(&mut self.unseen);
+        let has_shadows = self.chain.links().any(|link| link.mode == Mode::Shadow);
+        let (extent, cases) = match unseen {
+            Unseen::Nothing => return None,
+            // The last policy in shadow mode may just have gone.
+            Unseen::Everything if !has_shadows => (Extent::Everything, BTreeMap::new()),
+            Unseen::Some { .. } if !has_shadows => return None,
+            Unseen::Everything => {
+                let cases = self
+                    .groups
+                    .iter()
+                    .map(|(id, group)| (*id, self.all_of(group)));
+                (Extent::Everything, cases.collect())
+            }
+            Unseen::Some { groups, candidates } => {
+                let cases = self.groups.iter().map(|(id, group)| {
+                    let cases = if groups.contains(id) {
+                        self.all_of(group)
+                    } else {
+                        let seen = |key| (CandidateKey::clone(key), self.seen(group, key));
+                        candidates.iter().map(seen).collect()
+                    };
+                    (*id, cases)
+                });
+                (Extent::Changes, cases.collect())
+            }
+        };
+        Some(Observation {
+            links: self.chain.links().cloned().collect(),
+            circumstances: Circumstances {
+                node: self.node.clone(),
+                asn: self.asn,
+                default: self.default,
+            },
+            groups: self
+                .groups()
+                .map(|(id, peers)| (id, peers.clone()))
+                .collect(),
+            extent,
+            cases,
+        })
+    }
+
+    fn all_of(&self, group: &Group) -> Cases {
+        let keys = self.candidates.keys();
+        keys.map(|key| (key.clone(), self.seen(group, key)))
+            .collect()
+    }
+
+    fn seen(&self, group: &Group, key: &CandidateKey) -> Option<Seen> {
+        Some(Seen {
+            candidate: self.candidates.get(key)?.clone(),
+            outcome: group.outcome(key)?.clone(),
+        })
     }
 
     /// Whether a link failed whose routes were not all evaluated under its failure: its on-error

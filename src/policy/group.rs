@@ -19,7 +19,7 @@ use crate::facts::NodeFacts;
 use crate::types::{Asn, Prefix, RouteAttributes};
 
 /// A peer group with everything that was decided for it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) peers: PeerGroup,
     /// Exactly the present candidates, once they have been evaluated.
@@ -29,7 +29,7 @@ pub(super) struct Group {
 }
 
 /// A candidate towards a group.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Entry {
     outcome: Outcome,
     /// The last good decision of each link, by its position in the chain.
@@ -53,6 +53,21 @@ impl Group {
         Self {
             peers,
             entries: BTreeMap::new(),
+            announced: BTreeMap::new(),
+        }
+    }
+
+    /// A group whose peers were in this one: what was decided stands in until every policy has
+    /// answered about it. Nothing was announced to it yet.
+    pub(super) fn heir(&self, peers: PeerGroup) -> Self {
+        let mut entries = self.entries.clone();
+        let last = entries.values_mut().flat_map(|entry| &mut entry.last);
+        for last in last.flatten() {
+            last.source = DecisionSource::StandIn;
+        }
+        Self {
+            peers,
+            entries,
             announced: BTreeMap::new(),
         }
     }
@@ -141,8 +156,8 @@ impl Group {
     }
 
     /// Moves every kept decision to its link's position in a new chain: `positions` has, for
-    /// each new link, its former one. For a link that had none, what the whole former chain
-    /// accepted stands in, so that a module that fails at once withdraws nothing.
+    /// each new link, its former one. For a link that had none, or never decided, what the whole
+    /// former chain accepted stands in, so that a module that fails at once withdraws nothing.
     pub(super) fn carry_over(
         &mut self,
         positions: &[Option<usize>],
@@ -155,9 +170,9 @@ impl Group {
             let mut former = std::mem::take(&mut entry.last);
             entry.last = positions
                 .iter()
-                .map(|position| match position {
-                    Some(position) => former.get_mut(*position).and_then(Option::take),
-                    None => stand_in_for_new_link(&entry.outcome, candidate),
+                .map(|position| {
+                    let own = position.and_then(|position| former.get_mut(position)?.take());
+                    own.or_else(|| stand_in_for_new_link(&entry.outcome, candidate))
                 })
                 .collect();
         }
@@ -167,14 +182,14 @@ impl Group {
     pub(super) fn drop_stand_ins(&mut self, position: usize) {
         for entry in self.entries.values_mut() {
             if let Some(slot) = entry.last.get_mut(position) {
-                slot.take_if(|last| last.source == DecisionSource::FormerChain);
+                slot.take_if(|last| last.source == DecisionSource::StandIn);
             }
         }
     }
 }
 
 /// What becomes of a route from which every policy abstained.
-fn end_of_chain(default: ChainDefault) -> (Step, Verdict) {
+pub(super) fn end_of_chain(default: ChainDefault) -> (Step, Verdict) {
     let verdict = match default {
         ChainDefault::Reject => Verdict::Reject,
         ChainDefault::Accept => Verdict::Accept(None),
@@ -187,6 +202,7 @@ fn step(policy: &str, verdict: StepVerdict, reason: &str) -> Step {
     Step {
         policy: policy.into(),
         verdict,
+        attributes: None,
         reason: Some(reason.into()),
         kept: false,
     }
@@ -198,7 +214,7 @@ fn stand_in_for_new_link(outcome: &Outcome, candidate: &Candidate) -> Option<Las
         verdict: Verdict::Accept(Some(Arc::clone(attributes))),
         reason: Some("accepted by the policies that were in force before".into()),
         endpoints: NodeEndpoints::of(candidate),
-        source: DecisionSource::FormerChain,
+        source: DecisionSource::StandIn,
     })
 }
 
@@ -212,6 +228,13 @@ fn ask_chain(
     cases: &mut [Case<'_>],
 ) {
     for position in 0..chain.len() {
+        if !chain.link(position).is_asked_for(peers) {
+            for case in cases.iter_mut() {
+                // Should it come to decide for these peers, nothing it said long ago may stand.
+                case.entry.last[position] = None;
+            }
+            continue;
+        }
         let open: Vec<_> = cases
             .iter_mut()
             .filter(|case| case.state != State::Rejected)
@@ -264,8 +287,9 @@ struct Case<'a> {
     state: State,
 }
 
+/// How far a candidate has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     /// Every link so far abstained.
     Undecided,
     /// Some link accepted and none rejected: the outcome has the attributes so far.
@@ -339,12 +363,7 @@ impl<'a> Case<'a> {
             endpoints: NodeEndpoints::of(self.candidate),
             source: DecisionSource::Own,
         });
-        let step = Step {
-            policy: Arc::clone(name),
-            verdict: (&verdict).into(),
-            reason,
-            kept: false,
-        };
+        let step = Step::new(Arc::clone(name), &verdict, reason);
         self.take(step, verdict, proposed);
     }
 
@@ -363,10 +382,8 @@ impl<'a> Case<'a> {
             OnError::Skip => (Verdict::Abstain, Some(Arc::clone(&absence.reason)), false),
         };
         let step = Step {
-            policy: Arc::clone(absence.name),
-            verdict: (&verdict).into(),
-            reason,
             kept,
+            ..Step::new(Arc::clone(absence.name), &verdict, reason)
         };
         self.take(step, verdict, proposed);
     }

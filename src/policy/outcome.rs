@@ -23,6 +23,39 @@ pub struct Outcome {
     pub steps: Vec<Step>,
 }
 
+impl Outcome {
+    /// The steps, and between them one for each policy of `chain` that was passed over: the
+    /// names in its order, each with why it is not asked for these peers, if it is not.
+    pub(super) fn steps_of<'c>(
+        &self,
+        chain: impl Iterator<Item = (&'c Arc<str>, Option<String>)>,
+    ) -> Vec<Step> {
+        let mut own = self.steps.iter().cloned().peekable();
+        if own.peek().is_some_and(|step| &*step.policy == NODE_UNKNOWN) {
+            return self.steps.clone();
+        }
+        let mut steps = Vec::new();
+        for (name, passed_over) in chain {
+            if own.peek().is_none() && self.accepted.is_none() {
+                // Rejected: what came after was passed over for that.
+                break;
+            }
+            match passed_over {
+                None => steps.extend(own.next_if(|step| step.policy == *name)),
+                Some(reason) => steps.push(Step {
+                    policy: Arc::clone(name),
+                    verdict: StepVerdict::NotAsked,
+                    attributes: None,
+                    reason: Some(reason.into()),
+                    kept: false,
+                }),
+            }
+        }
+        steps.extend(own);
+        steps
+    }
+}
+
 /// What one policy of the chain said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -30,10 +63,28 @@ pub struct Step {
     pub policy: Arc<str>,
     /// What it said, or what was said for it.
     pub verdict: StepVerdict,
+    /// With which attributes it accepted; absent where it left them as they were.
+    pub attributes: Option<Arc<RouteAttributes>>,
     /// Why.
     pub reason: Option<Arc<str>>,
     /// Whether this is the policy's last good decision, because it is failing.
     pub kept: bool,
+}
+
+impl Step {
+    /// A decision as a step.
+    pub(super) fn new(policy: Arc<str>, verdict: &Verdict, reason: Option<Arc<str>>) -> Self {
+        Self {
+            policy,
+            verdict: verdict.into(),
+            attributes: match verdict {
+                Verdict::Accept(attributes) => attributes.clone(),
+                Verdict::Abstain | Verdict::Reject => None,
+            },
+            reason,
+            kept: false,
+        }
+    }
 }
 
 /// A [`Verdict`] without its attributes.
@@ -45,6 +96,8 @@ pub enum StepVerdict {
     Accept,
     /// It is not.
     Reject,
+    /// The policy is not for these peers, or in shadow mode.
+    NotAsked,
 }
 
 impl fmt::Display for StepVerdict {
@@ -53,6 +106,7 @@ impl fmt::Display for StepVerdict {
             Self::Abstain => "abstain",
             Self::Accept => "accept",
             Self::Reject => "reject",
+            Self::NotAsked => "not asked",
         })
     }
 }
@@ -82,8 +136,9 @@ pub(super) struct LastDecision {
 pub(super) enum DecisionSource {
     /// The link that it is kept for.
     Own,
-    /// The chain that was in force before the link; stands in until the link has answered.
-    FormerChain,
+    /// The chain that was in force before the link, or the link itself about the group that the
+    /// peers were in before; stands in until the link has answered.
+    StandIn,
 }
 
 /// Whether the node has an endpoint that kube-proxy would use, of the candidate's family.

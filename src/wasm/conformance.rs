@@ -76,6 +76,31 @@ pub enum Trial {
     OtherReasons,
 }
 
+impl Trial {
+    /// Every way, in the order of [`check`].
+    pub const ALL: [Self; 7] = [
+        Self::AsGiven,
+        Self::Repeated,
+        Self::Shuffled,
+        Self::Split,
+        Self::Doubled,
+        Self::Alone,
+        Self::OtherReasons,
+    ];
+}
+
+impl Violation {
+    /// How the module was asked when it broke its promise.
+    #[must_use]
+    pub fn trial(&self) -> Trial {
+        match self {
+            Self::Failed { trial, .. }
+            | Self::Differs { trial, .. }
+            | Self::Count { trial, .. } => *trial,
+        }
+    }
+}
+
 impl fmt::Display for Trial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -13,9 +13,31 @@ use wasmtime::component::Component;
 
 use super::code_cache::{CodeCache, Key};
 use super::error::ModuleError;
+use super::limits::INSTANCES_MAX;
 
 /// How often the epoch moves while a module runs.
 const TICK: Duration = Duration::from_millis(10);
+
+/// How long the clock goes on after the last call, so that a burst of calls wakes it once: waking
+/// a thread takes as long as a small call.
+const LINGER_TICKS: u32 = 100;
+
+/// Most calls at once.
+const CALLS_MAX: u32 = 16;
+
+/// Memories of all calls; nearly every module has one. A call that finds none left fails.
+const MEMORIES_MAX: u32 = 64;
+
+/// Entries of one table, which is as many as a module has functions that it calls by pointer.
+const TABLE_ENTRIES_MAX: usize = 1 << 20;
+
+/// What is kept of each memory and table after a call, in octets; a full question and its answer
+/// take about half of it.
+const RESIDENT_BYTES: usize = 4 << 20;
+const RESIDENT_TABLE_BYTES: usize = 64 << 10;
+
+/// How many memories that nobody uses are kept like that.
+const WARM_MAX: u32 = 2;
 
 /// Compiles modules and stops those that run too long. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -107,8 +129,12 @@ impl Engine {
 
     /// Keeps the clock running for as long as the answer lives.
     pub(super) fn running(&self) -> Running<'_> {
-        self.ticker.lock().calls += 1;
-        self.ticker.wake.notify_one();
+        let mut state = self.ticker.lock();
+        state.calls += 1;
+        if state.asleep {
+            self.ticker.wake.notify_one();
+        }
+        drop(state);
         Running(&self.ticker)
     }
 
@@ -125,12 +151,34 @@ impl Engine {
 fn config() -> wasmtime::Config {
     let mut config = wasmtime::Config::new();
     config
+        .allocation_strategy(pool())
         .epoch_interruption(true)
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)
         .concurrency_support(false);
     config
+}
+
+/// Each call starts its module anew, and what a call took of memory is kept for the next one:
+/// fetching it from the kernel page by page would take a fifth of a large call's time, and most of
+/// a small one's.
+fn pool() -> wasmtime::PoolingAllocationConfig {
+    let mut pool = wasmtime::PoolingAllocationConfig::new();
+    pool.total_component_instances(CALLS_MAX)
+        .total_core_instances(CALLS_MAX * INSTANCES_MAX)
+        .total_memories(MEMORIES_MAX)
+        .max_memories_per_module(INSTANCES_MAX)
+        .max_memories_per_component(INSTANCES_MAX)
+        .total_tables(CALLS_MAX * INSTANCES_MAX)
+        .max_tables_per_module(INSTANCES_MAX)
+        .max_tables_per_component(INSTANCES_MAX)
+        .table_elements(TABLE_ENTRIES_MAX)
+        .linear_memory_keep_resident(RESIDENT_BYTES)
+        .table_keep_resident(RESIDENT_TABLE_BYTES)
+        .max_unused_warm_slots(WARM_MAX)
+        .pagemap_scan(wasmtime::Enabled::Auto);
+    pool
 }
 
 /// The thread that moves the epoch on.
@@ -150,6 +198,8 @@ struct Shared {
 struct State {
     /// Calls in progress.
     calls: usize,
+    /// Nothing ticks until the thread is woken.
+    asleep: bool,
     stopping: bool,
 }
 
@@ -170,12 +220,18 @@ impl Shared {
 
     fn tick(&self, engine: &wasmtime::Engine) {
         let mut state = self.lock();
+        let mut idle_ticks = 0;
         while !state.stopping {
-            state = if state.calls == 0 {
+            if state.calls > 0 {
+                idle_ticks = 0;
+            }
+            state.asleep = idle_ticks >= LINGER_TICKS;
+            state = if state.asleep {
                 self.wake
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner)
             } else {
+                idle_ticks += 1;
                 let (state, _) = self
                     .wake
                     .wait_timeout(state, TICK)

@@ -26,7 +26,7 @@ pub(super) const REASON_BYTES_MAX: usize = 1024;
 
 /// Most core instances that one start of a module may make. Languages with dynamic linking make
 /// some twenty. What an instance takes beside its memories and tables is not counted.
-const INSTANCES_MAX: usize = 40;
+pub(super) const INSTANCES_MAX: u32 = 40;
 
 /// What an entry of a table takes of the host's memory.
 const TABLE_ENTRY_BYTES: usize = size_of::<usize>();
@@ -98,6 +98,6 @@ impl ResourceLimiter for Meter {
     }
 
     fn instances(&self) -> usize {
-        INSTANCES_MAX
+        INSTANCES_MAX as usize
     }
 }

@@ -12,7 +12,7 @@ const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balan
 pub(crate) struct Native;
 
 impl RoutePolicy for Native {
-    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
+    fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
         let decide = |route: &rutter::policy::ProposedRoute<'_>| decide(batch, route.candidate);
         Ok(batch.candidates.iter().map(decide).collect())
     }

@@ -16,7 +16,7 @@ use crate::support::router::RouterKind;
 use crate::support::wait::{equal, eventually};
 
 /// Normal or Warning, a reason, and what the note contains.
-type Expected = (&'static str, &'static str, &'static str);
+pub(crate) type Expected = (&'static str, &'static str, &'static str);
 
 /// The Event about the first worker that is as expected, if the API server has it.
 fn recorded(cluster: &Cluster, (severity, reason, words): Expected) -> Result<Event, String> {
@@ -39,7 +39,8 @@ fn recorded(cluster: &Cluster, (severity, reason, words): Expected) -> Result<Ev
     found.ok_or_else(|| format!("no {reason} with `{words}` in {:#?}", listed))
 }
 
-fn is_recorded(cluster: &Cluster, expected: Expected) {
+/// Waits for that Event.
+pub(crate) fn is_recorded(cluster: &Cluster, expected: Expected) {
     eventually(CHANGE_LIMIT, || recorded(cluster, expected));
 }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
@@ -181,6 +181,15 @@ pub(crate) async fn patch(admin: &Client, object: &Value) {
     let patch = Patch::Merge(object);
     api(admin, object)
         .patch(name, &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+}
+
+/// Deletes the object that this names.
+pub(crate) async fn delete(admin: &Client, object: &Value) {
+    let name = object["metadata"]["name"].as_str().unwrap();
+    api(admin, object)
+        .delete(name, &DeleteParams::default())
         .await
         .unwrap();
 }

@@ -10,6 +10,7 @@ mod hostile;
 mod imports;
 mod kubernetes;
 mod live;
+mod live_reload;
 mod received;
 mod reload;
 mod sessions;

@@ -52,6 +52,50 @@ fn a_new_peer_leaves_the_other_sessions_alone() {
 }
 
 #[test]
+fn a_peer_moved_between_groups_keeps_session_and_routes() {
+    let fabric = fabric();
+    let agent = &fabric.agents[0];
+    let (histories, sent) = (fabric.histories(), fabric.updates_sent());
+    let plain = agent.rendered(&fabric.config);
+    let with = |more: &str| plain.replace("[[peers]]\n", &format!("[[peers]]\n{more}\n"));
+    for more in [
+        "group = 'tors'",
+        "group = 'tors'\nlabels = { site = 'a' }",
+        "labels = { site = 'a' }",
+        "group = 'spines'",
+    ] {
+        let loaded_at = agent.status().unwrap().config.loaded_at;
+        // Times of loading are whole seconds.
+        eventually(CHANGE_LIMIT, || {
+            agent.configure_text(&with(more));
+            let loaded = agent.status()?.config;
+            if loaded.error.is_none() && loaded.loaded_at > loaded_at {
+                return Ok(());
+            }
+            Err(format!("not loaded: {more}: {loaded:?}"))
+        });
+        fabric.has_settled();
+        assert_eq!(fabric.histories(), histories, "a session moved: {more}");
+        assert_eq!(fabric.updates_sent(), sent, "something was sent: {more}");
+    }
+
+    // A policy for one group decides nothing about the other, whose chain ends in reject.
+    let scoped = "[[policies]]\nname = 'default'\npeers = ['tors']\n";
+    let (tors, rest) = (with("group = 'tors'"), with("group = 'spines'"));
+    agent.configure_text(&(tors.clone() + scoped));
+    fabric.has_settled();
+    let other_peer = "[[peers]]\nname = 'other'\naddress = '192.0.2.77'\nasn = 64999\n\
+                      passive = true\ngroup = 'tors'\n";
+    agent.configure_text(&(rest + other_peer + scoped));
+    eventually(CHANGE_LIMIT, || {
+        fabric.routers[0].has_exactly(&Table::default())
+    });
+    agent.configure_text(&(tors + scoped));
+    fabric.has_settled();
+    assert_eq!(fabric.histories(), histories, "a session moved");
+}
+
+#[test]
 fn a_changed_range_changes_routes_and_no_session() {
     let fabric = fabric();
     let histories = fabric.histories();

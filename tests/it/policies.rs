@@ -3,6 +3,8 @@
 //! in full beside their sources.
 
 mod cases;
+mod shipped_cases;
+mod workbench;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};

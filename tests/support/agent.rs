@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::netns::Host;
 use super::objects::replace;
-use super::process::{Process, Signal, impatient, run};
+use super::process::{Memory, Process, Signal, impatient, run};
 
 /// The program under test.
 const RUTTER: &str = env!("CARGO_BIN_EXE_rutter");
@@ -112,6 +112,14 @@ impl Agent {
 
     pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
+    }
+
+    pub(crate) fn memory(&self) -> Memory {
+        self.process.memory()
+    }
+
+    pub(crate) fn forget_peak(&self) {
+        self.process.forget_peak();
     }
 
     /// Replaces its configuration file, in one step.

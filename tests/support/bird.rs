@@ -176,6 +176,23 @@ impl Router for Bird {
             .collect())
     }
 
+    fn withdrawn(&self) -> Option<BTreeSet<(IpAddr, Prefix)>> {
+        let log = self.process.log();
+        // `<TRACE> n0.ipv4 > removed [sole] 172.16.0.20/32 0L 4G unicast`: one that is replaced by
+        // another of the same neighbour is only `added`.
+        let removed = log.lines().filter_map(|line| {
+            let (_, event) = line.split_once("<TRACE> n")?;
+            let (channel, event) = event.split_once(" > removed ")?;
+            let (index, _) = channel.split_once('.')?;
+            let index: usize = index.parse().ok()?;
+            let prefix = event
+                .split_whitespace()
+                .find_map(|word| word.parse().ok())?;
+            Some((self.neighbors[index], prefix))
+        });
+        Some(removed.collect())
+    }
+
     fn sessions(&self) -> Result<BTreeMap<IpAddr, Session>, String> {
         let printed = self.ask("show protocols")?;
         let sessions = printed.lines().filter_map(|line| {
@@ -242,6 +259,7 @@ fn render(host: &Host, config: &RouterConfig) -> String {
         "log stderr all;\n\
          timeformat protocol iso long ms;\n\
          timeformat route iso long ms;\n\
+         debug protocols {{ routes }};\n\
          router id {};\n\
          protocol device {{ }}\n",
         host.ipv4

@@ -123,6 +123,18 @@ impl Router for Frr {
         Ok(BTreeSet::new())
     }
 
+    fn withdrawn(&self) -> Option<BTreeSet<(IpAddr, Prefix)>> {
+        let log = self.process.log();
+        // `10.9.0.11(Unknown) rcvd UPDATE about 172.16.0.20/32 IPv4 unicast -- withdrawn`
+        let withdrawn = log.lines().filter_map(|line| {
+            let line = line.strip_suffix(" -- withdrawn")?;
+            let (before, about) = line.split_once(" rcvd UPDATE about ")?;
+            let neighbor = before.split_whitespace().last()?.split('(').next()?;
+            Some((parsed(neighbor)?, parsed(about.split(' ').next()?)?))
+        });
+        Some(withdrawn.collect())
+    }
+
     fn sessions(&self) -> Result<BTreeMap<IpAddr, Session>, String> {
         let summary = self.ask(&["show bgp summary json".to_owned()])?;
         let peers = summary
@@ -179,6 +191,7 @@ fn read(prefix: &Value, path: &Value) -> Option<LearnedRoute> {
 fn render(host: &Host, config: &RouterConfig) -> String {
     let mut text = format!(
         "log stdout\n\
+         debug bgp updates in\n\
          router bgp {}\n\
          bgp router-id {}\n\
          no bgp ebgp-requires-policy\n\

@@ -117,6 +117,10 @@ impl Router for Gobgp {
         })
     }
 
+    fn withdrawn(&self) -> Option<BTreeSet<(IpAddr, Prefix)>> {
+        None
+    }
+
     fn sessions(&self) -> Result<BTreeMap<IpAddr, Session>, String> {
         let neighbors = self.ask_json("neighbor -j")?;
         Ok(array(&neighbors)

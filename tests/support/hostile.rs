@@ -1,55 +1,227 @@
-//! Policy modules that misbehave, assembled from text: no toolchain needed. Each loads without
-//! complaint, calls itself `hostile`, takes any settings, and fails when it is asked to decide.
+//! Policy modules that misbehave, assembled from text: no toolchain needed. Each calls itself
+//! `hostile` and takes any settings; most load without complaint and fail when they are asked to
+//! decide.
 //!
 //! Included by the tests of the host (`src/wasm/tests.rs`) and by those that run the agent.
 
 use wit_component::{StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use wit_parser::{Resolve, SizeAlign, TypeDefKind};
 
 /// Decides forever.
 pub(crate) fn endless_loop() -> Vec<u8> {
+    evaluates("(loop $again (br $again)) (unreachable)")
+}
+
+/// Calls itself until there is no stack left.
+pub(crate) fn recursion() -> Vec<u8> {
     Recipe {
-        evaluate: "(loop $again (br $again)) (unreachable)",
+        fields: "(func $deeper (call $deeper) (call $deeper))",
+        evaluate: "(call $deeper) (unreachable)",
         ..Recipe::default()
     }
     .build()
 }
 
-/// Takes memory until it is refused more, then gives up as a language's allocator does.
+/// Takes memory and writes to it until it is refused more, then gives up as a language's allocator
+/// does.
 pub(crate) fn allocates_without_end() -> Vec<u8> {
-    Recipe {
-        evaluate: "
-            (loop $again
-                (br_if $again (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))
-            (unreachable)",
-        ..Recipe::default()
-    }
-    .build()
+    evaluates(
+        "(local $new i32)
+        (loop $again
+            (local.set $new (memory.grow (i32.const 16)))
+            (if (i32.eq (local.get $new) (i32.const -1)) (then (unreachable)))
+            (memory.fill (i32.mul (local.get $new) (i32.const 65536))
+                (i32.const 1) (i32.const 1048576))
+            (br $again))
+        (unreachable)",
+    )
+}
+
+/// Takes so many pages of 64 KiB in all, writes to them, and abstains from everything; traps where
+/// it does not get them.
+pub(crate) fn takes_memory(pages: usize) -> Vec<u8> {
+    evaluates(&format!(
+        "(local $new i32)
+        (local.set $new (i32.mul (memory.size) (i32.const 65536)))
+        (if (i32.eq (i32.const -1)
+                (memory.grow (i32.sub (i32.const {pages}) (memory.size))))
+            (then (unreachable)))
+        ;; As many zeros, which are abstentions, as there are candidates, and more.
+        (memory.fill (local.get $new) (i32.const 0)
+            (i32.sub (i32.mul (memory.size) (i32.const 65536)) (local.get $new)))
+        (i32.store (i32.const 1028) (local.get $new))
+        (i32.store (i32.const 1032) {CANDIDATES})
+        (i32.const 1024)"
+    ))
 }
 
 /// Executes `unreachable`, as a panic in Rust does.
 pub(crate) fn traps() -> Vec<u8> {
+    evaluates("(unreachable)")
+}
+
+/// Answers with no decision, whatever it is asked.
+pub(crate) fn too_few_decisions() -> Vec<u8> {
+    // Memory is zero: the case `ok` and three empty lists.
+    evaluates("(i32.const 1024)")
+}
+
+/// Answers with one decision more than it was asked for.
+pub(crate) fn too_many_decisions() -> Vec<u8> {
+    evaluates(&format!(
+        "(i32.store (i32.const 1028) (i32.const 8192))
+        (i32.store (i32.const 1032) (i32.add (i32.const 1) {CANDIDATES}))
+        (i32.const 1024)"
+    ))
+}
+
+/// Accepts the first route with attribute set 7, and gives no sets.
+pub(crate) fn index_of_nothing() -> Vec<u8> {
+    evaluates(&format!(
+        "(i32.store (i32.const 8192) (i32.const 1))
+        (i32.store (i32.const 8196) (i32.const 1))
+        (i32.store (i32.const 8200) (i32.const 7))
+        (i32.store (i32.const 1028) (i32.const 8192))
+        (i32.store (i32.const 1032) {CANDIDATES})
+        (i32.const 1024)"
+    ))
+}
+
+/// Answers with a list that is not in its memory.
+pub(crate) fn list_outside_of_memory() -> Vec<u8> {
+    answers(&[0, 0xFFFF_0000, 60_000, 0, 0, 0, 0], &[])
+}
+
+/// Answers with 60,000 reasons, all of them the same 2 MB of memory: 120 GB if it were believed.
+pub(crate) fn huge_answer() -> Vec<u8> {
     Recipe {
-        evaluate: "(unreachable)",
+        fields: &data(1024, &[0, 0, 0, 0, 0, 65_536, 60_000]),
+        evaluate: "
+            (local $entry i32)
+            (drop (memory.grow (i32.const 50)))
+            (local.set $entry (i32.const 65536))
+            (loop $next
+                (i32.store (local.get $entry) (i32.const 600000))
+                (i32.store offset=4 (local.get $entry) (i32.const 2000000))
+                (local.set $entry (i32.add (local.get $entry) (i32.const 8)))
+                (br_if $next (i32.lt_u (local.get $entry) (i32.const 545536))))
+            (i32.const 1024)",
         ..Recipe::default()
     }
     .build()
 }
 
-/// Answers with no decision, whatever it is asked.
-pub(crate) fn too_few_decisions() -> Vec<u8> {
+/// Abstains from everything, with four octets for a reason that are not UTF-8.
+pub(crate) fn text_that_is_not_utf8() -> Vec<u8> {
     Recipe {
-        // Memory is zero: the case `ok` and three empty lists.
+        fields: &data(3092, &[3100, 4, 0xFFFF_FFFF]),
+        evaluate: &format!(
+            "(i32.store (i32.const 1028) (i32.const 8192))
+            (i32.store (i32.const 1032) {CANDIDATES})
+            (i32.store (i32.const 1044) (i32.const 3092))
+            (i32.store (i32.const 1048) (i32.const 1))
+            (i32.const 1024)"
+        ),
+        ..Recipe::default()
+    }
+    .build()
+}
+
+/// Accepts every other route, counted from the first of the batch.
+pub(crate) fn contradicts_itself() -> Vec<u8> {
+    evaluates(&format!(
+        "(local $left i32) (local $decision i32)
+        (local.set $left {CANDIDATES})
+        (local.set $decision (i32.const 8192))
+        (loop $next
+            ;; 1 is `accept`, 2 `reject`.
+            (i32.store (local.get $decision)
+                (i32.add (i32.const 1) (i32.and (local.get $left) (i32.const 1))))
+            (local.set $decision (i32.add (local.get $decision) (i32.const 20)))
+            (br_if $next (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+        (i32.store (i32.const 1028) (i32.const 8192))
+        (i32.store (i32.const 1032) {CANDIDATES})
+        (i32.const 1024)"
+    ))
+}
+
+/// Imports a function of WASI 0.1, as a program for `wasm32-wasi` does.
+pub(crate) fn imports_wasi() -> Vec<u8> {
+    Recipe {
+        imports: r#"(import "wasi_snapshot_preview1" "fd_write"
+            (func (param i32 i32 i32 i32) (result i32)))"#,
+        ..Recipe::default()
+    }
+    .build()
+}
+
+/// Is of a version of the contract that does not exist yet.
+pub(crate) fn later_version() -> Vec<u8> {
+    Recipe {
+        version: "0.3.0",
+        ..Recipe::default()
+    }
+    .build()
+}
+
+/// Has so many functions that it would take minutes to compile.
+pub(crate) fn thousands_of_functions() -> Vec<u8> {
+    Recipe {
+        fields: &"(func)".repeat(70_000),
+        ..Recipe::default()
+    }
+    .build()
+}
+
+/// The same module with a section added that nobody reads, so that it has exactly so many octets.
+pub(crate) fn padded(mut module: Vec<u8>, octets: usize) -> Vec<u8> {
+    // Id 0, its length in five octets of LEB128, and an empty name.
+    let length = octets - module.len() - 6;
+    module.push(0);
+    module.extend((0..5).map(|group| {
+        let more = if group < 4 { 0x80 } else { 0 };
+        (length >> (7 * group) & 0x7f) as u8 | more
+    }));
+    module.resize(octets, 0);
+    module
+}
+
+/// WAT: how many candidates a batch has.
+const CANDIDATES: &str = "(i32.load offset=$CANDIDATES (local.get 0))";
+
+fn evaluates(evaluate: &str) -> Vec<u8> {
+    Recipe {
+        evaluate,
+        ..Recipe::default()
+    }
+    .build()
+}
+
+/// A module whose answer is this: the words of `evaluate`'s result at 1024, and of what that
+/// points at, at 3072. `validate-settings` answers with the first word too, which must be 0: `ok`.
+pub(crate) fn answers(result: &[u32], pointed_at: &[u32]) -> Vec<u8> {
+    Recipe {
+        fields: &format!("{}{}", data(1024, result), data(3072, pointed_at)),
         evaluate: "(i32.const 1024)",
         ..Recipe::default()
     }
     .build()
 }
 
+/// Little-endian words as a data segment of the text format.
+fn data(address: u32, words: &[u32]) -> String {
+    let octets: String = words
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .map(|octet| format!("\\{octet:02x}"))
+        .collect();
+    format!("(data (i32.const {address}) \"{octets}\")")
+}
+
 /// A module in WebAssembly's text format with its component type.
 ///
 /// Its memory below 65536 is zero but for a few strings from 2048 on; `cabi_realloc` gives out
-/// what is above.
+/// what is above. A decision has 20 octets, so that there is room for some 2,800 from 8192 on.
 pub(crate) struct Recipe<'a> {
     /// The contract's version that it claims to be of.
     pub(crate) version: &'a str,
@@ -83,9 +255,11 @@ impl Default for Recipe<'_> {
 
 impl Recipe<'_> {
     pub(crate) fn build(&self) -> Vec<u8> {
-        let mut module = wat::parse_str(self.text()).unwrap();
         let mut resolve = Resolve::default();
         let package = resolve.push_str("policy.wit", &self.contract()).unwrap();
+        let candidates = candidates_at(&resolve).to_string();
+        let text = self.text().replace("$CANDIDATES", &candidates);
+        let mut module = wat::parse_str(text).unwrap();
         let world = resolve.select_world(&[package], Some("policy")).unwrap();
         embed_component_metadata(&mut module, &resolve, world, self.strings, false).unwrap();
         module
@@ -144,4 +318,24 @@ impl Recipe<'_> {
             {fields})"#
         )
     }
+}
+
+/// Where, in a batch, the number of its candidates is.
+fn candidates_at(resolve: &Resolve) -> usize {
+    let mut sizes = SizeAlign::default();
+    sizes.fill(resolve).unwrap();
+    let mut interfaces = resolve.interfaces.iter();
+    let (_, announce) = interfaces
+        .find(|(_, interface)| interface.name.as_deref() == Some("announce"))
+        .unwrap();
+    let TypeDefKind::Record(batch) = &resolve.types[announce.types["batch"]].kind else {
+        panic!("a batch is a record");
+    };
+    let offsets = sizes.field_offsets(batch.fields.iter().map(|field| &field.ty));
+    let mut fields = batch.fields.iter().zip(offsets);
+    let (_, (list, _)) = fields
+        .find(|(field, _)| field.name == "candidates")
+        .unwrap();
+    // A list is an address and a length.
+    list.size_wasm32() + 4
 }

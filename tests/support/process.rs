@@ -26,6 +26,13 @@ pub(crate) struct Process {
     log: PathBuf,
 }
 
+/// What a process has of the machine's memory, in octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Memory {
+    pub(crate) resident: u64,
+    pub(crate) peak: u64,
+}
+
 /// What is sent to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
@@ -96,6 +103,27 @@ impl Process {
     /// How it ended, if it has.
     pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
+    }
+
+    /// How much memory it has, and the most it had since [`Self::forget_peak`].
+    pub(crate) fn memory(&self) -> Memory {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let bytes = |key: &str| -> u64 {
+            let mut lines = status.lines();
+            let value = lines.find_map(|line| line.strip_prefix(key)?.strip_suffix(" kB"));
+            let kib: u64 = value.unwrap().trim().parse().unwrap();
+            kib * 1024
+        };
+        Memory {
+            resident: bytes("VmRSS:"),
+            peak: bytes("VmHWM:"),
+        }
+    }
+
+    /// Starts to look for the peak of its memory anew.
+    pub(crate) fn forget_peak(&self) {
+        // See `clear_refs` in proc(5).
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
     }
 
     /// Everything it printed.

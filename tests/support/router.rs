@@ -101,6 +101,10 @@ pub(crate) trait Router: Debug {
     /// It does not answer.
     fn changed_at(&self) -> Result<BTreeSet<(IpAddr, Prefix, String)>, String>;
 
+    /// What neighbours have taken back since it started, by its own log of every message; `None`
+    /// where it keeps none.
+    fn withdrawn(&self) -> Option<BTreeSet<(IpAddr, Prefix)>>;
+
     /// Its sessions, by the neighbour's address.
     ///
     /// # Errors

@@ -62,3 +62,15 @@ pub(crate) fn equal<T: PartialEq + std::fmt::Debug>(left: T, right: T) -> Result
         Err(format!("{left:?} is not {right:?}"))
     }
 }
+
+/// An error unless `text` contains `words`, for use in a condition.
+///
+/// # Errors
+/// It does not; the text shows both.
+pub(crate) fn contains(text: &str, words: &str) -> Result<(), String> {
+    if text.contains(words) {
+        Ok(())
+    } else {
+        Err(format!("`{text}` does not say `{words}`"))
+    }
+}

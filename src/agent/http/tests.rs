@@ -67,6 +67,57 @@ async fn a_path_that_is_too_long_is_called_that() {
 }
 
 #[tokio::test]
+async fn all_that_policies_are_given_can_be_asked_for() {
+    let (parts, path, _file) = served().await;
+    let batch = json(&path, "/v1/policy/batch").await;
+    let read: crate::cases::Document = serde_json::from_value(batch.clone()).unwrap();
+    assert_eq!(batch["node"]["name"], "worker-1");
+    assert_eq!(
+        batch["advertise"]["service-cluster-cidrs"],
+        serde_json::json!(["172.16.0.0/16"])
+    );
+    assert_eq!(
+        batch["peer-groups"],
+        serde_json::json!([{"name": "tor", "asn": 64512}])
+    );
+    assert_eq!(batch["policies"][0]["module"], "builtin:default");
+    assert!(!read.services.is_empty());
+
+    // What a policy would be asked about there, by the same text.
+    let text = toml::to_string(&read).unwrap();
+    let file = crate::cases::CaseFile::parse("live.toml", &text).unwrap();
+    let asked: Vec<_> = file.scenes[0].candidates.iter().collect();
+    let live: Vec<_> = parts
+        .reporter
+        .routes(None)
+        .await
+        .unwrap()
+        .routes
+        .into_iter()
+        .map(|route| route.prefix)
+        .collect();
+    let asked: Vec<_> = asked.iter().map(|candidate| candidate.key.prefix).collect();
+    assert_eq!(asked, live);
+}
+
+#[tokio::test]
+async fn no_key_and_no_address_of_a_peer_is_among_what_policies_are_given() {
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "hunter2").unwrap();
+    let file = key.path().to_str().unwrap();
+    let parts = Parts::start(&text(&format!("password-file = '{file}'"))).await;
+    let path = parts.folder.path().join("run/rutter.sock");
+    let (listener, _file) = bind_socket(&path).await.unwrap();
+    tokio::spawn(serve_socket(listener, Arc::clone(&parts.reporter)));
+    let (status, batch) = ask(&path, "/v1/policy/batch").await;
+    assert_eq!(status, 200);
+    assert!(batch.contains("\"tor\""), "{batch}");
+    for secret in ["hunter2", file, "127.0.0.99"] {
+        assert!(!batch.contains(secret), "{batch}");
+    }
+}
+
+#[tokio::test]
 async fn routes_tell_what_was_accepted_or_rejected_and_why_it_is_not_sent() {
     let (_parts, path, _file) = served().await;
     let accepted = json(&path, "/v1/routes").await;

@@ -32,9 +32,25 @@ fn scrape() -> Scrape {
         module: "builtin:default".to_owned(),
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT.into(),
+        mode: Mode::Enforce,
+        shadow: None,
         error: Some("trap".to_owned()),
         failures: 4,
         retry_in: Some(1),
+    };
+    let counts = |group: &str, withdrawn| ShadowCounts {
+        group: group.to_owned(),
+        compared: 20,
+        waiting: 1,
+        withdrawn,
+        changed: 3,
+        added: 0,
+    };
+    let shadow = PolicyStatus {
+        name: "next".to_owned(),
+        mode: Mode::Shadow,
+        shadow: Some(vec![counts("tors", 1), counts("tors", 4), counts("wan", 0)]),
+        ..policy.clone()
     };
     let status = Status {
         version: "0.1.0".to_owned(),
@@ -54,7 +70,7 @@ fn scrape() -> Scrape {
             loaded_at: 1_700_000_001,
             error: None,
         },
-        policies: vec![policy],
+        policies: vec![policy, shadow],
         import_policies: Vec::new(),
         peers: vec![peer],
     };
@@ -117,4 +133,25 @@ fn every_metric_has_one_type_and_help_and_only_counters_end_in_total() {
         assert_eq!(total > 0, *kind == "counter", "{name}");
     }
     assert!(text.ends_with("# EOF\n"));
+}
+
+#[test]
+fn metrics_that_the_deployment_guide_names_exist() {
+    let text = encode(scrape()).unwrap();
+    let guide = include_str!("../../../deploy/README.md");
+    let words = guide.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let named: Vec<&str> = words.filter(|word| word.starts_with("rutter_")).collect();
+    assert!(named.len() > 5, "{named:?}");
+    for name in named {
+        let sample = format!("\n{name}{{");
+        assert!(text.contains(&sample), "{name}");
+    }
+}
+
+#[test]
+fn the_deployment_guide_explains_every_kind_of_failure() {
+    let guide = include_str!("../../../deploy/README.md");
+    for kind in PolicyFailure::KINDS {
+        assert!(guide.contains(&format!("| `{kind}` |")), "{kind}");
+    }
 }

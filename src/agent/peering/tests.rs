@@ -104,15 +104,81 @@ fn without_an_ipv4_address_the_error_says_what_to_set() {
 }
 
 #[test]
-fn each_peer_is_a_group_of_its_own_internal_if_in_our_as() {
+fn a_peer_without_a_group_is_one_of_its_own_internal_if_in_our_as() {
     let mut peering = Peering::default();
-    let groups = peering.groups(&config(TWO));
-    let kinds: Vec<_> = groups
+    let taken = peering.take_groups(&config(TWO));
+    let kinds: Vec<_> = taken
+        .groups
         .values()
         .map(|group| (&*group.name, group.kind))
         .collect();
     assert_eq!(kinds, [("a", PeerKind::Ibgp), ("b", PeerKind::Ebgp)]);
     let config = told(&mut peering, TWO, &facts(&["10.0.0.1"]));
     let ids: Vec<_> = config.peers.iter().map(|peer| peer.group).collect();
-    assert_eq!(ids, groups.into_keys().collect::<Vec<_>>());
+    assert_eq!(ids, taken.groups.into_keys().collect::<Vec<_>>());
+}
+
+/// Peers `a`, `b`, ... each with its AS and more.
+fn peers(peers: &[(u32, &str)]) -> Config {
+    let table = |(n, (asn, more)): (u8, &(u32, &str))| {
+        let name = char::from(b'a' + n);
+        format!("[[peers]]\nname = '{name}'\naddress = '192.0.2.{n}'\nasn = {asn}\n{more}\n")
+    };
+    config(&(0..).zip(peers).map(table).collect::<String>())
+}
+
+/// The group of each peer.
+fn groups(peering: &mut Peering, config: &Config) -> Vec<u32> {
+    peering.take_groups(config);
+    let ids = config.peers.iter().map(|peer| peering.known_id(peer));
+    ids.map(|id| peering.group_of(id.unwrap()).unwrap().0)
+        .collect()
+}
+
+#[test]
+fn peers_share_a_group_where_policies_cannot_tell_them_apart() {
+    let mut peering = Peering::default();
+    let tors = "group = 'tors'";
+    let config = peers(&[
+        (64600, tors),
+        (64600, tors),
+        (64601, tors),
+        (64600, "group = 'tors'\nlabels = { site = 'a' }"),
+        (64600, "group = 'spines'"),
+        (64600, ""),
+    ]);
+    assert_eq!(groups(&mut peering, &config), [0, 0, 1, 2, 3, 4]);
+    let taken = peering.take_groups(&config);
+    let labelled = &taken.groups[&GroupId(2)];
+    assert_eq!(labelled.name, "tors");
+    assert_eq!(labelled.labels["site"], "a");
+}
+
+#[test]
+fn a_group_keeps_its_id_for_as_long_as_the_process_lives() {
+    let mut peering = Peering::default();
+    let apart = peers(&[(64600, ""), (64600, "")]);
+    let together = peers(&[(64600, "group = 'tors'"), (64600, "group = 'tors'")]);
+    assert_eq!(groups(&mut peering, &apart), [0, 1]);
+    assert_eq!(groups(&mut peering, &together), [2, 2]);
+    assert_eq!(groups(&mut peering, &apart), [0, 1]);
+    assert_eq!(groups(&mut peering, &together), [2, 2]);
+    // Alone, it stays who it is, however it is labelled.
+    let labelled = peers(&[(64600, "labels = { site = 'a' }"), (64600, "")]);
+    assert_eq!(groups(&mut peering, &labelled), [0, 1]);
+}
+
+#[test]
+fn a_new_group_inherits_from_the_group_that_its_peers_leave() {
+    let mut peering = Peering::default();
+    let mut heirs = |config: &Config| peering.take_groups(config).heirs;
+    let none = BTreeMap::new();
+    let apart = peers(&[(64600, ""), (64600, "")]);
+    assert_eq!(heirs(&apart), none, "new peers leave none");
+    let together = peers(&[(64600, "group = 'tors'"), (64600, "group = 'tors'")]);
+    assert_eq!(heirs(&together), [(GroupId(2), GroupId(0))].into());
+    assert_eq!(heirs(&together), none);
+    let one = peers(&[(64600, "group = 'tors'"), (64600, "")]);
+    assert_eq!(heirs(&one), [(GroupId(1), GroupId(2))].into());
+    assert_eq!(heirs(&together), none, "it joins a group that there is");
 }

@@ -8,9 +8,10 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::{Pipeline, group_id};
+use super::Pipeline;
 use crate::agent::clock;
 use crate::agent::imports::{self, ImportChain};
+use crate::agent::peering::peer_group;
 use crate::config::Config;
 use crate::policy::{ImportChange, ImportPeer, Imports};
 use crate::speaker::{Import, Input, Learning, Undecided};
@@ -75,13 +76,12 @@ impl Pipeline {
 
     /// Takes the configuration's peers and AS, and gives what the speaker is to have.
     pub(super) fn configure_imports(&mut self) -> Option<Input> {
-        let groups = self.peering.groups(&self.config);
         let peers = self.config.peers.iter().filter_map(|peer| {
             let id = self.peering.known_id(peer)?;
             let imported = ImportPeer {
                 name: peer.name.clone(),
                 address: peer.address,
-                group: groups.get(&group_id(id))?.clone(),
+                group: peer_group(&self.config, peer),
             };
             Some((id, imported))
         });

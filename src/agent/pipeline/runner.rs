@@ -22,6 +22,7 @@ use crate::agent::clock;
 use crate::agent::driver::{SpeakerHandle, SpeakerStopped};
 use crate::agent::events::Notices;
 use crate::agent::imports::ImportChain;
+use crate::agent::shadow::{self, ShadowHandle, ShadowThread};
 use crate::kube::{Source, SourceEvent};
 use crate::speaker::Input;
 
@@ -48,6 +49,7 @@ enum Order {
 pub(in crate::agent) struct PipelineHandle {
     orders: mpsc::Sender<Order>,
     busy_since: BusySince,
+    shadows: ShadowHandle,
 }
 
 /// Since when the thread has been at one round; none while it waits.
@@ -93,6 +95,11 @@ impl PipelineHandle {
             .map_err(|_| PipelineStopped)
     }
 
+    /// What policies in shadow mode would change.
+    pub(in crate::agent) fn shadows(&self) -> &ShadowHandle {
+        &self.shadows
+    }
+
     /// Asks something about the pipeline's state.
     pub(in crate::agent) async fn ask<T: Send + 'static>(
         &self,
@@ -116,6 +123,7 @@ struct Runner {
     speaker: SpeakerHandle,
     notices: Notices,
     busy_since: BusySince,
+    shadows: ShadowThread,
 }
 
 /// Starts the thread. It ends when the speaker or the last handle has.
@@ -131,13 +139,20 @@ pub(in crate::agent) fn spawn(
 ) -> std::io::Result<PipelineHandle> {
     let (orders, inbox) = mpsc::channel(ORDERS_MAX);
     let busy_since = BusySince::default();
+    let shadows = shadow::spawn()?;
+    let handle = PipelineHandle {
+        orders,
+        busy_since: Arc::clone(&busy_since),
+        shadows: shadows.handle(),
+    };
     let runner = Runner {
         pipeline: Pipeline::new(node_name, &settings.config),
         source,
         orders: inbox,
         speaker,
         notices,
-        busy_since: Arc::clone(&busy_since),
+        busy_since,
+        shadows,
     };
     let runtime = Handle::current();
     std::thread::Builder::new()
@@ -147,7 +162,7 @@ pub(in crate::agent) fn spawn(
                 info!("the route pipeline ends with the speaker");
             }
         })?;
-    Ok(PipelineHandle { orders, busy_since })
+    Ok(handle)
 }
 
 impl Runner {
@@ -181,8 +196,10 @@ impl Runner {
             for notice in std::mem::take(&mut self.pipeline.notices) {
                 self.notices.tell(notice);
             }
-            for input in inputs {
-                self.speaker.blocking_feed(input)?;
+            // As one step: what one of them takes away and another brings back must not flap.
+            self.speaker.blocking_feed_all(inputs)?;
+            if let Some(observation) = self.pipeline.exports.observe() {
+                self.shadows.offer(observation);
             }
             self.set_busy_since(None);
             next = runtime.block_on(wait(

@@ -8,7 +8,9 @@ use super::*;
 use crate::config::Overrides;
 use crate::kube::fixtures::{HERE, endpoint, named, node, object, service, slice};
 use crate::kube::{Kind, Object};
-use crate::policy::{Batch, Decision, Limits, OnError, PolicyFailure, RoutePolicy, Verdict};
+use crate::policy::{
+    Audience, Batch, Decision, Limits, Mode, OnError, PolicyFailure, RoutePolicy, Verdict,
+};
 
 const TEXT: &str = "
 [advertise]
@@ -35,7 +37,7 @@ enum Rule {
 }
 
 impl RoutePolicy for Rule {
-    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
+    fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
         let verdict = match self {
             Self::Accept => Verdict::Accept(None),
             Self::Reject => Verdict::Reject,
@@ -54,9 +56,11 @@ fn settings(text: &str, rule: Option<Rule>) -> Settings {
     let link = |rule| Link {
         name: "rule".into(),
         module: "test".to_owned(),
-        policy: Box::new(rule) as Box<dyn RoutePolicy>,
+        policy: Arc::new(rule) as Arc<dyn RoutePolicy>,
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,
+        audience: Audience::Everyone,
+        mode: Mode::Enforce,
     };
     Settings {
         config: Arc::new(config),
@@ -237,6 +241,111 @@ fn a_new_peer_is_configured_before_its_routes_and_others_hear_nothing() {
         inputs[1..].iter().all(|line| line.starts_with("1 -")),
         "{inputs:?}"
     );
+}
+
+/// Peer `a` with more in its table.
+fn with(more: &str) -> String {
+    format!("{TEXT}{more}\n")
+}
+
+/// What a speaker that follows the inputs has: the group of each peer, and each group's table.
+#[derive(Default)]
+struct Followed {
+    groups: Vec<GroupId>,
+    tables: BTreeMap<GroupId, BTreeSet<Prefix>>,
+}
+
+impl Followed {
+    fn take(&mut self, inputs: Vec<Input>) {
+        for input in inputs {
+            if let Input::Configure(config) = input {
+                self.groups = config.peers.iter().map(|peer| peer.group).collect();
+            } else if let Input::Export { group, changes } = input {
+                let table = self.tables.entry(group).or_default();
+                for (prefix, route) in changes {
+                    match route {
+                        Some(_) => table.insert(prefix),
+                        None => table.remove(&prefix),
+                    };
+                }
+            }
+        }
+    }
+
+    /// What the first peer is to have.
+    fn announced(&self) -> &BTreeSet<Prefix> {
+        &self.tables[&self.groups[0]]
+    }
+}
+
+/// A pipeline that announces, and a speaker that follows it.
+fn followed(rule: Rule) -> (Pipeline, Followed) {
+    let mut speaker = Followed::default();
+    let (mut pipeline, inputs) = started(TEXT, rule);
+    speaker.take(inputs);
+    speaker.take(pipeline.on_events(everything_listed()));
+    (pipeline, speaker)
+}
+
+#[test]
+fn a_peer_that_is_moved_or_labelled_keeps_its_routes() {
+    let (mut pipeline, mut speaker) = followed(Rule::Accept);
+    let before = speaker.announced().clone();
+    assert!(!before.is_empty());
+    for more in [
+        "group = 'tors'",
+        "group = 'spines'",
+        "group = 'spines'\nlabels = { site = 'a' }",
+        "labels = { site = 'a' }",
+        "",
+        "group = 'a'",
+    ] {
+        speaker.take(pipeline.configure(settings(&with(more), None)));
+        assert_eq!(*speaker.announced(), before, "{more}");
+        let (own, tables) = (speaker.groups[0], speaker.tables.iter());
+        for (id, table) in tables.filter(|(id, _)| **id != own) {
+            assert!(table.is_empty(), "{id:?} has no peer: {more}");
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_is_moved_while_the_module_fails_keeps_its_routes() {
+    let (mut pipeline, mut speaker) = followed(Rule::Accept);
+    let before = speaker.announced().clone();
+    speaker.take(pipeline.configure(settings(TEXT, Some(Rule::Fail))));
+    for more in ["group = 'tors'", "labels = { site = 'a' }"] {
+        speaker.take(pipeline.configure(settings(&with(more), None)));
+        assert_eq!(*speaker.announced(), before, "{more}");
+    }
+}
+
+/// The new group never had a route, so there is none to withdraw from it.
+#[test]
+fn a_group_without_routes_is_told_of_so_that_its_peers_lose_what_they_had() {
+    let mut settings_of_a = settings(TEXT, Some(Rule::Accept));
+    let chain = settings_of_a.chain.as_mut().unwrap();
+    chain[0].audience = Audience::Only(["a".to_owned()].into());
+    let mut pipeline = Pipeline::new(HERE, &settings_of_a.config);
+    let mut speaker = Followed::default();
+    speaker.take(pipeline.configure(settings_of_a));
+    speaker.take(pipeline.on_events(everything_listed()));
+    assert!(!speaker.announced().is_empty());
+    speaker.take(pipeline.configure(settings(&with("group = 'tors'"), None)));
+    assert!(speaker.announced().is_empty());
+}
+
+#[test]
+fn a_policy_is_asked_for_its_peer_groups_only() {
+    let (mut pipeline, mut speaker) = followed(Rule::Accept);
+    let before = speaker.announced().clone();
+    let text = format!("policy-default = 'accept'\n{TEXT}{SECOND_PEER}");
+    let mut settings = settings(&text, Some(Rule::Reject));
+    let chain = settings.chain.as_mut().unwrap();
+    chain[0].audience = Audience::Only(["b".to_owned()].into());
+    speaker.take(pipeline.configure(settings));
+    assert_eq!(*speaker.announced(), before);
+    assert!(speaker.tables[&speaker.groups[1]].is_empty());
 }
 
 /// The new chain alone would announce the load balancer's address, the new ranges take it away.

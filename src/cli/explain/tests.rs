@@ -5,6 +5,7 @@ use insta::assert_snapshot;
 use super::super::testing::{accepted, address, announced, prefix, printed, rejected, step};
 use super::*;
 use crate::candidates::AddressKind;
+use crate::candidates::Exclusion;
 use crate::types::Community;
 
 fn explanation(subject: &str) -> Explanation {

@@ -72,16 +72,33 @@ pub(super) fn load(engine: &Engine, text: &str) -> anyhow::Result<Module> {
 }
 
 impl SettingsArg {
+    /// The settings in this file.
+    pub(super) fn new(settings: Option<PathBuf>) -> Self {
+        Self { settings }
+    }
+
     /// A policy of this module with these settings.
     ///
     /// # Errors
     /// The file cannot be read, or the module refuses what is in it.
     pub(super) fn apply(&self, module: &Module) -> anyhow::Result<WasmPolicy> {
-        let settings = match &self.settings {
-            Some(path) => read(path)?,
-            None => serde_json::json!({}),
-        };
-        Ok(WasmPolicy::new(module, &settings, Limits::default())?)
+        Ok(WasmPolicy::new(module, &self.read()?, Limits::default())?)
+    }
+
+    /// Whether there is a file of settings.
+    pub(super) fn is_given(&self) -> bool {
+        self.settings.is_some()
+    }
+
+    /// The settings as JSON; an empty object where none are given.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no table.
+    pub(super) fn read(&self) -> anyhow::Result<serde_json::Value> {
+        match &self.settings {
+            Some(path) => read(path),
+            None => Ok(serde_json::json!({})),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use insta::assert_snapshot;
 
 use super::super::testing::{self, NOON, now, peer, policy, printed, without_session};
 use super::*;
+use crate::api::ShadowCounts;
 
 fn text(status: &Status) -> String {
     printed(|out| print(status, now(), out))
@@ -74,6 +75,39 @@ fn what_fails_is_named_with_its_error() {
             ..policy("default", "builtin:default")
         },
     ];
+    assert_snapshot!(text(&status));
+}
+
+#[test]
+fn a_policy_in_shadow_mode_tells_what_it_would_change_and_is_no_trouble() {
+    let counts = |group: &str, waiting| ShadowCounts {
+        group: group.to_owned(),
+        compared: 120,
+        waiting,
+        withdrawn: 1,
+        changed: 2,
+        added: 3,
+    };
+    let shadow = PolicyStatus {
+        mode: Mode::Shadow,
+        ..policy("next", "/etc/rutter/next.wasm")
+    };
+    let mut status = testing::status();
+    status.policies.extend([
+        PolicyStatus {
+            shadow: Some(vec![counts("tors", 0), counts("upstream", 0)]),
+            ..shadow.clone()
+        },
+        PolicyStatus {
+            error: Some("the module did not load: no such file".to_owned()),
+            failures: 3,
+            retry_in: Some(4),
+            shadow: Some(vec![counts("tors", 7)]),
+            ..shadow.clone()
+        },
+        shadow,
+    ]);
+    assert_eq!(outcome(&status), Outcome::Done);
     assert_snapshot!(text(&status));
 }
 

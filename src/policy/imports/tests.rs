@@ -59,6 +59,14 @@ impl ImportPolicy for Scripted {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an arbitrary start; only differences count"
+)]
+fn start() -> Instant {
+    Instant::now()
+}
+
 fn accept() -> ImportVerdict {
     ImportVerdict::Accept(Acceptance::default())
 }
@@ -92,7 +100,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(links: Vec<ImportLink>) -> Self {
-        let now = Instant::now();
+        let now = start();
         let mut imports = Imports::new(Asn(64512));
         let peers = [(TOR, "tor"), (SPINE, "spine")];
         imports.set_peers(now, peers.map(|(id, name)| (id, peer(name))).into());
@@ -371,7 +379,7 @@ fn a_new_policy_that_fails_at_once_takes_nothing_away() {
 #[test]
 fn nothing_is_decided_before_the_node_is_known() {
     let policy = Scripted::saying(accept());
-    let now = Instant::now();
+    let now = start();
     let mut imports = Imports::new(Asn(64512));
     imports.set_peers(now, [(TOR, peer("tor"))].into());
     imports.replace_chain(now, vec![link("a", &policy, OnError::KeepLast)]);

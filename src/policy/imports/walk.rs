@@ -213,6 +213,10 @@ impl<'a> Case<'a> {
         self.outcome.steps.push(Step {
             policy: Arc::clone(name),
             verdict: (&verdict).into(),
+            attributes: match &verdict {
+                ImportVerdict::Accept(acceptance) => acceptance.attributes.clone(),
+                ImportVerdict::Abstain | ImportVerdict::Reject => None,
+            },
             reason,
             kept: origin == Origin::Kept,
         });

@@ -11,8 +11,8 @@ use crate::facts::{
     TrafficPolicy,
 };
 use crate::policy::{
-    Batch, ChainDefault, Decision, ExportChange, Exports, Limits, Link, OnError, PeerGroup,
-    PeerKind, PolicyFailure, RoutePolicy, Verdict,
+    Audience, Batch, ChainDefault, Decision, ExportChange, Exports, Limits, Link, Mode, NextLink,
+    OnError, PeerGroup, PeerGroups, PeerKind, PolicyFailure, RoutePolicy, Verdict,
 };
 use crate::types::{Asn, GroupId, RouteAttributes};
 
@@ -64,19 +64,38 @@ impl Fake {
         std::mem::take(&mut self.0.lock().unwrap().asked)
     }
 
+    /// A link that is asked for the groups of these names only.
+    pub(super) fn link_for(&self, name: &str, groups: &[&str]) -> Link {
+        let names = groups.iter().map(|&name| name.to_owned());
+        Link {
+            audience: Audience::Only(names.collect()),
+            ..self.link(name, OnError::KeepLast)
+        }
+    }
+
     pub(super) fn link(&self, name: &str, on_error: OnError) -> Link {
         Link {
             name: name.into(),
             module: format!("fake:{name}"),
-            policy: Box::new(self.clone()),
+            policy: Arc::new(self.clone()),
             on_error,
             limits: Limits::DEFAULT,
+            audience: Audience::Everyone,
+            mode: Mode::Enforce,
+        }
+    }
+
+    /// A link in shadow mode.
+    pub(super) fn shadow(&self, name: &str) -> Link {
+        Link {
+            mode: Mode::Shadow,
+            ..self.link(name, OnError::Withdraw)
         }
     }
 }
 
 impl RoutePolicy for Fake {
-    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
+    fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
         let mut script = self.0.lock().unwrap();
         let routes = batch.candidates.iter();
         let prefixes: Vec<_> = routes
@@ -216,7 +235,7 @@ pub(super) fn node(label: &str) -> Arc<NodeFacts> {
     })
 }
 
-pub(super) fn groups(names: &[(u32, &str)]) -> BTreeMap<GroupId, PeerGroup> {
+pub(super) fn groups(names: &[(u32, &str)]) -> PeerGroups {
     let group = |&(id, name): &(u32, &str)| {
         let group = PeerGroup {
             name: name.into(),
@@ -226,7 +245,10 @@ pub(super) fn groups(names: &[(u32, &str)]) -> BTreeMap<GroupId, PeerGroup> {
         };
         (GroupId(id), group)
     };
-    names.iter().map(group).collect()
+    PeerGroups {
+        groups: names.iter().map(group).collect(),
+        heirs: BTreeMap::new(),
+    }
 }
 
 /// Exports towards group 1, `tor`, on a known node, with a clock to wind.
@@ -277,7 +299,10 @@ impl Bench {
         text(&self.exports.set_groups(self.now, groups(names)))
     }
 
-    pub(super) fn replace_chain(&mut self, links: Vec<Link>) -> Vec<String> {
+    pub(super) fn replace_chain(
+        &mut self,
+        links: impl IntoIterator<Item = impl Into<NextLink>>,
+    ) -> Vec<String> {
         text(&self.exports.replace_chain(self.now, links))
     }
 
@@ -297,8 +322,8 @@ impl Bench {
 
     /// The steps of a candidate towards group 1, as `POLICY VERDICT: REASON`.
     pub(super) fn steps(&self, candidate: &Candidate) -> Vec<String> {
-        let outcome = self.exports.outcome(GroupId(1), &candidate.key).unwrap();
-        let steps = outcome.steps.iter().map(|step| {
+        let steps = self.exports.steps(GroupId(1), &candidate.key);
+        let steps = steps.iter().map(|step| {
             let kept = if step.kept { " (kept)" } else { "" };
             let reason = step.reason.as_deref().unwrap_or("no reason");
             format!("{} {}{kept}: {reason}", step.policy, step.verdict)

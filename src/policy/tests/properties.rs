@@ -45,15 +45,26 @@ fn second_rule(_: &Batch<'_>, candidate: &Candidate) -> Verdict {
     }
 }
 
-fn links(fakes: &[Fake; 2]) -> Vec<Link> {
+/// Changes attributes, for the peer groups it decides for.
+fn third_rule(batch: &Batch<'_>, _: &Candidate) -> Verdict {
+    assert_eq!(batch.peer_group.name, "wan", "asked for others");
+    Verdict::Accept(Some(with_med(99)))
+}
+
+fn links(fakes: &[Fake; 3]) -> Vec<Link> {
     vec![
         fakes[0].link("first", OnError::KeepLast),
         fakes[1].link("second", OnError::Skip),
+        fakes[2].link_for("third", &["wan"]),
     ]
 }
 
-fn fakes() -> [Fake; 2] {
-    [Fake::new(first_rule), Fake::new(second_rule)]
+fn fakes() -> [Fake; 3] {
+    [
+        Fake::new(first_rule),
+        Fake::new(second_rule),
+        Fake::new(third_rule),
+    ]
 }
 
 /// Few keys, so that they meet: three Services share three addresses.
@@ -88,7 +99,7 @@ fn healthy_event() -> impl Strategy<Value = Event> {
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => healthy_event(),
-        1 => (0..2usize, any::<bool>()).prop_map(|(link, broken)| Event::Fault(link, broken)),
+        1 => (0..3usize, any::<bool>()).prop_map(|(link, broken)| Event::Fault(link, broken)),
         1 => (0..90u64).prop_map(Event::Wait),
     ]
 }
@@ -96,7 +107,7 @@ fn event() -> impl Strategy<Value = Event> {
 /// Exports on their way through events, with what the peers have been told.
 struct Run {
     bench: Bench,
-    fakes: [Fake; 2],
+    fakes: [Fake; 3],
     label: Option<&'static str>,
     groups: Vec<(u32, &'static str)>,
     default: ChainDefault,
@@ -163,7 +174,7 @@ impl Run {
     }
 
     fn announced(&self) -> BTreeMap<(GroupId, Prefix), Arc<RouteAttributes>> {
-        let ids = groups(&self.groups).into_keys();
+        let ids = groups(&self.groups).groups.into_keys();
         ids.flat_map(|id| {
             let announced = self.bench.exports.announced(id);
             announced.map(move |(prefix, attributes)| ((id, *prefix), Arc::clone(attributes)))
@@ -186,7 +197,7 @@ impl Run {
 
     fn assert_equals_fresh_start(&self) {
         let fresh = self.fresh_start();
-        for id in groups(&self.groups).into_keys() {
+        for id in groups(&self.groups).groups.into_keys() {
             let stepwise = &self.bench.exports;
             assert!(stepwise.outcomes(id).eq(fresh.outcomes(id)));
             assert!(stepwise.announced(id).eq(fresh.announced(id)));
@@ -216,8 +227,9 @@ proptest! {
             run.step(event);
             prop_assert_eq!(&run.told, &run.announced());
         }
-        run.step(Event::Fault(0, false));
-        run.step(Event::Fault(1, false));
+        for link in 0..3 {
+            run.step(Event::Fault(link, false));
+        }
         run.step(Event::Wait(60));
         prop_assert_eq!(run.bench.exports.retry_at(), None);
         run.assert_equals_fresh_start();
@@ -236,7 +248,7 @@ proptest! {
                 });
                 prop_assert!(accepted, "{} is announced", prefix);
             }
-            for id in groups(&run.groups).into_keys() {
+            for id in groups(&run.groups).groups.into_keys() {
                 for (key, outcome) in run.bench.exports.outcomes(id) {
                     let said = |verdict| outcome.steps.iter().any(|step| step.verdict == verdict);
                     let yes = said(StepVerdict::Accept) && !said(StepVerdict::Reject);

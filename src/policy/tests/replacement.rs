@@ -2,9 +2,9 @@
 
 use super::fixture::{
     Bench, Fake, Fault, abstain, accept, accept_with_endpoints, accept_with_endpoints_as_med,
-    endpoints, local, pod, reject,
+    endpoints, local, pod, reject, text,
 };
-use crate::policy::{OnError, Verdict};
+use crate::policy::{NextLink, OnError, Verdict};
 
 const NOTHING: [&str; 0] = [];
 
@@ -213,4 +213,42 @@ fn what_stands_in_for_a_link_goes_however_often_the_link_was_replaced() {
     first.obey(abstain);
     second.fail(Fault::Trap);
     assert_eq!(bench.upsert([local("a", "10.0.0.1", 3)]), NOTHING);
+}
+
+#[test]
+fn a_kept_link_stays_as_it_was_however_the_chain_changes_around_it() {
+    let (kept, other) = (failing(), Fake::new(abstain));
+    let mut bench = Bench::new(vec![kept.link("kept", OnError::Skip)]);
+    bench.upsert([local("a", "10.0.0.1", 1)]);
+    let before = bench.exports.links().next().unwrap().retry_at;
+    assert!(before.is_some());
+    kept.asked();
+    bench.now += std::time::Duration::from_millis(10);
+    bench.replace_chain([
+        NextLink::New(other.link("other", OnError::KeepLast)),
+        NextLink::Kept("kept".into()),
+        NextLink::Kept("never there".into()),
+    ]);
+    let links: Vec<_> = bench.exports.links().collect();
+    let [_, kept_now] = links[..] else {
+        panic!("{links:?}");
+    };
+    assert_eq!((kept_now.name, kept_now.failures), ("kept", 1));
+    assert_eq!(kept_now.retry_at, before);
+    assert_eq!(kept.asked(), NOTHING, "its pause is not over");
+    assert_eq!(other.asked(), ["tor: 10.0.0.1/32"]);
+}
+
+#[test]
+fn what_is_tried_on_a_clone_changes_nothing() {
+    let bench = accepted();
+    let mut trial = bench.exports.clone();
+    let links = [Fake::new(reject).link("only", OnError::KeepLast)];
+    let changes = trial.replace_chain(bench.now, links);
+    assert_eq!(text(&changes), ["1 -10.0.0.1/32", "1 -10.0.0.2/32"]);
+    let links = [failing().link("other", OnError::KeepLast)];
+    trial.replace_chain(bench.now, links);
+    assert_eq!(bench.announced(), ["10.0.0.1/32", "10.0.0.2/32"]);
+    let link = bench.exports.links().next().unwrap();
+    assert_eq!((link.name, link.error), ("only", None));
 }

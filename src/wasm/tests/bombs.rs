@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wasmparser::{Parser, Payload};
 
-use super::hostile::Recipe;
+use super::hostile::{self, Recipe};
 use super::{ENGINE, Module};
 use crate::agent::clock;
 use crate::wasm::encode::componentize;
@@ -40,7 +40,7 @@ const DESCRIBING: &str = "module `bomb` fails when it is asked to describe itsel
 
 #[test]
 fn thousands_of_functions_are_refused() {
-    assert_eq!(refusal_of(&"(func)".repeat(70_000)), TOO_MUCH);
+    assert_eq!(refusal(&hostile::thousands_of_functions()), TOO_MUCH);
 }
 
 #[test]
@@ -97,14 +97,19 @@ fn a_component_cannot_hide_a_bomb_in_a_module_of_its_own() {
 
 #[test]
 fn a_component_that_starts_one_module_again_and_again_is_refused() {
-    Module::from_bytes(&ENGINE, "few", &starting(10)).unwrap();
-    let refused = refusal(&starting(40));
-    assert!(refused.contains("instance count too high"), "{refused}");
+    for (fields, too_many) in [
+        ("", "instance count too high"),
+        ("(memory 0)", "contains 41 Wasm linear memories"),
+    ] {
+        Module::from_bytes(&ENGINE, "few", &starting(fields, 10)).unwrap();
+        let refused = refusal(&starting(fields, 40));
+        assert!(refused.contains(too_many), "{refused}");
+    }
 }
 
-/// A policy with a component in it that starts a module so often.
-fn starting(times: usize) -> Vec<u8> {
-    let module = "(core module $m (memory 0))";
+/// A policy with a component in it that starts a module with these fields so often.
+fn starting(fields: &str, times: usize) -> Vec<u8> {
+    let module = format!("(core module $m {fields})");
     let instances = "(core instance (instantiate $m))".repeat(times);
     let nested = wat::parse_str(format!("(component {module} {instances})")).unwrap();
     let core = Recipe::default().build();

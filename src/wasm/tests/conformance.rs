@@ -1,7 +1,7 @@
 //! The examination of modules: the default policy passes it, and every way to depend on more
 //! than the candidate is found out.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::{BUILTIN, Limits, asked, hostile, pod_cidr, policy, routes};
 use super::{ENGINE, Module};
@@ -11,15 +11,13 @@ use crate::policy::{Batch, Decision, PolicyFailure, Reasons, RoutePolicy, Verdic
 use crate::wasm::conformance::{Trial, Violation, check, check_any};
 
 /// A policy in plain Rust that sees the whole batch, and how often it was asked before.
-struct Native<F> {
-    calls: usize,
-    decide: F,
-}
+struct Native<F>(Mutex<(usize, F)>);
 
 impl<F: FnMut(usize, &Batch<'_>) -> Vec<Decision> + Send> RoutePolicy for Native<F> {
-    fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
-        self.calls += 1;
-        Ok((self.decide)(self.calls, batch))
+    fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
+        let (calls, decide) = &mut *self.0.lock().unwrap();
+        *calls += 1;
+        Ok(decide(*calls, batch))
     }
 }
 
@@ -34,7 +32,7 @@ fn examine(decide: impl FnMut(usize, &Batch<'_>) -> Vec<Decision> + Send) -> Res
     let candidates = pods();
     let attributes = Arc::default();
     let routes = routes(&candidates, &attributes);
-    let mut native = Native { calls: 0, decide };
+    let mut native = Native(Mutex::new((0, decide)));
     asked(&NodeFacts::default(), &routes, |batch| {
         check_any(&mut native, batch, 1)
     })

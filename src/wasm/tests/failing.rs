@@ -7,7 +7,7 @@ use serde_json::json;
 use super::hostile::{self, Recipe};
 use super::{BUILTIN, ENGINE, evaluate, pod_cidr, policy};
 use crate::facts::NodeFacts;
-use crate::policy::{Decision, PolicyFailure};
+use crate::policy::{Decision, PolicyFailure, SpotChecked, Verdict};
 use crate::wasm::{Engine, Limits, Module, ModuleError, WasmPolicy};
 
 /// Little memory, and time enough where time is not the point.
@@ -32,27 +32,6 @@ fn decide_within(limits: Limits, bytes: &[u8]) -> Result<Vec<Decision>, PolicyFa
     let mut default = policy(&BUILTIN, Limits::default());
     assert!(evaluate(&mut default, &NodeFacts::default(), &candidates).is_ok());
     first
-}
-
-/// Little-endian words as a data segment of the text format.
-fn data(address: u32, words: &[u32]) -> String {
-    let octets: String = words
-        .iter()
-        .flat_map(|word| word.to_le_bytes())
-        .map(|octet| format!("\\{octet:02x}"))
-        .collect();
-    format!("(data (i32.const {address}) \"{octets}\")")
-}
-
-/// A module whose answer is this: the words of `evaluate`'s result at 1024, and of what that
-/// points at, at 3072. `validate-settings` answers with the first word too, which must be 0: `ok`.
-fn answers(result: &[u32], pointed_at: &[u32]) -> Vec<u8> {
-    Recipe {
-        fields: &format!("{}{}", data(1024, result), data(3072, pointed_at)),
-        evaluate: "(i32.const 1024)",
-        ..Recipe::default()
-    }
-    .build()
 }
 
 #[test]
@@ -147,13 +126,8 @@ fn a_trap_is_told_in_its_own_words() {
 
 #[test]
 fn recursion_without_end_is_a_trap() {
-    let recursion = Recipe {
-        fields: "(func $deeper (call $deeper) (call $deeper))",
-        evaluate: "(call $deeper) (unreachable)",
-        ..Recipe::default()
-    };
     assert_eq!(
-        decide(&recursion.build()),
+        decide(&hostile::recursion()),
         Err(PolicyFailure::Trap("call stack exhausted".into()))
     );
 }
@@ -169,11 +143,48 @@ fn too_few_decisions_are_no_answer() {
 }
 
 #[test]
-fn an_index_that_names_nothing_is_no_answer() {
-    // One decision: accept with set 7; and no sets.
-    let lies = answers(&[0, 3072, 1, 0, 0, 0, 0], &[1, 1, 7, 0, 0]);
+fn too_many_decisions_are_no_answer() {
     assert_eq!(
-        decide(&lies),
+        decide(&hostile::too_many_decisions()),
+        Err(PolicyFailure::BadAnswer(
+            "2 decisions about 1 candidates".into()
+        ))
+    );
+}
+
+#[test]
+fn exactly_the_memory_that_is_allowed_may_be_taken() {
+    let abstains = Decision {
+        verdict: Verdict::Abstain,
+        reason: None,
+    };
+    assert_eq!(decide(&hostile::takes_memory(64)), Ok(vec![abstains]));
+    assert_eq!(
+        decide(&hostile::takes_memory(65)),
+        Err(PolicyFailure::OutOfMemory(4 << 20))
+    );
+}
+
+#[test]
+fn a_module_that_contradicts_itself_is_caught_when_it_is_asked_again() {
+    let bytes = hostile::contradicts_itself();
+    let module = Module::from_bytes(&ENGINE, "hostile", &bytes).unwrap();
+    let mut checked = SpotChecked::new(policy(&module, LIMITS));
+    let candidates = [pod_cidr("10.0.0.0/24"), pod_cidr("10.0.1.0/24")];
+    assert_eq!(
+        evaluate(&mut checked, &NodeFacts::default(), &candidates),
+        Err(PolicyFailure::Inconsistent(
+            "10.0.1.0/24 towards tor: reject in a batch of 2 routes, accept in a batch of 3 \
+             routes"
+                .into()
+        ))
+    );
+}
+
+#[test]
+fn an_index_that_names_nothing_is_no_answer() {
+    assert_eq!(
+        decide(&hostile::index_of_nothing()),
         Err(PolicyFailure::BadAnswer(
             "10.0.0.0/24 gets attribute set 7 of 0".into()
         ))
@@ -182,7 +193,7 @@ fn an_index_that_names_nothing_is_no_answer() {
 
 #[test]
 fn a_decision_of_no_known_kind_is_no_answer() {
-    let unknown = answers(&[0, 3072, 1, 0, 0, 0, 0], &[9, 0, 0, 0, 0]);
+    let unknown = hostile::answers(&[0, 3072, 1, 0, 0, 0, 0], &[9, 0, 0, 0, 0]);
     let Err(PolicyFailure::BadAnswer(words)) = decide(&unknown) else {
         panic!("the verdict 9 does not exist");
     };
@@ -191,28 +202,16 @@ fn a_decision_of_no_known_kind_is_no_answer() {
 
 #[test]
 fn a_list_outside_of_its_memory_is_no_answer() {
-    let outside = answers(&[0, 0xFFFF_0000, 60_000, 0, 0, 0, 0], &[]);
-    assert!(matches!(decide(&outside), Err(PolicyFailure::BadAnswer(_))));
+    let answer = decide(&hostile::list_outside_of_memory());
+    assert!(
+        matches!(&answer, Err(PolicyFailure::BadAnswer(words)) if words.contains("list pointer/length out of bounds")),
+        "{answer:?}"
+    );
 }
 
 #[test]
 fn an_answer_that_repeats_itself_beyond_measure_is_cut_short() {
-    // 60,000 reasons, all of them the same 2 MB of memory: 120 GB if it were believed.
-    let huge = Recipe {
-        fields: &data(1024, &[0, 0, 0, 0, 0, 65_536, 60_000]),
-        evaluate: "
-            (local $entry i32)
-            (drop (memory.grow (i32.const 50)))
-            (local.set $entry (i32.const 65536))
-            (loop $next
-                (i32.store (local.get $entry) (i32.const 600000))
-                (i32.store offset=4 (local.get $entry) (i32.const 2000000))
-                (local.set $entry (i32.add (local.get $entry) (i32.const 8)))
-                (br_if $next (i32.lt_u (local.get $entry) (i32.const 545536))))
-            (i32.const 1024)",
-        ..Recipe::default()
-    };
-    let Err(PolicyFailure::BadAnswer(words)) = decide(&huge.build()) else {
+    let Err(PolicyFailure::BadAnswer(words)) = decide(&hostile::huge_answer()) else {
         panic!("the answer is larger than any may be");
     };
     assert!(words.contains("too much data"), "{words}");
@@ -220,11 +219,7 @@ fn an_answer_that_repeats_itself_beyond_measure_is_cut_short() {
 
 #[test]
 fn text_that_is_not_utf8_is_no_answer() {
-    let garbled = answers(
-        &[0, 3072, 1, 0, 0, 3092, 1],
-        &[0, 0, 0, 1, 0, 3100, 4, 0xFFFF_FFFF],
-    );
-    let Err(PolicyFailure::BadAnswer(words)) = decide(&garbled) else {
+    let Err(PolicyFailure::BadAnswer(words)) = decide(&hostile::text_that_is_not_utf8()) else {
         panic!("the reason is not UTF-8");
     };
     assert!(words.contains("utf-8"), "{words}");

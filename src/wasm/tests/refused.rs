@@ -30,12 +30,7 @@ fn an_import_is_refused_by_name() {
 
 #[test]
 fn an_import_that_no_component_type_knows_is_refused_by_name() {
-    let preview1 = Recipe {
-        imports: r#"(import "wasi_snapshot_preview1" "fd_write"
-            (func (param i32 i32 i32 i32) (result i32)))"#,
-        ..Recipe::default()
-    };
-    let error = refusal(&preview1.build());
+    let error = refusal(&hostile::imports_wasi());
     assert!(matches!(error, ModuleError::Import { .. }), "{error}");
     assert_eq!(
         error.to_string(),
@@ -45,11 +40,7 @@ fn an_import_that_no_component_type_knows_is_refused_by_name() {
 
 #[test]
 fn a_later_version_of_the_contract_is_refused_naming_those_that_are_served() {
-    let newer = Recipe {
-        version: "0.3.0",
-        ..Recipe::default()
-    };
-    let error = refusal(&newer.build());
+    let error = refusal(&hostile::later_version());
     assert!(matches!(error, ModuleError::Version { .. }));
     assert_eq!(
         error.to_string(),
@@ -157,15 +148,26 @@ fn what_is_not_webassembly_is_refused() {
 }
 
 #[test]
-fn a_file_of_17_mib_is_refused_without_reading_it_all() {
+fn a_file_of_100_mb_is_refused_without_reading_it_all() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("large.wasm");
-    File::create(&path).unwrap().set_len(17 << 20).unwrap();
+    File::create(&path).unwrap().set_len(100_000_000).unwrap();
     let error = Module::from_file(&ENGINE, "large", &path).unwrap_err();
     assert!(matches!(error, ModuleError::TooLarge { .. }));
     // The largest that is read is judged by what it holds.
     let zeros = vec![0; MODULE_BYTES_MAX];
     assert!(matches!(refusal(&zeros), ModuleError::NotWasm { .. }));
+}
+
+#[test]
+fn a_file_of_exactly_the_largest_size_is_loaded() {
+    let load = |octets| {
+        let bytes = hostile::padded(hostile::traps(), octets);
+        Module::from_bytes(&ENGINE, "padded", &bytes)
+    };
+    load(MODULE_BYTES_MAX).unwrap();
+    let error = load(MODULE_BYTES_MAX + 1).unwrap_err();
+    assert!(matches!(error, ModuleError::TooLarge { .. }), "{error}");
 }
 
 #[test]

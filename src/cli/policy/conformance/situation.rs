@@ -1,0 +1,106 @@
+//! A situation that has a bit of everything: each kind of candidate in both families, every type
+//! of Service, endpoints of every condition, labels and annotations, internal and external peers.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::cases::{Advertise, ByFamily, Counts, Document, Endpoints, Group, Node, Service};
+use crate::facts::{ServiceKey, ServiceType, StringMap, TrafficPolicy};
+use crate::types::Asn;
+
+/// So many that a batch has some 250 candidates: it is split into several parts.
+const SERVICES: u32 = 90;
+
+const TYPES: [ServiceType; 4] = [
+    ServiceType::ClusterIP,
+    ServiceType::NodePort,
+    ServiceType::LoadBalancer,
+    ServiceType::ExternalName,
+];
+
+/// The situation as a recording.
+pub(super) fn document() -> Document {
+    let prefixes = |texts: &[&str]| texts.iter().filter_map(|text| text.parse().ok()).collect();
+    let group = |name: &str, asn| Group {
+        name: name.to_owned(),
+        asn: Asn(asn),
+        labels: map(&[("site", name)]),
+    };
+    Document {
+        asn: Some(Asn(64512)),
+        advertise: Advertise {
+            pod_cidrs: Some(true),
+            service_cluster_cidrs: Some(prefixes(&["10.96.0.0/16", "fd00:96::/112"])),
+            service_external_cidrs: Some(prefixes(&["198.51.100.0/25", "2001:db8:1::/112"])),
+            service_load_balancer_cidrs: Some(prefixes(&["192.0.2.0/25", "2001:db8:2::/112"])),
+        },
+        node: Node {
+            name: Some("worker-1".to_owned()),
+            pod_cidrs: Some(prefixes(&["10.244.1.0/24", "fd00:244:1::/64"])),
+            labels: Some(map(&[("topology.kubernetes.io/zone", "zone-a")])),
+            annotations: Some(map(&[("example.com/rack", "")])),
+            ..Node::default()
+        },
+        peer_groups: vec![group("tor", 64513), group("reflector", 64512)],
+        services: (0..SERVICES).map(service).collect(),
+        ..Document::default()
+    }
+}
+
+/// The Services differ in everything a policy can look at; no two neighbours are alike.
+fn service(number: u32) -> Service {
+    let addresses = |ipv4: [u8; 3], ipv6: [u16; 3]| {
+        let host = u8::try_from(number + 1).unwrap_or(u8::MAX);
+        let [a, b, c] = ipv4;
+        let [d, e, f] = ipv6;
+        let ipv4 = IpAddr::V4(Ipv4Addr::new(a, b, c, host));
+        let ipv6 = IpAddr::V6(Ipv6Addr::new(d, e, f, 0, 0, 0, 0, host.into()));
+        match number % 3 {
+            0 => vec![ipv4],
+            1 => vec![ipv6],
+            _ => vec![ipv4, ipv6],
+        }
+    };
+    let counts = |seed: u32| Counts {
+        ready: seed % 3,
+        serving_terminating: seed % 2,
+        unready: seed % 5,
+    };
+    let endpoints = |seed: u32| {
+        Endpoints::ByFamily(ByFamily {
+            ipv4: counts(seed),
+            ipv6: counts(seed / 2),
+        })
+    };
+    let namespace = if number.is_multiple_of(2) {
+        "shop"
+    } else {
+        "bank"
+    };
+    let text = number.to_string();
+    Service {
+        name: ServiceKey::new(namespace, &format!("service-{number}")),
+        service_type: TYPES.get(number as usize % TYPES.len()).copied(),
+        external_traffic_policy: number.is_multiple_of(5).then_some(TrafficPolicy::Local),
+        internal_traffic_policy: number.is_multiple_of(7).then_some(TrafficPolicy::Local),
+        load_balancer_class: number
+            .is_multiple_of(11)
+            .then(|| "example.com/ours".to_owned()),
+        headless: number.is_multiple_of(13).then_some(true),
+        deleting: number.is_multiple_of(17).then_some(true),
+        cluster_ips: Some(addresses([10, 96, 0], [0xFD00, 0x96, 0])),
+        external_ips: Some(addresses([198, 51, 100], [0x2001, 0xDB8, 1])),
+        load_balancer_ips: Some(addresses([192, 0, 2], [0x2001, 0xDB8, 2])),
+        ports: None,
+        endpoints_here: Some(endpoints(number)),
+        endpoints_elsewhere: Some(endpoints(number + 1)),
+        labels: Some(map(&[("app", &text), ("tier", "gold")])),
+        annotations: Some(map(&[("example.com/number", &text)])),
+    }
+}
+
+fn map(pairs: &[(&str, &str)]) -> StringMap {
+    let pairs = pairs.iter();
+    pairs
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
