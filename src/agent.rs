@@ -4,9 +4,12 @@
 //! source (kube or files) --events--> pipeline thread --Input--> driver task <--octets--> peers
 //!                                        ^    |                    |
 //!                      reload task ------+    +---- reporter ------+--> HTTP (status, metrics)
+//!                           ^                           |
+//!                           +---------- approval -------+
 //! ```
 //! Every arrow is a bounded queue. The pipeline may be slow (policies compute there); the driver
-//! never waits for anything but its own queues.
+//! never waits for anything but its own queues. Policies in shadow mode are asked on a thread of
+//! their own, which nothing waits for.
 
 pub(crate) mod clock;
 mod connection;
@@ -14,6 +17,7 @@ mod driver;
 mod events;
 mod http;
 mod imports;
+mod links;
 mod load;
 mod meters;
 mod metrics;
@@ -25,9 +29,11 @@ mod reload;
 mod report;
 mod shadow;
 mod sockets;
+mod state;
 mod tcp_md5;
 #[cfg(test)]
 mod testing;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -35,6 +41,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
@@ -42,12 +49,18 @@ pub use driver::{SpeakerHandle, SpeakerStopped};
 
 use crate::config::{Config, Overrides, Source};
 use crate::kube;
+use crate::policy::NextLink;
 use crate::wasm::Engine;
 use events::{Notice, Notices};
-use load::{ConfigState, Loaded};
+use links::{LoadedLink, Plan, RefusedVersions};
+use load::Loaded;
 use pipeline::Settings;
-use reload::Reloader;
+use reload::{Considered, InForce, Reloader};
 use report::Reporter;
+use state::ConfigState;
+
+/// Approvals that wait; each is a person's.
+const APPROVALS_MAX: usize = 4;
 
 /// What the command line gives the agent.
 #[derive(Clone, Debug)]
@@ -70,16 +83,20 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         node_name,
         overrides,
     } = options;
-    let Loaded {
-        text,
-        config,
-        passwords,
-    } = load::load(&path, &overrides)?;
+    let loaded = load::load(&path, &overrides)?;
+    let config = Arc::clone(&loaded.config);
     load::log_warnings(&config);
     // From here on, SIGHUP reloads; by default it would end the process.
     let hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let engine = engine(&config)?;
-    let (chain, chain_error) = first_chain(&engine, &config)?;
+    let FirstChain {
+        chain,
+        links,
+        error: chain_error,
+    } = first_chain(&engine, &loaded)?;
+    let Loaded {
+        text, passwords, ..
+    } = loaded;
     let import_chain = imports::first_chain(&engine, &config);
     let (source, notices) = start_source(&config, &node_name).await?;
     if let Some(error) = &chain_error {
@@ -91,6 +108,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         loaded_at: clock::unix_time(),
         error: None,
         chain_error,
+        modules: state::modules(&links, &RefusedVersions::new()),
+        held: None,
     }));
 
     let (socket, _socket_file) = http::bind_socket(&config.api.socket).await?;
@@ -120,6 +139,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     )
     .context("cannot start the pipeline thread")?;
     pipeline.replace_imports(import_chain).await?;
+    let (approve, approvals) = mpsc::channel(APPROVALS_MAX);
     let reporter = Arc::new(Reporter {
         node: node_name.clone(),
         started_at: clock::unix_time(),
@@ -129,19 +149,25 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         engine: engine.clone(),
         state: Arc::clone(&state),
         notices: notices.clone(),
+        approve,
     });
     let reloader = Reloader {
         path,
         overrides,
-        text,
-        passwords,
-        config: Arc::clone(&config),
+        in_force: InForce {
+            text,
+            passwords,
+            config: Arc::clone(&config),
+            links,
+        },
         started_with: config,
         engine,
         pipeline: pipeline.clone(),
         speaker: speaker.clone(),
         state,
         notices,
+        approvals,
+        considered: Considered::default(),
     };
 
     let mut parts = JoinSet::new();
@@ -196,17 +222,32 @@ fn engine(config: &Config) -> anyhow::Result<Engine> {
     Ok(engine)
 }
 
+/// The chain that the agent starts with.
+struct FirstChain {
+    chain: Vec<NextLink>,
+    /// As configured; none where it is not the configured one.
+    links: Vec<LoadedLink>,
+    /// Why it is not.
+    error: Option<String>,
+}
+
 /// The configured chain or, where it cannot be had, the built-in default and the reason.
-fn first_chain(
-    engine: &Engine,
-    config: &Config,
-) -> anyhow::Result<(Vec<crate::policy::Link>, Option<String>)> {
-    match load::chain(engine, config) {
-        Ok(chain) => Ok((chain, None)),
+fn first_chain(engine: &Engine, loaded: &Loaded) -> anyhow::Result<FirstChain> {
+    let none = RefusedVersions::new();
+    match Plan::make(engine, &loaded.config, &loaded.modules, &[], &none) {
+        Ok(plan) => Ok(FirstChain {
+            chain: plan.links,
+            links: plan.loaded,
+            error: None,
+        }),
         Err(refusal) => {
             let text = format!("{refusal:#}; the built-in default runs in its place");
             warn!("{text}");
-            Ok((load::fallback_chain(engine)?, Some(text)))
+            Ok(FirstChain {
+                chain: vec![load::fallback(engine)?.into()],
+                links: Vec::new(),
+                error: Some(text),
+            })
         }
     }
 }

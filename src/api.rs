@@ -7,11 +7,13 @@
 //! | `GET /v1/routes?rejected=true&peer=NAME` | [`Routes`] |
 //! | `GET /v1/received?peer=NAME` | [`ReceivedRoutes`] |
 //! | `GET /v1/explain?subject=PREFIX` or `NAMESPACE/SERVICE` | [`Explanation`] |
+//! | `POST /v1/policy/approve?id=ID` | [`Approved`] |
 //! | `GET /v1/policy/batch` | [`Document`](crate::cases::Document): all that policies are given |
 //! | `GET /v1/policy/shadow` | [`ShadowReport`] |
 //!
 //! `rejected=true` lists what the chain rejected instead of what it accepted. A subject that
-//! nothing is known of, and a peer of another name than the configured ones, get a 404.
+//! nothing is known of, and a peer of another name than the configured ones, get a 404; so does an
+//! approval where nothing is held back. One of another change than the one held back gets a 409.
 //!
 //! An error is any other HTTP status than 200, with an [`ApiError`].
 
@@ -55,6 +57,78 @@ pub struct Status {
     pub import_policies: Vec<PolicyStatus>,
     /// Every configured peer, ordered by family, then address.
     pub peers: Vec<PeerStatus>,
+    /// A change that is not in force because it would withdraw too much.
+    #[serde(default)]
+    pub held: Option<HeldChange>,
+}
+
+/// A change of the configuration, or of what it names, that waits for an operator's approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HeldChange {
+    /// What to approve it by; the same on every node that reads the same.
+    pub id: String,
+    /// Since when, in seconds since 1970.
+    pub held_at: u64,
+    /// What changed: the file, or modules with their digests.
+    pub parts: Vec<String>,
+    /// `guard.max-withdraw` of the configuration in force.
+    pub max_withdraw: String,
+    /// What it would do, by the facts at `held-at`.
+    pub effect: ChangeEffect,
+}
+
+/// What a change does to the routes that peers are sent. Each is counted once for each peer,
+/// whether there is a session at present or not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ChangeEffect {
+    /// Routes that are announced before it.
+    pub announced: u64,
+    /// Of these, those that no longer are.
+    pub withdrawn: u64,
+    /// Of these, those that are announced with other attributes.
+    pub changed: u64,
+    /// Routes that are announced only after it.
+    pub added: u64,
+    /// The first of those that it concerns: withdrawn ones before changed before added ones.
+    pub examples: Vec<ChangedRoute>,
+}
+
+/// One route that a change concerns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ChangedRoute {
+    /// What becomes of it.
+    pub change: RouteChange,
+    /// Towards the peer of this name.
+    pub peer: String,
+    /// What.
+    pub prefix: Prefix,
+    /// Why.
+    pub reason: String,
+}
+
+/// What becomes of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RouteChange {
+    /// It is no longer announced.
+    Withdrawn,
+    /// It is announced with other attributes.
+    Changed,
+    /// It was not announced before.
+    Added,
+}
+
+/// Answer of `/v1/policy/approve`: the change is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Approved {
+    /// Which.
+    pub id: String,
+    /// What it did.
+    pub effect: ChangeEffect,
 }
 
 /// Whether the agent serves.
@@ -105,6 +179,17 @@ pub struct PolicyStatus {
     pub name: String,
     /// `builtin:default`, or a path.
     pub module: String,
+    /// SHA-256 of the module that runs, as registries write it; absent where another one runs in
+    /// its place.
+    #[serde(default)]
+    pub digest: Option<String>,
+    /// When that module was taken into use, in seconds since 1970.
+    #[serde(default)]
+    pub loaded_at: Option<u64>,
+    /// Why a newer version of the module is not in force; absent when the last reload took what
+    /// there was.
+    #[serde(default)]
+    pub refused: Option<String>,
     /// What becomes of its routes while it fails.
     pub on_error: OnError,
     /// What one call of it may use.

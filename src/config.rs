@@ -14,6 +14,7 @@
 mod advertise;
 mod bgp;
 mod error;
+mod guard;
 mod hold_time;
 mod import_policies;
 mod limits;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 
 pub use advertise::Overrides;
 pub use error::{ConfigError, ConfigErrors, Place};
+pub use guard::{Guard, MaxWithdraw};
 
 use crate::candidates::AdvertiseConfig;
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
@@ -48,6 +50,8 @@ pub struct Config {
     pub advertise: AdvertiseConfig,
     /// `[[peers]]`, in the order of the file; names and addresses are unique.
     pub peers: Vec<Peer>,
+    /// `guard`.
+    pub guard: Guard,
     /// `policy-default`.
     pub policy_default: ChainDefault,
     /// `[[policies]]`, in the order of the file; never empty, names are unique.
@@ -235,6 +239,7 @@ impl Config {
             bgp,
             advertise: _,
             peers: _,
+            guard: _,
             policy_default: _,
             policies: _,
             import_policy_default: _,
@@ -301,6 +306,7 @@ const TOP_KEYS: &[&str] = &[
     "bgp",
     "advertise",
     "peers",
+    "guard",
     "policy-default",
     "policies",
     "import-policy-default",
@@ -325,6 +331,7 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
         source: source(&top, directory, report),
         advertise: advertise::read(&top, overrides, report, &mut warnings),
         peers: peers.into_iter().flatten().collect(),
+        guard: guard::read(&top, report),
         policy_default: policies::read_default(&top, report, &mut warnings),
         policies,
         import_policy_default: import_policies::read_default(&top, report, &mut warnings),

@@ -145,4 +145,4 @@ impl RoutePolicy for WasmPolicy {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -16,8 +16,10 @@ use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
 use super::clock;
+use super::links::LinkRefused;
+use super::pipeline::TrialFailure;
+use crate::api::HeldChange;
 use crate::kube::events::{NodeEvent, Recorded, Recorder, Severity};
-use crate::wasm::ModuleError;
 
 /// Notices waiting to be written. More than a loss of every session at once brings.
 const QUEUE_DEPTH: usize = 256;
@@ -48,6 +50,9 @@ pub(super) enum Notice {
     ConfigurationRefused { error: String },
     /// The same, because of a module.
     ModuleRefused { error: String },
+    /// A new version of the configuration, or of what it names, withdraws too much to be taken
+    /// without approval.
+    ChangeHeld { change: String },
     /// A new version of the configuration is in force.
     ConfigurationReloaded,
     /// A session reached Established.
@@ -57,12 +62,13 @@ pub(super) enum Notice {
 }
 
 /// Every reason a notice can have: those that never came to pass are counted, too, as none.
-const REASONS: [&str; 8] = [
+const REASONS: [&str; 9] = [
     "PolicyFailing",
     "PolicyRecovered",
     "PolicyFallback",
     "ConfigurationRefused",
     "ModuleRefused",
+    "ChangeHeld",
     "ConfigurationReloaded",
     "SessionEstablished",
     "SessionDown",
@@ -72,11 +78,33 @@ impl Notice {
     /// Why a reload changes nothing.
     pub(super) fn refused(refusal: &anyhow::Error) -> Self {
         let error = format!("{refusal:#}");
-        if refusal.chain().any(|cause| cause.is::<ModuleError>()) {
+        if refusal.is::<LinkRefused>() || refusal.is::<TrialFailure>() {
             Self::ModuleRefused { error }
         } else {
             Self::ConfigurationRefused { error }
         }
+    }
+
+    /// What a change that is held back would do, and what lets it through.
+    pub(super) fn held(held: &HeldChange) -> Self {
+        let HeldChange {
+            id,
+            held_at: _,
+            parts,
+            max_withdraw,
+            effect,
+        } = held;
+        let change = format!(
+            "change {id} is held back: it would withdraw {} of {} announced routes \
+             (guard.max-withdraw is {max_withdraw}), change {} and announce {} more; see `rutter \
+             status`, and let it through with `rutter policy approve {id}`; what changed: {}",
+            effect.withdrawn,
+            effect.announced,
+            effect.changed,
+            effect.added,
+            parts.join(", ")
+        );
+        Self::ChangeHeld { change }
     }
 
     fn event(&self) -> NodeEvent {
@@ -109,6 +137,7 @@ impl Notice {
                 "Reload",
                 format!("the policies in force stay: {error}"),
             ),
+            Self::ChangeHeld { change } => (Warning, "ChangeHeld", "Reload", change.to_owned()),
             Self::ConfigurationReloaded => (
                 Normal,
                 "ConfigurationReloaded",

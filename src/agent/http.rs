@@ -1,7 +1,8 @@
 //! The two HTTP servers: the command line's on a Unix socket, and health and metrics on TCP.
 //!
-//! Both only read. Whoever may open the socket's file (mode 0600) may ask; the TCP one tells
-//! nothing that names a Service.
+//! Both only read, but for one request on the socket: the approval of a change that is held back.
+//! Whoever may open the socket's file (mode 0600) may ask; the TCP one tells nothing that names a
+//! Service.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -16,15 +17,16 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use super::metrics;
+use super::reload::NotApproved;
 use super::report::Reporter;
-use crate::api::{ApiError, Readiness};
+use crate::api::{ApiError, Approved, Readiness};
 
 /// Less than the command line and the probes wait: they shall hear why there is no answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(4);
@@ -105,6 +107,7 @@ pub(super) async fn serve_socket(
         .route("/v1/routes", get(routes))
         .route("/v1/received", get(received))
         .route("/v1/explain", get(explain))
+        .route("/v1/policy/approve", post(approve))
         .route("/v1/policy/batch", get(policy_batch))
         .route("/v1/policy/shadow", get(shadow))
         .fallback(async || {
@@ -249,6 +252,37 @@ async fn explain(
         Ok(match reporter.explain(&query.subject).await? {
             Ok(explanation) => Json(explanation).into_response(),
             Err(unknown) => error(StatusCode::NOT_FOUND, &unknown),
+        })
+    })
+    .await
+}
+
+/// The query of `/v1/policy/approve`.
+#[derive(Deserialize)]
+struct ApproveQuery {
+    id: String,
+}
+
+async fn approve(
+    State(reporter): State<Arc<Reporter>>,
+    query: Result<Query<ApproveQuery>, QueryRejection>,
+) -> Response {
+    let id = match query {
+        Ok(Query(ApproveQuery { id })) => id,
+        Err(unclear) => return error(StatusCode::BAD_REQUEST, &unclear.body_text()),
+    };
+    answer(async {
+        Ok(match reporter.approve(id.clone()).await? {
+            Ok(effect) => Json(Approved { id, effect }).into_response(),
+            Err(refusal) => {
+                let status = match refusal {
+                    NotApproved::NothingHeld => StatusCode::NOT_FOUND,
+                    NotApproved::AnotherHeld { .. } | NotApproved::Refused { .. } => {
+                        StatusCode::CONFLICT
+                    }
+                };
+                error(status, &refusal.to_string())
+            }
         })
     })
     .await

@@ -2,18 +2,18 @@
 //!
 //! The chain decides by what policies answer and knows no clock; here each is wrapped in one that
 //! measures. Counts are kept by the policy's name as long as the chain has one of it, whatever
-//! module it is.
+//! module it is. What a policy did while it was tried counts once it is in force.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::clock;
-use crate::policy::{Batch, Decision, Link, PolicyFailure, RoutePolicy};
+use crate::policy::{Batch, Decision, Exports, Link, PolicyFailure, RoutePolicy};
 
-/// What is counted, by policy. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Meters(Arc<Mutex<BTreeMap<String, Measured>>>);
+/// What is counted of the chain in force, by policy.
+#[derive(Debug, Default)]
+pub(super) struct Meters(BTreeMap<String, Metered>);
 
 /// What was counted of one policy since the agent started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,49 +26,80 @@ pub(super) struct Measured {
     pub(super) failures: BTreeMap<&'static str, u64>,
 }
 
+/// Counts what one link of a chain does. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Meter(Arc<Mutex<Measured>>);
+
+/// The policies of one name, the one in force and those before it.
+#[derive(Debug, Default)]
+struct Metered {
+    former: Measured,
+    present: Meter,
+}
+
 impl Meters {
-    /// The same chain, measured. Policies that are not in it are forgotten.
-    pub(super) fn measure(&self, chain: Vec<Link>) -> Vec<Link> {
-        let mut meters = self.0.lock().expect("no holder panics");
-        meters.retain(|name, _| chain.iter().any(|link| *link.name == **name));
-        let measure = |link: Link| {
-            meters.entry(link.name.to_string()).or_default();
-            let policy = MeasuredPolicy {
-                name: link.name.to_string(),
-                policy: link.policy,
-                meters: self.clone(),
-            };
-            Link {
-                policy: Arc::new(policy),
-                ..link
-            }
-        };
-        chain.into_iter().map(measure).collect()
+    /// Takes over the meters of the new links of a chain that comes into force. Policies that are
+    /// not in it are forgotten.
+    pub(super) fn adopt(&mut self, exports: &Exports, new: BTreeMap<Arc<str>, Meter>) {
+        self.0
+            .retain(|name, _| exports.links().any(|link| link.name == name));
+        for (name, meter) in new {
+            let metered = self.0.entry(name.to_string()).or_default();
+            let before = std::mem::replace(&mut metered.present, meter);
+            metered.former.add(before.measured());
+        }
     }
 
     /// What was counted, by policy.
     pub(super) fn measured(&self) -> BTreeMap<String, Measured> {
-        self.0.lock().expect("no holder panics").clone()
+        let measured = |metered: &Metered| {
+            let mut measured = metered.former.clone();
+            measured.add(metered.present.measured());
+            measured
+        };
+        let policies = self.0.iter();
+        policies
+            .map(|(name, metered)| (name.clone(), measured(metered)))
+            .collect()
+    }
+}
+
+impl Meter {
+    /// The same link, measured by this.
+    pub(super) fn measure(&self, link: Link) -> Link {
+        let policy = MeasuredPolicy {
+            policy: link.policy,
+            meter: self.clone(),
+        };
+        Link {
+            policy: Arc::new(policy),
+            ..link
+        }
     }
 
-    fn add(&self, policy: &str, time: Duration, failure: Option<&PolicyFailure>) {
-        let mut meters = self.0.lock().expect("no holder panics");
-        // One that was replaced counts no more.
-        let Some(measured) = meters.get_mut(policy) else {
-            return;
-        };
-        measured.calls += 1;
-        measured.time += time;
-        if let Some(failure) = failure {
-            *measured.failures.entry(failure.kind()).or_default() += 1;
+    fn measured(&self) -> Measured {
+        self.0.lock().expect("no holder panics").clone()
+    }
+}
+
+impl Measured {
+    fn add(&mut self, other: Self) {
+        let Self {
+            calls,
+            time,
+            failures,
+        } = other;
+        self.calls += calls;
+        self.time += time;
+        for (kind, count) in failures {
+            *self.failures.entry(kind).or_default() += count;
         }
     }
 }
 
 struct MeasuredPolicy {
-    name: String,
     policy: Arc<dyn RoutePolicy>,
-    meters: Meters,
+    meter: Meter,
 }
 
 impl RoutePolicy for MeasuredPolicy {
@@ -76,7 +107,13 @@ impl RoutePolicy for MeasuredPolicy {
         let start = clock::now();
         let answer = self.policy.evaluate(batch);
         let time = clock::now().duration_since(start);
-        self.meters.add(&self.name, time, answer.as_ref().err());
+        let failures = answer.as_ref().err().map(|failure| (failure.kind(), 1));
+        let call = Measured {
+            calls: 1,
+            time,
+            failures: failures.into_iter().collect(),
+        };
+        self.meter.0.lock().expect("no holder panics").add(call);
         answer
     }
 }

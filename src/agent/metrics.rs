@@ -137,8 +137,22 @@ impl Table {
         );
         self.gauge(
             "config_up_to_date",
-            "0 while a newer configuration is refused.",
-            [(vec![], u64::from(status.config.error.is_none()))],
+            "0 while a newer configuration is refused or held back.",
+            [(
+                vec![],
+                u64::from(status.config.error.is_none() && status.held.is_none()),
+            )],
+        );
+        self.gauge(
+            "change_held",
+            "1 while a change that would withdraw too much waits for approval.",
+            [(vec![], u64::from(status.held.is_some()))],
+        );
+        let withdrawn = status.held.as_ref().map(|held| held.effect.withdrawn);
+        self.gauge(
+            "change_held_withdrawals",
+            "Routes that the change held back would withdraw, each counted for each peer.",
+            [(vec![], withdrawn.unwrap_or(0))],
         );
         self.gauge(
             "config_loaded_timestamp_seconds",
@@ -184,6 +198,13 @@ impl Table {
             enforced
                 .iter()
                 .map(|policy| (labels(policy), u64::from(policy.error.is_none()))),
+        );
+        self.gauge(
+            "policy_module_up_to_date",
+            "0 while a newer version of the policy's module is refused.",
+            policies
+                .iter()
+                .map(|policy| (labels(policy), u64::from(policy.refused.is_none()))),
         );
         self.gauge(
             "policy_retry_seconds",

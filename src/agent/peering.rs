@@ -14,7 +14,7 @@ use crate::types::{GroupId, Password, PeerId, RouterId};
 pub(super) type Passwords = BTreeMap<String, Password>;
 
 /// What peers are called from one configuration to the next.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Peering {
     ids: BTreeMap<(IpAddr, u16), PeerId>,
     groups: BTreeMap<GroupKey, GroupId>,
@@ -99,6 +99,20 @@ impl Peering {
             }
         }
         taken
+    }
+
+    /// Takes over the names that a copy of this gave to peers and groups.
+    pub(super) fn take_ids(&mut self, copy: Self) {
+        let Self {
+            ids,
+            groups,
+            members,
+            // The Node may have been seen since.
+            node_router_id: _,
+        } = copy;
+        self.ids = ids;
+        self.groups = groups;
+        self.members = members;
     }
 
     /// The group whose decisions a peer is sent.

@@ -4,12 +4,14 @@
 //! [`Pipeline`] takes events and configurations, and gives the inputs that the speaker is to have,
 //! in order. It knows neither threads nor queues; [`runner`] is the thread that owns it.
 
+mod effect;
 mod imports;
 mod runner;
 #[cfg(test)]
 mod tests;
+mod trial;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,12 +25,14 @@ use crate::candidates::{CandidateChange, Candidates};
 use crate::config::Config;
 use crate::facts::{ClusterChange, ClusterView};
 use crate::kube::{Index, Outcome, SourceEvent};
-use crate::policy::{ExportChange, Exports, Link, PeerGroups};
+use crate::policy::{ExportChange, Exports, NextLink};
 use crate::speaker::{Input, SpeakerConfig};
 use crate::types::{GroupId, Prefix, RouteAttributes, RouterId};
 
 use imports::ImportSide;
 pub(super) use runner::{PipelineHandle, spawn};
+use trial::{Journal, Trial, Tried};
+pub(super) use trial::{Judgement, Leave, TrialFailure};
 
 /// A configuration with everything that had to be read or compiled for it.
 pub(super) struct Settings {
@@ -37,7 +41,7 @@ pub(super) struct Settings {
     /// The peers' keys.
     pub(super) passwords: Passwords,
     /// The policy chain; `None` keeps the one that runs.
-    pub(super) chain: Option<Vec<Link>>,
+    pub(super) chain: Option<Vec<NextLink>>,
 }
 
 /// Everything between the facts and the speaker.
@@ -59,6 +63,8 @@ pub(super) struct Pipeline {
     pub(super) source: SourceState,
     /// What came to pass and nobody was told yet.
     pub(super) notices: Vec<Notice>,
+    /// What the facts do while a configuration is tried.
+    journal: Option<Journal>,
     stage: Stage,
     passwords: Passwords,
     /// What the speaker was last told.
@@ -126,6 +132,7 @@ impl Pipeline {
             evaluation_time: Duration::ZERO,
             source: SourceState::Alive,
             notices: Vec::new(),
+            journal: None,
             stage: Stage::Gathering,
             passwords: Passwords::new(),
             speaker_config: None,
@@ -187,6 +194,7 @@ impl Pipeline {
             return inputs;
         }
         let candidates = self.candidates.apply(self.index.view(), changes);
+        self.note(changes);
         inputs.extend(self.update(candidates).into_inputs());
         inputs
     }
@@ -201,55 +209,18 @@ impl Pipeline {
             candidates = candidates.len(),
             "everything was seen once: announcing"
         );
+        self.note(&changes);
         self.stage = Stage::Announcing;
         let mut inputs: Vec<_> = self.update(candidates).into_inputs().collect();
         inputs.push(Input::ExportsComplete);
         inputs
     }
 
-    /// Takes another configuration into use, and gives what the speaker is to have, in order.
-    pub(super) fn configure(&mut self, settings: Settings) -> Vec<Input> {
-        let Settings {
-            config,
-            passwords,
-            chain,
-        } = settings;
-        self.config = config;
-        self.passwords = passwords;
-        // The speaker takes all of it as one step. Sessions first: those that end hear nothing
-        // more, and those that move to another group hear what differs in the end.
-        let mut inputs: Vec<_> = self.configure_speaker().into_iter().collect();
-        let groups = self.peering.take_groups(&self.config);
-        let new: Vec<GroupId> = self.groups_besides(&groups);
-        let asn = self.config.bgp.asn;
-        let mut decisions = self.evaluate(|exports, now| exports.set_asn(now, asn));
-        let default = self.config.policy_default;
-        decisions.add(self.round(|exports, now| exports.set_default(now, default)));
-        decisions.add(self.round(|exports, now| exports.set_groups(now, groups)));
-        if let Some(chain) = chain {
-            let chain = self.meters.measure(chain);
-            decisions.add(self.round(|exports, now| exports.replace_chain(now, chain)));
+    /// Remembers a step of the view for a configuration that is being tried.
+    fn note(&mut self, changes: &[ClusterChange]) {
+        if let Some(journal) = &mut self.journal {
+            journal.note(changes);
         }
-        let advertise = self.config.advertise.clone();
-        let candidates = self.candidates.configure(advertise, self.index.view());
-        if self.stage == Stage::Announcing && !candidates.is_empty() {
-            let node = self.index.view().node.clone();
-            decisions.add(self.round(|exports, now| exports.update(now, node, candidates)));
-        }
-        for group in new {
-            // Without a word about a group, its peers would keep what they had in another.
-            decisions.0.entry(group).or_default();
-        }
-        inputs.extend(decisions.into_inputs());
-        inputs.extend(self.configure_imports());
-        inputs
-    }
-
-    /// Those of `groups` that there are not yet.
-    fn groups_besides(&self, groups: &PeerGroups) -> Vec<GroupId> {
-        let present: BTreeSet<GroupId> = self.exports.groups().map(|(id, _)| id).collect();
-        let wanted: BTreeSet<GroupId> = groups.groups.keys().copied().collect();
-        wanted.difference(&present).copied().collect()
     }
 
     /// Asks failing policies again, and gives what the speaker is to have.

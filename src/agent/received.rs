@@ -118,6 +118,9 @@ pub(super) fn policies(pipeline: &Pipeline) -> Vec<PolicyStatus> {
     let status = |link: ImportLinkStatus<'_>| PolicyStatus {
         name: link.name.to_owned(),
         module: link.module.to_owned(),
+        digest: None,
+        loaded_at: None,
+        refused: None,
         on_error: link.on_error,
         limits: link.limits.into(),
         mode: Mode::Enforce,

@@ -1,38 +1,52 @@
-//! Takes a changed configuration file into use without a restart, or refuses it and says why.
+//! Takes changed files into use without a restart: the configuration, the modules of its policies
+//! and the keys of its peers. Or refuses them and says why, or holds them back for an operator.
+//!
+//! Files are compared by what they say, not by their times. What differs is compiled and tried on
+//! a copy of all that decides, on threads of its own; only a change that loads, that makes no
+//! policy fail, and that withdraws no more than `guard` allows is put in force, as one step. The
+//! pipeline tries and judges; here is the order of things, and what is said about them.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::Signal;
-use tokio::sync::mpsc;
-use tracing::{error, info};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tracing::{error, info, warn};
 
 use super::clock;
 use super::driver::SpeakerHandle;
 use super::events::{Notice, Notices};
-use super::imports::{self, ImportChain};
-use super::load::{self, ConfigState, Loaded};
+use super::imports;
+use super::links::{LinkRefused, LoadedLink, Plan, RefusedAt, RefusedVersions};
+use super::load::{self, Loaded};
 use super::peering::Passwords;
-use super::pipeline::{PipelineHandle, Settings};
-use crate::config::{Config, Overrides};
-use crate::policy::Link;
-use crate::wasm::Engine;
+use super::pipeline::{Judgement, Leave, PipelineHandle, Settings};
+use super::state::{self, ConfigState};
+use super::watch::Folders;
+use crate::api::{ChangeEffect, HeldChange};
+use crate::config::{Config, MaxWithdraw, Overrides};
+use crate::policy::NextLink;
+use crate::wasm::{self, Engine};
 
 /// An editor may write a file in several steps; what counts is what it leaves.
 const SETTLE: Duration = Duration::from_millis(200);
 /// A folder in which something always changes must not keep a new configuration waiting.
 const SETTLE_MAX: Duration = Duration::from_secs(2);
+/// How often files are read although nobody told of a change: not every file system tells, and
+/// what failed on the routes of one moment may not fail on those of another.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// Hexadecimal digits of a change's id: enough to tell changes apart, few enough to type.
+const ID_DIGITS: usize = 8;
 
 /// Everything a reload may change.
 pub(super) struct Reloader {
     pub(super) path: PathBuf,
     pub(super) overrides: Overrides,
-    pub(super) text: String,
-    pub(super) passwords: Passwords,
-    pub(super) config: Arc<Config>,
+    pub(super) in_force: InForce,
     /// What the agent was started with: some of it is only read then.
     pub(super) started_with: Arc<Config>,
     pub(super) engine: Engine,
@@ -40,139 +54,438 @@ pub(super) struct Reloader {
     pub(super) speaker: SpeakerHandle,
     pub(super) state: Arc<Mutex<ConfigState>>,
     pub(super) notices: Notices,
+    /// Requests to let a change through.
+    pub(super) approvals: mpsc::Receiver<Approval>,
+    pub(super) considered: Considered,
 }
 
-/// What becomes of a file that reads as it did.
+/// What the agent runs with.
+pub(super) struct InForce {
+    pub(super) text: String,
+    pub(super) passwords: Passwords,
+    pub(super) config: Arc<Config>,
+    /// The chain; empty while the built-in default stands in for one that could not be had.
+    pub(super) links: Vec<LoadedLink>,
+}
+
+/// What was looked at and needs no second look.
+#[derive(Default)]
+pub(super) struct Considered {
+    /// Newer versions of modules that are not taken.
+    refused: RefusedVersions,
+    /// What there was to be read when all of it was last taken, held back, or found unusable.
+    seen: Option<Fingerprint>,
+}
+
+/// A request to let the change of this id through.
+pub(super) struct Approval {
+    pub(super) id: String,
+    /// What the change did, or why it is not in force.
+    pub(super) answer: oneshot::Sender<Result<ChangeEffect, NotApproved>>,
+}
+
+/// Why a change was not let through.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotApproved {
+    /// There is nothing to approve.
+    #[error("no change is held back: see `rutter status`")]
+    NothingHeld,
+    /// It is not the one asked for.
+    #[error(
+        "change {id} is not held back, but {held} is: see in `rutter status` what it would do \
+         before you approve it"
+    )]
+    AnotherHeld { id: String, held: String },
+    /// It was let through, and then refused.
+    #[error("change {id} cannot be taken: {refusal}")]
+    Refused { id: String, refusal: String },
+}
+
+/// What the files say, in a form that is cheap to keep and compare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fingerprint {
+    text: String,
+    passwords: Passwords,
+    /// Each module's digest, or why it cannot be read.
+    modules: Vec<Result<String, String>>,
+}
+
+/// Why the files are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unchanged {
-    /// Something in its folder changed: nothing, unless the peers' keys did.
-    Ignore,
-    /// SIGHUP: what the file names (modules) may have changed.
-    Reload,
+enum Trigger {
+    /// Something in one of their folders changed.
+    Noticed,
+    /// Time has passed: what failed on the routes of the node is tried again.
+    Clock,
+    /// SIGHUP: what was refused or held back is tried again.
+    Demanded,
+}
+
+/// What came of a change.
+enum Attempt {
+    /// There is none.
+    Nothing,
+    Taken(ChangeEffect),
+    Held,
+}
+
+/// What wakes the task.
+enum Wake {
+    Look(Trigger),
+    Approve(Approval),
 }
 
 impl Reloader {
-    /// Watches the file until the process ends. `hangup` reads it again whether it changed or not.
-    ///
-    /// Files that it names are read with it, but not watched: after a change of a key or a module
-    /// in another folder, send SIGHUP.
+    /// Watches the configuration and the files that it names until the process ends. `hangup`
+    /// considers them again whether they changed or not.
     ///
     /// # Errors
-    /// The folder cannot be watched.
+    /// The folder of the configuration cannot be watched.
     pub(super) async fn run(mut self, mut hangup: Signal) -> anyhow::Result<()> {
         let (changed, mut changes) = mpsc::channel(1);
-        // Dropping the watcher would end the watch.
-        let _watcher = watch(&self.path, changed)?;
+        let mut folders = Folders::of(&self.path, changed)?;
+        let mut clock = interval_at(Instant::now() + LOOK_AGAIN, LOOK_AGAIN);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            // Cancel-safe: both only receive.
-            let unchanged = tokio::select! {
-                Some(()) = changes.recv() => Unchanged::Ignore,
-                Some(()) = hangup.recv() => Unchanged::Reload,
-                else => anyhow::bail!("nothing watches the configuration any more"),
+            folders.follow(self.files());
+            // Cancel-safe: all only receive.
+            let wake = tokio::select! {
+                Some(()) = changes.recv() => Wake::Look(Trigger::Noticed),
+                Some(()) = hangup.recv() => Wake::Look(Trigger::Demanded),
+                Some(approval) = self.approvals.recv() => Wake::Approve(approval),
+                _ = clock.tick() => Wake::Look(Trigger::Clock),
             };
-            // A file that never comes to rest is read as it is.
-            let _ = tokio::time::timeout(SETTLE_MAX, settle(&mut changes)).await;
-            self.reload_or_refuse(unchanged).await;
-        }
-    }
-
-    /// Reads the file; refused, the old configuration stays and status says why.
-    async fn reload_or_refuse(&mut self, unchanged: Unchanged) {
-        if let Err(refusal) = self.reload(unchanged).await {
-            let text = format!("{refusal:#}");
-            let mut state = self.state.lock().expect("no holder panics");
-            if state.error.as_ref() != Some(&text) {
-                error!("configuration refused, the old one stays: {text}");
-                self.notices.tell(Notice::refused(&refusal));
+            match wake {
+                Wake::Look(trigger) => {
+                    // A file that never comes to rest is read as it is.
+                    let _ = tokio::time::timeout(SETTLE_MAX, settle(&mut changes)).await;
+                    self.look(trigger).await;
+                }
+                Wake::Approve(Approval { id, answer }) => {
+                    // Whoever asked may have given up waiting.
+                    let _ = answer.send(self.approve(id).await);
+                }
             }
-            state.error = Some(text);
         }
     }
 
-    async fn reload(&mut self, unchanged: Unchanged) -> anyhow::Result<()> {
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        let named = load::named_files(&self.in_force.config);
+        std::iter::once(self.path.as_path()).chain(named)
+    }
+
+    /// Reads everything, and considers what differs from what was there when it last did.
+    async fn look(&mut self, trigger: Trigger) {
+        match self.read().await {
+            Ok(found) => self.consider(&found, trigger).await,
+            Err(refusal) => {
+                self.considered.seen = None;
+                self.refuse(&refusal);
+            }
+        }
+    }
+
+    async fn read(&self) -> anyhow::Result<Loaded> {
         let (path, overrides) = (self.path.clone(), self.overrides.clone());
-        let Loaded {
-            text,
-            config,
-            passwords,
-        } = tokio::task::spawn_blocking(move || load::load(&path, &overrides)).await??;
-        let same = text == self.text && passwords == self.passwords;
-        if same && unchanged == Unchanged::Ignore {
-            let mut state = self.state.lock().expect("no holder panics");
-            state.error = self.waits_for_restart(&self.config);
-            return Ok(());
+        tokio::task::spawn_blocking(move || load::load(&path, &overrides)).await?
+    }
+
+    async fn consider(&mut self, found: &Loaded, trigger: Trigger) {
+        let refused = &mut self.considered.refused;
+        let before = refused.len();
+        match trigger {
+            Trigger::Noticed => {}
+            Trigger::Clock => refused.retain(|_, version| version.stage == RefusedAt::Loading),
+            Trigger::Demanded => refused.clear(),
         }
-        let chain = self.chain(&config, unchanged).await?;
-        let imports = self.imports(&config, unchanged).await?;
-        self.speaker
-            .listen_on(config.bgp.listen.clone())
-            .await
-            .context("bgp.listen")?;
-        let new_chain = chain.is_some();
-        self.pipeline
-            .configure(Settings {
-                config: Arc::clone(&config),
-                passwords: passwords.clone(),
-                chain,
-            })
-            .await?;
-        if let Some(imports) = imports {
-            self.pipeline.replace_imports(imports).await?;
+        let again = trigger == Trigger::Demanded || refused.len() != before;
+        let seen = Fingerprint::of(found);
+        if !again && self.considered.seen.as_ref() == Some(&seen) {
+            return;
         }
-        load::log_warnings(&config);
+        // Failed for want of something that is not in the files, it is tried again next time.
+        self.considered.seen = None;
+        if trigger == Trigger::Demanded
+            && self.has_same_imports(found)
+            && let Err(refusal) = self.read_imports_again(found).await
+        {
+            self.refuse(&refusal);
+            return;
+        }
+        match self.attempt(found, Leave::Asked).await {
+            Ok(Attempt::Nothing | Attempt::Taken(_) | Attempt::Held) => {
+                self.considered.seen = Some(seen);
+            }
+            Err(refusal) => {
+                if refusal.is::<LinkRefused>() {
+                    self.considered.seen = Some(seen);
+                }
+                self.refuse(&refusal);
+            }
+        }
+    }
+
+    /// Lets the change that is held back through, if it is still there and is the one meant.
+    async fn approve(&mut self, id: String) -> Result<ChangeEffect, NotApproved> {
+        let refused = |id, refusal: &anyhow::Error| NotApproved::Refused {
+            id,
+            refusal: format!("{refusal:#}"),
+        };
+        let found = match self.read().await {
+            Ok(found) => found,
+            Err(refusal) => {
+                self.refuse(&refusal);
+                return Err(refused(id, &refusal));
+            }
+        };
+        // Should it have changed again, it is considered first, and has another id.
+        self.consider(&found, Trigger::Noticed).await;
+        let held = self.state.lock().expect("no holder panics").held.clone();
+        let held = held.ok_or(NotApproved::NothingHeld)?;
+        if held.id != id {
+            return Err(NotApproved::AnotherHeld { id, held: held.id });
+        }
+        match self.attempt(&found, Leave::Granted).await {
+            Ok(Attempt::Taken(effect)) => {
+                info!(id, "a change that was held back is approved and in force");
+                Ok(effect)
+            }
+            Ok(Attempt::Nothing | Attempt::Held) => Err(NotApproved::NothingHeld),
+            Err(refusal) => {
+                self.considered.seen = None;
+                self.refuse(&refusal);
+                Err(refused(id, &refusal))
+            }
+        }
+    }
+
+    /// The old configuration stays, and status says why. Nothing waits for approval any more: it
+    /// is not what is there.
+    fn refuse(&self, refusal: &anyhow::Error) {
+        let text = format!("{refusal:#}");
         let mut state = self.state.lock().expect("no holder panics");
-        state.loaded_at = clock::unix_time();
-        state.error = self.waits_for_restart(&config);
-        if new_chain {
+        state.held = None;
+        if state.error.as_ref() != Some(&text) {
+            error!("configuration refused, the old one stays: {text}");
+            self.notices.tell(Notice::refused(refusal));
+        }
+        state.error = Some(text);
+    }
+
+    /// Compiles, tries and judges what was found, and puts it in force if it may be.
+    async fn attempt(&mut self, found: &Loaded, leave: Leave) -> anyhow::Result<Attempt> {
+        let imports = if self.has_same_imports(found) {
+            None
+        } else {
+            Some(self.imports(found).await?)
+        };
+        loop {
+            let plan = self.plan(found).await?;
+            let chain = match &plan {
+                Some(plan) if !plan.is(&self.in_force.links) => Some(plan.links.clone()),
+                Some(_) | None => None,
+            };
+            if chain.is_none() && self.is_in_force(found) {
+                self.stays(plan);
+                return Ok(Attempt::Nothing);
+            }
+            let settings = Settings {
+                config: Arc::clone(&found.config),
+                passwords: found.passwords.clone(),
+                chain,
+            };
+            let trial = self.pipeline.prepare(settings).await?;
+            let tried = tokio::task::spawn_blocking(move || trial.run()).await?;
+            let (tried, judgement) = self.pipeline.judge(tried, leave).await?;
+            match judgement {
+                Judgement::Failing(failure) => {
+                    let reason = failure.to_string();
+                    let refused = plan.as_ref().and_then(|plan| {
+                        plan.refuse(&failure.policy, reason, &self.in_force.links)
+                    });
+                    // Without that version, the rest of the change may do.
+                    let version = refused.ok_or_else(|| failure.clone())?;
+                    self.considered.refused.insert(failure.policy, version);
+                }
+                Judgement::Excessive(max_withdraw, effect) => {
+                    self.hold(found, plan, max_withdraw, effect);
+                    return Ok(Attempt::Held);
+                }
+                Judgement::Fit(effect) => {
+                    let listen = found.config.bgp.listen.clone();
+                    self.speaker.listen_on(listen).await.context("bgp.listen")?;
+                    self.pipeline.adopt(tried).await?;
+                    if let Some(imports) = imports {
+                        self.pipeline.replace_imports(imports).await?;
+                    }
+                    self.take(found, plan);
+                    return Ok(Attempt::Taken(effect));
+                }
+            }
+        }
+    }
+
+    /// The next chain; nothing where the present one is to stay because the configured one could
+    /// not be had at start and cannot be had now: the rest of the file must not wait for it.
+    async fn plan(&self, found: &Loaded) -> anyhow::Result<Option<Plan>> {
+        let engine = self.engine.clone();
+        let (config, modules) = (Arc::clone(&found.config), found.modules.clone());
+        let (links, refused) = (self.in_force.links.clone(), self.considered.refused.clone());
+        let plan = tokio::task::spawn_blocking(move || {
+            Plan::make(&engine, &config, &modules, &links, &refused)
+        });
+        let same = found.config.policies == self.in_force.config.policies;
+        match plan.await? {
+            Ok(plan) => Ok(Some(plan)),
+            Err(_) if same && self.in_force.links.is_empty() => Ok(None),
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    fn is_in_force(&self, found: &Loaded) -> bool {
+        found.text == self.in_force.text && found.passwords == self.in_force.passwords
+    }
+
+    /// What was found is what runs, but for versions of modules that are not taken.
+    fn stays(&mut self, plan: Option<Plan>) {
+        let mut state = self.state.lock().expect("no holder panics");
+        state.error = self.waits_for_restart(&self.in_force.config);
+        if state.held.take().is_some() {
+            info!("the change that was held back is gone: the files say what is in force");
+        }
+        drop(state);
+        self.refuse_versions(plan.map_or_else(RefusedVersions::new, |plan| plan.refused));
+    }
+
+    /// Says once of each newer version that it is not taken.
+    fn refuse_versions(&mut self, refused: RefusedVersions) {
+        let mut state = self.state.lock().expect("no holder panics");
+        for (name, version) in &refused {
+            let known = state
+                .modules
+                .get(name)
+                .and_then(|module| module.refused.as_ref());
+            if known != Some(&version.reason) {
+                let error = format!("{}; the version before it stays", version.reason);
+                warn!(policy = name, "{error}");
+                self.notices.tell(Notice::ModuleRefused { error });
+            }
+        }
+        state.modules = state::modules(&self.in_force.links, &refused);
+        self.considered.refused = refused;
+    }
+
+    /// What was found is in force.
+    fn take(&mut self, found: &Loaded, plan: Option<Plan>) {
+        let is_new = !self.is_in_force(found);
+        if is_new {
+            load::log_warnings(&found.config);
+        }
+        let mut state = self.state.lock().expect("no holder panics");
+        if is_new {
+            state.loaded_at = clock::unix_time();
+        }
+        state.error = self.waits_for_restart(&found.config);
+        state.held = None;
+        if plan.is_some() {
             state.chain_error = None;
         }
         drop(state);
-        info!(path = %self.path.display(), "configuration reloaded");
+        if is_new {
+            info!(path = %self.path.display(), "configuration reloaded");
+        } else {
+            info!("policy modules reloaded");
+        }
         self.notices.tell(Notice::ConfigurationReloaded);
-        self.text = text;
-        self.passwords = passwords;
-        self.config = config;
-        Ok(())
-    }
-
-    /// The chain, where it is to be another; `None` keeps the one that runs.
-    async fn chain(
-        &self,
-        config: &Arc<Config>,
-        unchanged: Unchanged,
-    ) -> anyhow::Result<Option<Vec<Link>>> {
-        let same = config.policies == self.config.policies && unchanged == Unchanged::Ignore;
-        let stands_in = {
-            let state = self.state.lock().expect("no holder panics");
-            state.chain_error.is_some()
+        self.in_force.text.clone_from(&found.text);
+        self.in_force.passwords.clone_from(&found.passwords);
+        self.in_force.config = Arc::clone(&found.config);
+        let refused = match plan {
+            Some(plan) => {
+                self.in_force.links = plan.loaded;
+                plan.refused
+            }
+            None => RefusedVersions::new(),
         };
-        if same && !stands_in {
-            return Ok(None);
-        }
-        let (engine, config) = (self.engine.clone(), Arc::clone(config));
-        let chain = tokio::task::spawn_blocking(move || load::chain(&engine, &config)).await?;
-        match chain {
-            Ok(chain) => Ok(Some(chain)),
-            // It did not load at start either: the rest of the file must not wait for it.
-            Err(_) if same => Ok(None),
-            Err(refusal) => Err(refusal),
-        }
+        self.refuse_versions(refused);
     }
 
-    /// The import policies, where they are to be others; `None` keeps those that run.
-    async fn imports(
-        &self,
-        config: &Arc<Config>,
-        unchanged: Unchanged,
-    ) -> anyhow::Result<Option<ImportChain>> {
-        let same = config.import_policies == self.config.import_policies
-            && config.import_policy_default == self.config.import_policy_default;
-        if same && unchanged == Unchanged::Ignore {
-            return Ok(None);
+    /// What was found would withdraw too much: it waits for an operator.
+    fn hold(
+        &mut self,
+        found: &Loaded,
+        plan: Option<Plan>,
+        max_withdraw: MaxWithdraw,
+        effect: ChangeEffect,
+    ) {
+        let held = HeldChange {
+            id: Fingerprint::of(found).id(),
+            held_at: clock::unix_time(),
+            parts: self.parts(found, plan.as_ref()),
+            max_withdraw: max_withdraw.to_string(),
+            effect,
+        };
+        let mut state = self.state.lock().expect("no holder panics");
+        state.error = None;
+        if state.held.as_ref().map(|held| &held.id) != Some(&held.id) {
+            let notice = Notice::held(&held);
+            warn!(?notice, "too much would be withdrawn");
+            self.notices.tell(notice);
         }
-        let (engine, config) = (self.engine.clone(), Arc::clone(config));
-        let chain = tokio::task::spawn_blocking(move || imports::chain(&engine, &config)).await??;
-        Ok(Some(chain))
+        state.held = Some(held);
+        drop(state);
+        self.refuse_versions(plan.map_or_else(RefusedVersions::new, |plan| plan.refused));
+    }
+
+    /// What of the files is another than that in force.
+    fn parts(&self, found: &Loaded, plan: Option<&Plan>) -> Vec<String> {
+        let mut parts = Vec::new();
+        if found.text != self.in_force.text {
+            parts.push(format!("configuration {}", self.path.display()));
+        }
+        if found.passwords != self.in_force.passwords {
+            parts.push("keys of peers".to_owned());
+        }
+        let chain = plan
+            .into_iter()
+            .flat_map(|plan| plan.links.iter().zip(&plan.loaded));
+        for (link, loaded) in chain {
+            let NextLink::New(link) = link else {
+                continue;
+            };
+            let mut links = self.in_force.links.iter();
+            let former = links.find(|former| former.name() == loaded.name());
+            if former.is_some_and(|former| former.digest == loaded.digest) {
+                continue;
+            }
+            let (name, module) = (&link.name, &link.module);
+            let digest = loaded.digest.as_deref().unwrap_or("which cannot be read");
+            let former = former.and_then(|former| former.digest.as_deref());
+            let former = former.map_or_else(String::new, |former| format!(" in place of {former}"));
+            parts.push(format!(
+                "module of policy {name}: {module} {digest}{former}"
+            ));
+        }
+        parts
+    }
+
+    /// Compiles the import policies of what was found.
+    async fn imports(&self, found: &Loaded) -> anyhow::Result<imports::ImportChain> {
+        let (engine, config) = (self.engine.clone(), Arc::clone(&found.config));
+        tokio::task::spawn_blocking(move || imports::chain(&engine, &config)).await?
+    }
+
+    fn has_same_imports(&self, found: &Loaded) -> bool {
+        let (new, old) = (&found.config, &self.in_force.config);
+        new.import_policies == old.import_policies
+            && new.import_policy_default == old.import_policy_default
+    }
+
+    /// Their modules may have changed in their files, which are not watched.
+    async fn read_imports_again(&self, found: &Loaded) -> anyhow::Result<()> {
+        let imports = self.imports(found).await?;
+        self.pipeline.replace_imports(imports).await?;
+        Ok(())
     }
 
     fn waits_for_restart(&self, config: &Config) -> Option<String> {
@@ -182,31 +495,32 @@ impl Reloader {
     }
 }
 
+impl Fingerprint {
+    fn of(found: &Loaded) -> Self {
+        let digest = |module: &load::ReadModule| match module {
+            Ok(module) => Ok(module.digest.clone()),
+            Err(refusal) => Err(refusal.clone()),
+        };
+        Self {
+            text: found.text.clone(),
+            passwords: found.passwords.clone(),
+            modules: found.modules.iter().map(digest).collect(),
+        }
+    }
+
+    /// A short name for a change to this; the same wherever the same is read. Keys are left out:
+    /// they decide no route, and nothing of them should be shown.
+    fn id(&self) -> String {
+        let said = format!("{:?} {:?}", self.text, self.modules);
+        let mut id = wasm::digest(said.as_bytes());
+        id.truncate(ID_DIGITS);
+        id
+    }
+}
+
 /// Waits until nothing has changed for a moment.
 async fn settle(changes: &mut mpsc::Receiver<()>) {
     while let Ok(Some(())) = tokio::time::timeout(SETTLE, changes.recv()).await {}
-}
-
-/// Watches the folder, not the file: editors and ConfigMaps replace what the name points to.
-fn watch(path: &Path, changed: mpsc::Sender<()>) -> anyhow::Result<RecommendedWatcher> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        Some(_) | None => Path::new("."),
-    };
-    let on_event = move |event: notify::Result<notify::Event>| {
-        // Reading the file is an event, too: ours must not lead to another.
-        if event.is_ok_and(|event| event.kind.is_access()) {
-            return;
-        }
-        // Full means that a change is already waiting to be looked at.
-        let _ = changed.try_send(());
-    };
-    let mut watcher =
-        notify::recommended_watcher(on_event).context("cannot watch files (inotify)")?;
-    watcher
-        .watch(folder, RecursiveMode::NonRecursive)
-        .with_context(|| format!("cannot watch {}", folder.display()))?;
-    Ok(watcher)
 }
 
 #[cfg(test)]

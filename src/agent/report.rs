@@ -6,19 +6,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use anyhow::Context as _;
+use tokio::sync::{mpsc, oneshot};
+
 use super::clock;
 use super::driver::SpeakerHandle;
 use super::events::Notices;
-use super::load::ConfigState;
 use super::metrics::Scrape;
 use super::peering::peer_kind;
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
 use super::received;
 use super::record::Recording;
+use super::reload::{Approval, NotApproved};
 use super::shadow::{self, ShadowHandle};
+use super::state::ConfigState;
 use crate::api::{
-    ConfigStatus, DecisionReport, Explanation, PeerStatus, PolicyStatus, Readiness, Route, Routes,
-    Sent, ServiceReport, ShadowReport, SourceStatus, Status,
+    ChangeEffect, ConfigStatus, DecisionReport, Explanation, PeerStatus, PolicyStatus, Readiness,
+    Route, Routes, Sent, ServiceReport, ShadowReport, SourceStatus, Status,
 };
 use crate::bgp::SessionState;
 use crate::candidates::{CandidateKey, addresses};
@@ -43,6 +47,8 @@ pub(super) struct Reporter {
     pub(super) engine: Engine,
     pub(super) state: Arc<Mutex<ConfigState>>,
     pub(super) notices: Notices,
+    /// Where to ask for a change to be let through.
+    pub(super) approve: mpsc::Sender<Approval>,
 }
 
 /// A subject that nothing is known about, in words for whoever asked.
@@ -77,7 +83,6 @@ impl Reporter {
         let config_state = self.state.lock().expect("no holder panics").clone();
         let source_error = self.health.error();
         let (node, started_at) = (self.node.clone(), self.started_at);
-        let chain_error = config_state.chain_error.clone();
         let events = self.notices.counts();
         let cache_fault = self.engine.cache_fault();
         let shadows = self.pipeline.shadows().clone();
@@ -90,6 +95,8 @@ impl Reporter {
                     error: source_error_of(pipeline, source_error),
                     services: count(pipeline.index.view().services.len()),
                 };
+                let policies = policies(pipeline, &shadows, &config_state);
+                let held = config_state.held.clone();
                 let status = Status {
                     version: env!("CARGO_PKG_VERSION").to_owned(),
                     node,
@@ -99,9 +106,10 @@ impl Reporter {
                     readiness: readiness(pipeline),
                     source,
                     config: config_status(config_state, cache_fault),
-                    policies: policies(pipeline, &shadows, chain_error.as_deref()),
+                    policies,
                     import_policies: received::policies(pipeline),
                     peers: peers(pipeline, &views),
+                    held,
                 };
                 Scrape {
                     status,
@@ -114,6 +122,23 @@ impl Reporter {
             })
             .await?;
         Ok(scrape)
+    }
+
+    /// `/v1/policy/approve`.
+    ///
+    /// # Errors
+    /// The reload task is gone: the process is ending.
+    pub(super) async fn approve(
+        &self,
+        id: String,
+    ) -> anyhow::Result<Result<ChangeEffect, NotApproved>> {
+        let (answer, answered) = oneshot::channel();
+        let ended = "the reload task has ended";
+        self.approve
+            .send(Approval { id, answer })
+            .await
+            .context(ended)?;
+        answered.await.context(ended)
     }
 
     /// The peers' names, in the configuration's order.
@@ -377,6 +402,8 @@ fn config_status(state: ConfigState, cache_fault: Option<String>) -> ConfigStatu
         loaded_at,
         error,
         chain_error: _,
+        modules: _,
+        held: _,
     } = state;
     ConfigStatus {
         path: path.display().to_string(),
@@ -386,24 +413,24 @@ fn config_status(state: ConfigState, cache_fault: Option<String>) -> ConfigStatu
     }
 }
 
-fn policies(
-    pipeline: &Pipeline,
-    shadows: &ShadowHandle,
-    chain_error: Option<&str>,
-) -> Vec<PolicyStatus> {
+fn policies(pipeline: &Pipeline, shadows: &ShadowHandle, state: &ConfigState) -> Vec<PolicyStatus> {
     let links = pipeline.exports.links();
     links
         .map(|link| match link.mode {
-            Mode::Enforce => enforced(link, chain_error),
-            Mode::Shadow => in_shadow(link, shadows),
+            Mode::Enforce => enforced(link, state),
+            Mode::Shadow => in_shadow(link, shadows, state),
         })
         .collect()
 }
 
 /// A policy that decides.
-fn enforced(link: LinkStatus<'_>, chain_error: Option<&str>) -> PolicyStatus {
+fn enforced(link: LinkStatus<'_>, state: &ConfigState) -> PolicyStatus {
     let now = clock::now();
+    let module = state.modules.get(link.name);
     PolicyStatus {
+        digest: module.and_then(|module| module.digest.clone()),
+        loaded_at: module.map(|module| module.loaded_at),
+        refused: module.and_then(|module| module.refused.clone()),
         name: link.name.to_owned(),
         module: link.module.to_owned(),
         on_error: link.on_error,
@@ -413,7 +440,7 @@ fn enforced(link: LinkStatus<'_>, chain_error: Option<&str>) -> PolicyStatus {
         error: link
             .error
             .map(ToString::to_string)
-            .or_else(|| chain_error.map(str::to_owned)),
+            .or_else(|| state.chain_error.clone()),
         failures: link.failures,
         retry_in: link
             .retry_at
@@ -422,7 +449,7 @@ fn enforced(link: LinkStatus<'_>, chain_error: Option<&str>) -> PolicyStatus {
 }
 
 /// A policy in shadow mode: how it is, is told by the thread that asks it.
-fn in_shadow(link: LinkStatus<'_>, shadows: &ShadowHandle) -> PolicyStatus {
+fn in_shadow(link: LinkStatus<'_>, shadows: &ShadowHandle, state: &ConfigState) -> PolicyStatus {
     let summary = shadows.summary(link.name);
     let fault = summary.as_ref().and_then(|summary| summary.fault.as_ref());
     PolicyStatus {
@@ -433,7 +460,7 @@ fn in_shadow(link: LinkStatus<'_>, shadows: &ShadowHandle) -> PolicyStatus {
             pause.as_secs()
         }),
         shadow: summary.map(|summary| summary.groups),
-        ..enforced(link, None)
+        ..enforced(link, state)
     }
 }
 

@@ -251,14 +251,20 @@ fn run(shared: &Shared) {
         if ended == Ended::Yes {
             return;
         }
+        // Whoever asks hears of what is in force at present, but does not wait for another
+        // attempt at a policy that fails.
+        let answer = |shadows: &Shadows| questions.into_iter().for_each(|ask| ask(shadows));
         match observation {
-            Some(observation) => shadows.observe(clock::now(), observation),
-            None => shadows.compare(clock::now()),
+            Some(observation) => {
+                shadows.observe(clock::now(), observation);
+                answer(&shadows);
+            }
+            None => {
+                answer(&shadows);
+                shadows.compare(clock::now());
+            }
         }
         shared.publish(&shadows);
-        for question in questions {
-            question(&shadows);
-        }
     }
 }
 

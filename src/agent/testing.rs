@@ -10,10 +10,13 @@ use tokio::sync::mpsc;
 use super::driver::SpeakerHandle;
 use super::events::{Notice, Notices};
 use super::imports;
-use super::load::{self, ConfigState, Loaded};
+use super::links::RefusedVersions;
+use super::load::{self, Loaded};
 use super::pipeline::{self, Settings};
-use super::reload::Reloader;
+use super::reload::{Considered, InForce, Reloader};
 use super::report::Reporter;
+use super::state::{self, ConfigState};
+use super::{FirstChain, first_chain};
 use crate::api::{Readiness, Status};
 use crate::config::Overrides;
 use crate::kube::files;
@@ -83,7 +86,11 @@ pub(super) fn text(more: &str) -> String {
 impl Parts {
     /// Starts the parts with this configuration.
     pub(super) async fn start(text: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_with(tempfile::tempdir().unwrap(), text).await
+    }
+
+    /// Starts the parts with this configuration, beside whatever is in the folder.
+    pub(super) async fn start_with(folder: TempDir, text: &str) -> Self {
         let manifests = folder.path().join("manifests");
         std::fs::create_dir(&manifests).unwrap();
         std::fs::write(manifests.join("all.yaml"), MANIFEST).unwrap();
@@ -95,11 +102,8 @@ impl Parts {
     /// Starts the parts with the configuration and the manifests that are there.
     pub(super) async fn start_in(folder: TempDir, path: PathBuf) -> Self {
         let overrides = Overrides::default();
-        let Loaded {
-            text,
-            config,
-            passwords,
-        } = load::load(&path, &overrides).unwrap();
+        let loaded = load::load(&path, &overrides).unwrap();
+        let config = Arc::clone(&loaded.config);
         let engine = match &config.policy.compile_cache {
             Some(cache) if cache.starts_with(folder.path()) => {
                 Engine::new().unwrap().caching(cache)
@@ -107,12 +111,21 @@ impl Parts {
             // A test has no business in a directory of the machine.
             Some(_) | None => Engine::new().unwrap(),
         };
-        let (chain, chain_error) = crate::agent::first_chain(&engine, &config).unwrap();
+        let FirstChain {
+            chain,
+            links,
+            error: chain_error,
+        } = first_chain(&engine, &loaded).unwrap();
+        let Loaded {
+            text, passwords, ..
+        } = loaded;
         let state = Arc::new(Mutex::new(ConfigState {
             path: path.clone(),
             loaded_at: 0,
             error: None,
             chain_error,
+            modules: state::modules(&links, &RefusedVersions::new()),
+            held: None,
         }));
         let (notices, told) = Notices::queue();
         let speaker = SpeakerHandle::spawn_telling(1, None, notices.clone());
@@ -128,6 +141,7 @@ impl Parts {
             pipeline::spawn("worker-1", settings, speaker.clone(), source, telling).unwrap();
         let import_chain = imports::first_chain(&engine, &config);
         pipeline.replace_imports(import_chain).await.unwrap();
+        let (approve, approvals) = mpsc::channel(1);
         let reporter = Arc::new(Reporter {
             node: "worker-1".to_owned(),
             started_at: 0,
@@ -137,19 +151,25 @@ impl Parts {
             engine: engine.clone(),
             state: Arc::clone(&state),
             notices: notices.clone(),
+            approve,
         });
         let reloader = Reloader {
             path,
             overrides,
-            text,
-            passwords,
-            config: Arc::clone(&config),
+            in_force: InForce {
+                text,
+                passwords,
+                config: Arc::clone(&config),
+                links,
+            },
             started_with: config,
             engine,
             pipeline,
             speaker,
             state,
             notices,
+            approvals,
+            considered: Considered::default(),
         };
         let parts = Self {
             folder,

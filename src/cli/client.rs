@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
-use hyper::{Request, StatusCode, header};
+use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -106,8 +106,26 @@ impl Client {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Answer, ClientError> {
+        self.request(Method::GET, path, query).await
+    }
+
+    /// As [`Self::ask`], for what changes something.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Answer, ClientError> {
+        self.request(Method::POST, path, query).await
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Answer, ClientError> {
         let target = target(path, query);
-        let (status, body) = tokio::time::timeout(self.timeout, self.exchange(target))
+        let (status, body) = tokio::time::timeout(self.timeout, self.exchange(method, target))
             .await
             .map_err(|_| ClientError::Timeout {
                 socket: self.socket.clone(),
@@ -127,7 +145,11 @@ impl Client {
         })
     }
 
-    async fn exchange(&self, target: String) -> Result<(StatusCode, Bytes), ClientError> {
+    async fn exchange(
+        &self,
+        method: Method,
+        target: String,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|error| connect_error(&self.socket, error))?;
@@ -138,7 +160,9 @@ impl Client {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| broken(error.into()))?;
-        let request = Request::get(target)
+        let request = Request::builder()
+            .method(method)
+            .uri(target)
             .header(header::HOST, "localhost")
             .body(Empty::<Bytes>::new())
             .map_err(|error| broken(error.into()))?;

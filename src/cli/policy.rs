@@ -3,6 +3,9 @@
 //! They run a module exactly as the agent does, with its limits, but need neither an agent nor a
 //! cluster unless they say so.
 
+mod approve;
+mod bench;
+mod build;
 mod chain;
 mod conformance;
 mod decisions;
@@ -10,8 +13,10 @@ mod diff;
 mod explain;
 mod inspect;
 mod module;
+mod new;
 mod record;
 mod replay;
+mod scratch;
 mod test;
 mod validate;
 
@@ -40,10 +45,14 @@ pub(super) struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
+    Approve(approve::ApproveArgs),
+    Bench(bench::BenchArgs),
+    Build(build::BuildArgs),
     Conformance(conformance::ConformanceArgs),
     Diff(diff::DiffArgs),
     Explain(explain::ExplainArgs),
     Inspect(inspect::InspectArgs),
+    New(new::NewArgs),
     Record(record::RecordArgs),
     Replay(replay::ReplayArgs),
     Test(test::TestArgs),
@@ -62,10 +71,14 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     match &args.command {
+        PolicyCommand::Approve(args) => wait_for(approve::run(args, client, format, out)),
+        PolicyCommand::Bench(args) => bench::run(args, format, out),
+        PolicyCommand::Build(args) => build::run(args, format, out),
         PolicyCommand::Conformance(args) => conformance::run(args, format, out),
         PolicyCommand::Diff(args) => diff::run(args, client, format, out),
         PolicyCommand::Explain(args) => explain::run(args, format, out),
         PolicyCommand::Inspect(args) => inspect::run(args, format, out),
+        PolicyCommand::New(args) => new::run(args, format, out),
         PolicyCommand::Record(record::RecordArgs {}) => {
             wait_for(record::run(client, format, timestamp(now)?, out))
         }

@@ -1,5 +1,6 @@
 //! `rutter status`: the sessions, as `calicoctl node status` prints them, and the agent's health.
 
+mod held;
 mod shadow;
 
 use std::io::{self, Write};
@@ -27,7 +28,7 @@ Exit codes:
   1  the request failed
   2  the command line is not understood
   3  degraded: not ready, a session not Established, the source of facts or a policy failing,
-     or a newer configuration refused or waiting for a restart";
+     a newer configuration or module refused or waiting for a restart, or a change held back";
 
 /// Print the BGP sessions and the agent's health
 #[derive(Debug, Args)]
@@ -81,6 +82,7 @@ pub(super) fn outcome(status: &Status) -> Outcome {
     let well = status.readiness == Readiness::Ready
         && status.source.error.is_none()
         && status.config.error.is_none()
+        && status.held.is_none()
         && status.policies.iter().all(is_well)
         && status.import_policies.iter().all(is_well)
         && status.peers.iter().all(is_established);
@@ -93,7 +95,7 @@ pub(super) fn outcome(status: &Status) -> Outcome {
 
 /// Nothing depends on a policy in shadow mode.
 fn is_well(policy: &PolicyStatus) -> bool {
-    policy.error.is_none() || policy.mode == Mode::Shadow
+    policy.mode == Mode::Shadow || (policy.error.is_none() && policy.refused.is_none())
 }
 
 fn print_peers(peers: &[&PeerStatus], now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
@@ -167,12 +169,15 @@ fn print_health(status: &Status, now: Timestamp, out: &mut dyn Write) -> io::Res
     print_source(&status.source, out)?;
     print_config(&status.config, now, out)?;
     for policy in &status.policies {
-        print_policy("Policy", policy, out)?;
+        print_policy("Policy", policy, now, out)?;
     }
     for policy in &status.import_policies {
-        print_policy("Import", policy, out)?;
+        print_policy("Import", policy, now, out)?;
     }
-    Ok(())
+    match &status.held {
+        Some(held) => held::print(held, now, out),
+        None => Ok(()),
+    }
 }
 
 fn readiness(readiness: &Readiness) -> String {
@@ -209,10 +214,18 @@ fn print_config(config: &ConfigStatus, now: Timestamp, out: &mut dyn Write) -> i
     warnings.try_for_each(|warning| detail(&format!("warning: {warning}"), out))
 }
 
-fn print_policy(kind: &str, policy: &PolicyStatus, out: &mut dyn Write) -> io::Result<()> {
+fn print_policy(
+    kind: &str,
+    policy: &PolicyStatus,
+    now: Timestamp,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let PolicyStatus {
         name,
         module,
+        digest,
+        loaded_at,
+        refused,
         on_error,
         limits: _,
         mode,
@@ -222,23 +235,38 @@ fn print_policy(kind: &str, policy: &PolicyStatus, out: &mut dyn Write) -> io::R
         retry_in,
     } = policy;
     if *mode == Mode::Shadow {
-        return shadow::print(policy, out);
-    }
-    let Some(error) = error else {
+        shadow::print(policy, out)?;
+    } else if let Some(error) = error {
+        let retry = retry_in.map_or_else(String::new, |seconds| format!(", retry in {seconds} s"));
+        let failures = text::count(*failures, "failure");
+        let failing = format!(
+            "{name} ({module}), FAILING: {failures}, {}{retry}",
+            effect(*on_error)
+        );
+        field(kind, &failing, out)?;
+        detail(error, out)?;
+    } else {
         let past = match failures {
             0 => String::new(),
             failures => format!(", {} since start", text::count(*failures, "failure")),
         };
-        return field(kind, &format!("{name} ({module}), working{past}"), out);
-    };
-    let retry = retry_in.map_or_else(String::new, |seconds| format!(", retry in {seconds} s"));
-    let failures = text::count(*failures, "failure");
-    let failing = format!(
-        "{name} ({module}), FAILING: {failures}, {}{retry}",
-        effect(*on_error)
-    );
-    field(kind, &failing, out)?;
-    detail(error, out)
+        field(kind, &format!("{name} ({module}), working{past}"), out)?;
+    }
+    if let (Some(digest), Some(loaded_at)) = (digest, loaded_at) {
+        let loaded = text::since(*loaded_at, now);
+        let since = match mode {
+            Mode::Enforce => "in force since",
+            Mode::Shadow => "loaded",
+        };
+        detail(&format!("{digest}, {since} {loaded}"), out)?;
+    }
+    match refused {
+        Some(refused) => {
+            detail("a newer version is refused, this one stays:", out)?;
+            detail(refused, out)
+        }
+        None => Ok(()),
+    }
 }
 
 /// What becomes of a failing policy's routes.

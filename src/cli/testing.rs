@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use clap::Parser;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -19,8 +19,8 @@ use tokio::runtime::Runtime;
 
 use super::{Cli, Outcome};
 use crate::api::{
-    ConfigStatus, DecisionReport, PeerStatus, PolicyStatus, Readiness, Route, Sent, SourceStatus,
-    Status, StepReport,
+    ChangeEffect, ChangedRoute, ConfigStatus, DecisionReport, HeldChange, PeerStatus, PolicyStatus,
+    Readiness, Route, RouteChange, Sent, SourceStatus, Status, StepReport,
 };
 use crate::candidates::{AddressKind, Origin};
 use crate::facts::ServiceKey;
@@ -76,7 +76,7 @@ impl FakeAgent {
         }
     }
 
-    /// The paths and queries it was asked for.
+    /// The paths and queries it was asked for; after the method, where that is not GET.
     pub(super) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -93,7 +93,12 @@ async fn record_and_answer(
     State((requests, answer)): State<Answering>,
     request: Request,
 ) -> (StatusCode, String) {
-    requests.lock().unwrap().push(request.uri().to_string());
+    let uri = request.uri().to_string();
+    let asked = match request.method() {
+        &Method::GET => uri,
+        method => format!("{method} {uri}"),
+    };
+    requests.lock().unwrap().push(asked);
     (*answer).clone()
 }
 
@@ -141,6 +146,7 @@ pub(super) fn status() -> Status {
         policies: vec![policy("default", "builtin:default")],
         import_policies: Vec::new(),
         peers: Vec::new(),
+        held: None,
     }
 }
 
@@ -148,6 +154,9 @@ pub(super) fn policy(name: &str, module: &str) -> PolicyStatus {
     PolicyStatus {
         name: name.to_owned(),
         module: module.to_owned(),
+        digest: None,
+        loaded_at: None,
+        refused: None,
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT.into(),
         mode: Mode::Enforce,
@@ -155,6 +164,41 @@ pub(super) fn policy(name: &str, module: &str) -> PolicyStatus {
         error: None,
         failures: 0,
         retry_in: None,
+    }
+}
+
+/// A change that is held back: of twelve routes it concerns, three are shown.
+pub(super) fn held() -> HeldChange {
+    let example = |change, prefix: &str, reason: &str| ChangedRoute {
+        change,
+        peer: "tor".to_owned(),
+        prefix: prefix.parse().unwrap(),
+        reason: reason.to_owned(),
+    };
+    HeldChange {
+        id: "3f9a01c2".to_owned(),
+        held_at: NOON - 60,
+        parts: vec!["configuration /etc/rutter/rutter.toml".to_owned()],
+        max_withdraw: "20%".to_owned(),
+        effect: ChangeEffect {
+            announced: 30,
+            withdrawn: 10,
+            changed: 1,
+            added: 1,
+            examples: vec![
+                example(
+                    RouteChange::Withdrawn,
+                    "172.16.0.10/32",
+                    "teams reject: no such team\nat all",
+                ),
+                example(
+                    RouteChange::Changed,
+                    "10.244.1.0/24",
+                    "teams accept: as MED 10",
+                ),
+                example(RouteChange::Added, "fd00::1/128", "teams accept: team a"),
+            ],
+        },
     }
 }
 

@@ -195,6 +195,11 @@ impl<'t> Value<'t> {
         self.as_value().and_then(DeValue::as_str) == Some(text)
     }
 
+    /// Whether it is a whole number, however large.
+    pub(super) fn is_number(&self) -> bool {
+        self.as_value().and_then(DeValue::as_integer).is_some()
+    }
+
     pub(super) fn string(&self, report: &mut Report) -> Option<&'t str> {
         self.text("a string", report)
     }

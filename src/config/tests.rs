@@ -7,7 +7,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::{
-    ApiConfig, BgpConfig, Builtin, Config, Overrides, Peer, Place, PolicyLink, PolicyModule,
+    ApiConfig, BgpConfig, Builtin, Config, Guard, Overrides, Peer, Place, PolicyLink, PolicyModule,
     RouterIdConfig, Source,
 };
 use crate::candidates::{AdvertiseConfig, PodCidrs};
@@ -81,6 +81,7 @@ fn an_empty_file_is_all_defaults() {
                 service_load_balancer_cidrs: Vec::new(),
             },
             peers: Vec::new(),
+            guard: Guard::default(),
             policy_default: ChainDefault::Reject,
             policies: vec![PolicyLink {
                 name: "default".into(),
@@ -164,6 +165,7 @@ fn the_reference_names_every_key() {
         super::policies::KEYS,
         super::import_policies::KEYS,
         super::limits::KEYS,
+        super::guard::KEYS,
     ];
     for key in keys.concat() {
         let named = REFERENCE.lines().any(|line| {
@@ -182,6 +184,7 @@ fn a_full_file_is_read_as_it_is_written() {
     let text = r#"
         source = "files"
         files = "dir"
+        guard = { max-withdraw = 7 }
         [bgp]
         asn = 64513
         router-id = "10.0.0.7"

@@ -265,11 +265,6 @@ impl Chain {
         positions
     }
 
-    /// Each link, for its owner to change the way it is asked.
-    pub(super) fn links_mut(&mut self) -> impl Iterator<Item = &mut Link> {
-        self.links.iter_mut().map(|state| &mut state.link)
-    }
-
     /// Starts a round at `now`. Returns whether a failing link is due again, so that the round
     /// must ask about everything.
     pub(super) fn begin_round(&mut self, now: Instant) -> Due {

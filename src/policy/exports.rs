@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::chain::{Chain, Due};
 use super::group::{Context, Group};
 use super::observation::{Cases, Circumstances, Extent, Observation, Seen, Unseen};
-use super::{ChainDefault, Link, LinkStatus, Mode, NextLink, Outcome, PeerGroup, PeerGroups, Step};
+use super::{ChainDefault, LinkStatus, Mode, NextLink, Outcome, PeerGroup, PeerGroups, Step};
 use crate::candidates::{Candidate, CandidateChange, CandidateKey};
 use crate::facts::NodeFacts;
 use crate::types::{Asn, GroupId, Prefix, RouteAttributes};
@@ -213,12 +213,6 @@ impl Exports {
     /// How each policy of the chain is, in order.
     pub fn links(&self) -> impl Iterator<Item = LinkStatus<'_>> {
         self.chain.status()
-    }
-
-    /// Each link of the chain, for the owner to wrap its policy in one that answers alike.
-    pub fn links_mut(&mut self) -> impl Iterator<Item = &mut Link> {
-        self.unseen.add_everything();
-        self.chain.links_mut()
     }
 
     /// How often a policy was asked to decide about something, since the beginning.

@@ -118,6 +118,14 @@ impl Module {
     /// # Errors
     /// Why it cannot be read or used; see [`ModuleError`].
     pub fn from_file(engine: &Engine, name: &str, path: &Path) -> Result<Self, ModuleError> {
+        Self::from_bytes(engine, name, &Self::read(name, path)?)
+    }
+
+    /// The bytes of a file, whatever they are; no more of it than a module may have, and one.
+    ///
+    /// # Errors
+    /// [`ModuleError::Read`].
+    pub fn read(name: &str, path: &Path) -> Result<Vec<u8>, ModuleError> {
         let mut bytes = Vec::new();
         // One byte more than allowed tells a file that is too large from one that just fits.
         File::open(path)
@@ -130,7 +138,7 @@ impl Module {
                 path: path.into(),
                 source,
             })?;
-        Self::from_bytes(engine, name, &bytes)
+        Ok(bytes)
     }
 
     /// The default policy that this binary carries.

@@ -11,7 +11,7 @@ mod old_guest;
 mod refused;
 
 #[path = "../../tests/support/hostile.rs"]
-mod hostile;
+pub(crate) mod hostile;
 
 use std::sync::{Arc, LazyLock};
 

@@ -3,6 +3,7 @@
 //! and the costs of the policies beside it. Run with `cargo bench --bench policy`, or with the
 //! name of a module as an argument; the ratios are printed in any case.
 
+mod cluster;
 #[path = "../support/guests.rs"]
 mod guests;
 mod native;
@@ -16,15 +17,10 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use serde_json::json;
 
 use rutter::candidates::{AddressKind, Candidate, CandidateKey, Origin};
-use rutter::facts::{
-    EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceKey, ServicePort, ServiceType,
-    TrafficPolicy,
-};
+use rutter::facts::NodeFacts;
 use rutter::policy::{Batch, Decision, PeerGroup, PeerKind, ProposedRoute, Reasons, RoutePolicy};
 use rutter::types::{Asn, Prefix, RouteAttributes};
 use rutter::wasm::{Engine, Limits, Module, WasmPolicy};
-
-const SERVICES: u32 = 50_000;
 
 fn default_policy(c: &mut Criterion) {
     let engine = Engine::new().expect("an engine");
@@ -34,7 +30,7 @@ fn default_policy(c: &mut Criterion) {
 
     let module = Module::builtin(&engine, "default").expect("the default policy");
     let mut policy = WasmPolicy::new(&module, &json!({}), Limits::default()).expect("no settings");
-    let candidates: Vec<_> = (0..SERVICES).flat_map(addresses_of).collect();
+    let candidates: Vec<_> = (0..cluster::SERVICES).flat_map(addresses_of).collect();
     let attributes = Arc::new(RouteAttributes::default());
     let routes: Vec<_> = candidates
         .iter()
@@ -131,69 +127,31 @@ fn evaluate(
     decisions.expect("the default policy decides")
 }
 
-/// A cluster IP and a load-balancer IP of a Service like many: three labels, two annotations,
-/// two ports; every other one Local, with an endpoint here for one in four.
+/// The cluster IP and the load-balancer IP of a Service.
 fn addresses_of(number: u32) -> [Candidate; 2] {
-    let key = ServiceKey::new(&format!("team-{}", number % 500), &format!("web-{number}"));
-    let local = number.is_multiple_of(2);
-    let here = EndpointCounts {
-        ready: u32::from(number.is_multiple_of(4)),
-        ..EndpointCounts::default()
-    };
-    let port = |name: &str, port| ServicePort {
-        name: name.into(),
-        protocol: "TCP".into(),
-        port,
-        node_port: Some(30_000),
-    };
-    let facts = Arc::new(ServiceFacts {
-        key: key.clone(),
-        labels: ["app", "app.kubernetes.io/managed-by", "team"]
-            .map(|label| (label.to_owned(), format!("value-{number}")))
-            .into(),
-        annotations: ["example.com/owner", "example.com/cost-centre"]
-            .map(|annotation| (annotation.to_owned(), format!("value-{number}")))
-            .into(),
-        service_type: ServiceType::LoadBalancer,
-        external_traffic_policy: if local {
-            TrafficPolicy::Local
-        } else {
-            TrafficPolicy::Cluster
-        },
-        internal_traffic_policy: TrafficPolicy::Cluster,
-        load_balancer_class: None,
-        headless: false,
-        deleting: false,
-        cluster_ips: Vec::new(),
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
-        ports: vec![port("http", 80), port("https", 443)],
-        node_endpoints: FamilyCounts {
-            ipv4: here,
-            ipv6: EndpointCounts::default(),
-        },
-        cluster_endpoints: FamilyCounts {
-            ipv4: EndpointCounts {
-                ready: 3,
-                ..EndpointCounts::default()
-            },
-            ipv6: EndpointCounts::default(),
-        },
-    });
-    let candidate = |base: u32, range: &str, address| Candidate {
+    let facts = Arc::new(cluster::service(number));
+    let candidate = |address: IpAddr, range: &str, kind| Candidate {
         key: CandidateKey {
-            prefix: Prefix::host(IpAddr::from((base + number).to_be_bytes())),
+            prefix: Prefix::host(address),
             origin: Origin::ServiceAddress {
-                service: key.clone(),
-                address,
+                service: facts.key.clone(),
+                address: kind,
             },
         },
         service: Some(Arc::clone(&facts)),
         covered_by: Some(range.parse().expect("a prefix")),
     };
     [
-        candidate(0x0A60_0000, "10.96.0.0/12", AddressKind::ClusterIp),
-        candidate(0xC612_0000, "198.18.0.0/15", AddressKind::LoadBalancerIp),
+        candidate(
+            facts.cluster_ips[0],
+            cluster::CLUSTER_RANGE,
+            AddressKind::ClusterIp,
+        ),
+        candidate(
+            facts.load_balancer_ips[0],
+            cluster::LOAD_BALANCER_RANGE,
+            AddressKind::LoadBalancerIp,
+        ),
     ]
 }
 
@@ -201,7 +159,7 @@ fn addresses_of(number: u32) -> [Candidate; 2] {
 /// module that can be asked: compiling, checking, describing.
 fn other_policies(c: &mut Criterion) {
     let engine = Engine::new().expect("an engine");
-    let candidates: Vec<_> = (0..SERVICES).flat_map(addresses_of).collect();
+    let candidates: Vec<_> = (0..cluster::SERVICES).flat_map(addresses_of).collect();
     let attributes = Arc::new(RouteAttributes::default());
     let routes: Vec<_> = candidates
         .iter()
@@ -233,6 +191,11 @@ fn other_policies(c: &mut Criterion) {
             "add": ["64512:1"]}]}),
         ),
         ("graceful-drain", json!({"shutdown": {"cordoned": true}})),
+        ("allowed-ports", json!({"tcp": [80, 443]})),
+        (
+            "name-rules",
+            json!({"rules": [{"labels": {"team": "^value-"}, "then": "accept"}]}),
+        ),
         ("weighted-ecmp", json!({})),
     ] {
         let bytes = guests::compiled(name);

@@ -292,6 +292,7 @@ pub(crate) fn agent_config(source: Source, peers: Vec<AgentPeer>) -> AgentConfig
         load_balancer_cidrs: LOAD_BALANCER_CIDRS.to_vec(),
         peers,
         policies: String::new(),
+        guard: "",
     }
 }
 

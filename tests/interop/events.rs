@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::cluster::{FABRIC_ASN, WORKERS};
 use super::fabric::CHANGE_LIMIT;
 use super::live::Cluster;
+use crate::support::agent::AgentConfig;
 use crate::support::hostile;
 use crate::support::process::{program, run};
 use crate::support::router::RouterKind;
@@ -60,7 +61,6 @@ fn policies(module: &Path) -> String {
 async fn a_failing_policy_a_refused_module_and_a_session_are_events_of_the_node() {
     let mut cluster = Cluster::start(&[WORKERS[0]], &[(RouterKind::Bird, FABRIC_ASN, "tor")]).await;
     cluster.settles();
-    let (histories, sent) = (cluster.histories(), cluster.sent());
     is_recorded(&cluster, ("Normal", "SessionEstablished", "tor-v4"));
     is_recorded(&cluster, ("Normal", "SessionEstablished", "tor-v6"));
 
@@ -72,39 +72,50 @@ async fn a_failing_policy_a_refused_module_and_a_session_are_events_of_the_node(
     };
     let trap = module("trap.wasm", &hostile::traps());
     let broken = module("broken.wasm", b"no wasm");
-    let configure = |policies: &str| {
-        let mut config = cluster.config.clone();
-        config.policies = policies.to_owned();
-        cluster.agents[0].configure(&config);
+    let with = |config: &AgentConfig, policies: &str| AgentConfig {
+        policies: policies.to_owned(),
+        ..config.clone()
     };
+    // At the start there is nothing better to run, so one that fails is put in force.
+    let failing = with(&cluster.config, &policies(&trap));
+    cluster.agents[0].process().stop();
+    cluster.agents[0].configure(&failing);
+    cluster.agents[0].start_again();
+    let failing = ("Warning", "PolicyFailing", "policy own: the module trapped");
+    is_recorded(&cluster, failing);
+    let configure = |policies: &str| {
+        cluster.agents[0].configure(&with(&cluster.config, policies));
+    };
+    configure("[[policies]]\nname = \"own\"\n");
+    is_recorded(&cluster, ("Normal", "PolicyRecovered", "policy own"));
+    is_recorded(&cluster, ("Normal", "ConfigurationReloaded", "in force"));
+    cluster.settles();
+    let (histories, sent) = (cluster.histories(), cluster.sent());
+
     configure(&policies(&broken));
     is_recorded(&cluster, ("Warning", "ModuleRefused", "broken.wasm"));
     configure("[[policies]]\nmodul = 1\n");
     is_recorded(&cluster, ("Warning", "ConfigurationRefused", "modul"));
-    configure(&policies(&trap));
-    is_recorded(&cluster, ("Normal", "ConfigurationReloaded", "in force"));
-    let failing = ("Warning", "PolicyFailing", "policy own: the module trapped");
-    is_recorded(&cluster, failing);
-    configure("[[policies]]\nname = \"own\"\n");
-    let recovered = ("Normal", "PolicyRecovered", "policy own");
-    is_recorded(&cluster, recovered);
+    let mut nowhere = cluster.config.clone();
+    nowhere.peers.clear();
+    cluster.agents[0].configure(&nowhere);
+    is_recorded(&cluster, ("Warning", "ChangeHeld", "rutter policy approve"));
 
     // The same again is the same Event, with a count.
-    for _ in 0..2 {
+    let refused = ("Warning", "ModuleRefused", "policy own fails on the routes");
+    for _ in 0..3 {
         configure(&policies(&trap));
         eventually(CHANGE_LIMIT, || {
-            cluster.agents[0]
-                .policy()?
-                .error
-                .ok_or("not failing".to_owned())
+            let error = cluster.agents[0].status()?.config.error;
+            error.ok_or("not refused".to_owned())
         });
         configure("[[policies]]\nname = \"own\"\n");
         eventually(CHANGE_LIMIT, || {
-            cluster.agents[0].policy()?.error.map_or(Ok(()), Err)
+            cluster.agents[0].status()?.config.error.map_or(Ok(()), Err)
         });
     }
     eventually(CHANGE_LIMIT, || {
-        let series = recorded(&cluster, failing)?.series;
+        let series = recorded(&cluster, refused)?.series;
         equal(series.map(|series| series.count), Some(3))
     });
 
@@ -126,12 +137,10 @@ async fn a_failing_policy_a_refused_module_and_a_session_are_events_of_the_node(
     assert!(dropped < 1.0, "{dropped} were dropped");
     let agent = &cluster.agents[0];
     cluster.server.kill();
-    let mut config = cluster.config.clone();
-    config.policies = policies(&trap);
-    agent.configure(&config);
+    agent.configure(&with(&cluster.config, &policies(&trap)));
     eventually(CHANGE_LIMIT, || {
         let dropped = agent.metric("rutter_events_dropped_total{}")?;
-        if dropped > 1.0 {
+        if dropped > 0.0 {
             Ok(())
         } else {
             Err(format!("{dropped} were dropped"))

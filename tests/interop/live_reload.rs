@@ -59,7 +59,7 @@ enum Step {
     RefusedSettings,
     /// The configuration does not parse.
     BrokenConfiguration,
-    /// The module loads, and fails when it is asked.
+    /// The module loads, and fails when it is tried.
     FailingModule,
 }
 
@@ -225,8 +225,8 @@ impl Operator {
             }
             Step::OtherContent => {
                 let reloads = reloads(agent);
+                // Nobody tells the agent: it notices.
                 self.write_new_build();
-                agent.signal(Signal::Hangup);
                 eventually(CHANGE_LIMIT, || {
                     is_well(agent)?;
                     at_least(self::reloads(agent), reloads + 1.0)
@@ -235,7 +235,11 @@ impl Operator {
             Step::TruncatedModule => {
                 self.write(&self.module[..self.module.len() / 2]);
                 agent.signal(Signal::Hangup);
-                is_refused(agent, "does not compile");
+                eventually(CHANGE_LIMIT, || {
+                    let policies = agent.status()?.policies;
+                    let refused = policies[1].refused.as_deref();
+                    contains(refused.unwrap_or_default(), "does not compile")
+                });
             }
             Step::RefusedSettings => {
                 let good = agent.rendered(&self.config());
@@ -257,10 +261,7 @@ impl Operator {
                 self.file += 1;
                 self.write(&module);
                 agent.configure(&self.config());
-                eventually(CHANGE_LIMIT, || {
-                    let policies = agent.status()?.policies;
-                    contains(policies[1].error.as_deref().unwrap_or_default(), words)
-                });
+                is_refused(agent, words);
             }
         }
     }

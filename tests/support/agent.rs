@@ -5,7 +5,9 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use rutter::api::{PeerStatus, PolicyStatus, Readiness, ReceivedRoutes, Status};
+use rutter::api::{
+    PeerStatus, PolicyStatus, Readiness, ReceivedRoutes, Routes, ShadowReport, Status,
+};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
@@ -29,6 +31,8 @@ pub(crate) struct AgentConfig {
     pub(crate) peers: Vec<AgentPeer>,
     /// `[[policies]]` as text; empty for the default.
     pub(crate) policies: String,
+    /// `guard.max-withdraw` as TOML; empty for the default.
+    pub(crate) guard: &'static str,
 }
 
 /// Where an agent's facts come from.
@@ -158,6 +162,32 @@ impl Agent {
         self.ask(&["routes", "--received"])
     }
 
+    /// What `rutter routes` says: the accepted ones.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn routes(&self) -> Result<Routes, String> {
+        self.ask(&["routes"])
+    }
+
+    /// What `rutter policy record` prints.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn recording(&self) -> Result<String, String> {
+        let mut rutter = impatient(RUTTER);
+        rutter.arg("--socket").arg(socket(self.folder.path()));
+        run(rutter.args(["policy", "record"]))
+    }
+
+    /// What `rutter policy diff --live` says.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn shadow_differences(&self) -> Result<ShadowReport, String> {
+        self.ask(&["policy", "diff", "--live"])
+    }
+
     /// What `rutter status` says of one peer.
     ///
     /// # Errors
@@ -206,6 +236,16 @@ impl Agent {
         lines
             .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok())
             .ok_or_else(|| format!("no {sample} in {text}"))
+    }
+
+    /// Lets the change of this id through.
+    ///
+    /// # Errors
+    /// What `rutter policy approve` complains of.
+    pub(crate) fn approve(&self, id: &str) -> Result<String, String> {
+        let mut rutter = impatient(RUTTER);
+        rutter.arg("--socket").arg(socket(self.folder.path()));
+        run(rutter.args(["policy", "approve", id]))
     }
 
     fn ask<T: DeserializeOwned>(&self, command: &[&str]) -> Result<T, String> {
@@ -268,13 +308,18 @@ fn render(folder: &Path, config: &AgentConfig) -> String {
         load_balancer_cidrs,
         peers,
         policies,
+        guard,
     } = config;
     let source = match source {
         Source::Files(path) => format!("source = \"files\"\nfiles = {path:?}\n"),
         Source::Kubernetes(_) => "source = \"kubernetes\"\n".to_owned(),
     };
+    let guard = match *guard {
+        "" => String::new(),
+        guard => format!("guard = {{ max-withdraw = {guard} }}\n"),
+    };
     let mut text = format!(
-        "{source}\
+        "{source}{guard}\
          [bgp]\nasn = {asn}\nhold-time = \"{hold_time}s\"\n\
          [advertise]\n\
          service-cluster-cidrs = {cluster_cidrs:?}\n\

@@ -13,4 +13,5 @@ pub(crate) mod netns;
 pub(crate) mod objects;
 pub(crate) mod process;
 pub(crate) mod router;
+pub(crate) mod verdicts;
 pub(crate) mod wait;

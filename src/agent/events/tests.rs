@@ -1,7 +1,6 @@
 //! What is written, what is repeated and what is dropped.
 
 use super::*;
-use crate::wasm::{Engine, Module};
 
 fn failing(policy: &str) -> NodeEvent {
     let notice = Notice::PolicyFailing {
@@ -113,7 +112,10 @@ fn every_reason_is_counted_from_the_start() {
         Notice::ConfigurationRefused {
             error: error.clone(),
         },
-        Notice::ModuleRefused { error },
+        Notice::ModuleRefused {
+            error: error.clone(),
+        },
+        Notice::ChangeHeld { change: error },
         Notice::ConfigurationReloaded,
         Notice::SessionEstablished { peer: peer.clone() },
         Notice::SessionDown { peer, reason },
@@ -124,15 +126,12 @@ fn every_reason_is_counted_from_the_start() {
 
 #[test]
 fn a_refused_module_is_told_from_a_refused_configuration() {
-    let engine = Engine::new().unwrap();
-    let refusal = Module::from_bytes(&engine, "own", b"no").unwrap_err();
-    let refusal = anyhow::Error::from(refusal).context("policies.module own.wasm");
-    let event = Notice::refused(&refusal).event();
+    let refusal = LinkRefused("policies.module own.wasm: not WebAssembly".to_owned());
+    let event = Notice::refused(&refusal.into()).event();
     assert_eq!(event.reason, "ModuleRefused");
-    assert!(
-        event
-            .note
-            .starts_with("the policies in force stay: policies.module own.wasm: module `own` is")
+    assert_eq!(
+        event.note,
+        "the policies in force stay: policies.module own.wasm: not WebAssembly"
     );
     let event = Notice::refused(&anyhow::anyhow!("rutter.toml:1:1: bad")).event();
     assert_eq!(event.reason, "ConfigurationRefused");

@@ -2,14 +2,20 @@
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::*;
 use crate::agent::testing::{Parts, text};
 
 /// A request's status and body.
 async fn ask(path: &Path, target: &str) -> (u16, String) {
+    request(path, "GET", target).await
+}
+
+async fn request(path: &Path, method: &str, target: &str) -> (u16, String) {
     let mut stream = UnixStream::connect(path).await.unwrap();
-    let request = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    let request =
+        format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -194,4 +200,39 @@ async fn liveness_ends_with_the_speaker() {
     reporter.speaker.stop("test").await;
     let dead = healthz(State(reporter)).await.status();
     assert_eq!(dead, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn an_approval_is_answered_by_the_reload_task() {
+    let guarded = format!("guard = {{ max-withdraw = 0 }}\n{}", text(""));
+    let parts = Parts::start(&guarded).await;
+    let path = parts.folder.path().join("run/rutter.sock");
+    let (listener, _file) = bind_socket(&path).await.unwrap();
+    tokio::spawn(serve_socket(listener, Arc::clone(&parts.reporter)));
+    parts.write(&guarded.replace("'172.16.0.0/16'", ""));
+    let Parts {
+        reloader, reporter, ..
+    } = parts;
+    let hangup = signal(SignalKind::hangup()).unwrap();
+    let running = tokio::spawn(reloader.run(hangup));
+
+    let approve = async |id: &str| {
+        let target = format!("/v1/policy/approve?id={id}");
+        request(&path, "POST", &target).await
+    };
+    // Whoever approves has the files looked at first.
+    let (status, body) = approve("1234abcd").await;
+    assert_eq!(status, 409, "{body}");
+    let held = reporter.status().await.unwrap().held.unwrap();
+    assert!(body.contains(&held.id), "{body}");
+    let (status, body) = approve(&held.id).await;
+    let approved: Approved = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, approved.effect.withdrawn), (200, 2));
+    let (status, body) = approve(&held.id).await;
+    assert_eq!(status, 404, "{body}");
+    let (status, _) = request(&path, "POST", "/v1/policy/approve").await;
+    assert_eq!(status, 400, "no id");
+    let (status, _) = ask(&path, "/v1/policy/approve?id=1").await;
+    assert_eq!(status, 405, "asking changes nothing");
+    running.abort();
 }

@@ -30,6 +30,9 @@ fn scrape() -> Scrape {
     let policy = PolicyStatus {
         name: "default".to_owned(),
         module: "builtin:default".to_owned(),
+        digest: None,
+        loaded_at: None,
+        refused: None,
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT.into(),
         mode: Mode::Enforce,
@@ -73,6 +76,7 @@ fn scrape() -> Scrape {
         policies: vec![policy, shadow],
         import_policies: Vec::new(),
         peers: vec![peer],
+        held: None,
     };
     Scrape {
         status,

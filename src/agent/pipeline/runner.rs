@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use super::imports::LEARNED_MAX;
-use super::{Pipeline, Settings, SourceState};
+use super::{Judgement, Leave, Pipeline, Settings, SourceState, Trial, Tried};
 use crate::agent::clock;
 use crate::agent::driver::{SpeakerHandle, SpeakerStopped};
 use crate::agent::events::Notices;
@@ -38,9 +38,11 @@ const ROUND_TIME_MAX: Duration = Duration::from_secs(120);
 /// A question to the pipeline, answered between two batches.
 type Question = Box<dyn FnOnce(&Pipeline) + Send>;
 
+/// Something done to the pipeline, and what the speaker is to have of it, in order.
+type Deed = Box<dyn FnOnce(&mut Pipeline) -> Vec<Input> + Send>;
+
 enum Order {
-    Configure(Settings),
-    ReplaceImports(ImportChain),
+    Do(Deed),
     Ask(Question),
 }
 
@@ -73,15 +75,48 @@ impl PipelineHandle {
         self.orders.closed().await;
     }
 
-    /// Takes another configuration into use.
-    pub(in crate::agent) async fn configure(
+    /// Copies what decides, for a configuration to be tried on it; see [`Trial::run`].
+    pub(in crate::agent) async fn prepare(
         &self,
         settings: Settings,
-    ) -> Result<(), PipelineStopped> {
-        self.orders
-            .send(Order::Configure(settings))
+    ) -> Result<Trial, PipelineStopped> {
+        self.act(|pipeline| (pipeline.prepare(settings), Vec::new()))
             .await
-            .map_err(|_| PipelineStopped)
+    }
+
+    /// Tells what would come of what was tried, by the facts as they are.
+    pub(in crate::agent) async fn judge(
+        &self,
+        mut tried: Tried,
+        leave: Leave,
+    ) -> Result<(Tried, Judgement), PipelineStopped> {
+        self.act(move |pipeline| {
+            let judgement = pipeline.judge(&mut tried, leave);
+            ((tried, judgement), Vec::new())
+        })
+        .await
+    }
+
+    /// Puts what was tried in force.
+    pub(in crate::agent) async fn adopt(&self, tried: Tried) -> Result<(), PipelineStopped> {
+        self.act(|pipeline| ((), pipeline.adopt(tried))).await
+    }
+
+    async fn act<T: Send + 'static>(
+        &self,
+        deed: impl FnOnce(&mut Pipeline) -> (T, Vec<Input>) + Send + 'static,
+    ) -> Result<T, PipelineStopped> {
+        let (answer, answered) = oneshot::channel();
+        let deed: Deed = Box::new(move |pipeline| {
+            let (done, inputs) = deed(pipeline);
+            let _ = answer.send(done);
+            inputs
+        });
+        self.orders
+            .send(Order::Do(deed))
+            .await
+            .map_err(|_| PipelineStopped)?;
+        answered.await.map_err(|_| PipelineStopped)
     }
 
     /// Puts other import policies in force.
@@ -89,10 +124,8 @@ impl PipelineHandle {
         &self,
         chain: ImportChain,
     ) -> Result<(), PipelineStopped> {
-        self.orders
-            .send(Order::ReplaceImports(chain))
+        self.act(|pipeline| ((), pipeline.replace_imports(chain)))
             .await
-            .map_err(|_| PipelineStopped)
     }
 
     /// What policies in shadow mode would change.
@@ -167,7 +200,8 @@ pub(in crate::agent) fn spawn(
 
 impl Runner {
     fn run(mut self, runtime: &Handle, settings: Settings) -> Result<(), SpeakerStopped> {
-        let mut next = Next::Order(Order::Configure(settings));
+        let first: Deed = Box::new(|pipeline| pipeline.configure(settings));
+        let mut next = Next::Order(Order::Do(first));
         loop {
             self.set_busy_since(Some(clock::now()));
             let inputs = match next {
@@ -180,8 +214,7 @@ impl Runner {
                     self.pipeline.source = SourceState::Ended;
                     Vec::new()
                 }
-                Next::Order(Order::Configure(settings)) => self.pipeline.configure(settings),
-                Next::Order(Order::ReplaceImports(chain)) => self.pipeline.replace_imports(chain),
+                Next::Order(Order::Do(deed)) => deed(&mut self.pipeline),
                 Next::Order(Order::Ask(question)) => {
                     question(&self.pipeline);
                     Vec::new()

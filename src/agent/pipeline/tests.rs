@@ -1,6 +1,10 @@
 //! The pipeline without its thread: events in, the speaker's inputs out.
 
 mod imports;
+mod incremental;
+mod trial;
+
+use std::collections::BTreeSet;
 
 use serde_json::json;
 
@@ -9,7 +13,7 @@ use crate::config::Overrides;
 use crate::kube::fixtures::{HERE, endpoint, named, node, object, service, slice};
 use crate::kube::{Kind, Object};
 use crate::policy::{
-    Audience, Batch, Decision, Limits, Mode, OnError, PolicyFailure, RoutePolicy, Verdict,
+    Audience, Batch, Decision, Limits, Link, Mode, OnError, PolicyFailure, RoutePolicy, Verdict,
 };
 
 const TEXT: &str = "
@@ -34,39 +38,70 @@ enum Rule {
     Accept,
     Reject,
     Fail,
+    /// Fails where this is asked about.
+    FailOn(&'static str),
+    /// Rejects everything else.
+    Only(&'static str),
+    /// Accepts with this MED.
+    Med(u32),
 }
 
 impl RoutePolicy for Rule {
     fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
-        let verdict = match self {
-            Self::Accept => Verdict::Accept(None),
-            Self::Reject => Verdict::Reject,
-            Self::Fail => return Err(PolicyFailure::Trap("unreachable".to_owned())),
-        };
-        let decision = Decision {
-            verdict,
-            reason: None,
-        };
-        Ok(vec![decision; batch.candidates.len()])
+        let trap = || Err(PolicyFailure::Trap("unreachable".to_owned()));
+        let mut decisions = Vec::new();
+        for route in batch.candidates {
+            let is = |prefix: &str| route.candidate.key.prefix.to_string() == prefix;
+            let verdict = match self {
+                Self::Accept => Verdict::Accept(None),
+                Self::Reject => Verdict::Reject,
+                Self::Fail => return trap(),
+                Self::FailOn(prefix) if is(prefix) => return trap(),
+                Self::FailOn(_) => Verdict::Accept(None),
+                Self::Only(prefix) if is(prefix) => Verdict::Accept(None),
+                Self::Only(_) => Verdict::Reject,
+                Self::Med(med) => Verdict::Accept(Some(Arc::new(RouteAttributes {
+                    med: Some(*med),
+                    ..RouteAttributes::default()
+                }))),
+            };
+            decisions.push(Decision {
+                verdict,
+                reason: None,
+            });
+        }
+        Ok(decisions)
     }
 }
 
 fn settings(text: &str, rule: Option<Rule>) -> Settings {
     let config = Config::parse("rutter.toml", text, &Overrides::default()).unwrap();
-    let link = |rule| Link {
+    Settings {
+        config: Arc::new(config),
+        passwords: Passwords::new(),
+        chain: rule.map(|rule| vec![link(rule).into()]),
+    }
+}
+
+fn link(rule: Rule) -> Link {
+    Link {
         name: "rule".into(),
         module: "test".to_owned(),
-        policy: Arc::new(rule) as Arc<dyn RoutePolicy>,
+        policy: Arc::new(rule),
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,
         audience: Audience::Everyone,
         mode: Mode::Enforce,
-    };
-    Settings {
-        config: Arc::new(config),
-        passwords: Passwords::new(),
-        chain: rule.map(|rule| vec![link(rule)]),
     }
+}
+
+/// With a rule that is for this peer group only.
+fn settings_for(group: &str, text: &str, rule: Rule) -> Settings {
+    let mut settings = settings(text, None);
+    let link = link(rule);
+    let audience = Audience::Only([group.to_owned()].into());
+    settings.chain = Some(vec![Link { audience, ..link }.into()]);
+    settings
 }
 
 /// A pipeline with this configuration and rule, and what it had for the speaker at once.
@@ -101,7 +136,11 @@ fn everything_listed() -> Vec<SourceEvent> {
 
 /// A pipeline that announces.
 fn announcing(rule: Rule) -> Pipeline {
-    let (mut pipeline, _) = started(TEXT, rule);
+    announcing_with(TEXT, rule)
+}
+
+fn announcing_with(text: &str, rule: Rule) -> Pipeline {
+    let (mut pipeline, _) = started(text, rule);
     let inputs = pipeline.on_events(everything_listed());
     assert!(matches!(inputs.last(), Some(Input::ExportsComplete)));
     pipeline
@@ -323,9 +362,7 @@ fn a_peer_that_is_moved_while_the_module_fails_keeps_its_routes() {
 /// The new group never had a route, so there is none to withdraw from it.
 #[test]
 fn a_group_without_routes_is_told_of_so_that_its_peers_lose_what_they_had() {
-    let mut settings_of_a = settings(TEXT, Some(Rule::Accept));
-    let chain = settings_of_a.chain.as_mut().unwrap();
-    chain[0].audience = Audience::Only(["a".to_owned()].into());
+    let settings_of_a = settings_for("a", TEXT, Rule::Accept);
     let mut pipeline = Pipeline::new(HERE, &settings_of_a.config);
     let mut speaker = Followed::default();
     speaker.take(pipeline.configure(settings_of_a));
@@ -340,10 +377,7 @@ fn a_policy_is_asked_for_its_peer_groups_only() {
     let (mut pipeline, mut speaker) = followed(Rule::Accept);
     let before = speaker.announced().clone();
     let text = format!("policy-default = 'accept'\n{TEXT}{SECOND_PEER}");
-    let mut settings = settings(&text, Some(Rule::Reject));
-    let chain = settings.chain.as_mut().unwrap();
-    chain[0].audience = Audience::Only(["b".to_owned()].into());
-    speaker.take(pipeline.configure(settings));
+    speaker.take(pipeline.configure(settings_for("b", &text, Rule::Reject)));
     assert_eq!(*speaker.announced(), before);
     assert!(speaker.tables[&speaker.groups[1]].is_empty());
 }

@@ -1,5 +1,8 @@
 //! Reloading real files.
 
+mod guard;
+mod modules;
+
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 
@@ -12,16 +15,16 @@ use crate::api::Status;
 const SECOND_PEER: &str = "[[peers]]\nname = 'two'\naddress = '127.0.0.98'\nasn = 64513\n";
 
 /// Writes the file, lets it be taken or refused, and tells how it stands.
-async fn after(parts: &mut Parts, text: &str, unchanged: Unchanged) -> Status {
+async fn after(parts: &mut Parts, text: &str, trigger: Trigger) -> Status {
     parts.write(text);
-    parts.reloader.reload_or_refuse(unchanged).await;
+    parts.reloader.look(trigger).await;
     parts.reporter.status().await.unwrap()
 }
 
 #[tokio::test]
 async fn a_change_is_taken() {
     let mut parts = Parts::start(&text("")).await;
-    let status = after(&mut parts, &text(SECOND_PEER), Unchanged::Ignore).await;
+    let status = after(&mut parts, &text(SECOND_PEER), Trigger::Noticed).await;
     assert_eq!(status.peers.len(), 2);
     assert_eq!(status.config.error, None);
 }
@@ -45,11 +48,11 @@ async fn a_cache_that_cannot_be_used_is_a_warning_and_no_failure() {
 async fn an_invalid_file_is_refused_by_line_and_key_and_the_old_stays() {
     let mut parts = Parts::start(&text("")).await;
     let invalid = text(&SECOND_PEER.replace("asn", "as"));
-    let status = after(&mut parts, &invalid, Unchanged::Ignore).await;
+    let status = after(&mut parts, &invalid, Trigger::Noticed).await;
     assert_eq!(status.peers.len(), 1);
     let error = status.config.error.unwrap();
     assert!(error.contains("rutter.toml:15:1: peers[1].as "), "{error}");
-    let status = after(&mut parts, &text(""), Unchanged::Ignore).await;
+    let status = after(&mut parts, &text(""), Trigger::Noticed).await;
     assert_eq!(status.config.error, None, "the file is what it was");
 }
 
@@ -57,7 +60,7 @@ async fn an_invalid_file_is_refused_by_line_and_key_and_the_old_stays() {
 async fn an_empty_file_drops_no_peer() {
     let mut parts = Parts::start(&text("")).await;
     for empty in ["", " \n\n"] {
-        let status = after(&mut parts, empty, Unchanged::Reload).await;
+        let status = after(&mut parts, empty, Trigger::Demanded).await;
         assert_eq!(status.peers.len(), 1);
         assert!(status.config.error.unwrap().contains("the file is empty"));
     }
@@ -67,7 +70,7 @@ async fn an_empty_file_drops_no_peer() {
 async fn a_key_that_cannot_be_read_refuses_the_file() {
     let mut parts = Parts::start(&text("")).await;
     let with_key = text("password-file = 'tor.key'\n");
-    let status = after(&mut parts, &with_key, Unchanged::Ignore).await;
+    let status = after(&mut parts, &with_key, Trigger::Noticed).await;
     let error = status.config.error.unwrap();
     assert!(error.contains("tor.key of peer `tor`"), "{error}");
 }
@@ -78,11 +81,11 @@ async fn another_key_in_the_same_file_is_taken() {
     let key = parts.folder.path().join("tor.key");
     std::fs::write(&key, "old\n").unwrap();
     let with_key = text("password-file = 'tor.key'\n");
-    after(&mut parts, &with_key, Unchanged::Ignore).await;
-    assert_eq!(parts.reloader.passwords["tor"].expose(), b"old");
+    after(&mut parts, &with_key, Trigger::Noticed).await;
+    assert_eq!(parts.reloader.in_force.passwords["tor"].expose(), b"old");
     std::fs::write(&key, "new\n").unwrap();
-    after(&mut parts, &with_key, Unchanged::Ignore).await;
-    assert_eq!(parts.reloader.passwords["tor"].expose(), b"new");
+    after(&mut parts, &with_key, Trigger::Noticed).await;
+    assert_eq!(parts.reloader.in_force.passwords["tor"].expose(), b"new");
 }
 
 #[tokio::test]
@@ -92,7 +95,7 @@ async fn a_module_that_does_not_load_refuses_the_whole_file() {
     let status = after(
         &mut parts,
         &text(&format!("{SECOND_PEER}{chain}")),
-        Unchanged::Ignore,
+        Trigger::Noticed,
     )
     .await;
     assert_eq!(status.peers.len(), 1);
@@ -105,7 +108,7 @@ async fn what_becomes_of_a_new_version_is_told_once() {
     let mut parts = Parts::start(&text("")).await;
     let chain = "[[policies]]\nname = 'own'\nmodule = 'missing.wasm'\n";
     for more in [chain, chain, "[[peers]]\n", SECOND_PEER] {
-        after(&mut parts, &text(more), Unchanged::Ignore).await;
+        after(&mut parts, &text(more), Trigger::Noticed).await;
     }
     let [refused, invalid, reloaded] = std::array::from_fn(|_| parts.told.try_recv().unwrap());
     assert!(
@@ -135,7 +138,7 @@ async fn a_module_that_was_missing_at_start_holds_up_no_other_change() {
     let status = after(
         &mut parts,
         &text(&format!("{SECOND_PEER}{chain}")),
-        Unchanged::Ignore,
+        Trigger::Noticed,
     )
     .await;
     assert_eq!(status.peers.len(), 2);
@@ -147,11 +150,11 @@ async fn what_waits_for_a_restart_is_said_until_it_is_done() {
     let mut parts = Parts::start(&text("")).await;
     let moved = text("[api]\nsocket = 'other.sock'\n");
     for _ in 0..2 {
-        let status = after(&mut parts, &moved, Unchanged::Ignore).await;
+        let status = after(&mut parts, &moved, Trigger::Noticed).await;
         let error = status.config.error.unwrap();
         assert_eq!(error, "restart the agent to use the new api.socket");
     }
-    let status = after(&mut parts, &text(""), Unchanged::Ignore).await;
+    let status = after(&mut parts, &text(""), Trigger::Noticed).await;
     assert_eq!(status.config.error, None);
 }
 
@@ -161,7 +164,7 @@ async fn listening_elsewhere_needs_no_restart() {
     let free = TcpListener::bind("127.0.0.24:0").unwrap();
     let address: SocketAddr = free.local_addr().unwrap();
     let listening = text("").replace("listen = []", &format!("listen = ['{address}']"));
-    let status = after(&mut parts, &listening, Unchanged::Ignore).await;
+    let status = after(&mut parts, &listening, Trigger::Noticed).await;
     assert!(
         status
             .config
@@ -170,7 +173,7 @@ async fn listening_elsewhere_needs_no_restart() {
             .contains("bgp.listen: cannot listen on")
     );
     drop(free);
-    let status = after(&mut parts, &listening, Unchanged::Ignore).await;
+    let status = after(&mut parts, &listening, Trigger::Noticed).await;
     assert_eq!(status.config.error, None);
     TcpStream::connect(address).unwrap();
 }

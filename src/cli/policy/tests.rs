@@ -1,10 +1,12 @@
 //! The policy commands, run as from a shell.
 
+use axum::http::StatusCode;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::api::{ApiError, Approved};
 use crate::cli::Outcome;
-use crate::cli::testing::{Ran, run};
+use crate::cli::testing::{FakeAgent, Ran, held, run};
 
 fn policy(arguments: &[&str]) -> Ran {
     run("/nonexistent".into(), &[&["policy"], arguments].concat())
@@ -55,5 +57,36 @@ fn a_builtin_that_does_not_exist_is_not_valid_and_the_nearest_is_named() {
         ran.out.contains("did you mean \"builtin:default\"?"),
         "{}",
         ran.out
+    );
+}
+
+#[test]
+fn an_approval_is_asked_for_by_id_and_tells_what_it_did() {
+    let approved = Approved {
+        id: "3f9a01c2".to_owned(),
+        effect: held().effect,
+    };
+    let agent = FakeAgent::answering(StatusCode::OK, &approved);
+    let ran = agent.run(&["policy", "approve", "3f9a01c2"]);
+    assert_eq!((ran.outcome, ran.err.as_str()), (Outcome::Done, ""));
+    assert_eq!(
+        ran.out,
+        "change 3f9a01c2 is in force: 10 of 30 routes withdrawn, 1 changed, 1 announced\n"
+    );
+    assert_eq!(agent.requests(), ["POST /v1/policy/approve?id=3f9a01c2"]);
+    let ran = agent.run(&["policy", "approve", "3f9a01c2", "-o", "json"]);
+    let document: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(document["effect"]["withdrawn"], 10);
+}
+
+#[test]
+fn an_approval_that_is_refused_fails_in_the_agents_words() {
+    let error = "no change is held back: see `rutter status`".to_owned();
+    let agent = FakeAgent::answering(StatusCode::NOT_FOUND, &ApiError { error });
+    let ran = agent.run(&["policy", "approve", "3f9a01c2"]);
+    assert_eq!(ran.outcome, Outcome::Failed);
+    assert_eq!(
+        ran.err,
+        "error: no change is held back: see `rutter status`\n"
     );
 }

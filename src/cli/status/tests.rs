@@ -79,6 +79,38 @@ fn what_fails_is_named_with_its_error() {
 }
 
 #[test]
+fn modules_are_told_by_their_digests_and_refused_versions_by_their_reasons() {
+    let mut status = testing::status();
+    let digest = |digit: &str| Some(format!("sha256:{}", digit.repeat(64)));
+    status.policies = vec![
+        PolicyStatus {
+            digest: digest("1"),
+            loaded_at: Some(NOON - 60),
+            refused: Some(
+                "policies.module /etc/policies/teams.wasm: module `teams` is not WebAssembly"
+                    .to_owned(),
+            ),
+            ..policy("teams", "/etc/policies/teams.wasm")
+        },
+        PolicyStatus {
+            digest: digest("2"),
+            loaded_at: Some(NOON - 90_000),
+            error: Some("the module trapped: unreachable".to_owned()),
+            failures: 1,
+            ..policy("default", "builtin:default")
+        },
+    ];
+    assert_snapshot!(text(&status));
+}
+
+#[test]
+fn a_change_that_is_held_back_is_shown_with_what_it_would_do() {
+    let mut status = testing::status();
+    status.held = Some(testing::held());
+    assert_snapshot!(text(&status));
+}
+
+#[test]
 fn a_policy_in_shadow_mode_tells_what_it_would_change_and_is_no_trouble() {
     let counts = |group: &str, waiting| ShadowCounts {
         group: group.to_owned(),
@@ -113,7 +145,7 @@ fn a_policy_in_shadow_mode_tells_what_it_would_change_and_is_no_trouble() {
 
 #[test]
 fn each_kind_of_trouble_alone_is_degraded() {
-    let troubles: [fn(&mut Status); 5] = [
+    let troubles: [fn(&mut Status); 7] = [
         |status| {
             status.readiness = Readiness::Waiting {
                 waiting_for: "its Node".to_owned(),
@@ -122,6 +154,8 @@ fn each_kind_of_trouble_alone_is_degraded() {
         |status| status.source.error = Some("gone".to_owned()),
         |status| status.config.error = Some("refused".to_owned()),
         |status| status.policies[0].error = Some("trapped".to_owned()),
+        |status| status.policies[0].refused = Some("cannot read".to_owned()),
+        |status| status.held = Some(testing::held()),
         |status| {
             let peer = peer("tor", "192.168.83.1");
             status.peers = vec![without_session(peer, "OpenConfirm", None)];

@@ -12,7 +12,15 @@ use crate::types::{PeerId, RouteVersion};
 
 const IMPORTING: &str = "[[import-policies]]\nname = 'filter'\nmodule = 'filter.wasm'\n";
 
-impl ImportPolicy for Rule {
+/// Uses everything, nothing, or fails.
+#[derive(Clone, Copy)]
+enum ImportRule {
+    Accept,
+    Reject,
+    Fail,
+}
+
+impl ImportPolicy for ImportRule {
     fn evaluate(&self, batch: &ImportBatch<'_>) -> Result<Vec<ImportDecision>, PolicyFailure> {
         let verdict = match self {
             Self::Accept => ImportVerdict::Accept(Acceptance::default()),
@@ -27,7 +35,7 @@ impl ImportPolicy for Rule {
     }
 }
 
-fn chain(rule: Rule) -> ImportChain {
+fn chain(rule: ImportRule) -> ImportChain {
     let link = ImportLink {
         name: "filter".into(),
         module: "test".to_owned(),
@@ -93,24 +101,28 @@ fn nothing_is_used_before_configured_policies_are_there() {
     inputs.extend(pipeline.on_events(everything_listed()));
     assert_eq!(learning(&inputs), Some(Learning::Decided));
     assert!(pipeline.learn(learned(1)).is_none());
-    let inputs = pipeline.replace_imports(chain(Rule::Accept));
+    let inputs = pipeline.replace_imports(chain(ImportRule::Accept));
     assert_eq!(told(&inputs), ["import +10.9.0.0/16 v1"]);
 }
 
 #[test]
 fn learned_routes_are_decided_as_they_come() {
     let mut pipeline = importing();
-    assert!(pipeline.replace_imports(chain(Rule::Accept)).is_empty());
+    assert!(
+        pipeline
+            .replace_imports(chain(ImportRule::Accept))
+            .is_empty()
+    );
     let inputs: Vec<_> = pipeline.learn(learned(1)).into_iter().collect();
     assert_eq!(told(&inputs), ["import +10.9.0.0/16 v1"]);
-    let inputs = pipeline.replace_imports(chain(Rule::Reject));
+    let inputs = pipeline.replace_imports(chain(ImportRule::Reject));
     assert_eq!(told(&inputs), ["import -10.9.0.0/16 v1"]);
 }
 
 #[test]
 fn a_failing_import_policy_is_told_of_and_asked_again() {
     let mut pipeline = importing();
-    pipeline.replace_imports(chain(Rule::Fail));
+    pipeline.replace_imports(chain(ImportRule::Fail));
     let inputs: Vec<_> = pipeline.learn(learned(1)).into_iter().collect();
     assert_eq!(told(&inputs), ["import -10.9.0.0/16 v1"]);
     assert!(pipeline.retry_at().is_some());
@@ -123,11 +135,11 @@ fn a_failing_import_policy_is_told_of_and_asked_again() {
 #[test]
 fn without_policies_again_the_speaker_learns_everything_again() {
     let mut pipeline = importing();
-    pipeline.replace_imports(chain(Rule::Accept));
+    pipeline.replace_imports(chain(ImportRule::Accept));
     pipeline.learn(learned(1));
     let inputs = pipeline.replace_imports(ImportChain::None);
     assert_eq!(learning(&inputs), Some(Learning::Everything));
     // Whoever asks for decisions again begins anew.
-    let inputs = pipeline.replace_imports(chain(Rule::Reject));
+    let inputs = pipeline.replace_imports(chain(ImportRule::Reject));
     assert_eq!(told(&inputs), ["configure 1 peers"]);
 }

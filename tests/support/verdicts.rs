@@ -1,0 +1,78 @@
+//! Policy modules of one mind, assembled from text: no toolchain needed.
+
+use wit_parser::{Resolve, SizeAlign, TypeDefKind};
+
+use super::hostile::Recipe;
+
+/// Has no opinion about anything.
+pub(crate) fn abstains() -> Vec<u8> {
+    always(0)
+}
+
+/// Rejects everything.
+pub(crate) fn rejects() -> Vec<u8> {
+    always(2)
+}
+
+/// Answers with this case of `verdict` for each candidate, and with no reason.
+fn always(verdict: u8) -> Vec<u8> {
+    let (candidates, decision) = layout();
+    let evaluate = format!(
+        "(local $count i32) (local $first i32) (local $at i32)
+        (local.set $count (i32.load (i32.add (local.get 0) (i32.const {length}))))
+        ;; Fresh pages are zero: no attributes, no reason.
+        (local.set $first (i32.shl
+            (memory.grow (i32.add (i32.const 1)
+                (i32.shr_u (i32.mul (local.get $count) (i32.const {decision})) (i32.const 16))))
+            (i32.const 16)))
+        ;; An answer of zeros is the case `ok` and three empty lists; this is the first of them.
+        (i32.store (i32.const 1028) (local.get $first))
+        (i32.store (i32.const 1032) (local.get $count))
+        (local.set $at (local.get $first))
+        (block $done (loop $next
+            (br_if $done (i32.eqz (local.get $count)))
+            (i32.store8 (local.get $at) (i32.const {verdict}))
+            (local.set $at (i32.add (local.get $at) (i32.const {decision})))
+            (local.set $count (i32.sub (local.get $count) (i32.const 1)))
+            (br $next)))
+        (i32.const 1024)",
+        length = candidates + 4,
+    );
+    Recipe {
+        evaluate: &evaluate,
+        ..Recipe::default()
+    }
+    .build()
+}
+
+/// Where a batch has its list of candidates, and the size of a decision; in bytes.
+fn layout() -> (usize, usize) {
+    let mut resolve = Resolve::default();
+    let types = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/types.wit"));
+    let policy = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/policy.wit"));
+    let policy = policy.replace("package rutter:policy@0.2.0;", "");
+    let contract = format!("{types}{policy}");
+    resolve.push_str("policy.wit", &contract).unwrap();
+    let mut sizes = SizeAlign::default();
+    sizes.fill(&resolve).unwrap();
+    let announce = resolve.interfaces.iter();
+    let (_, announce) = announce
+        .into_iter()
+        .find(|(_, interface)| interface.name.as_deref() == Some("announce"))
+        .unwrap();
+    let record = |name: &str| {
+        let TypeDefKind::Record(record) = &resolve.types[announce.types[name]].kind else {
+            panic!("{name} is no record");
+        };
+        record.fields.iter()
+    };
+    let batch = sizes.field_offsets(record("batch").map(|field| &field.ty));
+    let candidates = record("batch")
+        .position(|field| field.name == "candidates")
+        .unwrap();
+    let decision = sizes.record(record("decision").map(|field| &field.ty));
+    (
+        batch[candidates].0.size_wasm32(),
+        decision.size.size_wasm32(),
+    )
+}
