@@ -16,12 +16,14 @@ mod connection;
 mod driver;
 mod events;
 mod http;
+mod imports;
 mod links;
 mod load;
 mod meters;
 mod metrics;
 mod peering;
 mod pipeline;
+mod received;
 mod record;
 mod reload;
 mod report;
@@ -98,6 +100,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let Loaded {
         text, passwords, ..
     } = loaded;
+    let import_chain = imports::first_chain(&engine, &config).await;
     let (source, notices) = start_source(&config, &node_name).await?;
     if let Some(error) = &chain_error {
         let error = error.clone();
@@ -138,6 +141,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         notices.clone(),
     )
     .context("cannot start the pipeline thread")?;
+    pipeline.replace_imports(import_chain).await?;
     let (approve, approvals) = mpsc::channel(APPROVALS_MAX);
     let reporter = Arc::new(Reporter {
         node: node_name.clone(),

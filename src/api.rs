@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `GET /v1/status` | [`Status`] |
 //! | `GET /v1/routes?rejected=true&peer=NAME` | [`Routes`] |
+//! | `GET /v1/received?peer=NAME` | [`ReceivedRoutes`] |
 //! | `GET /v1/explain?subject=PREFIX` or `NAMESPACE/SERVICE` | [`Explanation`] |
 //! | `POST /v1/policy/approve?id=ID` | [`Approved`] |
 //! | `GET /v1/policy/batch` | [`Document`](crate::cases::Document): all that policies are given |
@@ -24,8 +25,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::candidates::{AddressKind, AdvertiseConfig, Exclusion, Origin, exclusions};
 use crate::facts::{FamilyCounts, ServiceFacts, ServiceKey, ServiceType, TrafficPolicy};
-use crate::policy::{Limits, Mode, OnError, Outcome, PeerKind, Step};
-use crate::types::{Asn, Prefix, RouteAttributes, RouterId};
+use crate::policy::{ImportOutcome, Limits, Mode, OnError, Outcome, PeerKind, Step};
+use crate::types::{Asn, Installation, Prefix, RouteAttributes, RouterId};
 
 pub use shadow::{ShadowCounts, ShadowDifference, ShadowGroup, ShadowPolicy, ShadowReport};
 
@@ -51,6 +52,9 @@ pub struct Status {
     pub config: ConfigStatus,
     /// The policy chain, in order.
     pub policies: Vec<PolicyStatus>,
+    /// The chain of import policies, in order; empty where every learned route is used.
+    #[serde(default)]
+    pub import_policies: Vec<PolicyStatus>,
     /// Every configured peer, ordered by family, then address.
     pub peers: Vec<PeerStatus>,
     /// A change that is not in force because it would withdraw too much.
@@ -315,11 +319,62 @@ pub enum Sent {
     },
 }
 
+/// Answer of `/v1/received`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReceivedRoutes {
+    /// Ordered by peer, then prefix.
+    pub routes: Vec<ReceivedRoute>,
+}
+
+/// A route that a peer announced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReceivedRoute {
+    /// The peer's name.
+    pub peer: String,
+    /// Where to.
+    pub prefix: Prefix,
+    /// By which address: as decided where the route takes part in the choice of the best path, as
+    /// received where it does not.
+    pub next_hop: IpAddr,
+    /// The nearest AS first, sets in braces; as decided or received, as above.
+    pub as_path: String,
+    /// As decided or received, as above.
+    pub attributes: RouteAttributes,
+    /// What became of it.
+    pub usage: Usage,
+    /// What the import policies decided; absent where there are none, or not yet.
+    pub decision: Option<DecisionReport>,
+}
+
+/// What became of a received route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Usage {
+    /// The best path to its prefix.
+    Best {
+        /// Whether the kernel may forward by it.
+        installation: Installation,
+    },
+    /// As good as the best, and used beside it.
+    Multipath {
+        /// Whether the kernel may forward by it.
+        installation: Installation,
+    },
+    /// Not used, for this reason: rejected, a better path, a loop.
+    Unused {
+        /// The reason.
+        reason: String,
+    },
+    /// The import policies have yet to decide.
+    Undecided,
+}
+
 /// The end of a chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DecisionReport {
-    /// Whether it is announced.
+    /// Whether it is announced; of a learned route, whether it may be used.
     pub accepted: bool,
     /// With these attributes, when it is.
     pub attributes: RouteAttributes,
@@ -389,16 +444,32 @@ impl DecisionReport {
     /// A chain's outcome, with the steps that led to it.
     #[must_use]
     pub fn new(outcome: &Outcome, steps: &[Step]) -> Self {
-        let step = |step: &Step| StepReport {
+        Self {
+            accepted: outcome.accepted.is_some(),
+            attributes: outcome.accepted.as_deref().cloned().unwrap_or_default(),
+            steps: steps.iter().map(StepReport::new).collect(),
+        }
+    }
+
+    /// The same of a learned route.
+    #[must_use]
+    pub fn imported(outcome: &ImportOutcome) -> Self {
+        let attributes = outcome.accepted.as_ref().map(|used| &*used.attributes);
+        Self {
+            accepted: outcome.accepted.is_some(),
+            attributes: attributes.cloned().unwrap_or_default(),
+            steps: outcome.steps.iter().map(StepReport::new).collect(),
+        }
+    }
+}
+
+impl StepReport {
+    fn new(step: &Step) -> Self {
+        Self {
             policy: step.policy.to_string(),
             verdict: step.verdict.to_string(),
             reason: step.reason.as_deref().map(str::to_owned),
             kept: step.kept,
-        };
-        Self {
-            accepted: outcome.accepted.is_some(),
-            attributes: outcome.accepted.as_deref().cloned().unwrap_or_default(),
-            steps: steps.iter().map(step).collect(),
         }
     }
 }

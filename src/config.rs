@@ -16,6 +16,7 @@ mod bgp;
 mod error;
 mod guard;
 mod hold_time;
+mod import_policies;
 mod limits;
 mod peers;
 mod policies;
@@ -58,6 +59,11 @@ pub struct Config {
     pub policy_default: ChainDefault,
     /// `[[policies]]`, in the order of the file; never empty, names are unique.
     pub policies: Vec<PolicyLink>,
+    /// `import-policy-default`.
+    pub import_policy_default: ChainDefault,
+    /// `[[import-policies]]`, in the order of the file, names are unique. None: every learned
+    /// route is used.
+    pub import_policies: Vec<ImportPolicyLink>,
     /// `[policy]`.
     pub policy: PolicyConfig,
     /// `[api]`.
@@ -144,6 +150,21 @@ pub struct PolicyLink {
     pub audience: Audience,
     /// Whether it decides. Some policy of the chain does.
     pub mode: Mode,
+}
+
+/// One of `[[import-policies]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImportPolicyLink {
+    /// Unique in the chain.
+    pub name: String,
+    /// The policy itself.
+    pub module: PolicyModule,
+    /// For the module to judge; always an object.
+    pub settings: serde_json::Value,
+    /// What becomes of its routes while it fails.
+    pub on_error: OnError,
+    /// What one call of it may use.
+    pub limits: Limits,
 }
 
 /// Where a policy comes from. Prints as it is written.
@@ -250,6 +271,8 @@ impl Config {
             guard: _,
             policy_default: _,
             policies: _,
+            import_policy_default: _,
+            import_policies: _,
             policy,
             api,
             warnings: _,
@@ -323,6 +346,8 @@ const TOP_KEYS: &[&str] = &[
     "guard",
     "policy-default",
     "policies",
+    "import-policy-default",
+    "import-policies",
     "policy",
     "api",
 ];
@@ -347,6 +372,8 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
         guard: guard::read(&top, report),
         policy_default: policies::read_default(&top, report, &mut warnings),
         policies,
+        import_policy_default: import_policies::read_default(&top, report, &mut warnings),
+        import_policies: import_policies::read(&top, directory, report),
         policy,
         api: api(&top, directory, &bgp, report),
         bgp,

@@ -33,6 +33,8 @@ mod audience;
 mod chain;
 mod exports;
 mod group;
+mod import;
+mod imports;
 mod limits;
 mod observation;
 mod outcome;
@@ -45,6 +47,12 @@ mod tests;
 pub use audience::Audience;
 pub use chain::{Link, LinkStatus, NextLink, checked};
 pub use exports::{ExportChange, Exports};
+pub use import::{
+    Acceptance, AcceptedImport, ImportBatch, ImportChange, ImportDecision, ImportLink,
+    ImportOutcome, ImportPolicy, ImportVerdict, LearnedChange, LearnedFrom, LearnedPath,
+    LearnedRoute, PathOrigin, PathSegment, ProposedImport, SegmentKind,
+};
+pub use imports::{ImportLinkStatus, ImportPeer, Imports};
 pub use limits::Limits;
 pub use observation::Observation;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};

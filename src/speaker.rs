@@ -16,12 +16,15 @@
 //! # Routes
 //!
 //! Only what [`Input::Export`] names is announced. Routes learned from peers stay in the
-//! Adj-RIB-In and the Loc-RIB: a node is never a transit between its peers.
+//! Adj-RIB-In and the Loc-RIB: a node is never a transit between its peers. Which of them reach
+//! the Loc-RIB, and with what attributes, is the operator's [`Learning`]: all that may be used, or
+//! those that [`Input::Import`] lets through.
 
 mod config;
 mod configure;
 mod export;
 mod exports;
+mod import;
 mod io;
 mod routes;
 mod session;
@@ -33,12 +36,13 @@ use std::time::Instant;
 
 use crate::bgp::{ConnectionIds, Context, Ending, PeerOutput, Random};
 use crate::rib::{AttributePool, LocRib, Multipath};
-use crate::types::PeerId;
+use crate::types::{PeerId, Prefix, RouteVersion};
 use exports::Exports;
 use session::Session;
 
 pub use crate::bgp::{ConnectionId, Deadline, SessionState};
-pub use config::{NextHops, PeerConfig, SpeakerConfig};
+pub use config::{Learning, NextHops, PeerConfig, SpeakerConfig};
+pub use import::{Import, Undecided, UndecidedRoute, route_attributes};
 pub use io::{Event, Input, Output};
 pub use view::{Advertised, NotSent, PeerView, SessionView};
 
@@ -52,6 +56,10 @@ pub struct Speaker {
     exports: Exports,
     pool: AttributePool,
     loc_rib: LocRib,
+    /// Learned routes that changed since they were last taken. No more than there were routes.
+    undecided: BTreeSet<(PeerId, Prefix)>,
+    /// The number of the latest announcement that is asked about.
+    last_version: RouteVersion,
     outputs: VecDeque<Output>,
     /// Peers that may have something to be sent, or room for it again.
     unserved: BTreeSet<PeerId>,
@@ -76,6 +84,8 @@ impl Speaker {
             // Nodes of a cluster may each be an AS of their own; a router spreads traffic over
             // all of them.
             loc_rib: LocRib::new(Multipath::AnyNeighborAs),
+            undecided: BTreeSet::new(),
+            last_version: RouteVersion::default(),
             outputs: VecDeque::new(),
             unserved: BTreeSet::new(),
             ids: ConnectionIds::default(),
@@ -128,6 +138,7 @@ impl Speaker {
                 });
                 self.connections.remove(&connection);
             }
+            Input::Import(decisions) => self.import(decisions),
             Input::Export { group, changes } => self.export(group, &changes),
             Input::ExportsComplete => self.exports_complete(),
             Input::Shutdown { message } => self.shut_down(now, message),

@@ -7,6 +7,7 @@ mod attributes;
 mod bgp;
 mod community;
 mod digest;
+mod learned;
 mod prefix;
 mod secret;
 
@@ -16,5 +17,6 @@ pub use bgp::{
 };
 pub use community::{Community, ExtendedCommunity, InvalidCommunity, LargeCommunity};
 pub use digest::{Digest, InvalidDigest};
+pub use learned::{Installation, RouteVersion};
 pub use prefix::{Family, Prefix};
 pub use secret::{InvalidPassword, Password};

@@ -18,6 +18,7 @@ mod encode;
 mod engine;
 mod error;
 mod inspect;
+mod learn;
 mod lift;
 mod limits;
 mod link_bandwidth;
@@ -25,10 +26,11 @@ mod lower;
 mod module;
 mod v0_1;
 
-pub use contract::Contract;
+pub use contract::{Contract, Purpose};
 pub use engine::Engine;
 pub use error::ModuleError;
 pub use inspect::{Inspection, ModuleKind};
+pub use learn::WasmImportPolicy;
 pub use limits::{Limits, MODULE_BYTES_MAX};
 pub use module::{Description, Module, builtin_bytes};
 
@@ -39,7 +41,7 @@ use sha2::{Digest as _, Sha256};
 use crate::policy::{Batch, Decision, PolicyFailure, ProposedRoute, RoutePolicy};
 use contract::Exports;
 use error::printable;
-use limits::{Meter, WORDS_BYTES_MAX};
+use limits::Meter;
 use lower::Tables;
 use wasmtime::Store;
 
@@ -68,33 +70,17 @@ impl WasmPolicy {
     ///
     /// # Errors
     /// [`ModuleError::Settings`] in the module's own words; [`ModuleError::Failed`] where it did
-    /// not get as far as that.
+    /// not get as far as that; [`ModuleError::Purpose`] where it decides on learned routes only.
     pub fn new(
         module: &Module,
         settings: &serde_json::Value,
         limits: Limits,
     ) -> Result<Self, ModuleError> {
-        let settings = settings.to_string();
-        let verdict = module
-            .call(limits, WORDS_BYTES_MAX, |exports, store| {
-                exports.validate_settings(store, &settings)
-            })
-            .map_err(|failure| ModuleError::Failed {
-                name: module.name().into(),
-                what: "check its settings",
-                failure,
-            })?;
-        match verdict {
-            Ok(()) => Ok(Self {
-                module: module.clone(),
-                settings,
-                limits,
-            }),
-            Err(words) => Err(ModuleError::Settings {
-                name: module.name().into(),
-                words: printable(&words),
-            }),
-        }
+        Ok(Self {
+            settings: module.accept_settings(Purpose::Announce, settings, limits)?,
+            module: module.clone(),
+            limits,
+        })
     }
 
     /// The module that decides.
@@ -115,20 +101,14 @@ impl WasmPolicy {
             Contract::V0_1 => {
                 let tables = v0_1::lower::Tables::fill(routes, budget_bytes)?;
                 let answer = tables.ask(batch, &self.settings, |question| {
-                    self.call(|exports, store| match exports {
-                        Exports::V0_1(_, announce) => announce.call_evaluate(store, question),
-                        Exports::V0_2(..) => Err(wasmtime::Error::msg(OTHER_CONTRACT)),
-                    })
+                    self.call(|exports, store| exports.announce_0_1(store, question))
                 })?;
                 (answer.map(v0_1::answer), tables.len())
             }
             Contract::V0_2 => {
                 let tables = Tables::fill(routes, budget_bytes)?;
                 let answer = tables.ask(batch, &self.settings, |question| {
-                    self.call(|exports, store| match exports {
-                        Exports::V0_2(_, announce) => announce.call_evaluate(store, question),
-                        Exports::V0_1(..) => Err(wasmtime::Error::msg(OTHER_CONTRACT)),
-                    })
+                    self.call(|exports, store| exports.announce(store, question))
                 })?;
                 (answer, tables.len())
             }
@@ -148,9 +128,6 @@ impl WasmPolicy {
             .call(self.limits, self.limits.output_bytes, function)
     }
 }
-
-/// A module's functions are found by its contract, so this is never read.
-const OTHER_CONTRACT: &str = "the module is of another version of the contract";
 
 impl RoutePolicy for WasmPolicy {
     /// Asks in as many calls as the memory limit makes necessary: by contract the decision about

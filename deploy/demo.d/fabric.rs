@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use rutter::agent::SpeakerHandle;
 use rutter::bgp::SessionState;
 use rutter::rib::{Path, SourceId};
-use rutter::speaker::{Input, NextHops, PeerConfig, Speaker, SpeakerConfig};
+use rutter::speaker::{Input, Learning, NextHops, PeerConfig, Speaker, SpeakerConfig};
 use rutter::types::{Asn, ConnectMode, GroupId, HoldTime, PeerId, Prefix, RouterId};
 use tokio::sync::mpsc;
 
@@ -48,6 +48,7 @@ impl Fabric {
             asn: Asn(FABRIC_ASN),
             router_id: RouterId::try_from(Ipv4Addr::LOCALHOST)?,
             next_hops: NextHops::default(),
+            learning: Learning::Everything,
             peers: peers.collect(),
         };
         speaker.feed(Input::Configure(config)).await?;

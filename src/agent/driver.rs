@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tracing::{debug, info, warn};
 
@@ -18,7 +19,7 @@ use super::clock;
 use super::connection::{self, Outbox, SocketEvent};
 use super::events::{Notice, Notices};
 use super::sockets::{self, Listeners};
-use crate::speaker::{ConnectionId, Event, Input, Output, Speaker, SpeakerConfig};
+use crate::speaker::{ConnectionId, Event, Input, Output, Speaker, SpeakerConfig, Undecided};
 use crate::types::{PeerId, Prefix};
 
 /// Socket news waiting for the speaker. When it is full, reading stops and TCP slows the peer.
@@ -36,6 +37,10 @@ type Question = Box<dyn FnOnce(&Speaker) + Send>;
 
 enum Command {
     Feed(Vec<Input>),
+    TakeUndecided {
+        max: usize,
+        taken: oneshot::Sender<Vec<Undecided>>,
+    },
     Ask(Question),
     Listen {
         addresses: Vec<SocketAddr>,
@@ -54,6 +59,8 @@ struct Stop {
 #[derive(Clone)]
 pub struct SpeakerHandle {
     commands: mpsc::Sender<Command>,
+    /// Told when there are learned routes to decide about.
+    undecided: Arc<Notify>,
 }
 
 /// The speaker's task is gone: the process is ending.
@@ -77,6 +84,7 @@ impl SpeakerHandle {
     ) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (events, happened) = mpsc::channel(SOCKET_EVENTS_MAX);
+        let undecided = Arc::new(Notify::new());
         let driver = Driver {
             speaker: Speaker::new(seed),
             connections: BTreeMap::new(),
@@ -84,10 +92,14 @@ impl SpeakerHandle {
             names: BTreeMap::new(),
             events,
             routes,
+            undecided: Arc::clone(&undecided),
             notices,
         };
         tokio::spawn(driver.run(inbox, happened));
-        Self { commands }
+        Self {
+            commands,
+            undecided,
+        }
     }
 
     /// Gives the speaker an input.
@@ -113,6 +125,27 @@ impl SpeakerHandle {
         self.commands
             .blocking_send(Command::Feed(inputs))
             .map_err(|_| SpeakerStopped)
+    }
+
+    /// Waits until there are learned routes to decide about. Cancel-safe: what is said while
+    /// nobody waits is heard by whoever waits next.
+    pub(super) async fn undecided(&self) {
+        self.undecided.notified().await;
+    }
+
+    /// Takes learned routes that are to be decided about, from a thread of its own.
+    ///
+    /// # Errors
+    /// The speaker has stopped.
+    pub(super) fn blocking_take_undecided(
+        &self,
+        max: usize,
+    ) -> Result<Vec<Undecided>, SpeakerStopped> {
+        let (taken, answer) = oneshot::channel();
+        self.commands
+            .blocking_send(Command::TakeUndecided { max, taken })
+            .map_err(|_| SpeakerStopped)?;
+        answer.blocking_recv().map_err(|_| SpeakerStopped)
     }
 
     /// Asks something about the speaker's state.
@@ -189,6 +222,7 @@ struct Driver {
     names: BTreeMap<PeerId, String>,
     events: mpsc::Sender<SocketEvent>,
     routes: Option<mpsc::UnboundedSender<Prefix>>,
+    undecided: Arc<Notify>,
     notices: Notices,
 }
 
@@ -240,6 +274,11 @@ impl Driver {
                     }
                     self.speaker.handle_input(clock::now(), input);
                 }
+                self.drain();
+            }
+            Command::TakeUndecided { max, taken } => {
+                // Whoever asked may be gone: then the process is ending.
+                let _ = taken.send(self.speaker.take_undecided(max));
                 self.drain();
             }
             Command::Ask(question) => question(&self.speaker),
@@ -353,6 +392,7 @@ impl Driver {
                 Output::Close { connection } => {
                     self.connections.remove(&connection);
                 }
+                Output::Undecided => self.undecided.notify_one(),
                 Output::RouteChange { prefix } => {
                     if let Some(routes) = &self.routes {
                         let _ = routes.send(prefix);

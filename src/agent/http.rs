@@ -108,6 +108,7 @@ pub(super) async fn serve_socket(
     let routes = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/routes", get(routes))
+        .route("/v1/received", get(received))
         .route("/v1/explain", get(explain))
         .route("/v1/policy/approve", post(approve))
         .route("/v1/policy/batch", get(policy_batch))
@@ -182,21 +183,56 @@ async fn routes(
         Err(unclear) => return error(StatusCode::BAD_REQUEST, &unclear.body_text()),
     };
     answer(async {
-        if let Some(peer) = &query.peer {
-            let known = reporter.peer_names().await?;
-            if !known.contains(peer) {
-                let text = format!(
-                    "no peer is called `{peer}`; there are: {}",
-                    known.join(", ")
-                );
-                return Ok(error(StatusCode::NOT_FOUND, &text));
-            }
+        if let Some(unknown) = unknown_peer(&reporter, query.peer.as_ref()).await? {
+            return Ok(unknown);
         }
         let mut report = reporter.routes(query.peer).await?;
         report
             .routes
             .retain(|route| route.decision.accepted != query.rejected);
         Ok(Json(report).into_response())
+    })
+    .await
+}
+
+/// The answer where a peer is asked about that there is none of.
+async fn unknown_peer(
+    reporter: &Reporter,
+    peer: Option<&String>,
+) -> anyhow::Result<Option<Response>> {
+    let Some(peer) = peer else {
+        return Ok(None);
+    };
+    let known = reporter.peer_names().await?;
+    if known.contains(peer) {
+        return Ok(None);
+    }
+    let text = format!(
+        "no peer is called `{peer}`; there are: {}",
+        known.join(", ")
+    );
+    Ok(Some(error(StatusCode::NOT_FOUND, &text)))
+}
+
+/// The query of `/v1/received`.
+#[derive(Deserialize)]
+struct ReceivedQuery {
+    peer: Option<String>,
+}
+
+async fn received(
+    State(reporter): State<Arc<Reporter>>,
+    query: Result<Query<ReceivedQuery>, QueryRejection>,
+) -> Response {
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(unclear) => return error(StatusCode::BAD_REQUEST, &unclear.body_text()),
+    };
+    answer(async {
+        if let Some(unknown) = unknown_peer(&reporter, query.peer.as_ref()).await? {
+            return Ok(unknown);
+        }
+        Ok(Json(reporter.received(query.peer).await?).into_response())
     })
     .await
 }

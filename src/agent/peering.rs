@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::config::{Config, Peer, RouterIdConfig};
 use crate::facts::NodeFacts;
 use crate::policy::{PeerGroup, PeerGroups, PeerKind};
-use crate::speaker::{NextHops, PeerConfig, SpeakerConfig};
+use crate::speaker::{Learning, NextHops, PeerConfig, SpeakerConfig};
 use crate::types::{GroupId, Password, PeerId, RouterId};
 
 /// Keys by peer name, read from the files that the configuration names.
@@ -77,6 +77,8 @@ impl Peering {
             asn: config.bgp.asn,
             router_id,
             next_hops: next_hops(node),
+            // The pipeline knows what decides.
+            learning: Learning::Everything,
             peers,
         })
     }
@@ -154,7 +156,7 @@ impl Peering {
 }
 
 /// What policies are told of a peer.
-fn peer_group(config: &Config, peer: &Peer) -> PeerGroup {
+pub(super) fn peer_group(config: &Config, peer: &Peer) -> PeerGroup {
     PeerGroup {
         name: peer.group_name().to_owned(),
         asn: peer.asn,

@@ -5,6 +5,7 @@
 //! in order. It knows neither threads nor queues; [`runner`] is the thread that owns it.
 
 mod effect;
+mod imports;
 mod runner;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use crate::policy::{ExportChange, Exports, NextLink};
 use crate::speaker::{Input, SpeakerConfig};
 use crate::types::{GroupId, Prefix, RouteAttributes, RouterId};
 
+use imports::ImportSide;
 pub(super) use runner::{PipelineHandle, spawn};
 use trial::{Journal, Trial, Tried};
 pub(super) use trial::{Judgement, Leave, TrialFailure};
@@ -48,6 +50,7 @@ pub(super) struct Pipeline {
     pub(super) index: Index,
     pub(super) candidates: Candidates,
     pub(super) exports: Exports,
+    pub(super) import_side: ImportSide,
     pub(super) peering: Peering,
     /// What keeps sessions from being configured.
     pub(super) no_router_id: Option<NoRouterId>,
@@ -119,6 +122,7 @@ impl Pipeline {
         Self {
             candidates: Candidates::new(config.advertise.clone()),
             exports: Exports::new(config.bgp.asn),
+            import_side: ImportSide::new(config),
             config: Arc::clone(config),
             index: Index::new(node_name),
             peering: Peering::default(),
@@ -178,6 +182,7 @@ impl Pipeline {
         let mut inputs = Vec::new();
         if changes.contains(&ClusterChange::Node) {
             inputs.extend(self.configure_speaker());
+            inputs.extend(self.update_import_node());
         }
         if self.stage == Stage::Gathering {
             if self.index.waiting_for().is_none() {
@@ -221,7 +226,8 @@ impl Pipeline {
     /// Asks failing policies again, and gives what the speaker is to have.
     pub(super) fn retry(&mut self) -> Vec<Input> {
         let decisions = self.evaluate(Exports::retry);
-        decisions.into_inputs().collect()
+        let imports = self.retry_imports();
+        decisions.into_inputs().chain(imports).collect()
     }
 
     /// What the speaker should be, if that has changed.
@@ -232,6 +238,8 @@ impl Pipeline {
             .speaker_config(&self.config, &self.passwords, node)
         {
             Ok(config) => {
+                let learning = self.import_side.learning;
+                let config = SpeakerConfig { learning, ..config };
                 self.no_router_id = None;
                 if self.speaker_config.as_ref() == Some(&config) {
                     return None;
@@ -281,7 +289,11 @@ impl Pipeline {
             .exports
             .links()
             .filter_map(|link| Some((link.name.to_owned(), link.error?.to_string())));
-        links.collect()
+        let imports = self.import_side.imports.links().filter_map(|link| {
+            let error = link.error?.to_string();
+            Some((format!("import policy {}", link.name), error))
+        });
+        links.chain(imports).collect()
     }
 
     /// Once when a policy begins to fail, or fails in another way, and once when it is well.

@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 use super::clock;
 use super::driver::SpeakerHandle;
 use super::events::{Notice, Notices};
+use super::imports;
 use super::links::{LinkRefused, LoadedLink, Plan, RefusedAt, RefusedVersions};
 use super::load::{self, Loaded};
 use super::peering::Passwords;
@@ -208,6 +209,13 @@ impl Reloader {
         }
         // Failed for want of something that is not in the files, it is tried again next time.
         self.considered.seen = None;
+        if trigger == Trigger::Demanded
+            && self.has_same_imports(found)
+            && let Err(refusal) = self.read_imports_again(found).await
+        {
+            self.refuse(&refusal);
+            return;
+        }
         match self.attempt(found, Leave::Asked).await {
             Ok(Attempt::Nothing | Attempt::Taken(_) | Attempt::Held) => {
                 self.considered.seen = Some(seen);
@@ -270,6 +278,11 @@ impl Reloader {
 
     /// Compiles, tries and judges what was found, and puts it in force if it may be.
     async fn attempt(&mut self, found: &Loaded, leave: Leave) -> anyhow::Result<Attempt> {
+        let imports = if self.has_same_imports(found) {
+            None
+        } else {
+            Some(self.imports(found).await?)
+        };
         loop {
             let plan = self.plan(found).await?;
             let chain = match &plan {
@@ -306,6 +319,9 @@ impl Reloader {
                     let listen = found.config.bgp.listen.clone();
                     self.speaker.listen_on(listen).await.context("bgp.listen")?;
                     self.pipeline.adopt(tried).await?;
+                    if let Some(imports) = imports {
+                        self.pipeline.replace_imports(imports).await?;
+                    }
                     self.take(found, plan);
                     return Ok(Attempt::Taken(effect));
                 }
@@ -455,6 +471,24 @@ impl Reloader {
             ));
         }
         parts
+    }
+
+    /// Compiles the import policies of what was found.
+    async fn imports(&self, found: &Loaded) -> anyhow::Result<imports::ImportChain> {
+        imports::chain(&self.engine, &found.config).await
+    }
+
+    fn has_same_imports(&self, found: &Loaded) -> bool {
+        let (new, old) = (&found.config, &self.in_force.config);
+        new.import_policies == old.import_policies
+            && new.import_policy_default == old.import_policy_default
+    }
+
+    /// Their modules may have changed in their files, which are not watched.
+    async fn read_imports_again(&self, found: &Loaded) -> anyhow::Result<()> {
+        let imports = self.imports(found).await?;
+        self.pipeline.replace_imports(imports).await?;
+        Ok(())
     }
 
     fn waits_for_restart(&self, config: &Config) -> Option<String> {

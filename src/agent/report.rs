@@ -15,6 +15,7 @@ use super::events::Notices;
 use super::metrics::Scrape;
 use super::peering::peer_kind;
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
+use super::received;
 use super::record::Recording;
 use super::reload::{Approval, NotApproved};
 use super::shadow::{self, ShadowHandle};
@@ -110,6 +111,7 @@ impl Reporter {
                     source,
                     config: config_status(config_state, warnings),
                     policies,
+                    import_policies: received::policies(pipeline),
                     peers: peers(pipeline, &views),
                     held,
                 };

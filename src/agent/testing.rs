@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::driver::SpeakerHandle;
 use super::events::{Notice, Notices};
+use super::imports;
 use super::links::RefusedVersions;
 use super::load::{self, Loaded};
 use super::pipeline::{self, Settings};
@@ -141,6 +142,8 @@ impl Parts {
         let telling = notices.clone();
         let pipeline =
             pipeline::spawn("worker-1", settings, speaker.clone(), source, telling).unwrap();
+        let import_chain = imports::first_chain(&engine, &config).await;
+        pipeline.replace_imports(import_chain).await.unwrap();
         let (approve, approvals) = mpsc::channel(1);
         let reporter = Arc::new(Reporter {
             node: "worker-1".to_owned(),

@@ -1,4 +1,5 @@
-//! `rutter routes`: what each peer is sent, or with `--rejected` what policy keeps from it.
+//! `rutter routes`: what each peer is sent, with `--rejected` what policy keeps from it, or with
+//! `--received` what it announced.
 
 use std::io::{self, Write};
 
@@ -7,7 +8,8 @@ use clap::Args;
 use super::client::Client;
 use super::output::{self, OutputFormat};
 use super::{Outcome, text};
-use crate::api::{Route, Routes, Sent, StepReport};
+use crate::api::{ReceivedRoute, ReceivedRoutes, Route, Routes, Sent, StepReport, Usage};
+use crate::types::{Installation, RouteAttributes};
 
 /// Print the routes that policy accepted, peer by peer
 ///
@@ -17,6 +19,10 @@ pub(super) struct RoutesArgs {
     /// Print what policy rejected instead, with its reasons
     #[arg(long)]
     rejected: bool,
+
+    /// Print what the peers announced instead, and what became of it
+    #[arg(long, conflicts_with = "rejected")]
+    received: bool,
 
     /// Only towards the peer of this name in the configuration
     #[arg(long, value_name = "NAME")]
@@ -33,6 +39,9 @@ pub(super) async fn run(
     format: OutputFormat,
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
+    if args.received {
+        return run_received(client, args, format, out).await;
+    }
     let mut query = Vec::new();
     if args.rejected {
         query.push(("rejected", "true"));
@@ -53,6 +62,77 @@ pub(super) async fn run(
         }
     }
     Ok(Outcome::Done)
+}
+
+async fn run_received(
+    client: &Client,
+    args: &RoutesArgs,
+    format: OutputFormat,
+    out: &mut dyn Write,
+) -> anyhow::Result<Outcome> {
+    let query: Vec<_> = args.peer.iter().map(|peer| ("peer", &**peer)).collect();
+    let answer = client.ask("/v1/received", &query).await?;
+    match format {
+        OutputFormat::Json => output::json(answer.document(), out)?,
+        OutputFormat::Text => {
+            let ReceivedRoutes { routes } = answer.read()?;
+            print_received(&routes, out)?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Prints what peers announced, with what became of it and who decided that.
+///
+/// # Errors
+/// Only those of `out`.
+fn print_received(routes: &[ReceivedRoute], out: &mut dyn Write) -> io::Result<()> {
+    if routes.is_empty() {
+        return writeln!(out, "No routes are received.");
+    }
+    let header = [
+        "PEER",
+        "PREFIX",
+        "NEXT HOP",
+        "AS PATH",
+        "USED",
+        "DECIDED BY",
+        "REASON",
+        "ATTRIBUTES",
+    ];
+    let rows = routes.iter().map(|route| {
+        let step = route.decision.as_ref().and_then(|made| made.steps.last());
+        let reason = step.and_then(|step| step.reason.clone());
+        // It has a column of its own.
+        let attributes = RouteAttributes {
+            next_hop: None,
+            ..route.attributes.clone()
+        };
+        [
+            route.peer.clone(),
+            route.prefix.to_string(),
+            route.next_hop.to_string(),
+            text::or_nothing(route.as_path.clone()),
+            usage(&route.usage),
+            step.map_or_else(|| text::NOTHING.to_owned(), decider),
+            text::or_nothing(reason.unwrap_or_default()),
+            text::or_nothing(text::attributes(&attributes)),
+        ]
+    });
+    writeln!(out, "{}", text::table(header, rows))
+}
+
+fn usage(usage: &Usage) -> String {
+    let kernel = |installation: &Installation| match installation {
+        Installation::Install => "",
+        Installation::Keep => ", not for the kernel",
+    };
+    match usage {
+        Usage::Best { installation } => format!("best{}", kernel(installation)),
+        Usage::Multipath { installation } => format!("multipath{}", kernel(installation)),
+        Usage::Unused { reason } => format!("no: {reason}"),
+        Usage::Undecided => "not decided yet".to_owned(),
+    }
 }
 
 /// Prints routes with what became of them.
@@ -94,7 +174,7 @@ pub(super) fn print_rejected(routes: &[Route], out: &mut dyn Write) -> io::Resul
     let rows = routes.iter().map(|route| {
         // A chain ends at the first policy that rejects.
         let (policy, reason) = match route.decision.steps.last() {
-            Some(step) => (rejecter(step), step.reason.clone().unwrap_or_default()),
+            Some(step) => (decider(step), step.reason.clone().unwrap_or_default()),
             None => (text::NOTHING.to_owned(), not_sent(&route.sent)),
         };
         [
@@ -108,7 +188,8 @@ pub(super) fn print_rejected(routes: &[Route], out: &mut dyn Write) -> io::Resul
     writeln!(out, "{}", text::table(header, rows))
 }
 
-fn rejecter(step: &StepReport) -> String {
+/// The policy of a step.
+fn decider(step: &StepReport) -> String {
     if step.kept {
         format!("{} (kept)", step.policy)
     } else {

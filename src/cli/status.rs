@@ -84,6 +84,7 @@ pub(super) fn outcome(status: &Status) -> Outcome {
         && status.config.error.is_none()
         && status.held.is_none()
         && status.policies.iter().all(is_well)
+        && status.import_policies.iter().all(is_well)
         && status.peers.iter().all(is_established);
     if well {
         Outcome::Done
@@ -167,10 +168,12 @@ fn print_health(status: &Status, now: Timestamp, out: &mut dyn Write) -> io::Res
     field("Ready", &readiness(&status.readiness), out)?;
     print_source(&status.source, out)?;
     print_config(&status.config, now, out)?;
-    status
-        .policies
-        .iter()
-        .try_for_each(|policy| print_policy(policy, now, out))?;
+    for policy in &status.policies {
+        print_policy("Policy", policy, now, out)?;
+    }
+    for policy in &status.import_policies {
+        print_policy("Import", policy, now, out)?;
+    }
     match &status.held {
         Some(held) => held::print(held, now, out),
         None => Ok(()),
@@ -211,7 +214,12 @@ fn print_config(config: &ConfigStatus, now: Timestamp, out: &mut dyn Write) -> i
     warnings.try_for_each(|warning| detail(&format!("warning: {warning}"), out))
 }
 
-fn print_policy(policy: &PolicyStatus, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
+fn print_policy(
+    kind: &str,
+    policy: &PolicyStatus,
+    now: Timestamp,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let PolicyStatus {
         name,
         module,
@@ -235,14 +243,14 @@ fn print_policy(policy: &PolicyStatus, now: Timestamp, out: &mut dyn Write) -> i
             "{name} ({module}), FAILING: {failures}, {}{retry}",
             effect(*on_error)
         );
-        field("Policy", &failing, out)?;
+        field(kind, &failing, out)?;
         detail(error, out)?;
     } else {
         let past = match failures {
             0 => String::new(),
             failures => format!(", {} since start", text::count(*failures, "failure")),
         };
-        field("Policy", &format!("{name} ({module}), working{past}"), out)?;
+        field(kind, &format!("{name} ({module}), working{past}"), out)?;
     }
     if let (Some(digest), Some(loaded_at)) = (digest, loaded_at) {
         let loaded = text::since(*loaded_at, now);

@@ -144,6 +144,7 @@ pub(super) fn status() -> Status {
             warnings: Vec::new(),
         },
         policies: vec![policy("default", "builtin:default")],
+        import_policies: Vec::new(),
         peers: Vec::new(),
         held: None,
     }

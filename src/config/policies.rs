@@ -33,13 +33,13 @@ pub(super) const COMMON_KEYS: &[&str] = &[
 
 const MODE: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
 
-const ON_ERROR: [(&str, OnError); 3] = [
+pub(super) const ON_ERROR: [(&str, OnError); 3] = [
     ("keep-last", OnError::KeepLast),
     ("withdraw", OnError::Withdraw),
     ("skip", OnError::Skip),
 ];
 
-const DEFAULTS: [(&str, ChainDefault); 2] = [
+pub(super) const DEFAULTS: [(&str, ChainDefault); 2] = [
     ("reject", ChainDefault::Reject),
     ("accept", ChainDefault::Accept),
 ];
@@ -241,7 +241,7 @@ fn unknown_group(name: &str, peers: &[&Peer]) -> Option<String> {
     ))
 }
 
-fn name<'t>(value: &Value<'t>, report: &mut Report) -> Option<&'t str> {
+pub(super) fn name<'t>(value: &Value<'t>, report: &mut Report) -> Option<&'t str> {
     let name = value.name(report)?;
     if [CHAIN_DEFAULT, NODE_UNKNOWN].contains(&name) {
         let problem = format!("is {name:?}, a word of explanations; choose another");
@@ -251,7 +251,11 @@ fn name<'t>(value: &Value<'t>, report: &mut Report) -> Option<&'t str> {
     Some(name)
 }
 
-fn module(value: &Value<'_>, directory: &Path, report: &mut Report) -> Option<PolicyModule> {
+pub(super) fn module(
+    value: &Value<'_>,
+    directory: &Path,
+    report: &mut Report,
+) -> Option<PolicyModule> {
     let text = value.string(report)?;
     match PolicyModule::parse(text, directory) {
         Ok(module) => Some(module),

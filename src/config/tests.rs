@@ -48,6 +48,21 @@ fn catalogue(texts: &[&str]) -> String {
 }
 
 #[test]
+fn the_words_for_import_policies() {
+    insta::assert_snapshot!(catalogue(&[
+        "import-policies = 1",
+        "[[import-policies]]",
+        "[[import-policies]]\nname = 'a'",
+        "[[import-policies]]\nname = 'a'\nmodule = 'builtin:default'",
+        "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\nsetings = {}",
+        "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\non-error = 'keep'",
+        "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\n\
+         [[import-policies]]\nname = 'a'\nmodule = 'b.wasm'",
+        "import-policy-default = 'accept'",
+    ]));
+}
+
+#[test]
 fn an_empty_file_is_all_defaults() {
     assert_eq!(
         parse(""),
@@ -79,6 +94,8 @@ fn an_empty_file_is_all_defaults() {
                 audience: Audience::Everyone,
                 mode: Mode::Enforce,
             }],
+            import_policy_default: ChainDefault::Reject,
+            import_policies: Vec::new(),
             policy: super::PolicyConfig {
                 compile_cache: Some("/var/cache/rutter/compiled".into()),
                 module_cache: Some("/var/cache/rutter/modules".into()),
@@ -138,6 +155,8 @@ fn the_reference_is_valid_and_has_the_defaults_it_tells() {
         Some(Path::new("/etc/rutter/tor.key"))
     );
     config.peers.clear();
+    assert_eq!(config.import_policies[0].name, "import-filter");
+    config.import_policies.clear();
     assert_eq!(config, parse(""));
 }
 
@@ -151,6 +170,7 @@ fn the_reference_names_every_key() {
         super::peers::KEYS,
         super::policies::KEYS,
         super::policies::COMMON_KEYS,
+        super::import_policies::KEYS,
         super::limits::KEYS,
         super::guard::KEYS,
     ];

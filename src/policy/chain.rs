@@ -398,7 +398,7 @@ impl Health {
 }
 
 /// The pause after one more failure, following `failures_before` in a row.
-fn retry_delay(failures_before: u32) -> Duration {
+pub(super) fn retry_delay(failures_before: u32) -> Duration {
     let doubled = 2u32.saturating_pow(failures_before);
     RETRY_FIRST.saturating_mul(doubled).min(RETRY_MAX)
 }
@@ -429,7 +429,10 @@ pub fn checked(
 }
 
 /// Refuses what the speaker could not send, or no router could use.
-fn check_attributes(prefix: &Prefix, attributes: &RouteAttributes) -> Result<(), PolicyFailure> {
+pub(super) fn check_attributes(
+    prefix: &Prefix,
+    attributes: &RouteAttributes,
+) -> Result<(), PolicyFailure> {
     let prepend = attributes.prepend;
     if prepend > PREPEND_MAX {
         return Err(PolicyFailure::BadAnswer(format!(

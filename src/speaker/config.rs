@@ -16,8 +16,20 @@ pub struct SpeakerConfig {
     pub router_id: RouterId,
     /// Next hops for routes of the family that a session's own addresses are not of.
     pub next_hops: NextHops,
+    /// What becomes of routes that peers announce.
+    pub learning: Learning,
     /// Peers, each id once.
     pub peers: Vec<PeerConfig>,
+}
+
+/// What becomes of the routes that peers announce, as far as they may be used at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Learning {
+    /// All take part in the choice of the best paths.
+    #[default]
+    Everything,
+    /// Those that an [`Input::Import`](super::Input::Import) lets through, as it says.
+    Decided,
 }
 
 /// Our own address in each family, where the node has one.

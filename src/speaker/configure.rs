@@ -25,13 +25,17 @@ impl Speaker {
                 Some(_) => self.remove(now, id, &Ending::ConfigurationChanged),
             }
         }
-        self.config = Some(config);
+        let learning = config.learning;
+        let before = self.config.replace(config);
         for session in self.sessions.values_mut() {
             if let Some(peer) = wanted.remove(&session.config.id) {
                 session.config = peer;
             }
         }
         self.follow_configured_groups();
+        if before.is_some_and(|before| before.learning != learning) {
+            self.learning_changed(learning);
+        }
         for peer in wanted.into_values() {
             self.add(now, peer);
         }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::config::SpeakerConfig;
+use super::import::Import;
 use super::view::NotSent;
 use crate::bgp::ConnectionId;
 use crate::types::{GroupId, Password, PeerId, Prefix, RouteAttributes};
@@ -75,6 +76,8 @@ pub enum Input {
         /// Announce with these attributes, or withdraw.
         changes: Vec<(Prefix, Option<Arc<RouteAttributes>>)>,
     },
+    /// Decisions about learned routes, under [`Learning::Decided`](super::Learning::Decided).
+    Import(Vec<Import>),
     /// The first complete set of export decisions has been given. Until then nothing is
     /// announced to anybody; after it each session's initial table ends with an End-of-RIB.
     ExportsComplete,
@@ -115,7 +118,11 @@ pub enum Output {
         /// Which.
         connection: ConnectionId,
     },
-    /// The best paths to a prefix changed.
+    /// Learned routes changed and are to be decided about: take them with
+    /// [`take_undecided`](super::Speaker::take_undecided) in good time, and answer with
+    /// [`Input::Import`].
+    Undecided,
+    /// The best paths to a prefix changed, or whether the kernel may have one of them.
     RouteChange {
         /// Where to.
         prefix: Prefix,

@@ -7,7 +7,7 @@ use super::Speaker;
 use super::io::{Event, Output};
 use crate::bgp::Ending;
 use crate::bgp::wire::Update;
-use crate::rib::{Path, SourceId};
+use crate::rib::{Change, Path, SourceId};
 use crate::types::{GroupId, PeerId, Prefix, RouteAttributes};
 
 /// Most prefixes kept of one peer: the whole Internet's IPv4 table, which is more than any
@@ -94,7 +94,7 @@ impl Speaker {
             reason: why.to_string(),
         });
         for prefix in prefixes {
-            self.set_path(prefix, id, None);
+            self.route_changed(id, prefix);
         }
         self.pool.sweep();
     }
@@ -108,12 +108,8 @@ impl Speaker {
         let (update, tolerated) = session.sift(update);
         let changed = session.adj_rib_in.apply(&update, &mut self.pool);
         let excess = session.received() > PREFIXES_MAX;
-        let paths: Vec<(Prefix, Option<Path>)> = changed
-            .into_iter()
-            .map(|prefix| (prefix, session.path(&prefix)))
-            .collect();
-        for (prefix, path) in paths {
-            self.set_path(prefix, id, path);
+        for prefix in changed {
+            self.route_changed(id, prefix);
         }
         if let Some(what) = tolerated {
             self.report(Event::Tolerated { peer: id, what });
@@ -131,10 +127,16 @@ impl Speaker {
         }
     }
 
-    fn set_path(&mut self, prefix: Prefix, peer: PeerId, path: Option<Path>) {
+    pub(super) fn set_path(
+        &mut self,
+        prefix: Prefix,
+        peer: PeerId,
+        path: Option<Path>,
+    ) -> Option<Change> {
         let change = self.loc_rib.update(prefix, SourceId::Peer(peer), path);
         if change.is_some() {
             self.outputs.push_back(Output::RouteChange { prefix });
         }
+        change
     }
 }

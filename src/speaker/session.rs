@@ -3,7 +3,7 @@
 //! The parts that need one peer only are here; what needs several, or the Loc-RIB, is
 //! [`Speaker`](super::Speaker)'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use super::view::{NotSent, PeerView, SessionView};
 use crate::bgp::wire::{Message, Update};
 use crate::bgp::{Negotiated, Peer};
 use crate::rib::{AdjRibIn, AdjRibOut, AttributePool, Neighbor, Path, Receiver, Source};
-use crate::types::{Family, GroupId, PeerId, Prefix, RouteAttributes};
+use crate::types::{Family, GroupId, PeerId, Prefix, RouteAttributes, RouteVersion};
 
 /// One configured peer.
 #[derive(Debug)]
@@ -26,6 +26,11 @@ pub(super) struct Session {
     pub(super) adj_rib_out: AdjRibOut,
     /// The peer as the decision process sees it, while the session is up.
     pub(super) neighbor: Option<Arc<Neighbor>>,
+    /// The latest announcement of each route that is asked about, where that is done: of those
+    /// in the Adj-RIB-In that may be used.
+    pub(super) versions: BTreeMap<Prefix, RouteVersion>,
+    /// Prefixes whose route a decision keeps from the kernel: few, so none of the others pays.
+    pub(super) kept: BTreeSet<Prefix>,
     pub(super) updates_received: u64,
     updates_sent: u64,
     /// The group whose decisions the peer is sent: the configured one, or while that was never
@@ -59,6 +64,8 @@ impl Session {
             adj_rib_in: AdjRibIn::new(receiver(speaker)),
             adj_rib_out: AdjRibOut::new(),
             neighbor: None,
+            versions: BTreeMap::new(),
+            kept: BTreeSet::new(),
             updates_received: 0,
             updates_sent: 0,
             end_of_rib: EndOfRib::Due,
@@ -92,6 +99,8 @@ impl Session {
     /// prefixes it had announced.
     pub(super) fn went_down(&mut self) -> Vec<Prefix> {
         self.neighbor = None;
+        self.versions.clear();
+        self.kept.clear();
         self.adj_rib_out = AdjRibOut::new();
         self.adj_rib_in.clear()
     }

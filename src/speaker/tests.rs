@@ -3,6 +3,7 @@
 
 mod configure;
 mod export;
+mod import;
 mod learn;
 #[expect(dead_code, reason = "the simulation uses the rest")]
 #[path = "../../tests/sim/network.rs"]
@@ -64,6 +65,7 @@ fn config(host: HostId, asn: u32, peers: Vec<PeerConfig>) -> SpeakerConfig {
             ipv4: None,
             ipv6: Some("fd00::1".parse().unwrap()),
         },
+        learning: Learning::Everything,
         peers,
     }
 }

@@ -8,14 +8,7 @@
 pub(super) mod v0_2 {
     wasmtime::component::bindgen!({
         path: "wit",
-        inline: "
-            package rutter:host;
-            world every-interface {
-                export rutter:policy/module@0.2.0;
-                export rutter:policy/announce@0.2.0;
-            }
-        ",
-        world: "rutter:host/every-interface",
+        world: "two-way-policy",
         ownership: Borrowing { duplicate_if_necessary: true },
     });
 }

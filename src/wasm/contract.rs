@@ -18,9 +18,6 @@ const PRESENT: &str = "0.2.0";
 /// Every version that is served, in the words of an error.
 pub(super) const VERSIONS: &str = "0.2 and 0.1";
 
-/// What a policy exports.
-const INTERFACES: [&str; 2] = ["module", "announce"];
-
 /// A version that is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contract {
@@ -30,39 +27,70 @@ pub enum Contract {
     V0_2,
 }
 
-impl Contract {
-    /// The version that a module with these interfaces and versions was built for, and its number.
+/// What a module decides about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// What is announced.
+    Announce,
+    /// What learned routes are used, since 0.2.
+    Learn,
+    /// Both, since 0.2.
+    Both,
+}
+
+/// What the exports of a module say.
+pub(super) struct Agreed<'a> {
+    pub(super) contract: Contract,
+    /// Its number as the module has it.
+    pub(super) version: &'a str,
+    pub(super) purpose: Purpose,
+}
+
+impl<'a> Agreed<'a> {
+    /// What a module was built for that exports these interfaces in these versions.
     ///
     /// # Errors
     /// Tells a policy of another version from a module that is no policy.
-    pub(super) fn of<'a>(
-        name: &str,
-        exports: &[(&str, &'a str)],
-    ) -> Result<(Self, &'a str), ModuleError> {
-        let mut agreed: Option<(Self, &str)> = None;
-        for interface in INTERFACES {
-            let Some((_, theirs)) = exports.iter().find(|(export, _)| *export == interface) else {
-                return Err(ModuleError::Missing {
-                    name: name.into(),
-                    missing: format!("rutter:policy/{interface}@{PRESENT}"),
-                });
-            };
-            let contract = Self::named(theirs).filter(|_| {
-                // All interfaces are of one version.
-                agreed.is_none_or(|(_, version)| version == *theirs)
-            });
-            let Some(contract) = contract else {
-                return Err(ModuleError::Version {
-                    name: name.into(),
-                    theirs: printable(theirs),
-                    ours: VERSIONS,
-                });
-            };
-            agreed = Some((contract, theirs));
+    pub(super) fn of(name: &str, exports: &[(&str, &'a str)]) -> Result<Self, ModuleError> {
+        let version_of = |interface| {
+            let found = exports.iter().find(|(export, _)| *export == interface);
+            found.map(|(_, version)| *version)
+        };
+        let missing = |interfaces| ModuleError::Missing {
+            name: name.into(),
+            missing: interfaces,
+        };
+        let interface = |interface| format!("rutter:policy/{interface}@{PRESENT}");
+        let Some(version) = version_of("module") else {
+            return Err(missing(interface("module")));
+        };
+        let (purpose, deciding) = match (version_of("announce"), version_of("learn")) {
+            (None, None) => {
+                let interfaces = format!("{} or {}", interface("announce"), interface("learn"));
+                return Err(missing(interfaces));
+            }
+            (Some(announce), None) => (Purpose::Announce, [announce, announce]),
+            (None, Some(learn)) => (Purpose::Learn, [learn, learn]),
+            (Some(announce), Some(learn)) => (Purpose::Both, [announce, learn]),
+        };
+        // All interfaces are of one version.
+        let other = deciding.into_iter().find(|theirs| *theirs != version);
+        match Contract::named(version).filter(|contract| contract.has(purpose)) {
+            Some(contract) if other.is_none() => Ok(Self {
+                contract,
+                version,
+                purpose,
+            }),
+            Some(_) | None => Err(ModuleError::Version {
+                name: name.into(),
+                theirs: printable(other.unwrap_or(version)),
+                ours: VERSIONS,
+            }),
         }
-        Ok(agreed.expect("there are interfaces, and each was found"))
     }
+}
 
+impl Contract {
     /// Below 1.0.0 versions are compatible that differ in the last number only.
     fn named(version: &str) -> Option<Self> {
         let (compatible, last) = version.rsplit_once('.')?;
@@ -72,6 +100,33 @@ impl Contract {
             "0.2" => Some(Self::V0_2),
             _ => None,
         }
+    }
+
+    /// Whether it has the interfaces for that.
+    fn has(self, purpose: Purpose) -> bool {
+        match (self, purpose) {
+            (Self::V0_1, Purpose::Learn | Purpose::Both) => false,
+            (Self::V0_1, Purpose::Announce)
+            | (Self::V0_2, Purpose::Announce | Purpose::Learn | Purpose::Both) => true,
+        }
+    }
+}
+
+impl Purpose {
+    /// Whether a module of this purpose can be asked for that one.
+    #[must_use]
+    pub fn serves(self, asked: Self) -> bool {
+        self == asked || self == Self::Both
+    }
+}
+
+impl std::fmt::Display for Purpose {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Announce => "announced routes",
+            Self::Learn => "learned routes",
+            Self::Both => "announced and learned routes",
+        })
     }
 }
 
@@ -86,30 +141,53 @@ impl std::fmt::Display for Contract {
 
 /// Where a module's functions are.
 pub(super) enum Functions {
-    V0_1(old::module::GuestIndices, old::announce::GuestIndices),
-    V0_2(new::module::GuestIndices, new::announce::GuestIndices),
+    V0_1 {
+        module: old::module::GuestIndices,
+        announce: old::announce::GuestIndices,
+    },
+    V0_2 {
+        module: new::module::GuestIndices,
+        announce: Option<new::announce::GuestIndices>,
+        learn: Option<new::learn::GuestIndices>,
+    },
 }
 
-/// A module's functions in one instance of it, their types checked.
+/// A module's functions in one instance of it, their types checked. What the module's purpose
+/// leaves out is absent.
 pub(super) enum Exports {
-    V0_1(old::module::Guest, old::announce::Guest),
-    V0_2(new::module::Guest, new::announce::Guest),
+    V0_1 {
+        module: old::module::Guest,
+        announce: old::announce::Guest,
+    },
+    V0_2 {
+        module: new::module::Guest,
+        announce: Option<new::announce::Guest>,
+        learn: Option<new::learn::Guest>,
+    },
 }
 
 impl Functions {
     pub(super) fn find(
         contract: Contract,
+        purpose: Purpose,
         prepared: &InstancePre<Meter>,
     ) -> wasmtime::Result<Self> {
+        let announces = purpose.serves(Purpose::Announce);
+        let learns = purpose.serves(Purpose::Learn);
         Ok(match contract {
-            Contract::V0_1 => Self::V0_1(
-                old::module::GuestIndices::new(prepared)?,
-                old::announce::GuestIndices::new(prepared)?,
-            ),
-            Contract::V0_2 => Self::V0_2(
-                new::module::GuestIndices::new(prepared)?,
-                new::announce::GuestIndices::new(prepared)?,
-            ),
+            Contract::V0_1 => Self::V0_1 {
+                module: old::module::GuestIndices::new(prepared)?,
+                announce: old::announce::GuestIndices::new(prepared)?,
+            },
+            Contract::V0_2 => Self::V0_2 {
+                module: new::module::GuestIndices::new(prepared)?,
+                announce: announces
+                    .then(|| new::announce::GuestIndices::new(prepared))
+                    .transpose()?,
+                learn: learns
+                    .then(|| new::learn::GuestIndices::new(prepared))
+                    .transpose()?,
+            },
         })
     }
 
@@ -119,17 +197,31 @@ impl Functions {
         instance: &Instance,
     ) -> wasmtime::Result<Exports> {
         Ok(match self {
-            Self::V0_1(module, announce) => Exports::V0_1(
-                module.load(&mut *store, instance)?,
-                announce.load(store, instance)?,
-            ),
-            Self::V0_2(module, announce) => Exports::V0_2(
-                module.load(&mut *store, instance)?,
-                announce.load(store, instance)?,
-            ),
+            Self::V0_1 { module, announce } => Exports::V0_1 {
+                module: module.load(&mut *store, instance)?,
+                announce: announce.load(store, instance)?,
+            },
+            Self::V0_2 {
+                module,
+                announce,
+                learn,
+            } => Exports::V0_2 {
+                module: module.load(&mut *store, instance)?,
+                announce: match announce {
+                    Some(announce) => Some(announce.load(&mut *store, instance)?),
+                    None => None,
+                },
+                learn: match learn {
+                    Some(learn) => Some(learn.load(store, instance)?),
+                    None => None,
+                },
+            },
         })
     }
 }
+
+/// Functions are looked for by contract and purpose before they are called, so nobody reads this.
+const ABSENT: &str = "the module has no such function";
 
 impl Exports {
     /// The same record in every version.
@@ -138,7 +230,7 @@ impl Exports {
         store: &mut Store<Meter>,
     ) -> wasmtime::Result<new::module::Description> {
         match self {
-            Self::V0_1(module, _) => {
+            Self::V0_1 { module, .. } => {
                 let old::module::Description {
                     name,
                     version,
@@ -152,7 +244,7 @@ impl Exports {
                     settings_schema,
                 })
             }
-            Self::V0_2(module, _) => module.call_describe(store),
+            Self::V0_2 { module, .. } => module.call_describe(store),
         }
     }
 
@@ -162,8 +254,51 @@ impl Exports {
         settings: &str,
     ) -> wasmtime::Result<Result<(), String>> {
         match self {
-            Self::V0_1(module, _) => module.call_validate_settings(store, settings),
-            Self::V0_2(module, _) => module.call_validate_settings(store, settings),
+            Self::V0_1 { module, .. } => module.call_validate_settings(store, settings),
+            Self::V0_2 { module, .. } => module.call_validate_settings(store, settings),
+        }
+    }
+
+    /// `announce.evaluate` of 0.1.
+    pub(super) fn announce_0_1(
+        &self,
+        store: &mut Store<Meter>,
+        batch: old::announce::Batch<'_>,
+    ) -> wasmtime::Result<Result<old::announce::Answer, String>> {
+        match self {
+            Self::V0_1 { announce, .. } => announce.call_evaluate(store, batch),
+            Self::V0_2 { .. } => Err(wasmtime::Error::msg(ABSENT)),
+        }
+    }
+
+    /// `announce.evaluate`.
+    pub(super) fn announce(
+        &self,
+        store: &mut Store<Meter>,
+        batch: new::announce::Batch<'_>,
+    ) -> wasmtime::Result<Result<new::announce::Answer, String>> {
+        match self {
+            Self::V0_2 {
+                announce: Some(announce),
+                ..
+            } => announce.call_evaluate(store, batch),
+            Self::V0_1 { .. } | Self::V0_2 { announce: None, .. } => {
+                Err(wasmtime::Error::msg(ABSENT))
+            }
+        }
+    }
+
+    /// `learn.evaluate`.
+    pub(super) fn learn(
+        &self,
+        store: &mut Store<Meter>,
+        batch: new::learn::Batch<'_>,
+    ) -> wasmtime::Result<Result<new::learn::Answer, String>> {
+        match self {
+            Self::V0_2 {
+                learn: Some(learn), ..
+            } => learn.call_evaluate(store, batch),
+            Self::V0_1 { .. } | Self::V0_2 { learn: None, .. } => Err(wasmtime::Error::msg(ABSENT)),
         }
     }
 }

@@ -9,7 +9,7 @@ use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use super::contract::Contract;
+use super::contract::{Agreed, Contract, Purpose};
 use super::engine::Engine;
 use super::error::ModuleError;
 
@@ -64,12 +64,11 @@ pub(super) fn componentize(
             import,
         });
     }
-    let (contract, version) = Contract::of(name, &survey.exports)?;
+    let agreed = Agreed::of(name, &survey.exports)?;
     if survey.strings == Strings::Other {
         return Err(invalid("its strings are not in UTF-8".into()));
     }
-    describe_and_encode(survey.module, contract, version)
-        .map_err(|error| invalid(format!("{error:#}")))
+    describe_and_encode(survey.module, &agreed).map_err(|error| invalid(format!("{error:#}")))
 }
 
 /// What matters of a core module.
@@ -155,25 +154,28 @@ fn strings(description: &[u8]) -> Strings {
     if other { Strings::Other } else { Strings::Utf8 }
 }
 
-/// `version` is one that [`Contract::of`] let through: three numbers.
-fn describe_and_encode(
-    mut module: Vec<u8>,
-    contract: Contract,
-    version: &str,
-) -> anyhow::Result<Vec<u8>> {
-    let Text { declared, files } = match contract {
+fn describe_and_encode(mut module: Vec<u8>, agreed: &Agreed<'_>) -> anyhow::Result<Vec<u8>> {
+    let Text { declared, files } = match agreed.contract {
         Contract::V0_1 => TEXT_0_1,
         Contract::V0_2 => TEXT_0_2,
     };
     let [types, policy] = files;
     let text = format!(
         "{}{}",
-        types.replace(declared, &format!("package rutter:policy@{version};")),
+        types.replace(
+            declared,
+            &format!("package rutter:policy@{};", agreed.version)
+        ),
         policy.replace(declared, "")
     );
+    let world = match agreed.purpose {
+        Purpose::Announce => "policy",
+        Purpose::Learn => "import-policy",
+        Purpose::Both => "two-way-policy",
+    };
     let mut resolve = Resolve::default();
     let package = resolve.push_source("policy.wit", &text)?;
-    let world = resolve.select_world(&[package], Some("policy"))?;
+    let world = resolve.select_world(&[package], Some(world))?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;
     ComponentEncoder::default().module(&module)?.encode()
 }

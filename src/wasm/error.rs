@@ -2,6 +2,7 @@
 
 use wasmtime::Trap;
 
+use super::contract::Purpose;
 use super::limits::{Limits, MODULE_BYTES_MAX, Memory, Meter};
 use crate::policy::PolicyFailure;
 
@@ -60,6 +61,16 @@ pub enum ModuleError {
         name: String,
         /// The interface, or the function with its wrong type.
         missing: String,
+    },
+    /// It is a policy, for routes of the other direction.
+    #[error("module `{name}` decides on {decides} and is asked about {asked}")]
+    Purpose {
+        /// As configured.
+        name: String,
+        /// What it exports functions for.
+        decides: Purpose,
+        /// What it would be used for.
+        asked: Purpose,
     },
     /// It failed when it was started or asked about itself.
     #[error("module `{name}` fails when it is asked to {what}")]

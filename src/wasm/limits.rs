@@ -18,6 +18,10 @@ pub(super) const CANDIDATES_MAX: usize = 1024;
 /// Most communities of each kind that an answer may give a route.
 pub(super) const COMMUNITIES_MAX: usize = 64;
 
+/// The same about a learned route: as many as a BGP message has room for, so that no route a peer
+/// can send makes a module's answer invalid that leaves the communities as they are.
+pub(super) const LEARNED_COMMUNITIES_MAX: usize = 1024;
+
 /// Longest reason an answer may give.
 pub(super) const REASON_BYTES_MAX: usize = 1024;
 

@@ -235,7 +235,7 @@ impl<'a> Strings<'a> {
 }
 
 /// Appends to a table; the answer is the new entry's index.
-fn push<T>(table: &mut Vec<T>, entry: T) -> u32 {
+pub(super) fn push<T>(table: &mut Vec<T>, entry: T) -> u32 {
     table.push(entry);
     index(table.len() - 1)
 }

@@ -12,7 +12,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use super::budget;
-use super::contract::{Contract, Exports, Functions, VERSIONS};
+use super::contract::{Agreed, Contract, Exports, Functions, Purpose, VERSIONS};
 use super::encode::componentize;
 use super::engine::Engine;
 use super::error::{ModuleError, Stage, failure, printable};
@@ -35,6 +35,7 @@ pub struct Module(Arc<Inner>);
 struct Inner {
     name: String,
     contract: Contract,
+    purpose: Purpose,
     description: Description,
     guest: Guest,
     /// Size of the compiled code with its tables, in memory while the module is loaded.
@@ -82,15 +83,16 @@ impl Module {
             .map_err(|error| invalid(format!("{error:#}")))
         })?;
         check_imports(engine, name, &component)?;
-        let contract = contract_of(engine, name, &component)?;
+        let (contract, purpose) = surface(engine, name, &component)?;
         let prepared = Linker::new(engine.inner())
             .instantiate_pre(&component)
             .map_err(|error| invalid(format!("{error:#}")))?;
-        let functions =
-            Functions::find(contract, &prepared).map_err(|error| ModuleError::Missing {
+        let functions = Functions::find(contract, purpose, &prepared).map_err(|error| {
+            ModuleError::Missing {
                 name: name.into(),
                 missing: format!("what it should: {error:#}"),
-            })?;
+            }
+        })?;
         let guest = Guest {
             engine: engine.clone(),
             prepared,
@@ -100,6 +102,7 @@ impl Module {
         Ok(Self(Arc::new(Inner {
             name: name.into(),
             contract,
+            purpose,
             description: describe(name, &guest)?,
             guest,
             code_bytes: image.end.addr() - image.start.addr(),
@@ -143,6 +146,48 @@ impl Module {
     #[must_use]
     pub fn memory_bytes_peak(&self) -> usize {
         self.0.memory_bytes_peak.load(Ordering::Relaxed)
+    }
+
+    /// What it decides about.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        self.0.purpose
+    }
+
+    /// Lets the module check settings, by contract a JSON object, for that purpose. Returns them
+    /// as the text that it is asked with.
+    ///
+    /// # Errors
+    /// [`ModuleError::Purpose`]; [`ModuleError::Settings`] in the module's own words;
+    /// [`ModuleError::Failed`] where it did not get as far as that.
+    pub(super) fn accept_settings(
+        &self,
+        purpose: Purpose,
+        settings: &serde_json::Value,
+        limits: Limits,
+    ) -> Result<String, ModuleError> {
+        let name = || self.name().into();
+        if !self.purpose().serves(purpose) {
+            return Err(ModuleError::Purpose {
+                name: name(),
+                decides: self.purpose(),
+                asked: purpose,
+            });
+        }
+        let settings = settings.to_string();
+        self.call(limits, WORDS_BYTES_MAX, |exports, store| {
+            exports.validate_settings(store, &settings)
+        })
+        .map_err(|failure| ModuleError::Failed {
+            name: name(),
+            what: "check its settings",
+            failure,
+        })?
+        .map_err(|words| ModuleError::Settings {
+            name: name(),
+            words: printable(&words),
+        })?;
+        Ok(settings)
     }
 
     /// Calls one of its functions; see [`Guest::call`].
@@ -278,17 +323,21 @@ fn check_imports(engine: &Engine, name: &str, component: &Component) -> Result<(
     Ok(())
 }
 
-fn contract_of(
+/// What the component's exports say about it.
+fn surface(
     engine: &Engine,
     name: &str,
     component: &Component,
-) -> Result<Contract, ModuleError> {
+) -> Result<(Contract, Purpose), ModuleError> {
     let ty = component.component_type();
     let exports: Vec<(&str, &str)> = ty
         .exports(engine.inner())
         .filter_map(|(export, _)| export.strip_prefix("rutter:policy/")?.split_once('@'))
         .collect();
-    Contract::of(name, &exports).map(|(contract, _)| contract)
+    let Agreed {
+        contract, purpose, ..
+    } = Agreed::of(name, &exports)?;
+    Ok((contract, purpose))
 }
 
 fn describe(name: &str, guest: &Guest) -> Result<Description, ModuleError> {

@@ -8,6 +8,7 @@ mod fabric;
 mod guard;
 mod harness;
 mod hostile;
+mod imports;
 mod kubernetes;
 mod live;
 mod live_reload;

@@ -21,6 +21,7 @@ mod architecture;
 #[cfg(feature = "daemon")]
 mod demo;
 #[cfg(feature = "daemon")]
+mod import_policies;
 mod kube_api;
 #[cfg(feature = "daemon")]
 mod policies;

@@ -392,7 +392,8 @@ impl Network {
                 } => self.dial(host, connection, remote),
                 Output::Transmit { connection, octets } => self.transmit(host, connection, octets),
                 Output::Close { connection } => self.close(host, connection),
-                Output::RouteChange { .. } => {}
+                // Whoever runs a scenario takes what is undecided when it likes.
+                Output::RouteChange { .. } | Output::Undecided => {}
                 Output::Event(event) => self.hosts[host].events.push((self.now, event)),
             }
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rutter::bgp::Random;
-use rutter::speaker::{Input, NextHops, PeerConfig, Speaker, SpeakerConfig};
+use rutter::speaker::{Input, Learning, NextHops, PeerConfig, Speaker, SpeakerConfig};
 use rutter::types::{
     Asn, Community, ConnectMode, GroupId, HoldTime, PeerId, Prefix, RouteAttributes, RouterId,
 };
@@ -81,6 +81,7 @@ impl Scenario {
                         ipv4: Some(ipv4(host)),
                         ipv6: Some(ipv6(host)),
                     },
+                    learning: Learning::Everything,
                     peers: peers.collect(),
                 },
                 exports: Exports::new(),

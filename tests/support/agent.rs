@@ -5,7 +5,9 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use rutter::api::{PeerStatus, PolicyStatus, Readiness, Routes, ShadowReport, Status};
+use rutter::api::{
+    PeerStatus, PolicyStatus, Readiness, ReceivedRoutes, Routes, ShadowReport, Status,
+};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
@@ -150,6 +152,14 @@ impl Agent {
     /// It does not answer.
     pub(crate) fn status(&self) -> Result<Status, String> {
         self.ask(&["status"])
+    }
+
+    /// What `rutter routes --received` says.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn received(&self) -> Result<ReceivedRoutes, String> {
+        self.ask(&["routes", "--received"])
     }
 
     /// What `rutter routes` says: the accepted ones.

@@ -7,6 +7,10 @@ use crate::{Candidate, Decision, RouteAttributes};
 /// The most communities of each kind that a route may carry, by contract.
 pub const COMMUNITIES_MAX: usize = 64;
 
+/// The most communities of each kind that a learned route may carry, by contract: more than a BGP
+/// message has room for.
+pub const LEARNED_COMMUNITIES_MAX: usize = 1024;
+
 /// The most copies of our own AS number that may be prepended, by contract.
 pub const PREPEND_MAX: u8 = 16;
 

@@ -1,4 +1,5 @@
-//! Write Rutter route policies in Rust: implement [`Policy`], then [`export_policy!`].
+//! Write Rutter route policies in Rust: implement [`Policy`], then [`export_policy!`]; for the
+//! routes that peers announce to us, [`ImportPolicy`] and [`export_import_policy!`].
 //!
 //! ```
 //! use rutter_policy::{Candidate, Context, Decision, Description, NoSettings, Policy};
@@ -39,6 +40,7 @@ mod arena;
 pub mod bindings;
 mod decision;
 mod facts;
+mod learn;
 mod run;
 mod select;
 mod service;
@@ -46,15 +48,20 @@ mod settings;
 pub mod testing;
 mod values;
 
-pub use amend::{COMMUNITIES_MAX, PREPEND_MAX};
-pub use bindings::exports::rutter::policy::module::Description;
-pub use bindings::rutter::policy::types::{
+pub use amend::{COMMUNITIES_MAX, LEARNED_COMMUNITIES_MAX, PREPEND_MAX};
+pub use bindings::learn::{Installation, OriginCode, Peer, Segment, SegmentKind};
+pub use bindings::module::Description;
+pub use bindings::types::{
     AddressKind, EndpointCounts, FamilyCounts, IpAddress, Label, LargeCommunity, LinkBandwidth,
     Node, NodeAddress, NodeAddressKind, PeerGroup, PeerKind, Prefix, RouteAttributes, ServiceType,
     TrafficPolicy,
 };
 pub use decision::{Decision, Verdict};
 pub use facts::{Family, find};
+pub use learn::{
+    Acceptance, ExportedImport, ImportDecision, ImportPolicy, ImportVerdict, LearnedRoute,
+    evaluate_import, validate_import_settings,
+};
 pub use run::{Candidate, Context, Exported, Origin, evaluate, validate_settings};
 pub use select::{Selector, Wanted, has_all, has_any};
 pub use service::{Protocol, Service, ServicePort};
@@ -94,7 +101,34 @@ macro_rules! export_policy {
         const _: () = {
             type Module = $crate::Exported<$policy>;
             #[cfg(target_family = "wasm")]
-    $crate::bindings::export!(Module with_types_in $crate::bindings);
+            $crate::bindings::describing::export_module!(
+                Module with_types_in $crate::bindings::describing
+            );
+            #[cfg(target_family = "wasm")]
+            $crate::bindings::announcing::export_announce!(
+                Module with_types_in $crate::bindings::announcing
+            );
+            #[cfg(not(target_family = "wasm"))]
+            const _: ::core::marker::PhantomData<Module> = ::core::marker::PhantomData;
+        };
+    };
+}
+
+/// Makes an [`ImportPolicy`] the one that this crate's WebAssembly module exports. Once a crate,
+/// and not beside [`export_policy!`]; it does nothing in native builds.
+#[macro_export]
+macro_rules! export_import_policy {
+    ($policy:ty) => {
+        const _: () = {
+            type Module = $crate::ExportedImport<$policy>;
+            #[cfg(target_family = "wasm")]
+            $crate::bindings::describing::export_module!(
+                Module with_types_in $crate::bindings::describing
+            );
+            #[cfg(target_family = "wasm")]
+            $crate::bindings::learning::export_learn!(
+                Module with_types_in $crate::bindings::learning
+            );
             #[cfg(not(target_family = "wasm"))]
             const _: ::core::marker::PhantomData<Module> = ::core::marker::PhantomData;
         };

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
-use crate::bindings::exports::rutter::policy::announce::{self, Answer, Batch};
-use crate::bindings::exports::rutter::policy::module;
-use crate::bindings::rutter::policy::types;
+use crate::bindings::announce::{self, Answer, Batch};
+use crate::bindings::module;
+use crate::bindings::types;
 use crate::{
     AddressKind, Decision, Description, Family, Node, PeerGroup, Policy, Prefix, RouteAttributes,
     Service, Verdict, settings,
@@ -24,13 +24,25 @@ pub struct Context<'a> {
     pub asn: u32,
     /// Whom the routes would go to.
     pub peer_group: &'a PeerGroup,
-    reasons: Reasons,
+    pub(crate) reasons: Reasons,
 }
 
+/// Whether anybody will read reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reasons {
+pub(crate) enum Reasons {
     Wanted,
     Unwanted,
+}
+
+impl From<bool> for Reasons {
+    /// From a batch's `want-reasons`.
+    fn from(want_reasons: bool) -> Self {
+        if want_reasons {
+            Self::Wanted
+        } else {
+            Self::Unwanted
+        }
+    }
 }
 
 impl Context<'_> {
@@ -119,7 +131,8 @@ impl<'a> Candidate<'a> {
     }
 }
 
-fn at<T>(table: &[T], index: u32) -> Option<&T> {
+/// The entry of a table that an index names.
+pub(crate) fn at<T>(table: &[T], index: u32) -> Option<&T> {
     table.get(usize::try_from(index).ok()?)
 }
 
@@ -141,11 +154,7 @@ pub fn evaluate<P: Policy>(batch: &Batch) -> Result<Answer, String> {
         node: &batch.node,
         asn: batch.asn,
         peer_group: &batch.peer_group,
-        reasons: if batch.want_reasons {
-            Reasons::Wanted
-        } else {
-            Reasons::Unwanted
-        },
+        reasons: batch.want_reasons.into(),
     };
     let mut decisions = Vec::with_capacity(batch.candidates.len());
     let mut attribute_sets = Interned::default();
@@ -175,7 +184,7 @@ pub fn evaluate<P: Policy>(batch: &Batch) -> Result<Answer, String> {
 }
 
 /// Values numbered in the order they were first seen.
-struct Interned<T> {
+pub(crate) struct Interned<T> {
     indexes: BTreeMap<T, u32>,
 }
 
@@ -188,13 +197,13 @@ impl<T> Default for Interned<T> {
 }
 
 impl<T: Ord> Interned<T> {
-    fn index_of(&mut self, value: T) -> u32 {
+    pub(crate) fn index_of(&mut self, value: T) -> u32 {
         // There are no more values than candidates, whose list the contract bounds.
         let next = u32::try_from(self.indexes.len()).unwrap_or(u32::MAX);
         *self.indexes.entry(value).or_insert(next)
     }
 
-    fn into_table(self) -> Vec<T> {
+    pub(crate) fn into_table(self) -> Vec<T> {
         let mut entries: Vec<_> = self.indexes.into_iter().collect();
         entries.sort_unstable_by_key(|&(_, index)| index);
         entries.into_iter().map(|(value, _)| value).collect()

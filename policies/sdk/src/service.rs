@@ -6,8 +6,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::bindings::exports::rutter::policy::announce::Batch;
-use crate::bindings::rutter::policy::types;
+use crate::bindings::announce::Batch;
+use crate::bindings::types;
 use crate::{AddressKind, EndpointCounts, Family, ServiceType, TrafficPolicy};
 
 /// A Service with its endpoints, summed over all its EndpointSlices. Cheap to copy.

@@ -13,15 +13,19 @@
 //!
 //! Everything panics on text that is no prefix or no `namespace/name`: a test's mistake.
 
+mod learned;
+
 use std::net::IpAddr;
 
-use crate::bindings::exports::rutter::policy::announce::{self, Batch};
-use crate::bindings::rutter::policy::types;
+use crate::bindings::announce::{self, Batch};
+use crate::bindings::types;
 use crate::{
     AddressKind, Decision, EndpointCounts, Family, FamilyCounts, Label, Node, NodeAddress,
     NodeAddressKind, PeerGroup, PeerKind, Policy, Prefix, RouteAttributes, ServiceType,
     TrafficPolicy, Verdict, evaluate,
 };
+
+pub use learned::{LearnedBuilder, learned};
 
 /// A prefix from `address/length`.
 ///

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::bgp::SessionState;
-use crate::speaker::{NextHops, PeerConfig, PeerView};
+use crate::speaker::{Learning, NextHops, PeerConfig, PeerView};
 use crate::types::{Asn, ConnectMode, GroupId, HoldTime, Password, RouteAttributes, RouterId};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -45,6 +45,7 @@ fn configuration(id: u8, peers: Vec<PeerConfig>) -> Input {
         asn: Asn(64512),
         router_id: RouterId::try_from(Ipv4Addr::new(10, 0, 0, id)).unwrap(),
         next_hops: NextHops::default(),
+        learning: Learning::Everything,
         peers,
     })
 }

@@ -74,6 +74,7 @@ fn scrape() -> Scrape {
             error: None,
         },
         policies: vec![policy, shadow],
+        import_policies: Vec::new(),
         peers: vec![peer],
         held: None,
     };

@@ -16,10 +16,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
+use super::imports::LEARNED_MAX;
 use super::{Judgement, Leave, Pipeline, Settings, SourceState, Trial, Tried};
 use crate::agent::clock;
 use crate::agent::driver::{SpeakerHandle, SpeakerStopped};
 use crate::agent::events::Notices;
+use crate::agent::imports::ImportChain;
 use crate::agent::shadow::{self, ShadowHandle, ShadowThread};
 use crate::kube::{Source, SourceEvent};
 use crate::speaker::Input;
@@ -117,6 +119,15 @@ impl PipelineHandle {
         answered.await.map_err(|_| PipelineStopped)
     }
 
+    /// Puts other import policies in force.
+    pub(in crate::agent) async fn replace_imports(
+        &self,
+        chain: ImportChain,
+    ) -> Result<(), PipelineStopped> {
+        self.act(|pipeline| ((), pipeline.replace_imports(chain)))
+            .await
+    }
+
     /// What policies in shadow mode would change.
     pub(in crate::agent) fn shadows(&self) -> &ShadowHandle {
         &self.shadows
@@ -208,6 +219,10 @@ impl Runner {
                     question(&self.pipeline);
                     Vec::new()
                 }
+                Next::Learned => {
+                    let undecided = self.speaker.blocking_take_undecided(LEARNED_MAX)?;
+                    self.pipeline.learn(undecided).into_iter().collect()
+                }
                 Next::Retry => self.pipeline.retry(),
                 Next::Ended => return Ok(()),
             };
@@ -223,7 +238,8 @@ impl Runner {
             next = runtime.block_on(wait(
                 &mut self.source.events,
                 &mut self.orders,
-                self.pipeline.exports.retry_at(),
+                &self.speaker,
+                self.pipeline.retry_at(),
                 self.pipeline.source,
             ));
         }
@@ -246,6 +262,7 @@ enum Next {
     Events(SourceEvent),
     SourceEnded,
     Order(Order),
+    Learned,
     Retry,
     Ended,
 }
@@ -254,6 +271,7 @@ enum Next {
 async fn wait(
     events: &mut mpsc::Receiver<SourceEvent>,
     orders: &mut mpsc::Receiver<Order>,
+    speaker: &SpeakerHandle,
     retry_at: Option<Instant>,
     source: SourceState,
 ) -> Next {
@@ -268,6 +286,7 @@ async fn wait(
         biased;
         order = orders.recv() => order.map_or(Next::Ended, Next::Order),
         () = retry => Next::Retry,
+        () = speaker.undecided() => Next::Learned,
         event = events.recv(), if source == SourceState::Alive => event.map_or(Next::SourceEnded, Next::Events),
     }
 }

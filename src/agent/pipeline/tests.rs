@@ -1,5 +1,6 @@
 //! The pipeline without its thread: events in, the speaker's inputs out.
 
+mod imports;
 mod incremental;
 mod trial;
 
@@ -160,6 +161,13 @@ fn told(inputs: &[Input]) -> Vec<String> {
             Input::Configure(config) => vec![format!("configure {} peers", config.peers.len())],
             Input::Export { group, changes } => exports(group, changes),
             Input::ExportsComplete => vec!["complete".to_owned()],
+            Input::Import(decisions) => {
+                let lines = decisions.iter().map(|decision| {
+                    let sign = if decision.used.is_some() { '+' } else { '-' };
+                    format!("import {sign}{} v{}", decision.prefix, decision.version.0)
+                });
+                lines.collect()
+            }
             other @ (Input::Connected { .. }
             | Input::ConnectFailed { .. }
             | Input::Accepted { .. }

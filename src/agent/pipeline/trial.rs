@@ -234,6 +234,7 @@ impl Pipeline {
         self.evaluations += evaluations;
         self.evaluation_time += evaluation_time;
         self.log_failures(&failures);
+        inputs.extend(self.configure_imports());
         inputs
     }
 

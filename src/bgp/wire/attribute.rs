@@ -12,6 +12,7 @@ pub(super) use encode::{encode, known};
 pub(super) use kind::Kind;
 pub(super) use reach::{Unreachable, next_hop_fault};
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use crate::types::{Asn, Community, ExtendedCommunity, LargeCommunity};
@@ -112,6 +113,23 @@ impl AsPath {
             AsPathSegmentKind::Set => None,
             AsPathSegmentKind::Sequence => first.asns.first().copied(),
         }
+    }
+}
+
+impl fmt::Display for AsPath {
+    /// The nearest AS first, sets in braces: `64513 64514 {64520,64521}`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, segment) in self.segments.iter().enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
+            }
+            let asns: Vec<_> = segment.asns.iter().map(ToString::to_string).collect();
+            match segment.kind {
+                AsPathSegmentKind::Sequence => f.write_str(&asns.join(" "))?,
+                AsPathSegmentKind::Set => write!(f, "{{{}}}", asns.join(","))?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,135 @@
+//! What the API tells of routes that peers announced: what the speaker has, and what the import
+//! policies made of it.
+
+use std::collections::BTreeMap;
+
+use super::clock;
+use super::pipeline::Pipeline;
+use super::report::Reporter;
+use crate::api::{DecisionReport, PolicyStatus, ReceivedRoute, ReceivedRoutes, Usage};
+use crate::policy::{ImportLinkStatus, Mode};
+use crate::rib::{AttributesRef, Ineligible, SourceId, Standing};
+use crate::speaker::{Speaker, route_attributes};
+use crate::types::{Installation, PeerId, Prefix};
+
+/// What the pipeline knows of the peers asked about, by id.
+struct Decided {
+    names: BTreeMap<PeerId, String>,
+    outcomes: BTreeMap<(PeerId, Prefix), DecisionReport>,
+}
+
+impl Reporter {
+    /// `/v1/received`.
+    pub(super) async fn received(&self, peer: Option<String>) -> anyhow::Result<ReceivedRoutes> {
+        let decided = self
+            .pipeline
+            .ask(move |pipeline| {
+                let wanted = |name: &str| peer.as_ref().is_none_or(|peer| peer == name);
+                decided(pipeline, wanted)
+            })
+            .await?;
+        let routes = self
+            .speaker
+            .ask(move |speaker| received(speaker, &decided))
+            .await?;
+        Ok(ReceivedRoutes { routes })
+    }
+}
+
+fn decided(pipeline: &Pipeline, wanted: impl Fn(&str) -> bool) -> Decided {
+    let peers = pipeline.config.peers.iter();
+    let names: BTreeMap<_, _> = peers
+        .filter(|peer| wanted(&peer.name))
+        .filter_map(|peer| Some((pipeline.peering.known_id(peer)?, peer.name.clone())))
+        .collect();
+    let imports = &pipeline.import_side.imports;
+    let outcomes = names.keys().flat_map(|peer| {
+        let outcomes = imports.outcomes(*peer);
+        outcomes.filter_map(|(prefix, _, outcome)| {
+            Some(((*peer, prefix), DecisionReport::imported(outcome?)))
+        })
+    });
+    Decided {
+        outcomes: outcomes.collect(),
+        names,
+    }
+}
+
+fn received(speaker: &Speaker, decided: &Decided) -> Vec<ReceivedRoute> {
+    let mut routes = Vec::new();
+    for (peer, name) in &decided.names {
+        for (prefix, attributes, ineligible) in speaker.received(*peer) {
+            let decision = decided.outcomes.get(&(*peer, prefix)).cloned();
+            let (standing, used) = match in_loc_rib(speaker, *peer, &prefix) {
+                Some((standing, used, installation)) => {
+                    (Some((standing, installation)), Some(used))
+                }
+                None => (None, None),
+            };
+            let shown = used.unwrap_or(attributes);
+            routes.push(ReceivedRoute {
+                peer: name.clone(),
+                prefix,
+                next_hop: shown.next_hop.address,
+                as_path: shown.path.as_path.to_string(),
+                attributes: route_attributes(shown),
+                usage: usage(ineligible, standing, decision.as_ref()),
+                decision,
+            });
+        }
+    }
+    routes
+}
+
+/// How the peer's path to a prefix fared, what it says there, and whether the kernel may have it.
+fn in_loc_rib<'a>(
+    speaker: &'a Speaker,
+    peer: PeerId,
+    prefix: &Prefix,
+) -> Option<(Standing, &'a AttributesRef, Installation)> {
+    let paths = speaker.loc_rib().explain(prefix);
+    let (path, standing) = paths
+        .into_iter()
+        .find(|(path, _)| path.source.id() == SourceId::Peer(peer))?;
+    let installation = speaker.installation(peer, prefix);
+    Some((standing, &path.attributes, installation))
+}
+
+fn usage(
+    ineligible: Option<Ineligible>,
+    standing: Option<(Standing, Installation)>,
+    decision: Option<&DecisionReport>,
+) -> Usage {
+    let unused = |reason: String| Usage::Unused { reason };
+    match (ineligible, standing, decision) {
+        (Some(why), ..) => unused(why.to_string()),
+        (None, Some((Standing::Best, installation)), ..) => Usage::Best { installation },
+        (None, Some((Standing::Multipath, installation)), ..) => Usage::Multipath { installation },
+        (None, Some((Standing::Lost(by), _)), ..) => unused(by.to_string()),
+        (None, None, Some(decision)) if !decision.accepted => unused("rejected".to_owned()),
+        // What was decided a moment ago is on its way, in both directions.
+        (None, None, Some(_) | None) => Usage::Undecided,
+    }
+}
+
+/// The import chain's part of `/v1/status`.
+pub(super) fn policies(pipeline: &Pipeline) -> Vec<PolicyStatus> {
+    let now = clock::now();
+    let status = |link: ImportLinkStatus<'_>| PolicyStatus {
+        name: link.name.to_owned(),
+        module: link.module.to_owned(),
+        digest: None,
+        loaded_at: None,
+        refused: None,
+        on_error: link.on_error,
+        limits: link.limits.into(),
+        mode: Mode::Enforce,
+        shadow: None,
+        error: link.error.map(ToString::to_string),
+        failures: link.failures,
+        retry_in: link
+            .retry_at
+            .map(|at| at.saturating_duration_since(now).as_secs()),
+    };
+    pipeline.import_side.imports.links().map(status).collect()
+}

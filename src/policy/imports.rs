@@ -1,0 +1,376 @@
+//! The import side of the agent as one object: learned routes in, what becomes of each out.
+//!
+//! Called by the agent whenever a peer's routes, the facts, the peers or the policies change, and
+//! at [`Imports::retry_at`]. It keeps no clock and never talks to peers.
+//!
+//! # A chain
+//! As for announced routes (see [`policy`](super)): policies are asked in order about the routes
+//! that none before rejected. Reject is final, accept carries on with its attributes and its
+//! word on the kernel, abstain leaves things as they are, and a route that all abstained from is
+//! decided by the step [`CHAIN_DEFAULT`].
+//!
+//! # Failure
+//! A policy that fails is not asked again before a time that doubles with each failure. Until
+//! then its [`OnError`] decides for it. A decision that is kept is one about exactly this path: a
+//! route that the peer has changed since was never decided about, and one that it has withdrawn is
+//! gone with everything that was said of it.
+//!
+//! Nothing is decided before the own node's facts are known; facts that are lost again are kept.
+
+mod links;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{
+    ChainDefault, ImportChange, ImportLink, ImportOutcome, LearnedChange, LearnedFrom,
+    LearnedRoute, PeerGroup,
+};
+use crate::facts::NodeFacts;
+use crate::types::{Asn, PeerId, Prefix, RouteVersion, RouterId};
+use links::Links;
+use walk::{Context, Kept};
+
+pub use links::ImportLinkStatus;
+
+/// A peer that routes are learned from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportPeer {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its group.
+    pub group: PeerGroup,
+}
+
+/// The import chain, the peers, their routes, and what came of them.
+#[derive(Debug)]
+pub struct Imports {
+    asn: Asn,
+    node: Option<Arc<NodeFacts>>,
+    default: ChainDefault,
+    links: Links,
+    peers: BTreeMap<PeerId, ImportPeer>,
+    routes: BTreeMap<PeerId, BTreeMap<Prefix, Entry>>,
+}
+
+/// A learned route.
+#[derive(Debug)]
+struct Entry {
+    route: LearnedRoute,
+    /// Absent until it was decided for the first time.
+    outcome: Option<ImportOutcome>,
+    /// The last good decision of each link about this very path, by its position in the chain.
+    last: Vec<Option<Kept>>,
+    /// What the owner was told last.
+    told: Option<Told>,
+}
+
+/// A decision that the owner has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Told {
+    version: RouteVersion,
+    accepted: Option<super::AcceptedImport>,
+}
+
+/// What a round has to decide about.
+#[derive(Clone, Debug)]
+enum Scope {
+    Everything,
+    Peers(BTreeSet<PeerId>),
+    Routes(BTreeMap<PeerId, BTreeSet<Prefix>>),
+}
+
+impl Imports {
+    /// No peers, no routes, and a chain without policies, which rejects everything.
+    #[must_use]
+    pub fn new(asn: Asn) -> Self {
+        Self {
+            asn,
+            node: None,
+            default: ChainDefault::default(),
+            links: Links::default(),
+            peers: BTreeMap::new(),
+            routes: BTreeMap::new(),
+        }
+    }
+
+    /// Takes another AS number for our own; everything is decided again if it differs.
+    pub fn set_asn(&mut self, now: Instant, asn: Asn) -> Vec<ImportChange> {
+        if self.asn == asn {
+            return self.retry(now);
+        }
+        self.asn = asn;
+        self.round(now, Scope::Everything)
+    }
+
+    /// Takes another end of the chain; everything is decided again if it differs.
+    pub fn set_default(&mut self, now: Instant, default: ChainDefault) -> Vec<ImportChange> {
+        if self.default == default {
+            return self.retry(now);
+        }
+        self.default = default;
+        self.round(now, Scope::Everything)
+    }
+
+    /// Takes `peers` for the peers. What is known of routes of others is forgotten; routes of new
+    /// and changed ones are decided.
+    pub fn set_peers(
+        &mut self,
+        now: Instant,
+        peers: BTreeMap<PeerId, ImportPeer>,
+    ) -> Vec<ImportChange> {
+        self.routes.retain(|peer, _| peers.contains_key(peer));
+        let differs = |(id, peer): &(&PeerId, &ImportPeer)| self.peers.get(id) != Some(peer);
+        let concerned = peers.iter().filter(differs).map(|(id, _)| *id).collect();
+        self.peers = peers;
+        self.round(now, Scope::Peers(concerned))
+    }
+
+    /// Takes the own node's facts; everything is decided again if they differ.
+    pub fn set_node(&mut self, now: Instant, node: Arc<NodeFacts>) -> Vec<ImportChange> {
+        if self.node.as_ref() == Some(&node) {
+            return self.retry(now);
+        }
+        self.node = Some(node);
+        self.round(now, Scope::Everything)
+    }
+
+    /// Puts another chain in force and decides about everything by it.
+    ///
+    /// Links keep the last decisions of former links of their name. For a link with another name,
+    /// what the former chain accepted stands in until it has answered.
+    pub fn replace_chain(&mut self, now: Instant, links: Vec<ImportLink>) -> Vec<ImportChange> {
+        let positions = self.links.replace(links);
+        for entry in self.routes.values_mut().flat_map(BTreeMap::values_mut) {
+            let stand_in = entry.outcome.as_ref().and_then(Kept::by_former_chain);
+            let mut former = std::mem::take(&mut entry.last);
+            let last = positions.iter().map(|position| match position {
+                Some(position) => former.get_mut(*position).and_then(Option::take),
+                None => stand_in.clone(),
+            });
+            entry.last = last.collect();
+        }
+        self.round(now, Scope::Everything)
+    }
+
+    /// Takes steps of the peers' routes, and decides about those that are new. One that differs
+    /// in its version only is the same path announced again.
+    pub fn learn(&mut self, now: Instant, changes: Vec<LearnedChange>) -> Vec<ImportChange> {
+        let mut concerned: BTreeMap<PeerId, BTreeSet<Prefix>> = BTreeMap::new();
+        for LearnedChange {
+            peer,
+            prefix,
+            route,
+        } in changes
+        {
+            let routes = self.routes.entry(peer).or_default();
+            let Some(route) = route else {
+                routes.remove(&prefix);
+                continue;
+            };
+            concerned.entry(peer).or_default().insert(prefix);
+            match routes.get_mut(&prefix) {
+                Some(entry) if entry.route.is_same_path(&route) => entry.route = route,
+                Some(_) | None => {
+                    routes.insert(prefix, Entry::new(route));
+                }
+            }
+        }
+        self.round(now, Scope::Routes(concerned))
+    }
+
+    /// Forgets every route: whoever gave them will give them anew.
+    pub fn forget_routes(&mut self) {
+        self.routes.clear();
+    }
+
+    /// When to call [`Imports::retry`], because a policy is failing; absent while none is.
+    #[must_use]
+    pub fn retry_at(&self) -> Option<Instant> {
+        self.links.retry_at()
+    }
+
+    /// Asks failing policies whose time has come, about everything. Harmless at any time.
+    pub fn retry(&mut self, now: Instant) -> Vec<ImportChange> {
+        self.round(now, Scope::Routes(BTreeMap::new()))
+    }
+
+    /// How each policy of the chain is, in order.
+    pub fn links(&self) -> impl Iterator<Item = ImportLinkStatus<'_>> {
+        self.links.status()
+    }
+
+    /// What the chain made of each route of a peer, ordered by prefix; absent while that is not
+    /// decided.
+    pub fn outcomes(
+        &self,
+        peer: PeerId,
+    ) -> impl Iterator<Item = (Prefix, &LearnedRoute, Option<&ImportOutcome>)> {
+        let routes = self.routes.get(&peer).into_iter().flatten();
+        routes.map(|(prefix, entry)| (*prefix, &entry.route, entry.outcome.as_ref()))
+    }
+
+    /// Decides about `scope`, or about everything if a failing link is due, and tells what the
+    /// owner does not know yet.
+    fn round(&mut self, now: Instant, mut scope: Scope) -> Vec<ImportChange> {
+        if self.node.is_none() {
+            return Vec::new();
+        }
+        if self.links.begin_round(now) == links::Due::Yes {
+            scope = Scope::Everything;
+        }
+        // A link that fails is not asked again, and its on-error speaks about all of its routes:
+        // each turn leaves one more failing, so there are at most as many turns as links.
+        while self.evaluate(now, &scope) == links::Round::LinkFailed {
+            scope = Scope::Everything;
+        }
+        self.links.end_round();
+        if matches!(scope, Scope::Everything) {
+            self.drop_stand_ins();
+        }
+        self.tell(&scope)
+    }
+
+    fn evaluate(&mut self, now: Instant, scope: &Scope) -> links::Round {
+        let Some(node) = &self.node else {
+            return links::Round::AllWell;
+        };
+        let failures = self.links.failures();
+        for (id, routes) in &mut self.routes {
+            let Some(peer) = self.peers.get(id) else {
+                continue;
+            };
+            let mut taken = scope.take(*id, routes);
+            let Some(router_id) = taken.last().map(|(_, entry)| entry.route.router_id) else {
+                continue;
+            };
+            let context = Context {
+                now,
+                node,
+                asn: self.asn,
+                default: self.default,
+                peer_group: &peer.group,
+                peer: &peer.learned_from(router_id),
+            };
+            walk::decide(&mut self.links, &context, &mut taken);
+            routes.extend(taken);
+        }
+        if self.links.failures() == failures {
+            links::Round::AllWell
+        } else {
+            links::Round::LinkFailed
+        }
+    }
+
+    /// What stands in for a link that has answered for everything it was asked about is of no
+    /// more use.
+    fn drop_stand_ins(&mut self) {
+        for position in self.links.well() {
+            for entry in self.routes.values_mut().flat_map(BTreeMap::values_mut) {
+                if let Some(last) = entry.last.get_mut(position) {
+                    last.take_if(|kept| kept.stands_in());
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, scope: &Scope) -> Vec<ImportChange> {
+        let mut changes = Vec::new();
+        for (id, routes) in &mut self.routes {
+            let mut tell = |prefix: Prefix, entry: &mut Entry| {
+                if let Some(told) = entry.news() {
+                    changes.push(ImportChange {
+                        peer: *id,
+                        prefix,
+                        version: told.version,
+                        accepted: told.accepted.clone(),
+                    });
+                    entry.told = Some(told);
+                }
+            };
+            match scope {
+                Scope::Routes(concerned) => {
+                    for prefix in concerned.get(id).into_iter().flatten() {
+                        if let Some(entry) = routes.get_mut(prefix) {
+                            tell(*prefix, entry);
+                        }
+                    }
+                }
+                Scope::Everything | Scope::Peers(_) => {
+                    for (prefix, entry) in routes {
+                        tell(*prefix, entry);
+                    }
+                }
+            }
+        }
+        changes
+    }
+}
+
+impl Scope {
+    /// Takes the routes of a peer that are to be decided about out of all of them.
+    fn take(&self, peer: PeerId, routes: &mut BTreeMap<Prefix, Entry>) -> Vec<(Prefix, Entry)> {
+        match self {
+            Self::Everything => std::mem::take(routes).into_iter().collect(),
+            Self::Peers(peers) if peers.contains(&peer) => {
+                std::mem::take(routes).into_iter().collect()
+            }
+            Self::Peers(_) => Vec::new(),
+            Self::Routes(concerned) => {
+                let prefixes = concerned.get(&peer).into_iter().flatten();
+                let taken = prefixes.filter_map(|prefix| routes.remove_entry(prefix));
+                taken.collect()
+            }
+        }
+    }
+}
+
+impl ImportPeer {
+    fn learned_from(&self, router_id: RouterId) -> LearnedFrom {
+        LearnedFrom {
+            name: self.name.clone(),
+            address: self.address,
+            router_id,
+        }
+    }
+}
+
+impl LearnedRoute {
+    fn is_same_path(&self, other: &Self) -> bool {
+        let Self {
+            version: _,
+            router_id,
+            path,
+            attributes,
+        } = self;
+        *router_id == other.router_id && *path == other.path && *attributes == other.attributes
+    }
+}
+
+impl Entry {
+    fn new(route: LearnedRoute) -> Self {
+        Self {
+            route,
+            outcome: None,
+            last: Vec::new(),
+            told: None,
+        }
+    }
+
+    /// What the owner is to be told, unless it knows.
+    fn news(&self) -> Option<Told> {
+        let told = Told {
+            version: self.route.version,
+            accepted: self.outcome.as_ref()?.accepted.clone(),
+        };
+        (self.told.as_ref() != Some(&told)).then_some(told)
+    }
+}
+
+#[cfg(test)]
+mod tests;

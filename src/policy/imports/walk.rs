@@ -1,0 +1,269 @@
+//! One peer's routes on their way through the import chain.
+//!
+//! Used by [`Imports`](super::Imports) only, which says what to decide about.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::super::{
+    Acceptance, AcceptedImport, CHAIN_DEFAULT, ChainDefault, ImportBatch, ImportDecision,
+    ImportOutcome, ImportVerdict, LearnedFrom, OnError, PeerGroup, ProposedImport, Reasons, Step,
+    StepVerdict,
+};
+use super::Entry;
+use super::links::Links;
+use crate::facts::NodeFacts;
+use crate::types::{Asn, Installation, Prefix, RouteAttributes};
+
+/// What every policy is told besides the routes.
+pub(super) struct Context<'a> {
+    pub(super) now: Instant,
+    pub(super) node: &'a NodeFacts,
+    pub(super) asn: Asn,
+    /// What becomes of a route that every policy abstained from.
+    pub(super) default: ChainDefault,
+    pub(super) peer_group: &'a PeerGroup,
+    pub(super) peer: &'a LearnedFrom,
+}
+
+/// One link's last good decision about one path.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    decision: ImportDecision,
+    source: Source,
+}
+
+/// Who made a decision that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The link that it is kept for.
+    Own,
+    /// The chain that was in force before the link; stands in until the link has answered.
+    FormerChain,
+}
+
+impl Kept {
+    /// What stands in for a new link, where the chain before it accepted.
+    pub(super) fn by_former_chain(outcome: &ImportOutcome) -> Option<Self> {
+        let AcceptedImport {
+            attributes,
+            installation,
+        } = outcome.accepted.as_ref()?;
+        Some(Self {
+            decision: ImportDecision {
+                verdict: ImportVerdict::Accept(Acceptance {
+                    attributes: Some(Arc::clone(attributes)),
+                    installation: Some(*installation),
+                }),
+                reason: Some("accepted by the policies that were in force before".into()),
+            },
+            source: Source::FormerChain,
+        })
+    }
+
+    pub(super) fn stands_in(&self) -> bool {
+        self.source == Source::FormerChain
+    }
+}
+
+/// Puts the routes through the chain.
+pub(super) fn decide(links: &mut Links, context: &Context<'_>, routes: &mut [(Prefix, Entry)]) {
+    let mut cases: Vec<_> = routes
+        .iter_mut()
+        .map(|(prefix, entry)| Case::new(*prefix, entry, links.len()))
+        .collect();
+    for position in 0..links.len() {
+        ask(links, position, context, &mut cases);
+    }
+    for case in cases {
+        case.finish(context.default);
+    }
+}
+
+/// Asks one link about the cases that none before it has rejected.
+fn ask(links: &mut Links, position: usize, context: &Context<'_>, cases: &mut [Case<'_>]) {
+    let mut open: Vec<_> = cases
+        .iter_mut()
+        .filter(|case| case.state != State::Rejected)
+        .collect();
+    if open.is_empty() {
+        return;
+    }
+    let proposed: Vec<_> = open.iter().map(|case| case.proposed()).collect();
+    let routes: Vec<_> = open
+        .iter()
+        .zip(&proposed)
+        .map(|(case, attributes)| ProposedImport {
+            prefix: case.prefix,
+            path: &case.entry.route.path,
+            attributes,
+        })
+        .collect();
+    let batch = ImportBatch {
+        node: context.node,
+        asn: context.asn,
+        peer_group: context.peer_group,
+        peer: context.peer,
+        routes: &routes,
+        // Outcomes are kept for explanation: one call serves both.
+        reasons: Reasons::Wanted,
+    };
+    let answer = links.ask(position, context.now, &batch);
+    let link = links.link(position);
+    match answer {
+        Ok(decisions) => {
+            for (case, decision) in open.iter_mut().zip(decisions) {
+                case.entry.last[position] = Some(Kept {
+                    decision: decision.clone(),
+                    source: Source::Own,
+                });
+                case.take(&link.name, decision, Origin::Fresh);
+            }
+        }
+        Err(cause) => {
+            let absent = Absent::new(&link.name, link.on_error, &cause);
+            for case in &mut open {
+                let kept = case.entry.last[position].clone();
+                let (decision, origin) = absent.decision(kept);
+                case.take(&link.name, decision, origin);
+            }
+        }
+    }
+}
+
+/// A link that cannot be asked.
+struct Absent {
+    on_error: OnError,
+    /// Where on-error itself decides; for `keep-last`, where there is nothing to keep.
+    reason: Arc<str>,
+}
+
+impl Absent {
+    fn new(name: &str, on_error: OnError, cause: &str) -> Self {
+        let reason = match on_error {
+            OnError::KeepLast => {
+                format!("{name} is failing and has never decided about this path: {cause}")
+            }
+            OnError::Withdraw => format!("{name} is failing and its routes are not used: {cause}"),
+            OnError::Skip => format!("{name} is failing and skipped: {cause}"),
+        };
+        Self {
+            on_error,
+            reason: reason.into(),
+        }
+    }
+
+    fn decision(&self, kept: Option<Kept>) -> (ImportDecision, Origin) {
+        let verdict = match (self.on_error, kept) {
+            (OnError::KeepLast, Some(kept)) => return (kept.decision, Origin::Kept),
+            (OnError::KeepLast, None) | (OnError::Withdraw, _) => ImportVerdict::Reject,
+            (OnError::Skip, _) => ImportVerdict::Abstain,
+        };
+        let reason = Some(Arc::clone(&self.reason));
+        (ImportDecision { verdict, reason }, Origin::Fresh)
+    }
+}
+
+/// A route on its way.
+struct Case<'a> {
+    prefix: Prefix,
+    entry: &'a mut Entry,
+    outcome: ImportOutcome,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Every link so far abstained.
+    Undecided,
+    /// Some link accepted and none rejected.
+    Accepted,
+    /// A link rejected; that is final.
+    Rejected,
+}
+
+/// Whether a decision is the link's present one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Fresh,
+    /// Its last good one, for it is failing.
+    Kept,
+}
+
+impl<'a> Case<'a> {
+    fn new(prefix: Prefix, entry: &'a mut Entry, links: usize) -> Self {
+        entry.last.resize_with(links, || None);
+        Self {
+            prefix,
+            entry,
+            outcome: ImportOutcome::default(),
+            state: State::Undecided,
+        }
+    }
+
+    /// The attributes that the next link is proposed.
+    fn proposed(&self) -> Arc<RouteAttributes> {
+        let accepted = self.outcome.accepted.as_ref();
+        let attributes = accepted.map_or(&self.entry.route.attributes, |as_is| &as_is.attributes);
+        Arc::clone(attributes)
+    }
+
+    fn take(&mut self, name: &Arc<str>, decision: ImportDecision, origin: Origin) {
+        let ImportDecision { verdict, reason } = decision;
+        self.outcome.steps.push(Step {
+            policy: Arc::clone(name),
+            verdict: (&verdict).into(),
+            attributes: match &verdict {
+                ImportVerdict::Accept(acceptance) => acceptance.attributes.clone(),
+                ImportVerdict::Abstain | ImportVerdict::Reject => None,
+            },
+            reason,
+            kept: origin == Origin::Kept,
+        });
+        match verdict {
+            ImportVerdict::Abstain => {}
+            ImportVerdict::Accept(acceptance) => self.accept(acceptance),
+            ImportVerdict::Reject => {
+                self.outcome.accepted = None;
+                self.state = State::Rejected;
+            }
+        }
+    }
+
+    fn accept(&mut self, acceptance: Acceptance) {
+        let Acceptance {
+            attributes,
+            installation,
+        } = acceptance;
+        let before = self.outcome.accepted.as_ref();
+        let before = before.map_or(Installation::default(), |as_is| as_is.installation);
+        self.outcome.accepted = Some(AcceptedImport {
+            attributes: attributes.unwrap_or_else(|| self.proposed()),
+            installation: installation.unwrap_or(before),
+        });
+        self.state = State::Accepted;
+    }
+
+    fn finish(mut self, default: ChainDefault) {
+        if self.state == State::Undecided {
+            let verdict = match default {
+                ChainDefault::Reject => ImportVerdict::Reject,
+                ChainDefault::Accept => ImportVerdict::Accept(Acceptance::default()),
+            };
+            let reason = Some("no policy decided about this route".into());
+            let decision = ImportDecision { verdict, reason };
+            self.take(&CHAIN_DEFAULT.into(), decision, Origin::Fresh);
+        }
+        self.entry.outcome = Some(self.outcome);
+    }
+}
+
+impl From<&ImportVerdict> for StepVerdict {
+    fn from(verdict: &ImportVerdict) -> Self {
+        match verdict {
+            ImportVerdict::Abstain => Self::Abstain,
+            ImportVerdict::Accept(_) => Self::Accept,
+            ImportVerdict::Reject => Self::Reject,
+        }
+    }
+}
