@@ -1,4 +1,5 @@
-//! Compiles the default policy to WebAssembly and leaves it where `wasm::module` embeds it from.
+//! Compiles the default policy to WebAssembly and leaves it where `wasm::module` embeds it from;
+//! lists the kit that policies are written with for `cli::policy::new` to embed.
 //!
 //! `policies/build` does the work, as it does for anyone's policy. Packagers who have the module
 //! already name it in `RUTTER_DEFAULT_POLICY`. Without the feature `daemon` nothing is built.
@@ -29,7 +30,7 @@ fn main() {
         Some(path) => copy(Path::new(&path), &embedded),
         None => compile(&embedded),
     };
-    if let Err(message) = outcome {
+    if let Err(message) = outcome.and_then(|()| list_kit(&out_dir().join("kit.rs"))) {
         for line in message.lines() {
             println!("cargo::error={line}");
         }
@@ -61,6 +62,35 @@ fn compile(to: &Path) -> Result<(), String> {
         "the default policy was not built (RUTTER_DEFAULT_POLICY=FILE.wasm uses a built one)\n{}",
         String::from_utf8_lossy(&output.stderr)
     ))
+}
+
+/// Writes the kit's files down as Rust: pairs of the path in the kit and the text.
+fn list_kit(to: &Path) -> Result<(), String> {
+    let sdk = Path::new("policies/sdk");
+    let mut files = vec![(PathBuf::from("Cargo.toml"), sdk.join("Cargo.toml"))];
+    for (from, at) in [(sdk.join("src"), "src"), (PathBuf::from("wit"), "wit")] {
+        println!("cargo::rerun-if-changed={}", from.display());
+        let entries = fs::read_dir(&from).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let entries = entries.map_err(|error| format!("{}: {error}", from.display()))?;
+        let paths = entries.iter().map(fs::DirEntry::path);
+        // Directories in wit/ are older versions, which the agent serves and nobody writes for.
+        files.extend(paths.filter(|path| path.is_file()).map(|path| {
+            let name = path
+                .file_name()
+                .expect("an entry of a directory has a name");
+            (Path::new(at).join(name), path.clone())
+        }));
+    }
+    files.sort();
+    let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it for build scripts");
+    let entry = |(at, from): &(PathBuf, PathBuf)| {
+        format!(
+            "({at:?}, include_str!({:?})),\n",
+            Path::new(&root).join(from)
+        )
+    };
+    let list: String = files.iter().map(entry).collect();
+    fs::write(to, format!("&[\n{list}]\n")).map_err(|error| format!("{}: {error}", to.display()))
 }
 
 /// One directory for all profiles and for clippy, so that the guest and its standard library are

@@ -16,6 +16,7 @@ mod fill;
 mod lines;
 mod record;
 mod scene;
+mod written;
 
 #[cfg(test)]
 mod tests;

@@ -39,7 +39,7 @@ use status::StatusArgs;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  the request failed, or the file checked is not valid
+  1  the request failed, or what was checked or tested is not as it should be
   2  the command line is not understood
   3  status: something is degraded (see `rutter status --help`)
   4  explain: nothing is known by that name";

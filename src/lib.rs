@@ -3,9 +3,8 @@
 //!
 //! Data flows one way: [`facts`] of the cluster, to [`candidates`], through [`policy`], into the
 //! [`speaker`]. These modules are the core: no sockets, no clock, no randomness of their own;
-//! they build without the feature `daemon`. So do [`config`], which reads the operator's
-//! file, and [`cases`], which reads situations to test policies with.
-//! The rest connects them to the world.
+//! they build without the feature `daemon`. So do [`config`], which reads the operator's file,
+//! and [`cases`], which reads situations to test policies in. The rest connects them to the world.
 
 // The simulation's network serves the unit tests too, and says `rutter`.
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! cluster unless they say so.
 
 mod approve;
+mod bench;
+mod build;
 mod chain;
 mod conformance;
 mod decisions;
@@ -11,10 +13,12 @@ mod diff;
 mod explain;
 mod inspect;
 mod module;
+mod new;
 mod pull;
 mod push;
 mod record;
 mod replay;
+mod scratch;
 mod test;
 mod validate;
 
@@ -44,10 +48,13 @@ pub(super) struct PolicyArgs {
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
     Approve(approve::ApproveArgs),
+    Bench(bench::BenchArgs),
+    Build(build::BuildArgs),
     Conformance(conformance::ConformanceArgs),
     Diff(diff::DiffArgs),
     Explain(explain::ExplainArgs),
     Inspect(inspect::InspectArgs),
+    New(new::NewArgs),
     Pull(pull::PullArgs),
     Push(push::PushArgs),
     Record(record::RecordArgs),
@@ -69,10 +76,13 @@ pub(super) fn run(
 ) -> anyhow::Result<Outcome> {
     match &args.command {
         PolicyCommand::Approve(args) => wait_for(approve::run(args, client, format, out)),
+        PolicyCommand::Bench(args) => bench::run(args, format, out),
+        PolicyCommand::Build(args) => build::run(args, format, out),
         PolicyCommand::Conformance(args) => conformance::run(args, format, out),
         PolicyCommand::Diff(args) => diff::run(args, client, format, out),
         PolicyCommand::Explain(args) => explain::run(args, format, out),
         PolicyCommand::Inspect(args) => inspect::run(args, format, out),
+        PolicyCommand::New(args) => new::run(args, format, out),
         PolicyCommand::Pull(args) => pull::run(args, format, out),
         PolicyCommand::Push(args) => push::run(args, format, out),
         PolicyCommand::Record(record::RecordArgs {}) => {

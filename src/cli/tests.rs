@@ -56,7 +56,10 @@ fn every_command_explains_itself() {
     assert_snapshot!("help_config", help(&["config"]));
     assert_snapshot!("help_config_check", help(&["config", "check"]));
     assert_snapshot!("help_policy", help(&["policy"]));
+    assert_snapshot!("help_policy_bench", help(&["policy", "bench"]));
+    assert_snapshot!("help_policy_build", help(&["policy", "build"]));
     assert_snapshot!("help_policy_diff", help(&["policy", "diff"]));
+    assert_snapshot!("help_policy_new", help(&["policy", "new"]));
     assert_snapshot!("help_policy_inspect", help(&["policy", "inspect"]));
     assert_snapshot!("help_policy_pull", help(&["policy", "pull"]));
     assert_snapshot!("help_policy_push", help(&["policy", "push"]));

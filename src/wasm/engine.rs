@@ -31,9 +31,10 @@ const MEMORIES_MAX: u32 = 64;
 /// Entries of one table, which is as many as a module has functions that it calls by pointer.
 const TABLE_ENTRIES_MAX: usize = 1 << 20;
 
-/// What is kept of each memory and table after a call, in octets; a full question and its answer
-/// take about half of it.
-const RESIDENT_BYTES: usize = 4 << 20;
+/// What is kept of each memory and table after a call, in octets: about what a full question and
+/// its answer take. More would cost small calls time, since each call starts with protecting what
+/// is not the module's yet.
+const RESIDENT_BYTES: usize = 1 << 20;
 const RESIDENT_TABLE_BYTES: usize = 64 << 10;
 
 /// How many memories that nobody uses are kept like that.

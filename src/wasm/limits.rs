@@ -11,8 +11,9 @@ pub const MODULE_BYTES_MAX: usize = 16 << 20;
 /// Most that a module may say about itself, or about its settings.
 pub(super) const WORDS_BYTES_MAX: usize = 64 << 10;
 
-/// Most candidates that a module is asked about in one call.
-pub(super) const CANDIDATES_MAX: usize = 4096;
+/// Most candidates that a module is asked about in one call. More would save little, since a call
+/// starts in some 30 us; and what a call takes of memory is kept for the next one.
+pub(super) const CANDIDATES_MAX: usize = 1024;
 
 /// Most communities of each kind that an answer may give a route.
 pub(super) const COMMUNITIES_MAX: usize = 64;

@@ -191,6 +191,11 @@ fn other_policies(c: &mut Criterion) {
             "add": ["64512:1"]}]}),
         ),
         ("graceful-drain", json!({"shutdown": {"cordoned": true}})),
+        ("allowed-ports", json!({"tcp": [80, 443]})),
+        (
+            "name-rules",
+            json!({"rules": [{"labels": {"team": "^value-"}, "then": "accept"}]}),
+        ),
         ("weighted-ecmp", json!({})),
     ] {
         let bytes = guests::compiled(name);

@@ -12,6 +12,7 @@ mod kubernetes;
 mod live;
 mod live_reload;
 mod received;
+mod recording;
 mod reload;
 mod sessions;
 mod shadow;

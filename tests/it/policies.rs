@@ -3,6 +3,8 @@
 //! in full beside their sources.
 
 mod cases;
+mod javascript;
+mod scaffold;
 mod shipped_cases;
 mod workbench;
 
@@ -11,7 +13,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use rutter::policy::{
-    Batch, Decision, PeerGroup, PeerKind, ProposedRoute, Reasons, RoutePolicy, Verdict,
+    Batch, Decision, PeerGroup, PeerKind, PolicyFailure, ProposedRoute, Reasons, RoutePolicy,
+    Verdict,
 };
 use rutter::types::{Asn, RouteAttributes};
 use rutter::wasm::{Engine, Limits, Module, ModuleError, WasmPolicy};
@@ -20,12 +23,14 @@ use serde_json::{Value, json};
 use crate::support::guests;
 use cases::{Case, every_case};
 
-const MODULES: [&str; 6] = [
+const MODULES: [&str; 8] = [
     "allow-list",
+    "allowed-ports",
     "anycast-med",
     "calico-filter",
     "communities",
     "graceful-drain",
+    "name-rules",
     "weighted-ecmp",
 ];
 
@@ -53,6 +58,14 @@ fn policy(name: &str, settings: &Value) -> Result<WasmPolicy, ModuleError> {
 
 /// Asks about the candidates of cases that differ in nothing else.
 fn ask(policy: &mut WasmPolicy, cases: &[&Case], reasons: Reasons) -> Vec<Decision> {
+    try_ask(policy, cases, reasons).unwrap()
+}
+
+fn try_ask(
+    policy: &mut WasmPolicy,
+    cases: &[&Case],
+    reasons: Reasons,
+) -> Result<Vec<Decision>, PolicyFailure> {
     let attributes = Arc::new(RouteAttributes::default());
     let candidates: Vec<_> = cases
         .iter()
@@ -61,20 +74,18 @@ fn ask(policy: &mut WasmPolicy, cases: &[&Case], reasons: Reasons) -> Vec<Decisi
             attributes: &attributes,
         })
         .collect();
-    policy
-        .evaluate(&Batch {
-            node: &cases[0].node,
-            asn: Asn(64512),
-            peer_group: &PeerGroup {
-                name: "tor".into(),
-                asn: Asn(64513),
-                kind: PeerKind::Ebgp,
-                labels: [].into(),
-            },
-            candidates: &candidates,
-            reasons,
-        })
-        .unwrap()
+    policy.evaluate(&Batch {
+        node: &cases[0].node,
+        asn: Asn(64512),
+        peer_group: &PeerGroup {
+            name: "tor".into(),
+            asn: Asn(64513),
+            kind: PeerKind::Ebgp,
+            labels: [].into(),
+        },
+        candidates: &candidates,
+        reasons,
+    })
 }
 
 #[test]
@@ -237,6 +248,26 @@ fn settings_are_refused_in_the_modules_own_words() {
             "weighted-ecmp",
             json!({"megabits-per-endpoint": 0}),
             "megabits-per-endpoint is 0: routers would send nothing; write 1 or more",
+        ),
+        (
+            "allowed-ports",
+            json!({"tcp": [443, 65536]}),
+            "tcp is not a list of whole numbers from 1 to 65535",
+        ),
+        (
+            "allowed-ports",
+            json!({"tpc": [443]}),
+            "unknown key `tpc`, expected one of `tcp`, `udp`, `sctp`",
+        ),
+        (
+            "allowed-ports",
+            json!({"udp": []}),
+            r#"no port is allowed: list some, as in {"tcp": [80, 443]}"#,
+        ),
+        (
+            "name-rules",
+            json!({"rules": [{"namespace": "(", "then": "accept"}]}),
+            "rules[0].namespace is no regular expression: expecting ')'",
         ),
         (
             "calico-filter",

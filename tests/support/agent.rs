@@ -5,7 +5,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use rutter::api::{PeerStatus, PolicyStatus, Readiness, ShadowReport, Status};
+use rutter::api::{PeerStatus, PolicyStatus, Readiness, Routes, ShadowReport, Status};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
@@ -150,6 +150,24 @@ impl Agent {
     /// It does not answer.
     pub(crate) fn status(&self) -> Result<Status, String> {
         self.ask(&["status"])
+    }
+
+    /// What `rutter routes` says: the accepted ones.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn routes(&self) -> Result<Routes, String> {
+        self.ask(&["routes"])
+    }
+
+    /// What `rutter policy record` prints.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn recording(&self) -> Result<String, String> {
+        let mut rutter = impatient(RUTTER);
+        rutter.arg("--socket").arg(socket(self.folder.path()));
+        run(rutter.args(["policy", "record"]))
     }
 
     /// What `rutter policy diff --live` says.

@@ -37,7 +37,7 @@ pub(crate) fn compiled(name: &str) -> Vec<u8> {
 }
 
 /// The directory that the build script compiles the default policy in, beside the profiles.
-fn target_dir() -> PathBuf {
+pub(crate) fn target_dir() -> PathBuf {
     let program = std::env::current_exe().unwrap_or_else(|error| panic!("who am I? {error}"));
     program
         .ancestors()

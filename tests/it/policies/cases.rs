@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rutter::candidates::{AddressKind, Candidate, CandidateKey, Origin};
 use rutter::facts::{
-    EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceKey, ServiceType, TrafficPolicy,
+    EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceKey, ServicePort, ServiceType,
+    TrafficPolicy,
 };
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ pub(super) struct Case {
 }
 
 /// The settings that each module is asked with.
-pub(super) fn settings() -> [(&'static str, Value); 6] {
+pub(super) fn settings() -> [(&'static str, Value); 8] {
     [
         (
             "allow-list",
@@ -29,6 +30,7 @@ pub(super) fn settings() -> [(&'static str, Value); 6] {
                 {"name": "bank", "namespaces": ["bank-*"], "ranges": ["192.0.2.128/25"]},
             ]}),
         ),
+        ("allowed-ports", json!({"tcp": [80, 443], "udp": [53]})),
         (
             "anycast-med",
             json!({
@@ -64,6 +66,15 @@ pub(super) fn settings() -> [(&'static str, Value); 6] {
                 "withdraw": {"labels": {"drain": "now"}},
             }),
         ),
+        (
+            "name-rules",
+            json!({"rules": [
+                {"namespace": "^bank-", "annotations": {"communities": "64512:\\d+"},
+                    "then": "reject", "reason": "banks keep to themselves"},
+                {"labels": {"internal": ""}, "then": "abstain"},
+                {"name": "^web$", "then": "accept"},
+            ]}),
+        ),
         ("weighted-ecmp", json!({"match": {"namespaces": ["shop"]}})),
     ]
 }
@@ -72,10 +83,12 @@ pub(super) fn settings() -> [(&'static str, Value); 6] {
 pub(super) fn every_case() -> Vec<Case> {
     let [
         allow_list,
+        allowed_ports,
         anycast_med,
         calico_filter,
         communities,
         drain,
+        name_rules,
         ecmp,
     ] = settings().map(|(module, settings)| Of { module, settings });
     let site = |name| node(&[("site", name)]);
@@ -100,6 +113,20 @@ pub(super) fn every_case() -> Vec<Case> {
             Some("namespace `bank-eu` may announce only from 192.0.2.128/25"),
         ),
         allow_list.case(node(&[]), pod_cidr("10.1.2.0/24"), json!("abstain"), None),
+        allowed_ports.case(node(&[]), ports(&[("TCP", 443), ("UDP", 53)]), json!("abstain"), None),
+        allowed_ports.case(
+            node(&[]),
+            ports(&[("TCP", 443), ("UDP", 443)]),
+            json!("reject"),
+            Some("shop/web has port 443/udp, which is not allowed"),
+        ),
+        allowed_ports.case(
+            node(&[]),
+            ports(&[("QUIC", 443)]),
+            json!("reject"),
+            Some("shop/web has port 443/QUIC, which is not allowed"),
+        ),
+        allowed_ports.case(node(&[]), pod_cidr("10.1.2.0/24"), json!("abstain"), None),
         anycast_med.case(
             site("a"),
             shop(3),
@@ -135,7 +162,7 @@ pub(super) fn every_case() -> Vec<Case> {
         ),
         communities.case(
             node(&[]),
-            labelled,
+            labelled.clone(),
             json!({"communities": ["64512:50", "65535:65281"]}),
             Some("adds 64512:50, 65535:65281; ignores `1:1` of the annotation, which is not allowed"),
         ),
@@ -153,6 +180,15 @@ pub(super) fn every_case() -> Vec<Case> {
             Some("this node is drained: label drain"),
         ),
         drain.case(node(&[]), shop(1), json!("abstain"), None),
+        name_rules.case(node(&[]), shop(1), json!("accept"), Some("rules[2] matches")),
+        name_rules.case(
+            node(&[]),
+            labelled,
+            json!("reject"),
+            Some("banks keep to themselves"),
+        ),
+        name_rules.case(node(&[]), bank("192.0.2.1/32"), json!("abstain"), None),
+        name_rules.case(node(&[]), pod_cidr("10.1.2.0/24"), json!("abstain"), None),
         ecmp.case(
             node(&[]),
             shop(3),
@@ -167,6 +203,36 @@ pub(super) fn every_case() -> Vec<Case> {
         ),
         ecmp.case(node(&[]), bank("192.0.2.200/32"), json!("abstain"), None),
     ]
+}
+
+/// An address of a Service of its own, with as many labels and annotations as Services have; the
+/// annotation `example.com/owner` is as given.
+pub(super) fn crowded(number: usize, owner: &str) -> Case {
+    let mut facts = service(&format!("team-{number}/app-{number}"), 1);
+    let entry = |key: &str| (format!("example.com/{key}"), format!("value-{number}"));
+    facts.labels = [
+        "app",
+        "component",
+        "instance",
+        "managed-by",
+        "part-of",
+        "version",
+    ]
+    .map(entry)
+    .into();
+    facts.annotations = ["cost-centre", "checksum", "revision"].map(entry).into();
+    facts
+        .annotations
+        .insert("example.com/owner".into(), owner.into());
+    let host = std::net::Ipv4Addr::from_bits(0xC612_0000 + u32::try_from(number).unwrap());
+    Case {
+        module: "",
+        settings: json!({}),
+        node: node(&[]),
+        candidate: address(&format!("{host}/32"), facts),
+        verdict: json!("abstain"),
+        reason: None,
+    }
 }
 
 /// A module with its settings.
@@ -229,6 +295,21 @@ fn address(host: &str, service: ServiceFacts) -> Candidate {
         service: Some(Arc::new(service)),
         covered_by: None,
     }
+}
+
+/// An address of a Service with ports of these protocols and numbers.
+fn ports(ports: &[(&str, u16)]) -> Candidate {
+    let ports = ports.iter().map(|(protocol, port)| ServicePort {
+        name: String::new(),
+        protocol: (*protocol).to_owned(),
+        port: *port,
+        node_port: None,
+    });
+    let service = ServiceFacts {
+        ports: ports.collect(),
+        ..service("shop/web", 1)
+    };
+    address("192.0.2.1/32", service)
 }
 
 /// With so many ready endpoints on this node.

@@ -186,6 +186,21 @@ fn refused_settings_are_expected_in_the_modules_words() {
 }
 
 #[test]
+fn settings_of_the_command_line_are_for_cases_that_state_none() {
+    let cases = Cases::new("[[cases]]\nname = 'own'\nsettings = {}\n[[cases]]\nname = 'other'");
+    assert_eq!(cases.test(&["--update"]).outcome, Outcome::Done);
+    let file = cases.0.path().join("settings.json");
+    std::fs::write(&file, r#"{"colour": "red"}"#).unwrap();
+    let ran = cases.test(&["--settings", file.to_str().unwrap()]);
+    assert_eq!(ran.outcome, Outcome::Failed);
+    assert!(
+        ran.out.contains("  ok      own\n  FAILED  other\n"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
 fn reasons_that_no_case_saw_are_told() {
     let cases = Cases::new(&format!(
         "reasons = ['pod CIDR of this node', '* usable * on this node', 'covered by *']\n{}",

@@ -1,0 +1,137 @@
+/* See settings.h. The text is JSON already: the agent wrote it. */
+
+#include "settings.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+struct reader {
+  const uint8_t *at, *end;
+};
+
+static void skip_space(struct reader *reader) {
+  while (reader->at < reader->end && (*reader->at == ' ' || *reader->at == '\t' ||
+                                      *reader->at == '\n' || *reader->at == '\r')) {
+    reader->at++;
+  }
+}
+
+/* Takes this character, if it comes next. */
+static bool take(struct reader *reader, uint8_t wanted) {
+  skip_space(reader);
+  if (reader->at >= reader->end || *reader->at != wanted) {
+    return false;
+  }
+  reader->at++;
+  return true;
+}
+
+/* What is between quotes, as it is written. */
+static bool take_key(struct reader *reader, policy_string_t *key) {
+  if (!take(reader, '"')) {
+    return false;
+  }
+  key->ptr = (uint8_t *)reader->at;
+  while (reader->at < reader->end && *reader->at != '"') {
+    reader->at += *reader->at == '\\' ? 2 : 1;
+  }
+  key->len = (size_t)(reader->at - key->ptr);
+  return take(reader, '"') && take(reader, ':');
+}
+
+static bool take_number(struct reader *reader, uint32_t *number) {
+  uint64_t value = 0;
+  skip_space(reader);
+  const uint8_t *first = reader->at;
+  while (reader->at < reader->end && *reader->at >= '0' && *reader->at <= '9') {
+    value = value * 10 + (*reader->at++ - '0');
+    if (value > UINT32_MAX) {
+      return false;
+    }
+  }
+  *number = (uint32_t)value;
+  return reader->at > first;
+}
+
+static bool take_numbers(struct reader *reader, struct setting *setting) {
+  /* No more numbers than characters are left. */
+  setting->numbers = malloc((size_t)(reader->end - reader->at) * sizeof(uint32_t));
+  setting->count = 0;
+  if (!take(reader, '[')) {
+    return false;
+  }
+  if (take(reader, ']')) {
+    return true;
+  }
+  do {
+    uint32_t number;
+    if (!take_number(reader, &number) || number < setting->least || number > setting->most) {
+      return false;
+    }
+    setting->numbers[setting->count++] = number;
+  } while (take(reader, ','));
+  return take(reader, ']');
+}
+
+static bool refuse_unknown(policy_string_t key, const struct setting *known, size_t known_count,
+                           policy_string_t *error) {
+  struct text text = {0};
+  text_add(&text, "unknown key `");
+  text_add_string(&text, key);
+  text_add(&text, "`, expected one of");
+  for (size_t i = 0; i < known_count; i++) {
+    text_add(&text, i == 0 ? " `" : ", `");
+    text_add(&text, known[i].key);
+    text_add(&text, "`");
+  }
+  *error = text_done(&text);
+  return false;
+}
+
+static bool refuse_value(const struct setting *setting, policy_string_t *error) {
+  struct text text = {0};
+  text_add(&text, setting->key);
+  text_add(&text, " is not a list of whole numbers from ");
+  text_add_number(&text, setting->least);
+  text_add(&text, " to ");
+  text_add_number(&text, setting->most);
+  *error = text_done(&text);
+  return false;
+}
+
+static bool refuse_all(policy_string_t *error) {
+  struct text text = {0};
+  text_add(&text, "the settings are no JSON object");
+  *error = text_done(&text);
+  return false;
+}
+
+bool settings_read(policy_string_t json, struct setting *known, size_t known_count,
+                   policy_string_t *error) {
+  struct reader reader = {json.ptr, json.ptr + json.len};
+  if (!take(&reader, '{')) {
+    return refuse_all(error);
+  }
+  if (take(&reader, '}')) {
+    return true;
+  }
+  do {
+    policy_string_t key;
+    if (!take_key(&reader, &key)) {
+      return refuse_all(error);
+    }
+    size_t i = 0;
+    while (i < known_count && !text_is(key, known[i].key)) {
+      i++;
+    }
+    if (i == known_count) {
+      return refuse_unknown(key, known, known_count, error);
+    }
+    if (!take_numbers(&reader, &known[i])) {
+      return refuse_value(&known[i], error);
+    }
+  } while (take(&reader, ','));
+  return take(&reader, '}') || refuse_all(error);
+}

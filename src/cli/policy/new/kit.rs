@@ -1,0 +1,139 @@
+//! The kit that policies are written with: the sources of `policies/sdk` and of the contract, as
+//! this program was built with them, made into a crate that needs nothing beside itself.
+//!
+//! [`new`](super) writes it into each new policy, so that a policy needs no checkout of Rutter.
+
+use toml::{Table, Value};
+
+/// Every file by its path in the kit; `build.rs` lists them.
+const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/kit.rs"));
+
+/// What the kit's manifest inherits from.
+const WORKSPACE: &str = include_str!("../../../../Cargo.toml");
+
+const MANIFEST: &str = "Cargo.toml";
+
+/// Texts of the checkout that do not hold in a copy: file, text, what stands in its place.
+const EDITS: [(&str, &str, &str); 2] = [
+    ("src/bindings.rs", "\"../../wit\"", "\"wit\""),
+    ("src/lib.rs", GUIDE, ""),
+];
+
+/// The documentation test of a guide that is not in the kit.
+const GUIDE: &str = "\
+/// Compiles the guide's example.
+#[cfg(doctest)]
+#[doc = include_str!(\"../../README.md\")]
+struct Guide;
+
+";
+
+/// The kit's files, by their paths in it.
+pub(super) fn files() -> impl Iterator<Item = (&'static str, String)> {
+    FILES.iter().map(|&(path, text)| {
+        let text = match path {
+            MANIFEST => standalone(&parsed(text), &parsed(WORKSPACE)).to_string(),
+            _ => edited(path, text),
+        };
+        (path, text)
+    })
+}
+
+fn edited(path: &str, text: &str) -> String {
+    let edits = EDITS.iter().filter(|(file, ..)| *file == path);
+    edits.fold(text.to_owned(), |text, (_, from, to)| {
+        text.replace(from, to)
+    })
+}
+
+fn parsed(manifest: &str) -> Table {
+    manifest.parse().expect("cargo has read this manifest")
+}
+
+/// The manifest with all that it inherits from the workspace written out.
+fn standalone(manifest: &Table, workspace: &Table) -> Table {
+    let workspace = table(workspace, "workspace");
+    let section = |name: &String| {
+        let section = table(manifest, name);
+        if inherits(section) {
+            return workspace[name].clone();
+        }
+        let entries = section.iter().map(|(key, entry)| {
+            let entry = match entry.as_table() {
+                Some(own) if inherits(own) => inherited(own, &table(workspace, name)[key]),
+                Some(_) | None => entry.clone(),
+            };
+            (key.clone(), entry)
+        });
+        Value::Table(entries.collect())
+    };
+    let sections = manifest.keys().map(|name| (name.clone(), section(name)));
+    sections.collect()
+}
+
+fn table<'a>(of: &'a Table, name: &str) -> &'a Table {
+    let section = of[name].as_table();
+    section.expect("a section of a manifest is a table")
+}
+
+/// Whether it is `{ workspace = true }`, with or without more.
+fn inherits(entry: &Table) -> bool {
+    entry.contains_key("workspace")
+}
+
+/// What the workspace says, with the features that the entry adds.
+fn inherited(entry: &Table, from: &Value) -> Value {
+    let Some(Value::Array(more)) = entry.get("features") else {
+        return from.clone();
+    };
+    let mut result = match from.as_table() {
+        Some(dependency) => dependency.clone(),
+        None => Table::from_iter([("version".to_owned(), from.clone())]),
+    };
+    let features = result
+        .entry("features")
+        .or_insert_with(|| Value::Array(Vec::new()));
+    if let Value::Array(features) = features {
+        let new = more.iter().filter(|feature| !features.contains(feature));
+        let new: Vec<Value> = new.cloned().collect();
+        features.extend(new);
+    }
+    Value::Table(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EDITS, FILES, MANIFEST, files};
+
+    fn kit(path: &str) -> String {
+        let (_, text) = files().find(|(file, _)| *file == path).unwrap();
+        text
+    }
+
+    #[test]
+    fn every_edit_finds_its_text_once() {
+        for (path, from, _) in EDITS {
+            let (_, text) = FILES.iter().find(|(file, _)| *file == path).unwrap();
+            assert_eq!(text.matches(from).count(), 1, "{path}: {from}");
+        }
+    }
+
+    #[test]
+    fn the_kit_names_nothing_outside_of_itself() {
+        for (path, text) in files() {
+            assert!(!text.contains("../"), "{path}");
+        }
+        let manifest = kit(MANIFEST);
+        assert!(!manifest.contains("workspace"), "{manifest}");
+    }
+
+    #[test]
+    fn the_manifest_has_what_the_workspace_says_written_out() {
+        insta::assert_snapshot!(kit(MANIFEST));
+    }
+
+    #[test]
+    fn the_contract_is_in_the_kit() {
+        assert!(kit("wit/policy.wit").contains("package rutter:policy@"));
+    }
+}
