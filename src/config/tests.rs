@@ -54,6 +54,7 @@ fn the_words_for_import_policies() {
         "[[import-policies]]",
         "[[import-policies]]\nname = 'a'",
         "[[import-policies]]\nname = 'a'\nmodule = 'builtin:default'",
+        "[[import-policies]]\nname = 'a'\nmodule = 'oci://registry.example/a:1'",
         "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\nsetings = {}",
         "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\non-error = 'keep'",
         "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\n\

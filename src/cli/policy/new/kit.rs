@@ -111,10 +111,10 @@ mod tests {
     }
 
     #[test]
-    fn every_edit_finds_its_text_once() {
+    fn every_edit_finds_its_text() {
         for (path, from, _) in EDITS {
             let (_, text) = FILES.iter().find(|(file, _)| *file == path).unwrap();
-            assert_eq!(text.matches(from).count(), 1, "{path}: {from}");
+            assert!(text.contains(from), "{path}: {from}");
         }
     }
 
