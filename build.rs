@@ -64,23 +64,19 @@ fn compile(to: &Path) -> Result<(), String> {
     ))
 }
 
-/// Writes the kit's files down as Rust: pairs of the path in the kit and the text.
+/// Writes the kit's files down as Rust: pairs of the path in the kit and the text. Older versions
+/// of the contract, which are directories in `wit/`, are left out: the agent serves them, and
+/// nobody writes for them.
 fn list_kit(to: &Path) -> Result<(), String> {
     let sdk = Path::new("policies/sdk");
-    let mut files = vec![(PathBuf::from("Cargo.toml"), sdk.join("Cargo.toml"))];
-    for (from, at) in [(sdk.join("src"), "src"), (PathBuf::from("wit"), "wit")] {
-        println!("cargo::rerun-if-changed={}", from.display());
-        let entries = fs::read_dir(&from).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let entries = entries.map_err(|error| format!("{}: {error}", from.display()))?;
-        let paths = entries.iter().map(fs::DirEntry::path);
-        // Directories in wit/ are older versions, which the agent serves and nobody writes for.
-        files.extend(paths.filter(|path| path.is_file()).map(|path| {
-            let name = path
-                .file_name()
-                .expect("an entry of a directory has a name");
-            (Path::new(at).join(name), path.clone())
-        }));
-    }
+    let mut files = vec![sdk.join("Cargo.toml")];
+    files.extend(files_below(&sdk.join("src"))?);
+    let (contract, _older) = entries(Path::new("wit"))?;
+    files.extend(contract);
+    let mut files: Vec<(PathBuf, PathBuf)> = files
+        .into_iter()
+        .map(|file| (file.strip_prefix(sdk).unwrap_or(&file).to_owned(), file))
+        .collect();
     files.sort();
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it for build scripts");
     let entry = |(at, from): &(PathBuf, PathBuf)| {
@@ -91,6 +87,24 @@ fn list_kit(to: &Path) -> Result<(), String> {
     };
     let list: String = files.iter().map(entry).collect();
     fs::write(to, format!("&[\n{list}]\n")).map_err(|error| format!("{}: {error}", to.display()))
+}
+
+/// The files of a directory and of those in it.
+fn files_below(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let (mut files, directories) = entries(directory)?;
+    for directory in directories {
+        files.extend(files_below(&directory)?);
+    }
+    Ok(files)
+}
+
+/// The files in a directory, and the directories. A change of either runs this program again.
+fn entries(directory: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), String> {
+    println!("cargo::rerun-if-changed={}", directory.display());
+    let entries = fs::read_dir(directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let entries = entries.map_err(|error| format!("{}: {error}", directory.display()))?;
+    let paths = entries.iter().map(fs::DirEntry::path);
+    Ok(paths.partition(|path| path.is_file()))
 }
 
 /// One directory for all profiles and for clippy, so that the guest and its standard library are

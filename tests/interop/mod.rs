@@ -6,6 +6,7 @@ mod cluster;
 mod events;
 mod fabric;
 mod guard;
+mod guide;
 mod harness;
 mod hostile;
 mod imports;

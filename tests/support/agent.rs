@@ -146,6 +146,11 @@ impl Agent {
         config_file(self.folder.path())
     }
 
+    /// Where it answers.
+    pub(crate) fn socket(&self) -> PathBuf {
+        socket(self.folder.path())
+    }
+
     /// What `rutter status` says.
     ///
     /// # Errors
