@@ -34,7 +34,7 @@ const TABLE_ENTRIES_MAX: usize = 1 << 20;
 /// What is kept of each memory and table after a call, in octets: about what a full question and
 /// its answer take. More would cost small calls time, since each call starts with protecting what
 /// is not the module's yet.
-const RESIDENT_BYTES: usize = 1 << 20;
+const RESIDENT_BYTES: usize = 2 << 20;
 const RESIDENT_TABLE_BYTES: usize = 64 << 10;
 
 /// How many memories that nobody uses are kept like that.
