@@ -21,8 +21,8 @@ use language::Language;
 
 const DETAILS: &str = "\
 What is written compiles, and its tests pass: a policy that rejects the Services without a label.
-`cargo test`, `sh test/run` or `node --test` runs it natively, `rutter policy build` makes the
-module, and `rutter policy test` asks that about the cases in cases/. Everything a build takes
+`cargo test`, `sh rutter-policy/test` or `node --test` runs it natively, `rutter policy build` makes
+the module, and `rutter policy test` asks that about the cases in cases/. Everything a build takes
 beside the language's own tools is in the directory.";
 
 /// Start a policy: an example in Rust, C or JavaScript, its tests, and the kit it is written with

@@ -106,7 +106,7 @@ fn a_new_policy_in_rust_passes_its_tests_is_built_and_decides() {
 fn a_new_policy_in_c_passes_its_tests_is_built_and_decides() {
     let author = Author {
         language: "c",
-        test: &["sh", "test/run"],
+        test: &["sh", "rutter-policy/test"],
         passed: "2 passed",
         source: "policy.c",
         mistake: ["text_same(", "text_equal("],
@@ -312,7 +312,7 @@ fn a_tool_that_is_missing_is_named_with_the_command_that_installs_it() {
     }
 }
 
-/// `Cargo.toml`, then `package.json`, then `policy.c`: what each lacks is complained about.
+/// `Cargo.toml`, then `package.json`, then `policy.c`: what is lacking then is complained about.
 #[test]
 fn the_first_of_three_files_says_what_the_language_is() {
     let policy = TempDir::new().unwrap();
@@ -320,6 +320,9 @@ fn the_first_of_three_files_says_what_the_language_is() {
     for (file, text, words) in [
         ("policy.c", "", "there is no kit in "),
         ("package.json", "{}", "package-lock.json: run npm"),
+        ("package-lock.json", "{}", "names no entry: add \"main\""),
+        ("package.json", r#"{"main": "policy.js"}"#, "there is no "),
+        ("policy.js", "", "there is no contract in "),
         ("Cargo.toml", "", "RUTTER_GUEST_TOOLCHAIN is /nonexistent"),
     ] {
         fs::write(policy.path().join(file), text).unwrap();
@@ -327,6 +330,27 @@ fn the_first_of_three_files_says_what_the_language_is() {
         assert_eq!(failed.status.code(), Some(1));
         assert!(told(&failed).contains(words), "{file}: {}", told(&failed));
     }
+}
+
+#[test]
+fn a_packer_that_cannot_be_fetched_is_told_and_leaves_nothing_half() {
+    let directory = TempDir::new().unwrap();
+    let policy = new_policy("js", directory.path());
+    let failed = rutter()
+        .arg("build")
+        .current_dir(&policy)
+        .env("npm_config_registry", "http://127.0.0.1:1")
+        .env("npm_config_fetch_retries", "0")
+        .env("npm_config_cache", directory.path().join("cache"))
+        .output()
+        .unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    let told = told(&failed);
+    for words in ["127.0.0.1:1", "npm could not fetch what ", "see above"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let kept = fs::read_dir(policy.join("target/guest")).unwrap();
+    assert_eq!(kept.count(), 0);
 }
 
 #[test]

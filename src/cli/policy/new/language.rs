@@ -36,7 +36,6 @@ const C: &Templates = &[
     ("README.md", include_str!("c/README.md")),
     ("policy.c", include_str!("c/policy.c")),
     ("test/policy_test.c", include_str!("c/test/policy_test.c")),
-    ("test/run", include_str!("c/test/run")),
 ];
 
 const JS: &Templates = &[
@@ -81,7 +80,7 @@ impl Language {
     pub(super) fn native_test(self) -> &'static str {
         match self {
             Self::Rust => "cargo test",
-            Self::C => "sh test/run",
+            Self::C => "sh rutter-policy/test",
             Self::Js => "node --test",
         }
     }

@@ -68,7 +68,10 @@ fn a_new_policy_is_written_with_its_name_everywhere() {
 fn every_file_that_is_told_of_is_there() {
     for (language, expected) in [
         ("rust", &["src/lib.rs", "rutter-policy/src/lib.rs"][..]),
-        ("c", &["policy.c", "rutter-policy/policy.h", "test/run"]),
+        (
+            "c",
+            &["policy.c", "rutter-policy/policy.h", "rutter-policy/test"],
+        ),
         ("js", &["src/policy.js", "package-lock.json"]),
     ] {
         let directory = TempDir::new().unwrap();

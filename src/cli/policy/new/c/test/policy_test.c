@@ -1,5 +1,5 @@
-/* The policy as a program of this machine: `sh test/run`. What it does as a module, `rutter policy
- * test` shows. */
+/* The policy as a program of this machine: `sh rutter-policy/test`. What it does as a module,
+ * `rutter policy test` shows. */
 
 #undef NDEBUG
 #include <assert.h>
