@@ -1,5 +1,5 @@
-//! The next chain of policies: which links stay as they are, which are made anew, and which newer
-//! versions are not taken.
+//! The next chain of policies of one direction: which links stay as they are, which are made anew,
+//! and which newer versions are not taken.
 //!
 //! A policy that is configured as before stays in force whatever becomes of its module's file: a
 //! version that cannot be used is refused by itself, and holds up nothing else. A policy that is
@@ -9,9 +9,10 @@
 use std::collections::BTreeMap;
 
 use super::clock;
+use super::decider::Decider;
 use super::load::{self, ModuleBytes, ReadModule};
-use crate::config::{Config, PolicyLink};
-use crate::policy::{Link, Mode, NextLink};
+use crate::config::PolicyLink;
+use crate::policy::{Direction, Link, Mode, NextLink};
 use crate::wasm::Engine;
 
 /// A link of the chain in force, as it was loaded.
@@ -43,8 +44,17 @@ pub(super) enum RefusedAt {
     Trial,
 }
 
-/// Refused versions by the policy's name.
-pub(super) type RefusedVersions = BTreeMap<String, RefusedVersion>;
+/// Refused versions by the policy's direction and name.
+pub(super) type RefusedVersions = BTreeMap<(Direction, String), RefusedVersion>;
+
+/// The chain of one direction, as far as it was loaded.
+#[derive(Clone, Debug)]
+pub(super) enum InForce {
+    /// As configured.
+    Configured(Vec<LoadedLink>),
+    /// The configured one could not be had at start.
+    StandIn,
+}
 
 /// A policy that is new or configured otherwise, and cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,14 +62,24 @@ pub(super) type RefusedVersions = BTreeMap<String, RefusedVersion>;
 pub(super) struct LinkRefused(pub(super) String);
 
 /// The next chain.
-pub(super) struct Plan {
-    pub(super) links: Vec<NextLink>,
+pub(super) struct Plan<P> {
+    pub(super) links: Vec<NextLink<P>>,
     pub(super) loaded: Vec<LoadedLink>,
     /// What stays out of it.
     pub(super) refused: RefusedVersions,
 }
 
-impl Plan {
+impl InForce {
+    /// The links; none where something stands in.
+    pub(super) fn links(&self) -> &[LoadedLink] {
+        match self {
+            Self::Configured(links) => links,
+            Self::StandIn => &[],
+        }
+    }
+}
+
+impl<P: Decider> Plan<P> {
     /// Compares what is configured and what modules there are with the chain in force, and
     /// compiles what differs. Versions that were `refused` before are not tried again.
     ///
@@ -67,9 +87,9 @@ impl Plan {
     /// A policy that has no former version cannot be had.
     pub(super) fn make(
         engine: &Engine,
-        config: &Config,
+        config: &[PolicyLink],
         modules: &[ReadModule],
-        in_force: &[LoadedLink],
+        in_force: &InForce,
         refused: &RefusedVersions,
     ) -> Result<Self, LinkRefused> {
         let mut plan = Self {
@@ -77,10 +97,13 @@ impl Plan {
             loaded: Vec::new(),
             refused: RefusedVersions::new(),
         };
-        for (link, module) in config.policies.iter().zip(modules) {
-            let former = in_force.iter().find(|loaded| loaded.config == *link);
-            match former {
-                Some(former) => plan.renew(engine, former, module, refused.get(&link.name)),
+        for (link, module) in config.iter().zip(modules) {
+            let mut formers = in_force.links().iter();
+            match formers.find(|loaded| loaded.config == *link) {
+                Some(former) => {
+                    let refused = refused.get(&(P::DIRECTION, link.name.clone()));
+                    plan.renew(engine, former, module, refused);
+                }
                 None => plan.begin(engine, link, module)?,
             }
         }
@@ -88,7 +111,10 @@ impl Plan {
     }
 
     /// Whether this is the chain in force, as it is.
-    pub(super) fn is(&self, in_force: &[LoadedLink]) -> bool {
+    fn is(&self, in_force: &InForce) -> bool {
+        let InForce::Configured(in_force) = in_force else {
+            return false;
+        };
         let names = in_force.iter().map(|loaded| loaded.config.name.as_str());
         self.links.len() == in_force.len()
             && self.links.iter().zip(names).all(|(link, name)| match link {
@@ -97,20 +123,49 @@ impl Plan {
             })
     }
 
+    /// The chain, unless it is the one in force.
+    pub(super) fn change(&self, in_force: &InForce) -> Option<Vec<NextLink<P>>> {
+        (!self.is(in_force)).then(|| self.links.clone())
+    }
+
+    /// What of its modules is another than that in force, in words.
+    pub(super) fn parts(&self, in_force: &InForce) -> Vec<String> {
+        let mut parts = Vec::new();
+        for (link, loaded) in self.links.iter().zip(&self.loaded) {
+            let NextLink::New(link) = link else {
+                continue;
+            };
+            let mut formers = in_force.links().iter();
+            let former = formers.find(|former| former.name() == loaded.name());
+            if former.is_some_and(|former| former.digest == loaded.digest) {
+                continue;
+            }
+            let (noun, name, module) = (P::DIRECTION.noun(), &link.name, &link.module);
+            let digest = loaded.digest.as_deref().unwrap_or("which cannot be read");
+            let former = former.and_then(|former| former.digest.as_deref());
+            let former = former.map_or_else(String::new, |former| format!(" in place of {former}"));
+            parts.push(format!(
+                "module of {noun} {name}: {module} {digest}{former}"
+            ));
+        }
+        parts
+    }
+
     /// The refusal of the new link of this name, if there is a former version that may stay.
     pub(super) fn refuse(
         &self,
         policy: &str,
         reason: String,
-        in_force: &[LoadedLink],
+        in_force: &InForce,
     ) -> Option<RefusedVersion> {
-        let is_new = |link: &NextLink| match link {
+        let is_new = |link: &NextLink<P>| match link {
             NextLink::New(link) => *link.name == *policy,
             NextLink::Kept(_) => false,
         };
         let position = self.links.iter().position(is_new)?;
         let LoadedLink { config, digest, .. } = &self.loaded[position];
-        let former = in_force.iter().any(|loaded| loaded.config == *config);
+        let mut formers = in_force.links().iter();
+        let former = formers.any(|loaded| loaded.config == *config);
         former.then(|| RefusedVersion {
             config: config.clone(),
             digest: digest.clone(),
@@ -150,8 +205,8 @@ impl Plan {
         };
         self.links.push(NextLink::Kept(config.name.as_str().into()));
         self.loaded.push(former.clone());
-        self.refused
-            .extend(reason.map(|reason| (config.name.clone(), reason)));
+        let refused = reason.map(|reason| ((P::DIRECTION, config.name.clone()), reason));
+        self.refused.extend(refused);
     }
 
     /// A policy that is new or configured otherwise.
@@ -187,7 +242,7 @@ impl Plan {
         Ok(())
     }
 
-    fn add(&mut self, config: &PolicyLink, digest: Option<String>, link: Link) {
+    fn add(&mut self, config: &PolicyLink, digest: Option<String>, link: Link<P>) {
         self.links.push(NextLink::New(link));
         self.loaded.push(LoadedLink {
             config: config.clone(),

@@ -19,8 +19,9 @@ use tokio::runtime::Runtime;
 
 use super::{Cli, Outcome};
 use crate::api::{
-    ChangeEffect, ChangedRoute, ConfigStatus, DecisionReport, HeldChange, PeerStatus, PolicyStatus,
-    Readiness, Route, RouteChange, Sent, SourceStatus, Status, StepReport,
+    ChangeEffect, ChangedRoute, ConfigStatus, DecisionReport, HeldChange, LearnedEffect,
+    PeerStatus, PolicyStatus, Readiness, Route, RouteChange, Sent, SourceStatus, Status,
+    StepReport,
 };
 use crate::candidates::{AddressKind, Origin};
 use crate::facts::ServiceKey;
@@ -181,6 +182,7 @@ pub(super) fn held() -> HeldChange {
         parts: vec!["configuration /etc/rutter/rutter.toml".to_owned()],
         max_withdraw: "20%".to_owned(),
         effect: ChangeEffect {
+            learned: LearnedEffect::default(),
             announced: 30,
             withdrawn: 10,
             changed: 1,

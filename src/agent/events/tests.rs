@@ -4,6 +4,7 @@ use super::*;
 
 fn failing(policy: &str) -> NodeEvent {
     let notice = Notice::PolicyFailing {
+        direction: Direction::Export,
         policy: policy.to_owned(),
         error: "the module trapped".to_owned(),
     };
@@ -53,7 +54,10 @@ fn an_endless_failure_costs_an_event_a_minute() {
     }
     assert_eq!(written, 10 + 59);
     // Another reason has a budget of its own.
-    let well = Notice::PolicyRecovered { policy: "x".into() };
+    let well = Notice::PolicyRecovered {
+        direction: Direction::Import,
+        policy: "x".into(),
+    };
     assert_eq!(ledger.enter(start, &well.event()), Step::Create);
 }
 
@@ -102,10 +106,14 @@ fn every_reason_is_counted_from_the_start() {
     let (policy, peer, error, reason) = <(String, String, String, String)>::default();
     let all = [
         Notice::PolicyFailing {
+            direction: Direction::Export,
             policy: policy.clone(),
             error: error.clone(),
         },
-        Notice::PolicyRecovered { policy },
+        Notice::PolicyRecovered {
+            direction: Direction::Import,
+            policy,
+        },
         Notice::PolicyFallback {
             error: error.clone(),
         },

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 
-use crate::api::{Approved, ChangeEffect};
+use crate::api::{Approved, ChangeEffect, LearnedEffect};
 use crate::cli::client::Client;
 use crate::cli::output::{self, OutputFormat};
 use crate::cli::{Outcome, text};
@@ -52,11 +52,26 @@ fn print(approved: &Approved, out: &mut dyn Write) -> io::Result<()> {
         changed,
         added,
         examples: _, // were there to be seen before
+        learned,
     } = effect;
+    let id = text::printable(id);
     writeln!(
         out,
-        "change {} is in force: {withdrawn} of {announced} routes withdrawn, {changed} changed, \
+        "change {id} is in force: {withdrawn} of {announced} routes withdrawn, {changed} changed, \
          {added} announced",
-        text::printable(id)
+    )?;
+    if learned.is_none() {
+        return Ok(());
+    }
+    let LearnedEffect {
+        used,
+        rejected,
+        changed,
+        added,
+        examples: _,
+    } = learned;
+    writeln!(
+        out,
+        "of learned routes: {rejected} of {used} rejected, {changed} changed, {added} accepted"
     )
 }

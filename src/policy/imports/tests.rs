@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::policy::{
-    Acceptance, CHAIN_DEFAULT, ImportBatch, ImportDecision, ImportPolicy, ImportVerdict,
-    LearnedPath, Limits, OnError, PathOrigin, PeerKind, PolicyFailure, StepVerdict,
+    Acceptance, Audience, CHAIN_DEFAULT, ImportBatch, ImportDecision, ImportLink, ImportVerdict,
+    LearnedPath, Limits, Mode, OnError, PathOrigin, PeerKind, PolicyFailure, StepVerdict,
 };
 use crate::types::{Installation, RouteAttributes};
 
@@ -88,6 +88,8 @@ fn link(name: &str, policy: &Arc<Scripted>, on_error: OnError) -> ImportLink {
         policy: Arc::clone(policy) as Arc<dyn ImportPolicy>,
         on_error,
         limits: Limits::DEFAULT,
+        audience: Audience::Everyone,
+        mode: Mode::Enforce,
     }
 }
 
