@@ -55,7 +55,7 @@ use crate::policy::{Direction, NextLink};
 use crate::wasm::Engine;
 use decider::{Exporting, Importing};
 use events::{Notice, Notices};
-use links::{Plan, RefusedVersions};
+use links::{Chains, Plan, RefusedVersions};
 use load::Loaded;
 use pipeline::Settings;
 use reload::{Considered, InForce, Reloader};
@@ -160,8 +160,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             text,
             passwords,
             config: Arc::clone(&config),
-            exports: exports.in_force,
-            imports: imports.in_force,
+            chains: Chains {
+                exports: exports.in_force,
+                imports: imports.in_force,
+            },
         },
         started_with: config,
         engine,

@@ -29,6 +29,7 @@
 //! that no longer exists is withdrawn, and so is a Local Service's address when the node has
 //! lost the usable endpoint that it had when the decision was made.
 
+mod answer;
 mod audience;
 mod chain;
 mod exports;
@@ -44,8 +45,9 @@ mod spot_check;
 #[cfg(test)]
 mod tests;
 
+pub use answer::checked;
 pub use audience::Audience;
-pub use chain::{Link, LinkStatus, NextLink, checked};
+pub use chain::{Link, LinkStatus, NextLink};
 pub use exports::{ExportChange, Exports};
 pub use import::{
     Acceptance, AcceptedImport, ImportBatch, ImportChange, ImportDecision, ImportLink,

@@ -1,4 +1,4 @@
-//! The next chain of policies of one direction: which links stay as they are, which are made anew,
+//! The next chains of policies, one a direction: which links stay as they are, which are made anew,
 //! and which newer versions are not taken.
 //!
 //! A policy that is configured as before stays in force whatever becomes of its module's file: a
@@ -9,8 +9,9 @@
 use std::collections::BTreeMap;
 
 use super::clock;
-use super::decider::Decider;
+use super::decider::{Decider, Exporting, Importing};
 use super::load::{self, ModuleBytes, ReadModule};
+use super::pipeline::TrialFailure;
 use crate::config::PolicyLink;
 use crate::policy::{Direction, Link, Mode, NextLink};
 use crate::wasm::Engine;
@@ -69,6 +70,84 @@ pub(super) struct Plan<P> {
     pub(super) refused: RefusedVersions,
 }
 
+/// The chains of both directions, as far as they were loaded.
+#[derive(Clone, Debug)]
+pub(super) struct Chains {
+    pub(super) exports: InForce,
+    pub(super) imports: InForce,
+}
+
+/// The next chains; of a direction that has none, the present one stays.
+pub(super) struct Plans {
+    pub(super) exports: Option<Plan<Exporting>>,
+    pub(super) imports: Option<Plan<Importing>>,
+}
+
+/// A chain that is to replace the one in force, if one is.
+type NextChain<P> = Option<Vec<NextLink<P>>>;
+
+impl Plans {
+    /// The chains that are not those in force.
+    pub(super) fn changes(
+        &self,
+        in_force: &Chains,
+    ) -> (NextChain<Exporting>, NextChain<Importing>) {
+        let (exports, imports) = (self.exports.as_ref(), self.imports.as_ref());
+        (
+            exports.and_then(|plan| plan.change(&in_force.exports)),
+            imports.and_then(|plan| plan.change(&in_force.imports)),
+        )
+    }
+
+    /// What of the modules is another than that in force, in words.
+    pub(super) fn parts(&self, in_force: &Chains) -> Vec<String> {
+        let exports = self.exports.iter();
+        let exports = exports.flat_map(|plan| plan.parts(&in_force.exports));
+        let imports = self.imports.iter();
+        let imports = imports.flat_map(|plan| plan.parts(&in_force.imports));
+        exports.chain(imports).collect()
+    }
+
+    /// What stays out of both.
+    pub(super) fn refused(&self) -> RefusedVersions {
+        let exports = self.exports.iter().flat_map(|plan| &plan.refused);
+        let imports = self.imports.iter().flat_map(|plan| &plan.refused);
+        let refused = exports.chain(imports);
+        refused
+            .map(|(key, version)| (key.clone(), version.clone()))
+            .collect()
+    }
+
+    /// The refusal of the new link that failed, if there is a former version that may stay.
+    pub(super) fn refuse(
+        &self,
+        failure: &TrialFailure,
+        in_force: &Chains,
+    ) -> Option<RefusedVersion> {
+        let (policy, reason) = (&failure.policy, failure.to_string());
+        match failure.direction {
+            Direction::Export => {
+                let plan = self.exports.as_ref()?;
+                plan.refuse(policy, reason, &in_force.exports)
+            }
+            Direction::Import => {
+                let plan = self.imports.as_ref()?;
+                plan.refuse(policy, reason, &in_force.imports)
+            }
+        }
+    }
+
+    /// These chains are in force.
+    pub(super) fn take_into(self, in_force: &mut Chains) {
+        if let Some(plan) = self.exports {
+            in_force.exports = InForce::Configured(plan.loaded);
+        }
+        if let Some(plan) = self.imports {
+            in_force.imports = InForce::Configured(plan.loaded);
+        }
+    }
+}
+
 impl InForce {
     /// The links; none where something stands in.
     pub(super) fn links(&self) -> &[LoadedLink] {
@@ -124,12 +203,12 @@ impl<P: Decider> Plan<P> {
     }
 
     /// The chain, unless it is the one in force.
-    pub(super) fn change(&self, in_force: &InForce) -> Option<Vec<NextLink<P>>> {
+    fn change(&self, in_force: &InForce) -> Option<Vec<NextLink<P>>> {
         (!self.is(in_force)).then(|| self.links.clone())
     }
 
     /// What of its modules is another than that in force, in words.
-    pub(super) fn parts(&self, in_force: &InForce) -> Vec<String> {
+    fn parts(&self, in_force: &InForce) -> Vec<String> {
         let mut parts = Vec::new();
         for (link, loaded) in self.links.iter().zip(&self.loaded) {
             let NextLink::New(link) = link else {
@@ -152,12 +231,7 @@ impl<P: Decider> Plan<P> {
     }
 
     /// The refusal of the new link of this name, if there is a former version that may stay.
-    pub(super) fn refuse(
-        &self,
-        policy: &str,
-        reason: String,
-        in_force: &InForce,
-    ) -> Option<RefusedVersion> {
+    fn refuse(&self, policy: &str, reason: String, in_force: &InForce) -> Option<RefusedVersion> {
         let is_new = |link: &NextLink<P>| match link {
             NextLink::New(link) => *link.name == *policy,
             NextLink::Kept(_) => false,

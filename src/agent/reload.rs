@@ -19,13 +19,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{error, info, warn};
 
 use super::clock;
-use super::decider::{Decider, Exporting, Importing};
+use super::decider::Decider;
 use super::driver::SpeakerHandle;
 use super::events::{Notice, Notices};
-use super::links::{self, LinkRefused, Plan, RefusedAt, RefusedVersion, RefusedVersions};
+use super::links::{self, Chains, LinkRefused, Plan, Plans, RefusedAt, RefusedVersions};
 use super::load::{self, Loaded, ReadModule};
 use super::peering::Passwords;
-use super::pipeline::{Judgement, Leave, PipelineHandle, Settings, TrialFailure};
+use super::pipeline::{Judgement, Leave, PipelineHandle, Settings};
 use super::sources::{Asking, Sources};
 use super::state::{self, ConfigState};
 use super::watch::Folders;
@@ -67,8 +67,7 @@ pub(super) struct InForce {
     pub(super) text: String,
     pub(super) passwords: Passwords,
     pub(super) config: Arc<Config>,
-    pub(super) exports: links::InForce,
-    pub(super) imports: links::InForce,
+    pub(super) chains: Chains,
 }
 
 /// What was looked at and needs no second look.
@@ -115,12 +114,6 @@ enum Trigger {
     Clock,
     /// SIGHUP: what was refused or held back is tried again, and registries are asked again.
     Demanded,
-}
-
-/// The next chains; of a direction that has none, the present one stays.
-struct Plans {
-    exports: Option<Plan<Exporting>>,
-    imports: Option<Plan<Importing>>,
 }
 
 /// What came of a change.
@@ -280,10 +273,7 @@ impl Reloader {
     async fn attempt(&mut self, found: &Loaded, leave: Leave) -> anyhow::Result<Attempt> {
         loop {
             let plans = self.plan(found).await?;
-            let chain = plans.exports.as_ref();
-            let chain = chain.and_then(|plan| plan.change(&self.in_force.exports));
-            let import_chain = plans.imports.as_ref();
-            let import_chain = import_chain.and_then(|plan| plan.change(&self.in_force.imports));
+            let (chain, import_chain) = plans.changes(&self.in_force.chains);
             if chain.is_none() && import_chain.is_none() && self.is_in_force(found) {
                 self.stays(plans);
                 return Ok(Attempt::Nothing);
@@ -303,7 +293,7 @@ impl Reloader {
             let (tried, judgement) = self.pipeline.judge(tried, leave).await?;
             match judgement {
                 Judgement::Failing(failure) => {
-                    let refused = plans.refuse(&failure, &self.in_force);
+                    let refused = plans.refuse(&failure, &self.in_force.chains);
                     // Without that version, the rest of the change may do.
                     let version = refused.ok_or_else(|| failure.clone())?;
                     let key = (failure.direction, failure.policy);
@@ -324,15 +314,18 @@ impl Reloader {
         }
     }
 
-    async fn plan(&self, found: &Loaded) -> Result<Plans, anyhow::Error> {
+    /// The next chains.
+    async fn plan(&self, found: &Loaded) -> anyhow::Result<Plans> {
         let (config, before) = (&found.config, &self.in_force.config);
+        let Chains { exports, imports } = &self.in_force.chains;
         let (new, old) = (&config.policies, &before.policies);
-        let (modules, in_force) = (&found.modules.exports, &self.in_force.exports);
-        let exports = self.plan_chain(new, old, modules, in_force).await?;
+        let exports = self.plan_chain(new, old, &found.modules.exports, exports);
         let (new, old) = (&config.import_policies, &before.import_policies);
-        let (modules, in_force) = (&found.modules.imports, &self.in_force.imports);
-        let imports = self.plan_chain(new, old, modules, in_force).await?;
-        Ok(Plans { exports, imports })
+        let imports = self.plan_chain(new, old, &found.modules.imports, imports);
+        Ok(Plans {
+            exports: exports.await?,
+            imports: imports.await?,
+        })
     }
 
     /// The next chain of one direction; nothing where the present one is to stay because the
@@ -385,10 +378,8 @@ impl Reloader {
                 self.notices.tell(Notice::ModuleRefused { error });
             }
         }
-        for (direction, chain) in [
-            (Direction::Export, &self.in_force.exports),
-            (Direction::Import, &self.in_force.imports),
-        ] {
+        let Chains { exports, imports } = &self.in_force.chains;
+        for (direction, chain) in [(Direction::Export, exports), (Direction::Import, imports)] {
             state.chain(direction).modules = state::modules(direction, chain, &refused);
         }
         self.considered.refused = refused;
@@ -423,12 +414,7 @@ impl Reloader {
         self.in_force.passwords.clone_from(&found.passwords);
         self.in_force.config = Arc::clone(&found.config);
         let refused = plans.refused();
-        if let Some(plan) = plans.exports {
-            self.in_force.exports = links::InForce::Configured(plan.loaded);
-        }
-        if let Some(plan) = plans.imports {
-            self.in_force.imports = links::InForce::Configured(plan.loaded);
-        }
+        plans.take_into(&mut self.in_force.chains);
         self.refuse_versions(refused);
     }
 
@@ -468,18 +454,7 @@ impl Reloader {
         if found.passwords != self.in_force.passwords {
             parts.push("keys of peers".to_owned());
         }
-        let exports = plans.exports.as_ref();
-        parts.extend(
-            exports
-                .into_iter()
-                .flat_map(|it| it.parts(&self.in_force.exports)),
-        );
-        let imports = plans.imports.as_ref();
-        parts.extend(
-            imports
-                .into_iter()
-                .flat_map(|it| it.parts(&self.in_force.imports)),
-        );
+        parts.extend(plans.parts(&self.in_force.chains));
         parts
     }
 
@@ -487,33 +462,6 @@ impl Reloader {
         let waits = self.started_with.restart_needed(config);
         (!waits.is_empty())
             .then(|| format!("restart the agent to use the new {}", waits.join(", ")))
-    }
-}
-
-impl Plans {
-    /// What stays out of both.
-    fn refused(&self) -> RefusedVersions {
-        let exports = self.exports.iter().flat_map(|plan| &plan.refused);
-        let imports = self.imports.iter().flat_map(|plan| &plan.refused);
-        let refused = exports.chain(imports);
-        refused
-            .map(|(key, version)| (key.clone(), version.clone()))
-            .collect()
-    }
-
-    /// The refusal of the new link that failed, if there is a former version that may stay.
-    fn refuse(&self, failure: &TrialFailure, in_force: &InForce) -> Option<RefusedVersion> {
-        let (policy, reason) = (&failure.policy, failure.to_string());
-        match failure.direction {
-            Direction::Export => {
-                let plan = self.exports.as_ref()?;
-                plan.refuse(policy, reason, &in_force.exports)
-            }
-            Direction::Import => {
-                let plan = self.imports.as_ref()?;
-                plan.refuse(policy, reason, &in_force.imports)
-            }
-        }
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::driver::SpeakerHandle;
 use super::events::{Notice, Notices};
+use super::links::Chains;
 use super::load::{self, Loaded};
 use super::pipeline::{self, Settings};
 use super::reload::{Considered, InForce, Reloader};
@@ -159,8 +160,10 @@ impl Parts {
                 text,
                 passwords,
                 config: Arc::clone(&config),
-                exports: exports.in_force,
-                imports: imports.in_force,
+                chains: Chains {
+                    exports: exports.in_force,
+                    imports: imports.in_force,
+                },
             },
             started_with: config,
             engine,

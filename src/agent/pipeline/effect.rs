@@ -18,6 +18,9 @@ const EXAMPLES_MAX: usize = 10;
 /// Why a peer has no route any more.
 const NO_SUCH_PEER: &str = "the new configuration has no such peer";
 
+/// Why a learned route is used as it came.
+const NO_POLICIES: &str = "the new configuration has no import policies";
+
 /// A route of a group before and after.
 type Pair<'a> = (
     Option<&'a Arc<RouteAttributes>>,
@@ -102,15 +105,19 @@ fn learned(pipeline: &Pipeline, tried: &Tried) -> LearnedEffect {
         .map(|(id, ..)| id)
         .collect();
     for (peer, name, _) in members(&pipeline.config, &pipeline.peering) {
+        let stays = stay.contains(&peer);
+        // Where no policy of the new configuration says why.
+        let reason_else = if stays { NO_POLICIES } else { NO_SUCH_PEER };
         for (prefix, route, _) in all.outcomes(peer) {
             let used = |learning, imports: &Imports| match learning {
                 Learning::Everything => Some(as_received(route)),
                 Learning::Decided => imports.route(peer, &prefix)?.1?.accepted.clone(),
             };
             let from = used(before.learning, &before.imports);
-            let to = match stay.contains(&peer) {
-                true => used(after.learning, &after.imports),
-                false => None,
+            let to = if stays {
+                used(after.learning, &after.imports)
+            } else {
+                None
             };
             effect.used += u64::from(from.is_some());
             let (change, count) = match (from, to) {
@@ -126,10 +133,7 @@ fn learned(pipeline: &Pipeline, tried: &Tried) -> LearnedEffect {
                 change,
                 peer: name.to_owned(),
                 prefix,
-                reason: reason.unwrap_or_else(|| match stay.contains(&peer) {
-                    true => "no import policies: what may be used is".to_owned(),
-                    false => NO_SUCH_PEER.to_owned(),
-                }),
+                reason: reason.unwrap_or_else(|| reason_else.to_owned()),
             });
             // Enough to choose from, and not all of a table.
             if effect.examples.len() > 64 * EXAMPLES_MAX {

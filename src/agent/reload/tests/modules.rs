@@ -171,7 +171,7 @@ async fn only_the_policy_whose_module_changed_is_made_anew() {
         let state = parts.reloader.state.lock().unwrap();
         state.exports.modules["second"].loaded_at
     };
-    let links::InForce::Configured(links) = &mut parts.reloader.in_force.exports else {
+    let links::InForce::Configured(links) = &mut parts.reloader.in_force.chains.exports else {
         panic!("the configured chain is in force");
     };
     links[1].loaded_at = 7;
