@@ -1,5 +1,5 @@
-//! `guard`: how much of what is announced a reload may withdraw, and of what is learned reject, without
-//! being asked for it.
+//! `guard`: how much a reload may withdraw of what is announced, and reject of what is learned,
+//! without being asked for it.
 
 use std::fmt;
 
