@@ -7,7 +7,8 @@
 //! As for announced routes (see [`policy`](super)): policies are asked in order about the routes
 //! that none before rejected. Reject is final, accept carries on with its attributes and its
 //! word on the kernel, abstain leaves things as they are, and a route that all abstained from is
-//! decided by the step [`CHAIN_DEFAULT`].
+//! decided by the step [`CHAIN_DEFAULT`]. A policy may be for the routes of some peers only: see
+//! [`Audience`](super::Audience).
 //!
 //! # Failure
 //! A policy that fails is not asked again before a time that doubles with each failure. Until

@@ -178,6 +178,27 @@ fn a_module_that_rejects_too_much_of_what_is_learned_waits_for_approval() {
 }
 
 #[test]
+fn the_first_import_policies_of_a_node_wait_where_they_reject_most_of_what_is_used() {
+    let mut learning = Learning::start("");
+    let policies = std::mem::take(&mut learning.config.policies);
+    learning.agent.configure(&learning.config);
+    eventually(CHANGE_LIMIT, || {
+        equal(learning.agent.status()?.import_policies, Vec::new())
+    });
+    eventually(CHANGE_LIMIT, || learning.uses(&ANNOUNCED));
+    // The rules take other prefixes only.
+    learning.config.policies = policies.replace("100.64.0.0/10", "100.65.0.0/16");
+    learning.agent.configure(&learning.config);
+    let held = learning.held();
+    let learned = &held.effect.learned;
+    assert_eq!((learned.used, learned.rejected, learned.changed), (3, 2, 0));
+    learning.uses(&ANNOUNCED).unwrap();
+    learning.agent.approve(&held.id).unwrap();
+    eventually(CHANGE_LIMIT, || learning.uses(&["100.65.0.0/24"]));
+    learning.has_one_session();
+}
+
+#[test]
 fn a_broken_module_changes_nothing_of_what_is_learned() {
     let learning = Learning::start("");
     let abstains = verdicts::abstains(Way::Learn);

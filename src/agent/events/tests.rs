@@ -102,6 +102,21 @@ async fn telling_never_waits_and_counts_what_it_drops() {
 }
 
 #[test]
+fn an_import_policy_is_told_from_a_policy_of_its_name() {
+    let note = |direction| {
+        let failing = Notice::PolicyFailing {
+            direction,
+            policy: "own".to_owned(),
+            error: "the module trapped".to_owned(),
+        };
+        failing.event().note
+    };
+    let words = "own: the module trapped; its on-error decides about its routes";
+    assert_eq!(note(Direction::Export), format!("policy {words}"));
+    assert_eq!(note(Direction::Import), format!("import policy {words}"));
+}
+
+#[test]
 fn every_reason_is_counted_from_the_start() {
     let (policy, peer, error, reason) = <(String, String, String, String)>::default();
     let all = [

@@ -75,3 +75,32 @@ fn print(approved: &Approved, out: &mut dyn Write) -> io::Result<()> {
         "of learned routes: {rejected} of {used} rejected, {changed} changed, {added} accepted"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::testing;
+
+    fn printed(learned: LearnedEffect) -> String {
+        let approved = Approved {
+            id: "3f9a01c2".to_owned(),
+            effect: ChangeEffect {
+                learned,
+                ..testing::held().effect
+            },
+        };
+        let mut out = Vec::new();
+        print(&approved, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_a_change_did_is_told_of_the_directions_that_it_concerns() {
+        let announced = "change 3f9a01c2 is in force: 10 of 30 routes withdrawn, 1 changed, \
+                         1 announced\n";
+        assert_eq!(printed(LearnedEffect::default()), announced);
+        let both =
+            format!("{announced}of learned routes: 3 of 4 rejected, 0 changed, 0 accepted\n");
+        assert_eq!(printed(testing::rejected_learned()), both);
+    }
+}
