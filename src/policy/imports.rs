@@ -7,14 +7,14 @@
 //! As for announced routes (see [`policy`](super)): policies are asked in order about the routes
 //! that none before rejected. Reject is final, accept carries on with its attributes and its
 //! word on the kernel, abstain leaves things as they are, and a route that all abstained from is
-//! decided by the step [`CHAIN_DEFAULT`]. A policy may be for the routes of some peers only: see
-//! [`Audience`](super::Audience).
+//! decided by the step [`CHAIN_DEFAULT`](super::CHAIN_DEFAULT). A policy may be for the routes of
+//! some peers only: see [`Audience`](super::Audience).
 //!
 //! # Failure
 //! A policy that fails is not asked again before a time that doubles with each failure. Until
-//! then its [`OnError`] decides for it. A decision that is kept is one about exactly this path: a
-//! route that the peer has changed since was never decided about, and one that it has withdrawn is
-//! gone with everything that was said of it.
+//! then its [`OnError`](super::OnError) decides for it. A decision that is kept is one about
+//! exactly this path: a route that the peer has changed since was never decided about, and one that
+//! it has withdrawn is gone with everything that was said of it.
 //!
 //! Nothing is decided before the own node's facts are known; facts that are lost again are kept.
 
