@@ -70,6 +70,31 @@ impl Speaker {
         taken
     }
 
+    /// Every route that may be used, to be decided about for a trial: what becomes of it is to be
+    /// told to nobody.
+    #[must_use]
+    pub fn eligible(&self) -> Vec<Undecided> {
+        let mut eligible = Vec::new();
+        for (peer, session) in &self.sessions {
+            let Some(neighbor) = &session.neighbor else {
+                continue;
+            };
+            for (prefix, ..) in session.adj_rib_in.iter() {
+                let attributes = session.adj_rib_in.eligible(&prefix);
+                eligible.extend(attributes.map(|attributes| Undecided {
+                    peer: *peer,
+                    prefix,
+                    route: Some(UndecidedRoute {
+                        version: session.versions.get(&prefix).copied().unwrap_or_default(),
+                        router_id: neighbor.router_id,
+                        attributes: attributes.clone(),
+                    }),
+                }));
+            }
+        }
+        eligible
+    }
+
     /// Whether the kernel may forward by what the peer announced, while that is used. What no
     /// decision keeps from it, it may have.
     #[must_use]
