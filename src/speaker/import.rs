@@ -104,8 +104,10 @@ impl Speaker {
                 if path.is_some() {
                     self.last_version.0 += 1;
                     session.versions.insert(prefix, self.last_version);
+                    session.awaiting.insert(prefix);
                 } else {
                     session.versions.remove(&prefix);
+                    session.awaiting.remove(&prefix);
                     session.kept.remove(&prefix);
                     self.set_path(prefix, peer, None);
                 }
@@ -136,6 +138,7 @@ impl Speaker {
             if session.versions.get(&prefix) != Some(&version) {
                 continue;
             }
+            session.awaiting.remove(&prefix);
             let (Some(neighbor), Some(received)) =
                 (&session.neighbor, session.adj_rib_in.eligible(&prefix))
             else {
@@ -173,6 +176,7 @@ impl Speaker {
                 for session in self.sessions.values_mut() {
                     session.versions.clear();
                     session.kept.clear();
+                    session.awaiting.clear();
                 }
             }
             Learning::Decided => {}

@@ -261,3 +261,24 @@ fn accepting_a_route_as_it_is_shown_changes_nothing_of_it() {
     let path = loc_rib.best(&prefix(PREFIX)).unwrap();
     assert_eq!(path.attributes, asked.attributes);
 }
+
+#[test]
+fn initial_routes_are_there_when_they_are_decided_about() {
+    let mut network = learning_pair(Learning::Decided);
+    network.run(seconds(1));
+    let has_initial_routes = |network: &Network| network.hosts[A].speaker.has_initial_routes();
+    assert!(has_initial_routes(&network));
+    announce(&mut network, 1);
+    assert!(!has_initial_routes(&network));
+    let asked = version(&mut network);
+    assert!(
+        !has_initial_routes(&network),
+        "to be asked is not to be answered"
+    );
+    decide(&mut network, asked, None);
+    assert!(has_initial_routes(&network));
+    announce(&mut network, 2);
+    assert!(!has_initial_routes(&network));
+    withdraw(&mut network);
+    assert!(has_initial_routes(&network));
+}
