@@ -10,6 +10,7 @@ mod guide;
 mod harness;
 mod hostile;
 mod imports;
+mod kernel_routes;
 mod kubernetes;
 mod live;
 mod live_reload;
