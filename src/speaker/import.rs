@@ -175,8 +175,11 @@ impl Speaker {
             Learning::Everything => {
                 for session in self.sessions.values_mut() {
                     session.versions.clear();
-                    session.kept.clear();
                     session.awaiting.clear();
+                    // The path may be the same, but the kernel may have it.
+                    let kept = std::mem::take(&mut session.kept).into_iter();
+                    let changes = kept.map(|prefix| Output::RouteChange { prefix });
+                    self.outputs.extend(changes);
                 }
             }
             Learning::Decided => {}
