@@ -152,7 +152,7 @@ impl Kernel {
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             for table in &tables {
                 for route in self.dump(family, *table).await? {
-                    self.take(&route, &mut view);
+                    take(self.ours, &route, &mut view);
                 }
             }
         }
@@ -197,16 +197,16 @@ impl Kernel {
     pub(super) async fn apply(&self, change: &Change) -> Result<(), KernelError> {
         let (message, flags) = match change {
             Change::Add { key, hops } => (
-                RouteNetlinkMessage::NewRoute(self.route(*key, hops)),
+                RouteNetlinkMessage::NewRoute(route_of(self.ours, *key, hops)),
                 NLM_F_CREATE | NLM_F_EXCL,
             ),
             // Without NLM_F_CREATE, it never takes the place of nothing.
             Change::Replace { key, hops } => (
-                RouteNetlinkMessage::NewRoute(self.route(*key, hops)),
+                RouteNetlinkMessage::NewRoute(route_of(self.ours, *key, hops)),
                 NLM_F_REPLACE,
             ),
             Change::Remove(key) => {
-                let mut route = self.route(*key, &BTreeSet::new());
+                let mut route = route_of(self.ours, *key, &BTreeSet::new());
                 // Whatever scope the kernel has given it.
                 route.header.scope = RouteScope::NoWhere;
                 (RouteNetlinkMessage::DelRoute(route), 0)
@@ -285,60 +285,60 @@ impl Kernel {
             Err(KernelError::Closed)
         }
     }
+}
 
-    /// A route of ours.
-    fn route(&self, key: RouteKey, hops: &BTreeSet<Hop>) -> RouteMessage {
-        let RouteKey { prefix, metric } = key;
-        let mut route = RouteMessage::default();
-        route.header = RouteHeader {
-            address_family: address_family(prefix.family()),
-            destination_prefix_length: prefix.length(),
-            protocol: RouteProtocol::from(self.ours.protocol),
-            scope: RouteScope::Universe,
-            kind: RouteType::Unicast,
-            ..RouteHeader::default()
-        };
-        set_table(&mut route, self.ours.table);
-        route.attributes.extend([
-            RouteAttribute::Destination(prefix.address().into()),
-            RouteAttribute::Priority(metric),
-        ]);
-        let mut ways = hops.iter();
-        match (ways.next(), ways.next()) {
-            (None, _) => {}
-            (Some(hop), None) => route.attributes.extend([
-                RouteAttribute::Gateway(hop.gateway.into()),
-                RouteAttribute::Oif(hop.interface.0),
-            ]),
-            (Some(_), Some(_)) => {
-                let ways = hops.iter().map(next_hop).collect();
-                route.attributes.push(RouteAttribute::MultiPath(ways));
-            }
+/// A route of ours.
+fn route_of(ours: Ours, key: RouteKey, hops: &BTreeSet<Hop>) -> RouteMessage {
+    let RouteKey { prefix, metric } = key;
+    let mut route = RouteMessage::default();
+    route.header = RouteHeader {
+        address_family: address_family(prefix.family()),
+        destination_prefix_length: prefix.length(),
+        protocol: RouteProtocol::from(ours.protocol),
+        scope: RouteScope::Universe,
+        kind: RouteType::Unicast,
+        ..RouteHeader::default()
+    };
+    set_table(&mut route, ours.table);
+    route.attributes.extend([
+        RouteAttribute::Destination(prefix.address().into()),
+        RouteAttribute::Priority(metric),
+    ]);
+    let mut ways = hops.iter();
+    match (ways.next(), ways.next()) {
+        (None, _) => {}
+        (Some(hop), None) => route.attributes.extend([
+            RouteAttribute::Gateway(hop.gateway.into()),
+            RouteAttribute::Oif(hop.interface.0),
+        ]),
+        (Some(_), Some(_)) => {
+            let ways = hops.iter().map(next_hop).collect();
+            route.attributes.push(RouteAttribute::MultiPath(ways));
         }
-        route
     }
+    route
+}
 
-    /// Puts a route where it belongs in the view.
-    fn take(&self, route: &RouteMessage, view: &mut KernelView) {
-        let Some(prefix) = prefix_of(route) else {
-            return;
+/// Puts a route where it belongs in the view.
+fn take(ours: Ours, route: &RouteMessage, view: &mut KernelView) {
+    let Some(prefix) = prefix_of(route) else {
+        return;
+    };
+    if is_ours(route, ours) {
+        let metric = attribute(route, |attribute| {
+            if let RouteAttribute::Priority(metric) = attribute {
+                Some(*metric)
+            } else {
+                None
+            }
+        });
+        let key = RouteKey {
+            prefix,
+            metric: metric.unwrap_or(0),
         };
-        if is_ours(route, self.ours) {
-            let metric = attribute(route, |attribute| {
-                if let RouteAttribute::Priority(metric) = attribute {
-                    Some(*metric)
-                } else {
-                    None
-                }
-            });
-            let key = RouteKey {
-                prefix,
-                metric: metric.unwrap_or(0),
-            };
-            view.routes.insert(key, hops_of(route));
-        } else if is_connected(route) && prefix.length() > 0 {
-            view.connected.insert(prefix);
-        }
+        view.routes.insert(key, hops_of(route));
+    } else if is_connected(route) && prefix.length() > 0 {
+        view.connected.insert(prefix);
     }
 }
 
@@ -536,3 +536,6 @@ fn words(code: i32) -> String {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests;
