@@ -7,15 +7,19 @@
 //!                           ^                           |
 //!                           +---------- approval -------+
 //! ```
+//! Where the configuration says so, `fib` puts what the speaker learns into the kernel.
+//!
 //! Every arrow is a bounded queue. The pipeline may be slow (policies compute there); the driver
 //! never waits for anything but its own queues. Policies in shadow mode are asked on a thread of
 //! their own, which nothing waits for.
 
+mod changed;
 pub(crate) mod clock;
 mod connection;
 mod decider;
 mod driver;
 mod events;
+mod fib;
 mod http;
 mod imports;
 mod links;
@@ -47,9 +51,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+pub use changed::ChangedRoutes;
 pub use driver::{SpeakerHandle, SpeakerStopped};
 
-use crate::config::{Config, Overrides, Source};
+use crate::config::{Config, LearnedRoutes, Overrides, Source};
 use crate::kube;
 use crate::policy::{Direction, NextLink};
 use crate::wasm::Engine;
@@ -120,7 +125,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         })?),
         None => None,
     };
-    let speaker = SpeakerHandle::spawn_telling(seed(&node_name), None, notices.clone());
+    let changed = ChangedRoutes::default();
+    let installs = config
+        .kernel
+        .is_some_and(|kernel| kernel.learned_routes == LearnedRoutes::Install);
+    let told = installs.then(|| changed.clone());
+    let speaker = SpeakerHandle::spawn_telling(seed(&node_name), told, notices.clone());
     speaker
         .listen_on(config.bgp.listen.clone())
         .await
@@ -140,6 +150,14 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         notices.clone(),
     )
     .context("cannot start the pipeline thread")?;
+    let (kernel, programming) = match config.kernel {
+        Some(kernel) => {
+            let own = pipeline.own_prefixes().await?;
+            let (routes, programming) = fib::spawn(kernel, speaker.clone(), changed, own);
+            (Some(routes), Some(programming))
+        }
+        None => (None, None),
+    };
     let (approve, approvals) = mpsc::channel(APPROVALS_MAX);
     let reporter = Arc::new(Reporter {
         node: node_name.clone(),
@@ -151,6 +169,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         sources: Arc::clone(&sources),
         state: Arc::clone(&state),
         notices: notices.clone(),
+        kernel,
         approve,
     });
     let reloader = Reloader {
@@ -206,6 +225,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             Err(panicked) => Err(panicked).context("a part of the agent panicked"),
         },
     };
+    // Before the sessions end, for their routes are to stay in the kernel.
+    if let Some(programming) = programming {
+        programming.stop().await;
+    }
     let stopping = speaker.stop("agent stopping");
     // The farewells take some seconds at most; whoever asks again does not want to wait for them.
     tokio::select! {

@@ -17,6 +17,7 @@
 //!
 //! An error is any other HTTP status than 200, with an [`ApiError`].
 
+mod kernel;
 mod shadow;
 
 use std::net::IpAddr;
@@ -28,6 +29,7 @@ use crate::facts::{FamilyCounts, ServiceFacts, ServiceKey, ServiceType, TrafficP
 use crate::policy::{ImportOutcome, Limits, Mode, OnError, Outcome, PeerKind, Step};
 use crate::types::{Asn, Installation, Prefix, RouteAttributes, RouterId};
 
+pub use kernel::{KernelPath, KernelStatus};
 pub use shadow::{ShadowCounts, ShadowDifference, ShadowGroup, ShadowPolicy, ShadowReport};
 
 /// Answer of `/v1/status`.
@@ -57,6 +59,9 @@ pub struct Status {
     pub import_policies: Vec<PolicyStatus>,
     /// Every configured peer, ordered by family, then address.
     pub peers: Vec<PeerStatus>,
+    /// Learned routes in the kernel; absent where the kernel is left alone.
+    #[serde(default)]
+    pub kernel: Option<KernelStatus>,
     /// A change that is not in force because it would withdraw too much.
     #[serde(default)]
     pub held: Option<HeldChange>,
@@ -372,6 +377,10 @@ pub struct ReceivedRoute {
     pub attributes: RouteAttributes,
     /// What became of it.
     pub usage: Usage,
+    /// What became of it in the kernel; absent where it is not used, is not for the kernel, or the
+    /// kernel is left alone.
+    #[serde(default)]
+    pub kernel: Option<KernelPath>,
     /// What the import policies decided; absent where there are none, or not yet.
     pub decision: Option<DecisionReport>,
 }

@@ -17,6 +17,7 @@ mod error;
 mod guard;
 mod hold_time;
 mod import_policies;
+mod kernel;
 mod limits;
 mod peers;
 mod policies;
@@ -35,6 +36,7 @@ use std::path::{Path, PathBuf};
 pub use advertise::Overrides;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use guard::{Guard, MaxWithdraw};
+pub use kernel::{KernelConfig, LearnedRoutes};
 pub use remote::{HttpUrl, OciReference, is_loopback};
 
 use crate::candidates::AdvertiseConfig;
@@ -64,6 +66,8 @@ pub struct Config {
     /// `[[import-policies]]`, in the order of the file, names are unique. None: every learned
     /// route is used.
     pub import_policies: Vec<PolicyLink>,
+    /// `[kernel]`; none leaves the kernel alone.
+    pub kernel: Option<KernelConfig>,
     /// `[policy]`.
     pub policy: PolicyConfig,
     /// `[api]`.
@@ -258,6 +262,7 @@ impl Config {
             policies: _,
             import_policy_default: _,
             import_policies: _,
+            kernel,
             policy,
             api,
             warnings: _,
@@ -278,6 +283,7 @@ impl Config {
         let ApiConfig { socket, metrics } = api;
         let differing = [
             ("source", *source != new.source),
+            ("kernel", *kernel != new.kernel),
             (
                 "policy.compile-cache",
                 *compile_cache != new.policy.compile_cache,
@@ -333,6 +339,7 @@ const TOP_KEYS: &[&str] = &[
     "policies",
     "import-policy-default",
     "import-policies",
+    "kernel",
     "policy",
     "api",
 ];
@@ -365,6 +372,7 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
         policies,
         import_policy_default: import_policies::read_default(&top, report, &mut warnings),
         import_policies,
+        kernel: kernel::read(&top, report),
         policy,
         api: api(&top, directory, &bgp, report),
         bgp,

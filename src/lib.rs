@@ -25,6 +25,8 @@ pub mod rib;
 
 pub mod speaker;
 
+pub mod fib;
+
 pub mod api;
 
 #[cfg(feature = "daemon")]

@@ -308,7 +308,12 @@ impl Speaker {
                 reason: ending.to_string(),
             }),
             PeerOutput::Update(update) => self.learn(now, id, update),
-            PeerOutput::EndOfRib(_) => self.count_update(id),
+            PeerOutput::EndOfRib(family) => {
+                self.count_update(id);
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.end_of_rib(family);
+                }
+            }
             PeerOutput::RefreshRequested(family) => {
                 if let Some(session) = self.sessions.get_mut(&id) {
                     session.adj_rib_out.requeue(family);

@@ -5,12 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rutter::agent::SpeakerHandle;
+use rutter::agent::{ChangedRoutes, SpeakerHandle};
 use rutter::bgp::SessionState;
 use rutter::rib::{Path, SourceId};
 use rutter::speaker::{Input, Learning, NextHops, PeerConfig, Speaker, SpeakerConfig};
 use rutter::types::{Asn, ConnectMode, GroupId, HoldTime, PeerId, Prefix, RouterId};
-use tokio::sync::mpsc;
 
 use crate::agents::{CLUSTER_ASN, FABRIC_ASN, NODES};
 
@@ -20,15 +19,15 @@ pub(crate) type Table = BTreeMap<Prefix, BTreeSet<String>>;
 /// A router with a session to each node.
 pub(crate) struct Fabric {
     speaker: SpeakerHandle,
-    changes: mpsc::UnboundedReceiver<Prefix>,
+    changes: ChangedRoutes,
     address: SocketAddr,
 }
 
 impl Fabric {
     /// Listens on loopback for these nodes.
     pub(crate) async fn start(nodes: [[u8; 4]; NODES.len()]) -> anyhow::Result<Self> {
-        let (changed, changes) = mpsc::unbounded_channel();
-        let speaker = SpeakerHandle::spawn(0, Some(changed));
+        let changes = ChangedRoutes::default();
+        let speaker = SpeakerHandle::spawn(0, Some(changes.clone()));
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let bound = speaker.listen_on(vec![any_port]).await?;
         let address = *bound.first().context("the router listens nowhere")?;
@@ -73,20 +72,15 @@ impl Fabric {
     ///
     /// # Errors
     /// What differs when the time is over.
-    pub(crate) async fn becomes(
-        &mut self,
-        expected: &Table,
-        limit: Duration,
-    ) -> anyhow::Result<()> {
+    pub(crate) async fn becomes(&self, expected: &Table, limit: Duration) -> anyhow::Result<()> {
         let deadline = tokio::time::Instant::now() + limit;
         loop {
             let table = self.table().await?;
             if table == *expected {
                 return Ok(());
             }
-            match tokio::time::timeout_at(deadline, self.changes.recv()).await {
-                Ok(Some(_)) => while self.changes.try_recv().is_ok() {},
-                Ok(None) => anyhow::bail!("the router has stopped"),
+            match tokio::time::timeout_at(deadline, self.changes.wait()).await {
+                Ok(()) => drop(self.changes.take(usize::MAX)),
                 Err(_elapsed) => anyhow::bail!(
                     "the router's table is\n{}\nand should be\n{}",
                     render(&table),

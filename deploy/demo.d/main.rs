@@ -44,11 +44,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let mut fabric = Fabric::start(agents::NODES.map(|node| node.address)).await?;
+    let fabric = Fabric::start(agents::NODES.map(|node| node.address)).await?;
     let cluster = Cluster::start(&arguments.agent, &arguments.manifests, fabric.address())
         .context("cannot start the agents")?;
     let outcome = tokio::select! {
-        outcome = tell(&arguments, &mut fabric, &cluster) => outcome,
+        outcome = tell(&arguments, &fabric, &cluster) => outcome,
         ended = cluster.agent_ends() => Err(ended),
     };
     if outcome.is_err() {
@@ -58,7 +58,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     outcome
 }
 
-async fn tell(arguments: &Arguments, fabric: &mut Fabric, cluster: &Cluster) -> anyhow::Result<()> {
+async fn tell(arguments: &Arguments, fabric: &Fabric, cluster: &Cluster) -> anyhow::Result<()> {
     story::tell(fabric, cluster).await?;
     if arguments.keep {
         say(&cluster.invitation(&arguments.agent));

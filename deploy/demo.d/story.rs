@@ -55,7 +55,7 @@ fn set(table: &mut Table, prefixes: &[&str], nodes: &[&str]) {
 }
 
 /// Starts with the whole table, then one change after the other.
-pub(crate) async fn tell(fabric: &mut Fabric, cluster: &Cluster) -> anyhow::Result<()> {
+pub(crate) async fn tell(fabric: &Fabric, cluster: &Cluster) -> anyhow::Result<()> {
     say(&format!(
         "Three agents (AS {CLUSTER_ASN}: {}) and a fabric router (AS {FABRIC_ASN}, {}).\n",
         ALL.join(", "),
@@ -128,7 +128,7 @@ pub(crate) async fn tell(fabric: &mut Fabric, cluster: &Cluster) -> anyhow::Resu
 }
 
 async fn step(
-    fabric: &mut Fabric,
+    fabric: &Fabric,
     what: &str,
     change: impl FnOnce() -> anyhow::Result<()>,
     expected: &Table,

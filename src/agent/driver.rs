@@ -15,12 +15,13 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tracing::{debug, info, warn};
 
+use super::changed::ChangedRoutes;
 use super::clock;
 use super::connection::{self, Outbox, SocketEvent};
 use super::events::{Notice, Notices};
 use super::sockets::{self, Listeners};
 use crate::speaker::{ConnectionId, Event, Input, Output, Speaker, SpeakerConfig, Undecided};
-use crate::types::{PeerId, Prefix};
+use crate::types::PeerId;
 
 /// Socket news waiting for the speaker. When it is full, reading stops and TCP slows the peer.
 const SOCKET_EVENTS_MAX: usize = 256;
@@ -69,17 +70,17 @@ pub struct SpeakerHandle {
 pub struct SpeakerStopped;
 
 impl SpeakerHandle {
-    /// Starts a speaker that has no configuration yet. `seed` sets its jitter; `routes` hears of
-    /// every prefix whose best paths change.
+    /// Starts a speaker that has no configuration yet. `seed` sets its jitter; `routes` is
+    /// told every prefix whose best paths change.
     #[must_use]
-    pub fn spawn(seed: u64, routes: Option<mpsc::UnboundedSender<Prefix>>) -> Self {
+    pub fn spawn(seed: u64, routes: Option<ChangedRoutes>) -> Self {
         Self::spawn_telling(seed, routes, Notices::default())
     }
 
     /// As [`Self::spawn`], telling when sessions come and go.
     pub(super) fn spawn_telling(
         seed: u64,
-        routes: Option<mpsc::UnboundedSender<Prefix>>,
+        routes: Option<ChangedRoutes>,
         notices: Notices,
     ) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
@@ -221,7 +222,7 @@ struct Driver {
     /// What to call peers in the log.
     names: BTreeMap<PeerId, String>,
     events: mpsc::Sender<SocketEvent>,
-    routes: Option<mpsc::UnboundedSender<Prefix>>,
+    routes: Option<ChangedRoutes>,
     undecided: Arc<Notify>,
     notices: Notices,
 }
@@ -395,7 +396,7 @@ impl Driver {
                 Output::Undecided => self.undecided.notify_one(),
                 Output::RouteChange { prefix } => {
                     if let Some(routes) = &self.routes {
-                        let _ = routes.send(prefix);
+                        routes.add(prefix);
                     }
                 }
                 Output::Event(event) => self.log(&event),

@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 
 use super::events::EventCounts;
 use super::meters::{Measured, Work};
-use crate::api::{PeerStatus, PolicyStatus, Readiness, ShadowCounts, Status};
+use crate::api::{KernelStatus, PeerStatus, PolicyStatus, Readiness, ShadowCounts, Status};
 use crate::policy::{Direction, Mode, PolicyFailure};
 
 /// What [`encode`] writes.
@@ -96,6 +96,9 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
     table.events(&events);
     table.policies(&status, &loads);
     table.peers(&status.peers);
+    if let Some(kernel) = &status.kernel {
+        table.kernel(kernel);
+    }
     let mut text = String::new();
     text::encode(&mut text, &table.0)?;
     Ok(text)
@@ -382,6 +385,44 @@ impl Table {
                 peers.iter().map(|peer| (peer_labels(peer), value(peer))),
             );
         }
+    }
+
+    fn kernel(&mut self, kernel: &KernelStatus) {
+        let gauges: [(&str, &str, u64); 5] = [
+            (
+                "kernel_up",
+                "0 while no learned route can be put into the kernel.",
+                u64::from(kernel.error.is_none()),
+            ),
+            (
+                "kernel_routes",
+                "Learned routes in the kernel.",
+                kernel.routes,
+            ),
+            (
+                "kernel_routes_leftover",
+                "Of these, those of a former agent that no peer has announced yet.",
+                kernel.leftovers,
+            ),
+            (
+                "kernel_routes_unfit",
+                "Learned routes that must not be in the kernel, or whose next hops are no neighbours.",
+                kernel.unfit,
+            ),
+            (
+                "kernel_routes_refused",
+                "Learned routes that the kernel refuses.",
+                kernel.refused,
+            ),
+        ];
+        for (name, help, value) in gauges {
+            self.gauge(name, help, [(vec![], value)]);
+        }
+        self.counter(
+            "kernel_failures",
+            "Changes that the kernel refused.",
+            [(vec![], kernel.failures)],
+        );
     }
 
     fn gauge(&mut self, name: &str, help: &str, values: impl IntoIterator<Item = (Labels, u64)>) {

@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use super::clock;
 use super::decider::Importing;
 use super::events::Notice;
+use super::fib::OwnPrefixes;
 use super::meters::{Meters, Work};
 use super::peering::{NoRouterId, Passwords, Peering};
 use crate::candidates::{CandidateChange, Candidates};
@@ -158,6 +159,21 @@ impl Pipeline {
             );
         }
         self.no_router_id.map(|missing| missing.to_string())
+    }
+
+    /// The prefixes that are the node's own, once the facts are complete: what it could announce
+    /// and where its pods are.
+    pub(super) fn own_prefixes(&self) -> OwnPrefixes {
+        if self.stage == Stage::Gathering {
+            return None;
+        }
+        let node = self.index.view().node.as_ref()?;
+        let candidates = self
+            .exports
+            .candidates()
+            .map(|candidate| candidate.key.prefix);
+        let own = candidates.chain(node.pod_cidrs.iter().copied());
+        Some(Arc::new(own.collect()))
     }
 
     /// Takes events as one step, and gives what the speaker is to have, in order.

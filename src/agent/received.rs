@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use super::fib::{self, KernelRoutes};
 use super::metrics::LearnedCounts;
 use super::pipeline::Pipeline;
 use super::report::Reporter;
-use crate::api::{DecisionReport, ReceivedRoute, ReceivedRoutes, Usage};
+use crate::api::{DecisionReport, KernelPath, ReceivedRoute, ReceivedRoutes, Usage};
 use crate::rib::{AttributesRef, Ineligible, SourceId, Standing};
 use crate::speaker::{Speaker, route_attributes};
 use crate::types::{Installation, PeerId, Prefix};
@@ -29,7 +30,10 @@ impl Reporter {
             .await?;
         let routes = self
             .speaker
-            .ask(move |speaker| received(speaker, &decided))
+            .ask({
+                let kernel = self.kernel.clone();
+                move |speaker| received(speaker, &decided, kernel.as_ref())
+            })
             .await?;
         Ok(ReceivedRoutes { routes })
     }
@@ -56,7 +60,11 @@ fn decided(pipeline: &Pipeline, wanted: impl Fn(&str) -> bool) -> Decided {
     }
 }
 
-fn received(speaker: &Speaker, decided: &Decided) -> Vec<ReceivedRoute> {
+fn received(
+    speaker: &Speaker,
+    decided: &Decided,
+    kernel: Option<&KernelRoutes>,
+) -> Vec<ReceivedRoute> {
     let mut routes = Vec::new();
     for (peer, name) in &decided.names {
         for (prefix, attributes, ineligible) in speaker.received(*peer) {
@@ -75,6 +83,7 @@ fn received(speaker: &Speaker, decided: &Decided) -> Vec<ReceivedRoute> {
                 as_path: shown.path.as_path.to_string(),
                 attributes: route_attributes(shown),
                 usage: usage(ineligible, standing, decision.as_ref()),
+                kernel: kernel.and_then(|kernel| in_kernel(kernel, speaker, *peer, prefix)),
                 decision,
             });
         }
@@ -94,6 +103,19 @@ fn in_loc_rib<'a>(
         .find(|(path, _)| path.source.id() == SourceId::Peer(peer))?;
     let installation = speaker.installation(peer, prefix);
     Some((standing, &path.attributes, installation))
+}
+
+/// What became of the peer's path in the kernel, where it is in use and may be there.
+fn in_kernel(
+    kernel: &KernelRoutes,
+    speaker: &Speaker,
+    peer: PeerId,
+    prefix: Prefix,
+) -> Option<KernelPath> {
+    let mut paths = speaker.loc_rib().selected(&prefix).iter();
+    let path = paths.find(|path| path.source.id() == SourceId::Peer(peer))?;
+    let via = fib::via(speaker, &prefix, path)?;
+    Some(kernel.path(prefix, &via))
 }
 
 fn usage(

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::clock;
 use super::driver::SpeakerHandle;
 use super::events::Notices;
+use super::fib::KernelRoutes;
 use super::metrics::{Load, Scrape};
 use super::peering::peer_kind;
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
@@ -50,6 +51,8 @@ pub(super) struct Reporter {
     pub(super) sources: Arc<Sources>,
     pub(super) state: Arc<Mutex<ConfigState>>,
     pub(super) notices: Notices,
+    /// Learned routes in the kernel, where they are put there.
+    pub(super) kernel: Option<KernelRoutes>,
     /// Where to ask for a change to be let through.
     pub(super) approve: mpsc::Sender<Approval>,
 }
@@ -90,6 +93,7 @@ impl Reporter {
         let mut warnings = self.sources.warnings();
         warnings.extend(self.engine.cache_fault());
         let shadows = self.pipeline.shadows().clone();
+        let kernel = self.kernel.as_ref().map(KernelRoutes::status);
         let scrape = self
             .pipeline
             .ask(move |pipeline| {
@@ -117,6 +121,7 @@ impl Reporter {
                     policies,
                     import_policies,
                     peers: peers(pipeline, &views),
+                    kernel,
                     held,
                 };
                 Scrape {

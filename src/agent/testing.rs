@@ -151,6 +151,7 @@ impl Parts {
             sources: Arc::clone(&sources),
             state: Arc::clone(&state),
             notices: notices.clone(),
+            kernel: None,
             approve,
         });
         let reloader = Reloader {

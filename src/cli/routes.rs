@@ -8,7 +8,9 @@ use clap::Args;
 use super::client::Client;
 use super::output::{self, OutputFormat};
 use super::{Outcome, text};
-use crate::api::{ReceivedRoute, ReceivedRoutes, Route, Routes, Sent, StepReport, Usage};
+use crate::api::{
+    KernelPath, ReceivedRoute, ReceivedRoutes, Route, Routes, Sent, StepReport, Usage,
+};
 use crate::types::{Installation, RouteAttributes};
 
 /// Print the routes that policy accepted, peer by peer
@@ -113,7 +115,7 @@ fn print_received(routes: &[ReceivedRoute], out: &mut dyn Write) -> io::Result<(
             route.prefix.to_string(),
             route.next_hop.to_string(),
             text::or_nothing(route.as_path.clone()),
-            usage(&route.usage),
+            usage(&route.usage, route.kernel.as_ref()),
             step.map_or_else(|| text::NOTHING.to_owned(), decider),
             text::or_nothing(reason.unwrap_or_default()),
             text::or_nothing(text::attributes(&attributes)),
@@ -122,10 +124,18 @@ fn print_received(routes: &[ReceivedRoute], out: &mut dyn Write) -> io::Result<(
     writeln!(out, "{}", text::table(header, rows))
 }
 
-fn usage(usage: &Usage) -> String {
-    let kernel = |installation: &Installation| match installation {
-        Installation::Install => "",
-        Installation::Keep => ", not for the kernel",
+fn usage(usage: &Usage, kernel: Option<&KernelPath>) -> String {
+    let kernel = |installation: &Installation| match (installation, kernel) {
+        (Installation::Keep, _) => ", not for the kernel".to_owned(),
+        (Installation::Install, None) => String::new(),
+        (Installation::Install, Some(KernelPath::Installed)) => ", in the kernel".to_owned(),
+        (Installation::Install, Some(KernelPath::Pending)) => ", not in the kernel yet".to_owned(),
+        (Installation::Install, Some(KernelPath::Unfit { reason })) => {
+            format!(", not in the kernel: {reason}")
+        }
+        (Installation::Install, Some(KernelPath::Refused { reason })) => {
+            format!(", refused by the kernel: {reason}")
+        }
     };
     match usage {
         Usage::Best { installation } => format!("best{}", kernel(installation)),

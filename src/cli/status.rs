@@ -1,6 +1,7 @@
 //! `rutter status`: the sessions, as `calicoctl node status` prints them, and the agent's health.
 
 mod held;
+mod kernel;
 mod shadow;
 
 use std::io::{self, Write};
@@ -28,7 +29,8 @@ Exit codes:
   1  the request failed
   2  the command line is not understood
   3  degraded: not ready, a session not Established, the source of facts or a policy failing,
-     a newer configuration or module refused or waiting for a restart, or a change held back";
+     a newer configuration or module refused or waiting for a restart, a change held back, or the
+     kernel refusing learned routes";
 
 /// Print the BGP sessions and the agent's health
 #[derive(Debug, Args)]
@@ -85,7 +87,8 @@ pub(super) fn outcome(status: &Status) -> Outcome {
         && status.held.is_none()
         && status.policies.iter().all(is_well)
         && status.import_policies.iter().all(is_well)
-        && status.peers.iter().all(is_established);
+        && status.peers.iter().all(is_established)
+        && status.kernel.as_ref().is_none_or(kernel::is_well);
     if well {
         Outcome::Done
     } else {
@@ -173,6 +176,9 @@ fn print_health(status: &Status, now: Timestamp, out: &mut dyn Write) -> io::Res
     }
     for policy in &status.import_policies {
         print_policy("Import", policy, now, out)?;
+    }
+    if let Some(kernel) = &status.kernel {
+        kernel::print(kernel, out)?;
     }
     match &status.held {
         Some(held) => held::print(held, now, out),

@@ -19,9 +19,9 @@ use tokio::runtime::Runtime;
 
 use super::{Cli, Outcome};
 use crate::api::{
-    ChangeEffect, ChangedRoute, ConfigStatus, DecisionReport, HeldChange, LearnedEffect,
-    PeerStatus, PolicyStatus, Readiness, Route, RouteChange, Sent, SourceStatus, Status,
-    StepReport,
+    ChangeEffect, ChangedRoute, ConfigStatus, DecisionReport, HeldChange, KernelStatus,
+    LearnedEffect, PeerStatus, PolicyStatus, Readiness, Route, RouteChange, Sent, SourceStatus,
+    Status, StepReport,
 };
 use crate::candidates::{AddressKind, Origin};
 use crate::facts::ServiceKey;
@@ -147,6 +147,7 @@ pub(super) fn status() -> Status {
         policies: vec![policy("default", "builtin:default")],
         import_policies: Vec::new(),
         peers: Vec::new(),
+        kernel: None,
         held: None,
     }
 }
@@ -165,6 +166,24 @@ pub(super) fn policy(name: &str, module: &str) -> PolicyStatus {
         error: None,
         failures: 0,
         retry_in: None,
+    }
+}
+
+/// A kernel that takes what it is given.
+pub(super) fn kernel() -> KernelStatus {
+    KernelStatus {
+        installs: true,
+        table: 254,
+        metric: 4096,
+        protocol: 179,
+        waits_for_facts: false,
+        routes: 12,
+        leftovers: 0,
+        unfit: 0,
+        refused: 0,
+        refusal: None,
+        failures: 0,
+        error: None,
     }
 }
 

@@ -102,6 +102,7 @@ fn an_empty_file_is_all_defaults() {
             }],
             import_policy_default: ChainDefault::Reject,
             import_policies: Vec::new(),
+            kernel: None,
             policy: super::PolicyConfig {
                 compile_cache: Some("/var/cache/rutter/compiled".into()),
                 module_cache: Some("/var/cache/rutter/modules".into()),
@@ -210,6 +211,7 @@ fn the_reference_names_every_key() {
         super::policies::COMMON_KEYS,
         super::limits::KEYS,
         super::guard::KEYS,
+        super::kernel::KEYS,
     ];
     for key in keys.concat() {
         let named = REFERENCE.lines().any(|line| {
@@ -611,13 +613,14 @@ fn only_sockets_the_cache_and_the_source_need_a_restart() {
     let same = parse(&REFERENCE.replace("64512", "64513").replace("90s", "30s"));
     assert_eq!(before.restart_needed(&same), Vec::<&str>::new());
     let after = parse(
-        "source = 'files'\nfiles = 'dir'\n[bgp]\nlisten = []\n\
+        "source = 'files'\nfiles = 'dir'\n[bgp]\nlisten = []\n[kernel]\n\
          [policy]\ncompile-cache = 'off'\n[api]\nsocket = '/s'\nmetrics = 'off'",
     );
     assert_eq!(
         before.restart_needed(&after),
         [
             "source",
+            "kernel",
             "policy.compile-cache",
             "api.socket",
             "api.metrics"

@@ -129,8 +129,10 @@ impl Speaker {
                 if path.is_some() {
                     self.last_version.0 += 1;
                     session.versions.insert(prefix, self.last_version);
+                    session.awaiting.insert(prefix);
                 } else {
                     session.versions.remove(&prefix);
+                    session.awaiting.remove(&prefix);
                     session.kept.remove(&prefix);
                     self.set_path(prefix, peer, None);
                 }
@@ -161,6 +163,7 @@ impl Speaker {
             if session.versions.get(&prefix) != Some(&version) {
                 continue;
             }
+            session.awaiting.remove(&prefix);
             let (Some(neighbor), Some(received)) =
                 (&session.neighbor, session.adj_rib_in.eligible(&prefix))
             else {
@@ -197,7 +200,11 @@ impl Speaker {
             Learning::Everything => {
                 for session in self.sessions.values_mut() {
                     session.versions.clear();
-                    session.kept.clear();
+                    session.awaiting.clear();
+                    // The path may be the same, but the kernel may have it.
+                    let kept = std::mem::take(&mut session.kept).into_iter();
+                    let changes = kept.map(|prefix| Output::RouteChange { prefix });
+                    self.outputs.extend(changes);
                 }
             }
             Learning::Decided => {}

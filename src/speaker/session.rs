@@ -31,6 +31,10 @@ pub(super) struct Session {
     pub(super) versions: BTreeMap<Prefix, RouteVersion>,
     /// Prefixes whose route a decision keeps from the kernel: few, so none of the others pays.
     pub(super) kept: BTreeSet<Prefix>,
+    /// Prefixes whose latest announcement is asked about and not decided.
+    pub(super) awaiting: BTreeSet<Prefix>,
+    /// Families whose initial table the peer has sent to its end.
+    complete: BTreeSet<Family>,
     pub(super) updates_received: u64,
     updates_sent: u64,
     /// The group whose decisions the peer is sent: the configured one, or while that was never
@@ -66,6 +70,8 @@ impl Session {
             neighbor: None,
             versions: BTreeMap::new(),
             kept: BTreeSet::new(),
+            awaiting: BTreeSet::new(),
+            complete: BTreeSet::new(),
             updates_received: 0,
             updates_sent: 0,
             end_of_rib: EndOfRib::Due,
@@ -101,8 +107,24 @@ impl Session {
         self.neighbor = None;
         self.versions.clear();
         self.kept.clear();
+        self.awaiting.clear();
+        self.complete.clear();
         self.adj_rib_out = AdjRibOut::new();
         self.adj_rib_in.clear()
+    }
+
+    /// The peer has sent its initial table of a family (RFC 4724 section 2).
+    pub(super) fn end_of_rib(&mut self, family: Family) {
+        self.complete.insert(family);
+    }
+
+    /// Whether the session is up, and all that the peer had at its start was sent and decided
+    /// about.
+    pub(super) fn has_initial_routes(&self) -> bool {
+        let is_complete = |family| self.complete.contains(family);
+        self.fsm.session().is_some_and(|(negotiated, _)| {
+            self.awaiting.is_empty() && negotiated.families.iter().all(is_complete)
+        })
     }
 
     /// The group whose decisions the peer is sent.

@@ -11,6 +11,7 @@ mod harness;
 mod hostile;
 mod import_reload;
 mod imports;
+mod kernel_routes;
 mod kubernetes;
 mod live;
 mod live_reload;

@@ -17,6 +17,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("bgp", &["types"]),
     ("rib", &["bgp::wire", "types"]),
     ("speaker", &["bgp", "rib", "types"]),
+    ("fib", &["types"]),
     ("api", &["candidates", "cases", "facts", "policy", "types"]),
     ("wasm", &["candidates", "facts", "policy", "types"]),
     (
@@ -39,6 +40,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "cases",
             "config",
             "facts",
+            "fib",
             "kube",
             "policy",
             "source",
@@ -78,6 +80,7 @@ const CORE: &[&str] = &[
     "bgp",
     "rib",
     "speaker",
+    "fib",
     "api",
 ];
 
@@ -87,6 +90,7 @@ const FORBIDDEN_IN_CORE: &[&str] = &[
     "wasmtime",
     "::kube",
     "k8s_openapi",
+    "netlink",
     "std::fs",
     "std::env",
     "std::thread",

@@ -69,6 +69,16 @@ pub(crate) struct Agent {
     host: Host,
     node: String,
     kubeconfig: Option<PathBuf>,
+    powers: Powers,
+}
+
+/// What an agent may do on its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Powers {
+    /// Everything.
+    Root,
+    /// Everything but what needs CAP_NET_ADMIN.
+    NoNetAdmin,
 }
 
 impl AgentPeer {
@@ -87,6 +97,16 @@ impl AgentPeer {
 impl Agent {
     /// Starts an agent for the Node `node` on `host`.
     pub(crate) fn start(host: &Host, node: &str, config: &AgentConfig) -> Self {
+        Self::start_with(host, node, config, Powers::Root)
+    }
+
+    /// The same, with powers that are not root's.
+    pub(crate) fn start_with(
+        host: &Host,
+        node: &str,
+        config: &AgentConfig,
+        powers: Powers,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("etc")).unwrap();
         fs::write(config_file(folder.path()), render(folder.path(), config)).unwrap();
@@ -94,20 +114,22 @@ impl Agent {
             Source::Files(_) => None,
             Source::Kubernetes(path) => Some(path.clone()),
         };
-        let process = spawn(host, node, folder.path(), kubeconfig.as_deref());
+        let process = spawn(host, node, folder.path(), kubeconfig.as_deref(), powers);
         Self {
             process,
             folder,
             host: host.clone(),
             node: node.to_owned(),
             kubeconfig,
+            powers,
         }
     }
 
     /// Starts it again with the same configuration, after it has ended.
     pub(crate) fn start_again(&mut self) {
         let kubeconfig = self.kubeconfig.as_deref();
-        self.process = spawn(&self.host, &self.node, self.folder.path(), kubeconfig);
+        let (host, node) = (&self.host, &self.node);
+        self.process = spawn(host, node, self.folder.path(), kubeconfig, self.powers);
     }
 
     pub(crate) fn process(&mut self) -> &mut Process {
@@ -271,8 +293,22 @@ pub(crate) fn config_check(file: &Path) -> Result<String, String> {
     run(impatient(RUTTER).args(["config", "check"]).arg(file))
 }
 
-fn spawn(host: &Host, node: &str, folder: &Path, kubeconfig: Option<&Path>) -> Process {
-    let mut command = host.command(RUTTER);
+fn spawn(
+    host: &Host,
+    node: &str,
+    folder: &Path,
+    kubeconfig: Option<&Path>,
+    powers: Powers,
+) -> Process {
+    let mut command = match powers {
+        Powers::Root => host.command(RUTTER),
+        Powers::NoNetAdmin => {
+            let mut command = host.command("setpriv");
+            command.args(["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]);
+            command.arg(RUTTER);
+            command
+        }
+    };
     command
         .arg("agent")
         .arg("--config")

@@ -80,6 +80,21 @@ impl Bird {
         self.ask("configure").unwrap();
     }
 
+    /// Takes another configuration into use, in which its IPv4 routes go by another next hop than
+    /// itself.
+    pub(crate) fn configure_next_hop(&mut self, config: &RouterConfig, next_hop: &str) {
+        let text = render(&self.host, config);
+        let own = "ipv4 { import all; export where source = RTS_STATIC;";
+        assert!(text.contains(own), "{text}");
+        let other = format!(
+            "ipv4 {{ import all; export filter {{ if source != RTS_STATIC then reject; \
+             bgp_next_hop = {next_hop}; accept; }};"
+        );
+        let text = text.replace(own, &other);
+        fs::write(self.folder.path().join("bird.conf"), text).unwrap();
+        self.ask("configure").unwrap();
+    }
+
     /// What `birdc` prints to a command.
     ///
     /// # Errors

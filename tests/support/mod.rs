@@ -1,5 +1,5 @@
 //! What integration tests stand on: namespaces, an API server, routers that are not ours, the
-//! agent as a process, policy modules, hostile and not, and waiting with a deadline.
+//! kernel's routes, the agent as a process, policy modules, hostile and not, and waiting with a deadline.
 
 pub(crate) mod agent;
 pub(crate) mod apiserver;
@@ -9,6 +9,7 @@ pub(crate) mod gobgp;
 pub(crate) mod guests;
 pub(crate) mod hostile;
 pub(crate) mod json;
+pub(crate) mod kernel;
 pub(crate) mod keys;
 pub(crate) mod netns;
 pub(crate) mod objects;

@@ -83,6 +83,20 @@ fn scrape() -> Scrape {
         policies: vec![policy, shadow],
         import_policies: vec![import],
         peers: vec![peer],
+        kernel: Some(KernelStatus {
+            installs: true,
+            table: 254,
+            metric: 4096,
+            protocol: 179,
+            waits_for_facts: false,
+            routes: 40,
+            leftovers: 3,
+            unfit: 2,
+            refused: 1,
+            refusal: Some("10.6.0.0/16: File exists".to_owned()),
+            failures: 9,
+            error: None,
+        }),
         held: None,
     };
     Scrape {

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
 
 use super::imports::LEARNED_MAX;
@@ -21,6 +21,7 @@ use super::{Judgement, Leave, Pipeline, Settings, SourceState, Trial, Tried};
 use crate::agent::clock;
 use crate::agent::driver::{SpeakerHandle, SpeakerStopped};
 use crate::agent::events::Notices;
+use crate::agent::fib::OwnPrefixes;
 use crate::agent::shadow::{self, ShadowHandle, ShadowThread};
 use crate::kube::{Source, SourceEvent};
 use crate::speaker::Input;
@@ -51,6 +52,7 @@ pub(in crate::agent) struct PipelineHandle {
     orders: mpsc::Sender<Order>,
     busy_since: BusySince,
     shadows: ShadowHandle,
+    own: watch::Sender<OwnPrefixes>,
 }
 
 /// Since when the thread has been at one round; none while it waits.
@@ -118,6 +120,16 @@ impl PipelineHandle {
         answered.await.map_err(|_| PipelineStopped)
     }
 
+    /// The node's own prefixes, from now on.
+    pub(in crate::agent) async fn own_prefixes(
+        &self,
+    ) -> Result<watch::Receiver<OwnPrefixes>, PipelineStopped> {
+        let own = self.own.subscribe();
+        // What was told before was told to nobody.
+        self.act(|_| ((), Vec::new())).await?;
+        Ok(own)
+    }
+
     /// What policies in shadow mode would change.
     pub(in crate::agent) fn shadows(&self) -> &ShadowHandle {
         &self.shadows
@@ -147,6 +159,7 @@ struct Runner {
     notices: Notices,
     busy_since: BusySince,
     shadows: ShadowThread,
+    own: watch::Sender<OwnPrefixes>,
 }
 
 /// Starts the thread. It ends when the speaker or the last handle has.
@@ -163,10 +176,12 @@ pub(in crate::agent) fn spawn(
     let (orders, inbox) = mpsc::channel(ORDERS_MAX);
     let busy_since = BusySince::default();
     let shadows = shadow::spawn()?;
+    let own = watch::Sender::new(None);
     let handle = PipelineHandle {
         orders,
         busy_since: Arc::clone(&busy_since),
         shadows: shadows.handle(),
+        own: own.clone(),
     };
     let runner = Runner {
         pipeline: Pipeline::new(node_name, &settings.config),
@@ -176,6 +191,7 @@ pub(in crate::agent) fn spawn(
         notices,
         busy_since,
         shadows,
+        own,
     };
     let runtime = Handle::current();
     std::thread::Builder::new()
@@ -219,6 +235,7 @@ impl Runner {
             for notice in std::mem::take(&mut self.pipeline.notices) {
                 self.notices.tell(notice);
             }
+            self.tell_own_prefixes();
             // As one step: what one of them takes away and another brings back must not flap.
             self.speaker.blocking_feed_all(inputs)?;
             if let Some(observation) = self.pipeline.exports.observe() {
@@ -241,6 +258,18 @@ impl Runner {
         let more = std::iter::from_fn(|| waiting.try_recv().ok());
         let events = std::iter::once(first).chain(more).take(BATCH_EVENTS_MAX);
         self.pipeline.on_events(events)
+    }
+
+    /// Tells them, if somebody wants to know.
+    fn tell_own_prefixes(&self) {
+        if self.own.receiver_count() > 0 {
+            let own = self.pipeline.own_prefixes();
+            self.own.send_if_modified(|before| {
+                let differs = *before != own;
+                *before = own;
+                differs
+            });
+        }
     }
 
     fn set_busy_since(&self, since: Option<Instant>) {

@@ -67,9 +67,26 @@ fn received_routes_show_what_became_of_them_and_why() {
             ..RouteAttributes::default()
         },
         usage,
+        kernel: None,
         decision: None,
     };
     let installation = Installation::Install;
+    let in_kernel = |prefix: &str, kernel| ReceivedRoute {
+        kernel: Some(kernel),
+        ..received(prefix, Usage::Best { installation })
+    };
+    let unfit = KernelPath::Unfit {
+        reason: "it is in 10.244.1.0/24, which is this node's own".to_owned(),
+    };
+    let refused = KernelPath::Refused {
+        reason: "File exists".to_owned(),
+    };
+    let kernels = [
+        in_kernel("10.4.0.0/16", KernelPath::Installed),
+        in_kernel("10.5.0.0/16", KernelPath::Pending),
+        in_kernel("10.244.1.5/32", unfit),
+        in_kernel("10.6.0.0/16", refused),
+    ];
     let mut changed = received("10.0.0.0/8", Usage::Best { installation });
     changed.attributes.local_pref = Some(200);
     changed.decision = Some(DecisionReport {
@@ -90,13 +107,14 @@ fn received_routes_show_what_became_of_them_and_why() {
         }],
     });
     let installation = Installation::Keep;
-    let routes = [
+    let mut routes = vec![
         changed,
         kept,
         received("10.1.0.0/16", unused("our AS 64512 is in its AS_PATH")),
         received("10.2.0.0/16", Usage::Multipath { installation }),
         received("10.3.0.0/16", Usage::Undecided),
     ];
+    routes.extend(kernels);
     assert_snapshot!(printed(|out| print_received(&routes, out)));
 }
 

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::super::testing::{self, NOON, now, peer, policy, printed, without_session};
 use super::*;
-use crate::api::ShadowCounts;
+use crate::api::{KernelStatus, ShadowCounts};
 
 fn text(status: &Status) -> String {
     printed(|out| print(status, now(), out))
@@ -156,7 +156,7 @@ fn a_policy_in_shadow_mode_tells_what_it_would_change_and_is_no_trouble() {
 
 #[test]
 fn each_kind_of_trouble_alone_is_degraded() {
-    let troubles: [fn(&mut Status); 7] = [
+    let troubles: [fn(&mut Status); 9] = [
         |status| {
             status.readiness = Readiness::Waiting {
                 waiting_for: "its Node".to_owned(),
@@ -168,6 +168,18 @@ fn each_kind_of_trouble_alone_is_degraded() {
         |status| status.policies[0].refused = Some("cannot read".to_owned()),
         |status| status.held = Some(testing::held()),
         |status| {
+            status.kernel = Some(KernelStatus {
+                error: Some("Operation not permitted".to_owned()),
+                ..testing::kernel()
+            });
+        },
+        |status| {
+            status.kernel = Some(KernelStatus {
+                refused: 1,
+                ..testing::kernel()
+            });
+        },
+        |status| {
             let peer = peer("tor", "192.168.83.1");
             status.peers = vec![without_session(peer, "OpenConfirm", None)];
         },
@@ -177,6 +189,53 @@ fn each_kind_of_trouble_alone_is_degraded() {
         trouble(&mut status);
         assert_eq!(outcome(&status), Outcome::Degraded, "trouble {index}");
     }
+}
+
+#[test]
+fn learned_routes_in_the_kernel_are_told_with_what_keeps_others_out() {
+    let printed_kernel = |kernel: KernelStatus| {
+        let status = Status {
+            kernel: Some(kernel),
+            ..testing::status()
+        };
+        let text = text(&status);
+        let at = text.find("Kernel:").unwrap();
+        text[at..].to_owned()
+    };
+    let words = [
+        testing::kernel(),
+        KernelStatus {
+            waits_for_facts: true,
+            leftovers: 12,
+            ..testing::kernel()
+        },
+        KernelStatus {
+            unfit: 2,
+            refused: 3,
+            refusal: Some("10.6.0.0/16: File exists".to_owned()),
+            failures: 9,
+            ..testing::kernel()
+        },
+        KernelStatus {
+            installs: false,
+            routes: 1,
+            error: Some("Operation not permitted: give it CAP_NET_ADMIN".to_owned()),
+            ..testing::kernel()
+        },
+    ];
+    insta::assert_snapshot!(words.map(printed_kernel).join("\n"));
+}
+
+#[test]
+fn what_must_not_be_in_the_kernel_is_not_degraded() {
+    let mut status = testing::status();
+    status.kernel = Some(KernelStatus {
+        unfit: 7,
+        leftovers: 2,
+        waits_for_facts: true,
+        ..testing::kernel()
+    });
+    assert_eq!(outcome(&status), Outcome::Done);
 }
 
 #[test]

@@ -285,3 +285,52 @@ fn accepting_a_route_as_it_is_shown_changes_nothing_of_it() {
     let path = loc_rib.best(&prefix(PREFIX)).unwrap();
     assert_eq!(path.attributes, asked.attributes);
 }
+
+#[test]
+fn initial_routes_are_there_when_they_are_decided_about() {
+    let mut network = learning_pair(Learning::Decided);
+    network.run(seconds(1));
+    let has_initial_routes = |network: &Network| network.hosts[A].speaker.has_initial_routes();
+    assert!(has_initial_routes(&network));
+    announce(&mut network, 1);
+    assert!(!has_initial_routes(&network));
+    let asked = version(&mut network);
+    assert!(
+        !has_initial_routes(&network),
+        "to be asked is not to be answered"
+    );
+    decide(&mut network, asked, None);
+    assert!(has_initial_routes(&network));
+    announce(&mut network, 2);
+    assert!(!has_initial_routes(&network));
+    withdraw(&mut network);
+    assert!(has_initial_routes(&network));
+}
+
+#[test]
+fn without_import_rules_the_kernel_may_have_what_they_kept_from_it() {
+    let mut network = learning_pair(Learning::Decided);
+    announce(&mut network, 1);
+    let asked = version(&mut network);
+    let as_received = network.hosts[A].speaker.received(PeerId(1)).next().unwrap();
+    let as_received = Arc::new(route_attributes(as_received.1));
+    decide(&mut network, asked, Some(as_received));
+    let now = network.now;
+    let speaker = &mut network.hosts[A].speaker;
+    assert_eq!(
+        speaker.installation(PeerId(1), &prefix(PREFIX)),
+        Installation::Keep
+    );
+    while speaker.poll_output().is_some() {}
+    speaker.handle_input(now, Input::Configure(learner(Learning::Everything)));
+    assert_eq!(
+        speaker.installation(PeerId(1), &prefix(PREFIX)),
+        Installation::Install
+    );
+    let mut outputs = std::iter::from_fn(|| speaker.poll_output());
+    let said = |output: Output| matches!(output, Output::RouteChange { prefix: of } if of == prefix(PREFIX));
+    assert!(
+        outputs.any(said),
+        "the best path is the same, what the kernel may have is not"
+    );
+}

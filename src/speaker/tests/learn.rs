@@ -76,6 +76,43 @@ fn a_change_of_the_best_paths_is_said() {
 }
 
 #[test]
+fn initial_routes_are_there_when_every_peer_has_sent_its_table_to_its_end() {
+    let mut network = two_hosts();
+    assert!(
+        !network.hosts[A].speaker.has_initial_routes(),
+        "no configuration"
+    );
+    configure(
+        &mut network,
+        A,
+        config(A, 64512, vec![peer(B, 65000), peer(2, 65001)]),
+    );
+    configure(&mut network, B, config(B, 65000, vec![peer(A, 64512)]));
+    network.input(A, Input::ExportsComplete);
+    network.run(seconds(10));
+    assert_eq!(state(&network, B), SessionState::Established);
+    let one_peer = config(A, 64512, vec![peer(B, 65000)]);
+    configure(&mut network, A, one_peer);
+    network.run(seconds(1));
+    assert!(
+        !network.hosts[A].speaker.has_initial_routes(),
+        "no End-of-RIB"
+    );
+    network.input(B, Input::ExportsComplete);
+    network.run(seconds(1));
+    assert!(network.hosts[A].speaker.has_initial_routes());
+    configure(
+        &mut network,
+        A,
+        config(A, 64512, vec![peer(B, 65000), peer(2, 65001)]),
+    );
+    assert!(
+        !network.hosts[A].speaker.has_initial_routes(),
+        "a peer without a session"
+    );
+}
+
+#[test]
 fn a_node_is_no_transit() {
     let mut network = router_with_two_nodes();
     network.input(1, export(&["10.96.0.10/32"], &plain()));

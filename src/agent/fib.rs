@@ -1,0 +1,432 @@
+//! Learned routes on their way into the kernel: one task between the speaker, the pipeline and the
+//! kernel.
+//!
+//! ```text
+//! speaker --prefixes that changed--> task --changes--> kernel
+//! pipeline --the node's prefixes----->|  <--news of others' changes--
+//! ```
+//! [`Fib`] decides; here it is fed and its changes are made. The task ends before the speaker says
+//! goodbye to its peers, so that what the kernel has stays there: the next process finds it, and
+//! until then traffic flows.
+
+mod netlink;
+mod report;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{debug, info, warn};
+
+use super::changed::ChangedRoutes;
+use super::clock;
+use super::driver::{SpeakerHandle, SpeakerStopped};
+use crate::config::{KernelConfig, LearnedRoutes};
+use crate::fib::{Change, Counts, Fib, Via};
+use crate::rib::{Path, Source};
+use crate::speaker::Speaker;
+use crate::types::{Installation, Prefix};
+use netlink::{Kernel, KernelError, Ours};
+
+/// The node's own prefixes, as the pipeline tells them; none before the facts are complete.
+pub(super) type OwnPrefixes = Option<Arc<BTreeSet<Prefix>>>;
+
+/// How many prefixes are taken from the speaker in one turn.
+const TAKEN_MAX: usize = 4096;
+/// How many changes are made in one turn.
+const CHANGES_MAX: usize = 256;
+
+/// Changes come in groups: an interface that comes up brings addresses and routes.
+const SETTLE: Duration = Duration::from_millis(100);
+/// However much others change, the kernel is read no more often than this.
+const READ_INTERVAL: Duration = Duration::from_secs(1);
+/// The kernel takes routes away with an interface and does not always say so. All it says is
+/// listened to; this is for what it does not say.
+const AUDIT_INTERVAL: Duration = Duration::from_secs(300);
+/// How often the speaker is asked whether its peers have sent all they had, while that is waited
+/// for: two minutes at most.
+const PEERS_INTERVAL: Duration = Duration::from_millis(500);
+/// Between attempts while the kernel takes nothing at all, at first and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// How the rest of the agent sees what is done. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct KernelRoutes {
+    config: KernelConfig,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    fib: Fib,
+    trouble: Option<Trouble>,
+}
+
+/// Why nothing at all can be done.
+#[derive(Clone, Debug)]
+struct Trouble {
+    words: String,
+    retry_at: Instant,
+    pause: Duration,
+}
+
+/// The running task.
+#[derive(Debug)]
+pub(super) struct Programming(JoinHandle<()>);
+
+impl Programming {
+    /// Ends it at once; the kernel's table stays as it is.
+    pub(super) async fn stop(self) {
+        self.0.abort();
+        // It was ended, or has ended by itself.
+        let _ = self.0.await;
+    }
+}
+
+/// Starts the task. `changed` is what the speaker's driver adds to, or nobody where nothing is to
+/// be installed.
+pub(super) fn spawn(
+    config: KernelConfig,
+    speaker: SpeakerHandle,
+    changed: ChangedRoutes,
+    own: watch::Receiver<OwnPrefixes>,
+) -> (KernelRoutes, Programming) {
+    let fib = match config.learned_routes {
+        LearnedRoutes::Install => Fib::new(config.metric),
+        LearnedRoutes::Remove => Fib::removing(),
+    };
+    let trouble = None;
+    let routes = KernelRoutes {
+        config,
+        shared: Arc::new(Mutex::new(Shared { fib, trouble })),
+    };
+    let now = clock::now();
+    let task = Task {
+        routes: routes.clone(),
+        speaker,
+        changed,
+        own,
+        kernel: None,
+        read_at: now,
+        last_read: None,
+        heard: false,
+        peers_at: now,
+    };
+    (routes, Programming(tokio::spawn(task.run())))
+}
+
+impl KernelRoutes {
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().expect("no holder panics")
+    }
+}
+
+struct Task {
+    routes: KernelRoutes,
+    speaker: SpeakerHandle,
+    changed: ChangedRoutes,
+    own: watch::Receiver<OwnPrefixes>,
+    kernel: Option<Kernel>,
+    /// When the kernel is to be read.
+    read_at: Instant,
+    last_read: Option<Instant>,
+    /// Whether others have changed something since.
+    heard: bool,
+    /// When the speaker is to be asked about its peers, while that matters.
+    peers_at: Instant,
+}
+
+/// Whether the speaker had something to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    Some,
+    None,
+}
+
+impl Task {
+    async fn run(mut self) {
+        loop {
+            // The speaker's end is the agent's.
+            if let Err(SpeakerStopped) = self.turn().await {
+                return;
+            }
+            let wake = self.wake();
+            let news = async {
+                match &self.kernel {
+                    Some(kernel) => kernel.news().await,
+                    None => std::future::pending().await,
+                }
+            };
+            // Cancel-safe: each is heard by whoever waits next, and the time is worked out anew.
+            tokio::select! {
+                () = self.changed.wait() => {}
+                Ok(()) = self.own.changed() => {}
+                () = news => self.on_news(),
+                () = tokio::time::sleep_until(wake.into()) => {}
+            }
+        }
+    }
+
+    /// Somebody changed something: the kernel is read when that has settled.
+    fn on_news(&mut self) {
+        self.heard = true;
+        self.read_soon(clock::now());
+    }
+
+    fn read_soon(&mut self, now: Instant) {
+        let allowed = self.last_read.map_or(now, |last| last + READ_INTERVAL);
+        self.read_at = self.read_at.min(allowed.max(now + SETTLE));
+    }
+
+    fn wake(&self) -> Instant {
+        let now = clock::now();
+        let shared = self.routes.lock();
+        if let Some(trouble) = &shared.trouble {
+            return trouble.retry_at;
+        }
+        if shared.fib.has_changes() {
+            return now;
+        }
+        let peers = shared.fib.awaits_peers().then_some(self.peers_at);
+        let times = [Some(self.read_at), peers, shared.fib.poll_timeout()];
+        times.into_iter().flatten().min().unwrap_or(now)
+    }
+
+    /// Takes what has come, and does a part of what is to be done.
+    async fn turn(&mut self) -> Result<(), SpeakerStopped> {
+        self.take_own();
+        self.take_wanted().await?;
+        if !self.is_due() {
+            return Ok(());
+        }
+        match self.program().await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.trouble(&error);
+                Ok(())
+            }
+        }
+    }
+
+    fn take_own(&mut self) {
+        if let Some(own) = self.own.borrow_and_update().clone() {
+            self.routes.lock().fib.own_is(clock::now(), own);
+        }
+    }
+
+    /// Takes what the speaker has to say, and whether that is all its peers had.
+    async fn take_wanted(&mut self) -> Result<(), SpeakerStopped> {
+        let now = clock::now();
+        let asks = self.peers_at <= now && self.routes.lock().fib.awaits_peers();
+        let are_complete = if asks {
+            self.peers_at = now + PEERS_INTERVAL;
+            self.speaker.ask(Speaker::has_initial_routes).await?
+        } else {
+            false
+        };
+        while self.take_some().await? == Taken::Some && are_complete {}
+        // Only now: all that they had is taken.
+        if are_complete {
+            self.routes.lock().fib.peers_are_complete();
+        }
+        Ok(())
+    }
+
+    async fn take_some(&mut self) -> Result<Taken, SpeakerStopped> {
+        let prefixes = self.changed.take(TAKEN_MAX);
+        if prefixes.is_empty() {
+            return Ok(Taken::None);
+        }
+        let wanted = self.speaker.ask(move |speaker| {
+            let wanted = |prefix| (prefix, vias(speaker, &prefix));
+            prefixes.into_iter().map(wanted).collect::<Vec<_>>()
+        });
+        let wanted = wanted.await?;
+        let mut shared = self.routes.lock();
+        for (prefix, vias) in wanted {
+            shared.fib.want(prefix, vias);
+        }
+        Ok(Taken::Some)
+    }
+
+    fn is_due(&self) -> bool {
+        let shared = self.routes.lock();
+        let trouble = shared.trouble.as_ref();
+        trouble.is_none_or(|trouble| trouble.retry_at <= clock::now())
+    }
+
+    /// Reads the kernel where that is due, and makes some of the changes.
+    ///
+    /// # Errors
+    /// Nothing can be done at present.
+    async fn program(&mut self) -> anyhow::Result<()> {
+        let now = clock::now();
+        let in_trouble = self.routes.lock().trouble.is_some();
+        if self.kernel.is_none() || in_trouble || self.read_at <= now {
+            self.read().await?;
+        }
+        let Some(kernel) = &self.kernel else {
+            return Ok(());
+        };
+        let unknown = self.routes.lock().fib.unknown_addresses();
+        if !unknown.is_empty() {
+            let reach = kernel.reach(&unknown).await?;
+            self.routes.lock().fib.reach_is(reach);
+        }
+        let changes = self.routes.lock().fib.changes(now, CHANGES_MAX);
+        let Counts {
+            refused: before, ..
+        } = self.routes.lock().fib.counts();
+        let surprised = apply(kernel, &self.routes, changes).await?;
+        self.tell_refusals(before);
+        if surprised {
+            self.read_soon(now);
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self) -> anyhow::Result<()> {
+        let KernelConfig {
+            table, protocol, ..
+        } = self.routes.config;
+        let kernel = match self.kernel.take() {
+            Some(kernel) => kernel,
+            None => Kernel::open(Ours { table, protocol }).context("cannot open netlink")?,
+        };
+        let addresses = self.routes.lock().fib.addresses();
+        let view = match kernel.read(&addresses).await {
+            Ok(view) => view,
+            Err(error) => {
+                if !error.is_closed() {
+                    self.kernel = Some(kernel);
+                }
+                return Err(anyhow::Error::from(error).context("cannot read the kernel's routes"));
+            }
+        };
+        let now = clock::now();
+        self.last_read = Some(now);
+        self.read_at = now + AUDIT_INTERVAL;
+        let (first, troubled) = {
+            let mut shared = self.routes.lock();
+            let first = !shared.fib.is_read();
+            shared.fib.kernel_is(view);
+            if std::mem::take(&mut self.heard) {
+                shared.fib.retry_all(now);
+            }
+            (first, shared.trouble.is_some())
+        };
+        let probed = if first || troubled {
+            kernel.probe().await
+        } else {
+            Ok(())
+        };
+        self.kernel = Some(kernel);
+        probed?;
+        if self.routes.lock().trouble.take().is_some() {
+            info!("the kernel's routes can be changed again");
+        }
+        Ok(())
+    }
+
+    fn trouble(&mut self, error: &anyhow::Error) {
+        let words = match error.downcast_ref::<KernelError>() {
+            Some(refused) if refused.is_forbidden() => format!(
+                "{refused}: changing the kernel's routes needs CAP_NET_ADMIN; give it to the agent, \
+                 or take [kernel] out of the configuration"
+            ),
+            Some(closed) if closed.is_closed() => {
+                self.kernel = None;
+                format!("{error:#}")
+            }
+            Some(_) | None => format!("{error:#}"),
+        };
+        let mut shared = self.routes.lock();
+        let before = shared.trouble.as_ref();
+        let pause = before.map_or(PAUSE.0, |before| (before.pause * 2).min(PAUSE.1));
+        if before.is_none_or(|before| before.words != words) {
+            warn!("learned routes do not get into the kernel: {words}");
+        }
+        shared.trouble = Some(Trouble {
+            words,
+            retry_at: clock::now() + pause,
+            pause,
+        });
+    }
+
+    /// Once when the kernel begins to refuse routes, and once when it has taken all of them.
+    fn tell_refusals(&self, before: usize) {
+        let shared = self.routes.lock();
+        match (before, shared.fib.first_refusal()) {
+            (0, Some((prefix, refusal))) => warn!(
+                %prefix, error = refusal.words,
+                "the kernel refuses a learned route; it is tried again, see `rutter routes --received`"
+            ),
+            (1.., None) => info!("the kernel refuses no learned route any more"),
+            (0, None) | (1.., Some(_)) => {}
+        }
+    }
+}
+
+/// Makes these changes, one after the other; says whether the kernel has other routes than was
+/// thought.
+///
+/// # Errors
+/// Nothing at all may be changed, or the kernel cannot be asked; what was not tried is kept.
+async fn apply(
+    kernel: &Kernel,
+    routes: &KernelRoutes,
+    changes: Vec<Change>,
+) -> Result<bool, KernelError> {
+    let mut surprised = false;
+    let mut trouble = None;
+    for change in changes {
+        if trouble.is_some() {
+            routes.lock().fib.postponed(&change);
+            continue;
+        }
+        match kernel.apply(&change).await {
+            Ok(()) => {
+                debug!(?change, "the kernel took a change");
+                routes.lock().fib.done(change);
+            }
+            Err(error) if error.is_forbidden() || error.is_closed() => {
+                routes.lock().fib.postponed(&change);
+                trouble = Some(error);
+            }
+            Err(error) => {
+                debug!(?change, %error, "the kernel refused a change");
+                surprised |= error.is_surprise();
+                let words = error.to_string();
+                routes.lock().fib.refused(clock::now(), &change, words);
+            }
+        }
+    }
+    trouble.map_or(Ok(surprised), Err)
+}
+
+/// The next hops of the paths in use that the kernel may have.
+fn vias(speaker: &Speaker, prefix: &Prefix) -> BTreeSet<Via> {
+    let paths = speaker.loc_rib().selected(prefix).iter();
+    paths
+        .filter_map(|path| via(speaker, prefix, path))
+        .collect()
+}
+
+/// The next hop of a path, if the kernel may have it.
+pub(super) fn via(speaker: &Speaker, prefix: &Prefix, path: &Path) -> Option<Via> {
+    let Source::Peer(neighbor) = &path.source else {
+        return None;
+    };
+    let next_hop = path.attributes.next_hop;
+    match speaker.installation(neighbor.id, prefix) {
+        Installation::Install => Some(Via {
+            address: next_hop.address,
+            link_local: next_hop.link_local,
+            peer: neighbor.address,
+        }),
+        Installation::Keep => None,
+    }
+}

@@ -1,0 +1,26 @@
+//! Learned routes in the kernel: what its table should hold, and the fewest changes that get it
+//! there.
+//!
+//! `agent::fib` gives a [`Fib`] the next hops that BGP chose, the prefixes that are the node's
+//! own, and what the kernel says it holds; it takes [`Change`]s and tells how each fared. Nothing
+//! here talks to a kernel or knows BGP, and time is an argument.
+//!
+//! # What must never happen
+//!
+//! - A route that is not ours is changed. Ours carry a protocol number that nobody else uses, and
+//!   only such routes are told to a [`Fib`].
+//! - A prefix that stays wanted is without a route for a moment: one is replaced, never removed
+//!   and added again.
+//! - Traffic for the node itself, its pods, or a connected network leaves by a learned route.
+//! - Routes of a former process go before peers had time to announce them again.
+
+mod kernel;
+mod table;
+mod target;
+
+#[cfg(test)]
+mod tests;
+
+pub use kernel::{Change, Hop, InterfaceIndex, KernelView, Reach, RouteKey};
+pub use table::{Counts, Fib, PathState, Refusal};
+pub use target::{NotReached, Unfit, Via};

@@ -1,0 +1,452 @@
+//! The table as it is wanted beside the table as the kernel has it.
+//!
+//! What the kernel has is only what it said: when it was read, and when it took a change. A change
+//! that it refused is tried again after a pause that grows, and holds up no other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::kernel::{Change, KernelView, Reach, RouteKey};
+use super::target::{Unfit, Via, forbidden, target};
+use crate::types::Prefix;
+
+/// How long a route that was refused is left alone, at first and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// How long routes of a former process wait for their peers, from when the node's facts are known:
+/// sessions that a restart ended come back in much less (RFC 4724's Selection_Deferral_Timer).
+const SWEEP_AFTER: Duration = Duration::from_secs(120);
+
+/// Learned routes and the kernel's table.
+#[derive(Clone, Debug)]
+pub struct Fib {
+    metric: u32,
+    wanted: BTreeMap<Prefix, BTreeSet<Via>>,
+    /// The node's own prefixes; nothing is done before they are known.
+    own: Option<Arc<BTreeSet<Prefix>>>,
+    view: Option<KernelView>,
+    /// Addresses of next hops that the view says nothing of.
+    unknown: BTreeSet<IpAddr>,
+    /// Prefixes to be compared.
+    changed: BTreeSet<Prefix>,
+    /// Wanted, but there must be no route, or can be none.
+    unfit: BTreeMap<Prefix, Unfit>,
+    /// What the kernel did not take.
+    refused: BTreeMap<Prefix, Refusal>,
+    failures: u64,
+    /// What a former process left and nobody asked for yet.
+    leftovers: BTreeSet<RouteKey>,
+    sweep: Sweep,
+}
+
+/// What becomes of what a former process left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sweep {
+    /// It stays until peers had time to announce it again.
+    Awaited,
+    /// No longer than that.
+    By(Instant),
+    /// What nobody asks for goes.
+    Done,
+}
+
+/// What the kernel did not take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The kernel's words.
+    pub words: String,
+    /// When it is tried again.
+    pub retry_at: Instant,
+    pause: Duration,
+}
+
+/// What became of one path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathState {
+    /// The kernel forwards by it.
+    Installed,
+    /// It will be tried in a moment, or as soon as the kernel can be talked to.
+    Pending,
+    /// There must be no such route, or can be none.
+    Unfit(String),
+    /// The kernel's words.
+    Refused(String),
+}
+
+/// How many prefixes there are of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Our routes in the kernel, leftovers among them.
+    pub routes: usize,
+    /// Of these, those that a former process left and nobody asked for yet.
+    pub leftovers: usize,
+    /// Wanted, but there must be no route, or can be none.
+    pub unfit: usize,
+    /// Wanted, and not taken by the kernel.
+    pub refused: usize,
+    /// Changes that the kernel did not take since the start.
+    pub failures: u64,
+}
+
+impl Fib {
+    /// Nothing is wanted yet. Routes will have this metric.
+    #[must_use]
+    pub fn new(metric: u32) -> Self {
+        Self {
+            metric,
+            wanted: BTreeMap::new(),
+            own: None,
+            view: None,
+            unknown: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            unfit: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            failures: 0,
+            leftovers: BTreeSet::new(),
+            sweep: Sweep::Awaited,
+        }
+    }
+
+    /// Nothing is ever wanted: whatever there is of ours goes.
+    #[must_use]
+    pub fn removing() -> Self {
+        Self {
+            own: Some(Arc::default()),
+            sweep: Sweep::Done,
+            ..Self::new(0)
+        }
+    }
+
+    /// BGP uses these next hops to a prefix, or none.
+    pub fn want(&mut self, prefix: Prefix, vias: BTreeSet<Via>) {
+        let before = if vias.is_empty() {
+            self.wanted.remove(&prefix)
+        } else {
+            self.wanted.insert(prefix, vias)
+        };
+        let wanted = self.wanted.get(&prefix);
+        if let Some(view) = &self.view {
+            let addresses = wanted.into_iter().flatten().flat_map(Via::addresses);
+            let unknown = addresses.filter(|address| !view.reach.contains_key(address));
+            self.unknown.extend(unknown);
+        }
+        if before.as_ref() != wanted {
+            self.refused.remove(&prefix);
+        }
+        if wanted.is_some() {
+            // Should it be withdrawn again, it is no leftover that a peer may still ask for.
+            let all = every_metric(prefix);
+            let asked_for: Vec<_> = self.leftovers.range(all).copied().collect();
+            for key in asked_for {
+                self.leftovers.remove(&key);
+            }
+        }
+        self.changed.insert(prefix);
+    }
+
+    /// The node's own prefixes are these. Nothing learned goes where one of them is.
+    pub fn own_is(&mut self, now: Instant, own: Arc<BTreeSet<Prefix>>) {
+        if self.sweep == Sweep::Awaited {
+            self.sweep = Sweep::By(now + SWEEP_AFTER);
+        }
+        if self.own.as_ref() != Some(&own) {
+            self.own = Some(own);
+            self.compare_all();
+        }
+    }
+
+    /// Whether the kernel was read.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.view.is_some()
+    }
+
+    /// Whether the node's own prefixes are known.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// Whether routes of a former process still wait for their peers.
+    #[must_use]
+    pub fn awaits_peers(&self) -> bool {
+        self.sweep != Sweep::Done
+    }
+
+    /// The peers have announced what they had: what was not among it goes.
+    pub fn peers_are_complete(&mut self) {
+        self.sweep = Sweep::Done;
+        let leftovers = std::mem::take(&mut self.leftovers);
+        self.changed.extend(leftovers.iter().map(|key| key.prefix));
+    }
+
+    /// The addresses that a view should say how to reach.
+    #[must_use]
+    pub fn addresses(&self) -> BTreeSet<IpAddr> {
+        self.wanted
+            .values()
+            .flatten()
+            .flat_map(Via::addresses)
+            .collect()
+    }
+
+    /// Of these, those that no view has told of. To be answered by [`Self::reach_is`] before
+    /// [`Self::changes`] is called.
+    #[must_use]
+    pub fn unknown_addresses(&self) -> BTreeSet<IpAddr> {
+        self.unknown.clone()
+    }
+
+    /// How the kernel would reach more addresses.
+    pub fn reach_is(&mut self, reach: BTreeMap<IpAddr, Reach>) {
+        let Some(view) = &mut self.view else {
+            return;
+        };
+        if !reach.is_empty() {
+            self.unknown.retain(|address| !reach.contains_key(address));
+            view.reach.extend(reach);
+            self.changed.extend(self.wanted.keys());
+        }
+    }
+
+    /// The kernel was read: everything is compared again.
+    pub fn kernel_is(&mut self, view: KernelView) {
+        match &self.view {
+            None if self.sweep != Sweep::Done => {
+                let held = view.routes.keys();
+                let unasked = held.filter(|key| !self.wanted.contains_key(&key.prefix));
+                self.leftovers = unasked.copied().collect();
+            }
+            None => {}
+            Some(_) => self.leftovers.retain(|key| view.routes.contains_key(key)),
+        }
+        let addresses = self.addresses().into_iter();
+        self.unknown = addresses
+            .filter(|address| !view.reach.contains_key(address))
+            .collect();
+        self.view = Some(view);
+        self.compare_all();
+    }
+
+    /// Something that routes depend on has changed: what was refused may be taken by now.
+    pub fn retry_all(&mut self, now: Instant) {
+        for refusal in self.refused.values_mut() {
+            refusal.retry_at = refusal.retry_at.min(now);
+        }
+    }
+
+    /// What is to be done, at most some `max` changes. Each is to be answered by [`Self::done`] or
+    /// [`Self::refused`].
+    pub fn changes(&mut self, now: Instant, max: usize) -> Vec<Change> {
+        if self.view.is_none() || self.own.is_none() {
+            return Vec::new();
+        }
+        if let Sweep::By(deadline) = self.sweep
+            && now >= deadline
+        {
+            self.peers_are_complete();
+        }
+        let due = self
+            .refused
+            .iter()
+            .filter(|(_, refusal)| refusal.retry_at <= now);
+        self.changed.extend(due.map(|(prefix, _)| *prefix));
+        let mut changes = Vec::new();
+        while changes.len() < max
+            && let Some(prefix) = self.changed.pop_first()
+        {
+            self.compare(now, prefix, &mut changes);
+        }
+        changes
+    }
+
+    /// When [`Self::changes`] has something that it has not now; never, if nothing is waited for.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.own.as_ref()?;
+        self.view.as_ref()?;
+        let sweep = match self.sweep {
+            Sweep::By(deadline) => Some(deadline),
+            Sweep::Awaited | Sweep::Done => None,
+        };
+        let retries = self.refused.values().map(|refusal| refusal.retry_at);
+        retries.chain(sweep).min()
+    }
+
+    /// Whether [`Self::changes`] may have something to do.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        self.view.is_some() && self.own.is_some() && !self.changed.is_empty()
+    }
+
+    /// The kernel took a change.
+    pub fn done(&mut self, change: Change) {
+        self.leftovers.remove(&change.key());
+        let Some(view) = &mut self.view else {
+            return;
+        };
+        match change {
+            Change::Add { key, hops } | Change::Replace { key, hops } => {
+                self.refused.remove(&key.prefix);
+                view.routes.insert(key, hops);
+                // One with another metric may go as soon as this one is there.
+                self.changed.insert(key.prefix);
+            }
+            Change::Remove(key) => {
+                view.routes.remove(&key);
+                // One that is wanted was taken away because its successor was refused.
+                let prefix = key.prefix;
+                if !self.wanted.contains_key(&prefix) || self.unfit.contains_key(&prefix) {
+                    self.refused.remove(&prefix);
+                }
+            }
+        }
+    }
+
+    /// The kernel did not take a change; these are its words.
+    pub fn refused(&mut self, now: Instant, change: &Change, words: String) {
+        let prefix = change.key().prefix;
+        self.failures += 1;
+        let pause = match self.refused.get(&prefix) {
+            Some(before) => (before.pause * 2).min(PAUSE.1),
+            None => PAUSE.0,
+        };
+        let refusal = Refusal {
+            words,
+            retry_at: now + pause,
+            pause,
+        };
+        self.refused.insert(prefix, refusal);
+        match change {
+            Change::Add { .. } | Change::Remove(_) => {}
+            // What the kernel still has may be wrong by now.
+            Change::Replace { .. } => {
+                self.changed.insert(prefix);
+            }
+        }
+    }
+
+    /// A change was not tried.
+    pub fn postponed(&mut self, change: &Change) {
+        self.changed.insert(change.key().prefix);
+    }
+
+    /// How many there are of each kind.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            routes: self.view.as_ref().map_or(0, |view| view.routes.len()),
+            leftovers: self.leftovers.len(),
+            unfit: self.unfit.len(),
+            refused: self.refused.len(),
+            failures: self.failures,
+        }
+    }
+
+    /// The first route that the kernel refuses, and its words.
+    #[must_use]
+    pub fn first_refusal(&self) -> Option<(Prefix, &Refusal)> {
+        let (prefix, refusal) = self.refused.first_key_value()?;
+        Some((*prefix, refusal))
+    }
+
+    /// What became of a path that the kernel may have.
+    #[must_use]
+    pub fn path_state(&self, prefix: Prefix, via: &Via) -> PathState {
+        let (Some(view), Some(own)) = (&self.view, &self.own) else {
+            return PathState::Pending;
+        };
+        let wanted = self.wanted.get(&prefix);
+        if !wanted.is_some_and(|vias| vias.contains(via)) {
+            return PathState::Pending;
+        }
+        let alone = BTreeSet::from([*via]);
+        match target(prefix, &alone, own, &view.connected, &view.reach) {
+            Err(Unfit::LookingUp) => PathState::Pending,
+            Err(why) => PathState::Unfit(why.to_string()),
+            Ok(hops) => {
+                let held = view.routes.get(&self.key(prefix));
+                if held.is_some_and(|held| hops.is_subset(held)) {
+                    PathState::Installed
+                } else if let Some(refusal) = self.refused.get(&prefix) {
+                    PathState::Refused(refusal.words.clone())
+                } else {
+                    PathState::Pending
+                }
+            }
+        }
+    }
+
+    fn key(&self, prefix: Prefix) -> RouteKey {
+        RouteKey {
+            prefix,
+            metric: self.metric,
+        }
+    }
+
+    fn compare_all(&mut self) {
+        self.changed.extend(self.wanted.keys());
+        self.changed.extend(self.refused.keys());
+        if let Some(view) = &self.view {
+            self.changed
+                .extend(view.routes.keys().map(|key| key.prefix));
+        }
+    }
+
+    /// Adds what must be done about one prefix.
+    fn compare(&mut self, now: Instant, prefix: Prefix, changes: &mut Vec<Change>) {
+        let (Some(view), Some(own)) = (&self.view, &self.own) else {
+            return;
+        };
+        let target = match self.wanted.get(&prefix) {
+            Some(vias) => Some(target(prefix, vias, own, &view.connected, &view.reach)),
+            None => forbidden(prefix, own, &view.connected).map(Err),
+        };
+        let refusal = self.refused.get(&prefix);
+        let waits = refusal.is_some_and(|refusal| now < refusal.retry_at);
+        let ours = self.key(prefix);
+        let held = view.routes.range(every_metric(prefix)).map(|(key, _)| *key);
+        let before = changes.len();
+        self.unfit.remove(&prefix);
+        match target {
+            Some(Ok(hops)) => match view.routes.get(&ours) {
+                Some(there) if *there == hops => {
+                    changes.extend(held.filter(|key| *key != ours).map(Change::Remove));
+                }
+                // While it is refused, what there is in its place stays, unless the prefix is
+                // announced by none of its next hops any more.
+                Some(_) | None if waits => {
+                    let is_wrong = |key: &RouteKey| view.routes[key].is_disjoint(&hops);
+                    changes.extend(held.filter(is_wrong).map(Change::Remove));
+                }
+                Some(_) => changes.push(Change::Replace { key: ours, hops }),
+                None => changes.push(Change::Add { key: ours, hops }),
+            },
+            Some(Err(Unfit::LookingUp)) => {}
+            Some(Err(why)) => {
+                if !waits {
+                    changes.extend(held.map(Change::Remove));
+                }
+                if self.wanted.contains_key(&prefix) {
+                    self.unfit.insert(prefix, why);
+                }
+            }
+            None if waits => {}
+            None => {
+                let unwanted = held.filter(|key| !self.leftovers.contains(key));
+                changes.extend(unwanted.map(Change::Remove));
+            }
+        }
+        if !waits && changes.len() == before {
+            self.refused.remove(&prefix);
+        }
+    }
+}
+
+fn every_metric(prefix: Prefix) -> RangeInclusive<RouteKey> {
+    let of = |metric| RouteKey { prefix, metric };
+    of(0)..=of(u32::MAX)
+}

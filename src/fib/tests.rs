@@ -1,0 +1,671 @@
+//! The table against a kernel in memory that does what Linux does, and refuses what it refuses.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::types::Prefix;
+
+const METRIC: u32 = 4096;
+const SECOND: Duration = Duration::from_secs(1);
+
+fn prefix(text: &str) -> Prefix {
+    text.parse().unwrap()
+}
+
+fn prefixes(texts: &[&str]) -> BTreeSet<Prefix> {
+    texts.iter().map(|text| prefix(text)).collect()
+}
+
+fn key(text: &str) -> RouteKey {
+    RouteKey {
+        prefix: prefix(text),
+        metric: METRIC,
+    }
+}
+
+fn via(address: &str) -> Via {
+    Via {
+        address: address.parse().unwrap(),
+        link_local: None,
+        peer: address.parse().unwrap(),
+    }
+}
+
+fn vias(addresses: &[&str]) -> BTreeSet<Via> {
+    addresses.iter().map(|address| via(address)).collect()
+}
+
+fn hops(addresses: &[&str]) -> BTreeSet<Hop> {
+    let hop = |address: &&str| Hop {
+        gateway: address.parse().unwrap(),
+        interface: InterfaceIndex(2),
+    };
+    addresses.iter().map(hop).collect()
+}
+
+/// 10.9.0.0/24 and fd09::/64 on interface 2, the node being .11.
+fn reach(address: IpAddr) -> Reach {
+    let connected = ["10.9.0.0/24", "fd09::/64"].map(prefix);
+    if ["10.9.0.11", "fd09::11"].contains(&&*address.to_string()) {
+        Reach::Own
+    } else if connected.iter().any(|net| net.contains(address)) {
+        Reach::OnLink(InterfaceIndex(2))
+    } else if prefix("192.0.2.0/24").contains(address) {
+        Reach::Gateway("10.9.0.1".parse().unwrap())
+    } else {
+        Reach::Unreachable("Network is unreachable".to_owned())
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Kernel {
+    ours: BTreeMap<RouteKey, BTreeSet<Hop>>,
+    foreign: BTreeSet<RouteKey>,
+    /// Takes no change of these.
+    broken: BTreeSet<Prefix>,
+}
+
+impl Kernel {
+    fn view(&self, addresses: BTreeSet<IpAddr>) -> KernelView {
+        KernelView {
+            routes: self.ours.clone(),
+            connected: prefixes(&["10.9.0.0/24", "10.9.0.11/32", "fd09::/64"]),
+            reach: addresses
+                .into_iter()
+                .map(|address| (address, reach(address)))
+                .collect(),
+        }
+    }
+
+    fn apply(&mut self, change: &Change) -> Result<(), String> {
+        if self.broken.contains(&change.key().prefix) {
+            return Err("Cannot allocate memory".to_owned());
+        }
+        match change {
+            Change::Add { key, hops } => {
+                if self.foreign.contains(key) || self.ours.contains_key(key) {
+                    return Err("File exists".to_owned());
+                }
+                self.ours.insert(*key, hops.clone());
+            }
+            Change::Replace { key, hops } => {
+                let ours = self.ours.get_mut(key).ok_or("No such file or directory")?;
+                ours.clone_from(hops);
+            }
+            Change::Remove(key) => {
+                self.ours.remove(key).ok_or("No such process")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A table, its kernel and the time.
+struct Bench {
+    fib: Fib,
+    kernel: Kernel,
+    now: Instant,
+}
+
+impl Bench {
+    /// A process that just started beside a kernel with these routes.
+    #[expect(clippy::disallowed_methods, reason = "a test needs some first instant")]
+    fn start(kernel: Kernel) -> Self {
+        let mut bench = Self {
+            fib: Fib::new(METRIC),
+            kernel,
+            now: Instant::now(),
+        };
+        bench.read();
+        bench
+            .fib
+            .own_is(bench.now, Arc::new(prefixes(&["10.244.1.0/24"])));
+        bench
+    }
+
+    fn read(&mut self) {
+        self.fib.kernel_is(self.kernel.view(self.fib.addresses()));
+    }
+
+    fn want(&mut self, text: &str, addresses: &[&str]) {
+        self.want_vias(prefix(text), vias(addresses));
+    }
+
+    fn want_vias(&mut self, prefix: Prefix, vias: BTreeSet<Via>) {
+        self.fib.want(prefix, vias);
+        let unknown = self.fib.unknown_addresses();
+        let answers = unknown.into_iter().map(|address| (address, reach(address)));
+        self.fib.reach_is(answers.collect());
+    }
+
+    /// Does what there is to do; returns it, and what was refused.
+    fn settle(&mut self) -> Vec<Change> {
+        let mut done = Vec::new();
+        loop {
+            let changes = self.fib.changes(self.now, 3);
+            if changes.is_empty() {
+                return done;
+            }
+            for change in changes {
+                match self.kernel.apply(&change) {
+                    Ok(()) => self.fib.done(change.clone()),
+                    Err(words) => self.fib.refused(self.now, &change, words),
+                }
+                done.push(change);
+                assert!(done.len() < 1000, "no end: {done:?}");
+            }
+        }
+    }
+
+    fn holds(&self, text: &str) -> Option<&BTreeSet<Hop>> {
+        self.kernel.ours.get(&key(text))
+    }
+}
+
+#[test]
+fn a_route_is_added_replaced_in_one_step_and_removed() {
+    let mut bench = Bench::start(Kernel::default());
+    let route = key("100.64.0.0/16");
+    bench.want("100.64.0.0/16", &["10.9.0.1", "10.9.0.2"]);
+    let both = hops(&["10.9.0.1", "10.9.0.2"]);
+    assert_eq!(
+        bench.settle(),
+        [Change::Add {
+            key: route,
+            hops: both
+        }]
+    );
+    bench.want("100.64.0.0/16", &["10.9.0.2"]);
+    let one = hops(&["10.9.0.2"]);
+    assert_eq!(
+        bench.settle(),
+        [Change::Replace {
+            key: route,
+            hops: one
+        }]
+    );
+    bench.want("100.64.0.0/16", &["10.9.0.2"]);
+    assert_eq!(bench.settle(), []);
+    bench.want("100.64.0.0/16", &[]);
+    assert_eq!(bench.settle(), [Change::Remove(route)]);
+    assert_eq!(bench.fib.counts(), Counts::default());
+}
+
+#[test]
+fn nothing_is_done_before_the_node_s_own_prefixes_are_known() {
+    let mut bench = Bench::start(Kernel::default());
+    bench.fib = Fib::new(METRIC);
+    bench.read();
+    bench.want("100.64.0.0/16", &["10.9.0.1"]);
+    assert!(!bench.fib.is_ready());
+    assert_eq!(bench.settle(), []);
+    bench.fib.own_is(bench.now, Arc::default());
+    assert_eq!(bench.settle().len(), 1);
+}
+
+#[test]
+fn what_is_the_node_s_own_or_connected_gets_no_route_and_a_shorter_one_does() {
+    let mut bench = Bench::start(Kernel::default());
+    for (text, words) in [
+        (
+            "10.244.1.0/24",
+            "it is in 10.244.1.0/24, which is this node's own",
+        ),
+        (
+            "10.244.1.7/32",
+            "it is in 10.244.1.0/24, which is this node's own",
+        ),
+        (
+            "10.9.0.0/24",
+            "it is in 10.9.0.0/24, which this node is connected to",
+        ),
+        (
+            "10.9.0.1/32",
+            "it is in 10.9.0.0/24, which this node is connected to",
+        ),
+        (
+            "fd09::/80",
+            "it is in fd09::/64, which this node is connected to",
+        ),
+    ] {
+        let next_hop = if text.contains(':') {
+            "fd09::1"
+        } else {
+            "10.9.0.1"
+        };
+        bench.want(text, &[next_hop]);
+        assert_eq!(bench.settle(), [], "{text}");
+        let state = bench.fib.path_state(prefix(text), &via(next_hop));
+        assert_eq!(state, PathState::Unfit(words.to_owned()));
+    }
+    assert_eq!(bench.fib.counts().unfit, 5);
+    for text in ["0.0.0.0/0", "10.244.0.0/16", "10.9.0.0/16"] {
+        bench.want(text, &["10.9.0.1"]);
+        assert_eq!(bench.settle().len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_route_goes_when_its_prefix_becomes_the_node_s_own() {
+    let mut bench = Bench::start(Kernel::default());
+    bench.want("10.96.0.10/32", &["10.9.0.1"]);
+    bench.settle();
+    let own = prefixes(&["10.244.1.0/24", "10.96.0.10/32"]);
+    bench.fib.own_is(bench.now, Arc::new(own));
+    assert_eq!(bench.settle(), [Change::Remove(key("10.96.0.10/32"))]);
+    bench.fib.own_is(bench.now, Arc::default());
+    assert_eq!(
+        bench.settle().len(),
+        1,
+        "and returns when it is not any more"
+    );
+}
+
+#[test]
+fn only_neighbours_are_next_hops_and_others_are_told_why_not() {
+    let mut bench = Bench::start(Kernel::default());
+    let route = "100.64.0.0/16";
+    let cases = [
+        (
+            "192.0.2.7",
+            "next hop 192.0.2.7 is not on a connected network, but behind 10.9.0.1",
+        ),
+        (
+            "203.0.113.7",
+            "next hop 203.0.113.7 cannot be reached: Network is unreachable",
+        ),
+        ("10.9.0.11", "next hop 10.9.0.11 is this node's own address"),
+        ("fd09::1", "next hop fd09::1 is not of the prefix's family"),
+    ];
+    for (address, words) in cases {
+        bench.want(route, &[address]);
+        assert_eq!(bench.settle(), []);
+        let state = bench.fib.path_state(prefix(route), &via(address));
+        assert_eq!(state, PathState::Unfit(words.to_owned()));
+    }
+    // Beside one that is, they cost nothing but themselves.
+    let mut addresses: Vec<&str> = cases.iter().map(|(address, _)| *address).collect();
+    addresses.push("10.9.0.1");
+    bench.want(route, &addresses);
+    bench.settle();
+    assert_eq!(bench.holds(route), Some(&hops(&["10.9.0.1"])));
+    let state = |address| bench.fib.path_state(prefix(route), &via(address));
+    assert_eq!(state("10.9.0.1"), PathState::Installed);
+    assert!(matches!(state("192.0.2.7"), PathState::Unfit(_)));
+}
+
+#[test]
+fn a_link_local_next_hop_is_used_on_the_interface_of_its_peer() {
+    let mut bench = Bench::start(Kernel::default());
+    let route = "2001:db8::/32";
+    let link_local = "fe80::1".parse().unwrap();
+    let with = |address: &str, link_local, peer: &str| Via {
+        address: address.parse().unwrap(),
+        link_local,
+        peer: peer.parse().unwrap(),
+    };
+    for (via, expected) in [
+        (
+            with("fd09::1", Some(link_local), "fd09::1"),
+            Some("fd09::1"),
+        ),
+        (
+            with("2001:db8:1::1", Some(link_local), "fd09::1"),
+            Some("fe80::1"),
+        ),
+        (
+            with("2001:db8:1::1", Some(link_local), "2001:db8:1::1"),
+            None,
+        ),
+        (with("fe80::1", None, "10.9.0.1"), Some("fe80::1")),
+        (with("fe80::1", None, "192.0.2.1"), None),
+        (with("fd09::11", Some(link_local), "fd09::1"), None),
+    ] {
+        bench.want_vias(prefix(route), BTreeSet::from([via]));
+        bench.settle();
+        let expected = expected.map(|expected| hops(&[expected]));
+        assert_eq!(bench.holds(route), expected.as_ref(), "{via:?}");
+    }
+}
+
+#[test]
+fn nothing_is_decided_about_a_next_hop_that_was_not_looked_up() {
+    let kernel = Kernel {
+        ours: [(key("100.64.0.0/16"), hops(&["10.9.0.1"]))].into(),
+        ..Kernel::default()
+    };
+    let mut bench = Bench::start(kernel);
+    bench.fib.want(prefix("100.64.0.0/16"), vias(&["10.9.0.1"]));
+    assert_eq!(bench.settle(), [], "a route that is right stays");
+    assert_eq!(bench.fib.unknown_addresses().len(), 1);
+    let state = bench
+        .fib
+        .path_state(prefix("100.64.0.0/16"), &via("10.9.0.1"));
+    assert_eq!(state, PathState::Pending);
+    bench.want("100.64.0.0/16", &["10.9.0.2"]);
+    assert_eq!(bench.settle().len(), 1, "once it was, it is taken up");
+}
+
+#[test]
+fn another_program_s_route_is_not_replaced_and_does_not_hold_up_others() {
+    let kernel = Kernel {
+        foreign: [key("100.64.0.0/16")].into(),
+        ..Kernel::default()
+    };
+    let mut bench = Bench::start(kernel);
+    bench.want("100.64.0.0/16", &["10.9.0.1"]);
+    bench.want("100.65.0.0/16", &["10.9.0.1"]);
+    bench.settle();
+    assert_eq!(bench.holds("100.64.0.0/16"), None);
+    assert!(bench.holds("100.65.0.0/16").is_some());
+    let state = bench
+        .fib
+        .path_state(prefix("100.64.0.0/16"), &via("10.9.0.1"));
+    assert_eq!(state, PathState::Refused("File exists".to_owned()));
+}
+
+#[test]
+fn a_refused_route_is_tried_again_after_pauses_that_grow_to_a_minute() {
+    let kernel = Kernel {
+        broken: prefixes(&["100.64.0.0/16"]),
+        ..Kernel::default()
+    };
+    let mut bench = Bench::start(kernel);
+    bench.fib.peers_are_complete();
+    bench.want("100.64.0.0/16", &["10.9.0.1"]);
+    for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
+        assert_eq!(bench.settle().len(), 1);
+        let next = bench.fib.poll_timeout().unwrap();
+        assert_eq!(next, bench.now + SECOND * pause);
+        bench.now = next - Duration::from_millis(1);
+        assert_eq!(bench.settle(), [], "not before");
+        bench.now = next;
+    }
+    // What it depends on has changed.
+    bench.settle();
+    bench.kernel.broken.clear();
+    bench.read();
+    assert_eq!(bench.settle(), [], "reading alone is no reason");
+    bench.fib.retry_all(bench.now);
+    assert_eq!(bench.settle().len(), 1);
+    assert_eq!(bench.fib.counts().refused, 0);
+    assert_eq!(bench.fib.counts().failures, 9);
+    assert_eq!(bench.fib.poll_timeout(), None);
+}
+
+#[test]
+fn a_route_whose_successor_is_refused_goes_unless_a_next_hop_of_it_is_still_announced() {
+    for (successor, stays) in [
+        (["10.9.0.2", "10.9.0.3"], true),
+        (["10.9.0.3", "10.9.0.4"], false),
+    ] {
+        let mut bench = Bench::start(Kernel::default());
+        bench.want("100.64.0.0/16", &["10.9.0.1", "10.9.0.2"]);
+        bench.settle();
+        bench.want("100.64.0.0/16", &successor);
+        let [replace] = &bench.fib.changes(bench.now, 9)[..] else {
+            panic!("one change");
+        };
+        bench
+            .fib
+            .refused(bench.now, replace, "Cannot allocate memory".to_owned());
+        bench.settle();
+        assert_eq!(bench.holds("100.64.0.0/16").is_some(), stays);
+        bench.now += SECOND;
+        bench.settle();
+        assert_eq!(bench.holds("100.64.0.0/16"), Some(&hops(&successor)));
+        assert_eq!(bench.fib.counts().refused, 0);
+    }
+}
+
+#[test]
+fn what_somebody_deleted_or_changed_by_hand_comes_back() {
+    let mut bench = Bench::start(Kernel::default());
+    bench.want("100.64.0.0/16", &["10.9.0.1"]);
+    bench.want("100.65.0.0/16", &["10.9.0.1"]);
+    bench.settle();
+    let before = bench.kernel.ours.clone();
+    bench.kernel.ours.remove(&key("100.64.0.0/16"));
+    bench
+        .kernel
+        .ours
+        .insert(key("100.65.0.0/16"), hops(&["10.9.0.7"]));
+    bench
+        .kernel
+        .ours
+        .insert(key("100.66.0.0/16"), hops(&["10.9.0.7"]));
+    bench.read();
+    bench.settle();
+    assert_eq!(bench.kernel.ours, before);
+}
+
+/// A kernel as a former process left it.
+fn left() -> Kernel {
+    let other_metric = RouteKey {
+        metric: 7,
+        ..key("100.64.0.0/16")
+    };
+    let routes = [
+        (key("100.64.0.0/16"), hops(&["10.9.0.1"])),
+        (other_metric, hops(&["10.9.0.1"])),
+        (key("100.65.0.0/16"), hops(&["10.9.0.1"])),
+        (key("10.244.1.5/32"), hops(&["10.9.0.1"])),
+    ];
+    Kernel {
+        ours: routes.into(),
+        ..Kernel::default()
+    }
+}
+
+#[test]
+fn routes_of_a_former_process_stay_until_the_peers_had_their_say() {
+    let mut bench = Bench::start(left());
+    // But for what must not be there.
+    assert_eq!(bench.settle(), [Change::Remove(key("10.244.1.5/32"))]);
+    assert_eq!(bench.fib.counts().leftovers, 3);
+    // A peer announces what is there: it is not touched, only the one of another metric goes.
+    bench.want("100.64.0.0/16", &["10.9.0.1"]);
+    let other_metric = RouteKey {
+        metric: 7,
+        ..key("100.64.0.0/16")
+    };
+    assert_eq!(bench.settle(), [Change::Remove(other_metric)]);
+    // A path that the kernel may not have says nothing about the former one.
+    bench.want("100.65.0.0/16", &[]);
+    assert_eq!(bench.settle(), []);
+    bench.fib.peers_are_complete();
+    assert_eq!(bench.settle(), [Change::Remove(key("100.65.0.0/16"))]);
+    assert!(!bench.fib.awaits_peers());
+}
+
+#[test]
+fn what_is_withdrawn_goes_although_the_peers_are_not_complete() {
+    let mut bench = Bench::start(left());
+    bench.want("100.65.0.0/16", &["10.9.0.1"]);
+    bench.settle();
+    bench.want("100.65.0.0/16", &[]);
+    assert_eq!(bench.settle(), [Change::Remove(key("100.65.0.0/16"))]);
+}
+
+#[test]
+fn peers_that_never_come_are_waited_for_two_minutes_from_when_facts_are_there() {
+    let mut bench = Bench::start(left());
+    let started = bench.now;
+    bench.settle();
+    bench.now = started + SECOND * 119;
+    assert_eq!(bench.settle(), []);
+    assert_eq!(bench.fib.poll_timeout(), Some(started + SECOND * 120));
+    bench.now = started + SECOND * 120;
+    assert_eq!(bench.settle().len(), 3);
+    assert_eq!(bench.kernel.ours, BTreeMap::new());
+
+    let mut without_facts = Fib::new(METRIC);
+    without_facts.kernel_is(left().view(BTreeSet::new()));
+    assert_eq!(without_facts.changes(started + SECOND * 100_000, 9), []);
+    assert_eq!(without_facts.poll_timeout(), None);
+}
+
+#[test]
+fn a_table_that_removes_leaves_nothing_of_ours() {
+    let mut bench = Bench::start(left());
+    bench.fib = Fib::removing();
+    bench.read();
+    assert_eq!(bench.settle().len(), 4);
+    assert_eq!(bench.kernel.ours, BTreeMap::new());
+}
+
+#[test]
+fn what_was_not_tried_is_tried_later() {
+    let mut bench = Bench::start(Kernel::default());
+    bench.want("100.64.0.0/16", &["10.9.0.1"]);
+    let changes = bench.fib.changes(bench.now, 9);
+    assert!(!bench.fib.has_changes());
+    bench.fib.postponed(&changes[0]);
+    assert!(bench.fib.has_changes());
+    assert_eq!(bench.settle(), changes);
+}
+
+/// Something that happens to a table.
+#[derive(Clone, Debug)]
+enum Step {
+    Want(Prefix, BTreeSet<Via>),
+    Own(BTreeSet<Prefix>),
+    Delete(usize),
+    Break(Prefix),
+    Mend,
+    Read,
+    Settle,
+    Wait,
+    PeersComplete,
+}
+
+fn any_prefix() -> impl Strategy<Value = Prefix> {
+    let listed = [
+        "0.0.0.0/0",
+        "100.64.0.0/16",
+        "100.64.1.0/24",
+        "100.64.1.1/32",
+        "100.65.0.0/16",
+        "10.9.0.0/25",
+        "10.244.1.5/32",
+        "::/0",
+        "2001:db8::/32",
+    ];
+    prop::sample::select(listed.map(prefix).to_vec())
+}
+
+fn any_vias() -> impl Strategy<Value = BTreeSet<Via>> {
+    let listed = [
+        "10.9.0.1",
+        "10.9.0.2",
+        "10.9.0.3",
+        "10.9.0.11",
+        "192.0.2.1",
+        "fd09::1",
+        "fd09::2",
+    ];
+    prop::collection::btree_set(prop::sample::select(listed.map(via).to_vec()), 0..4)
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (any_prefix(), any_vias()).prop_map(|(prefix, vias)| Step::Want(prefix, vias)),
+        1 => prop::collection::btree_set(any_prefix(), 0..3).prop_map(Step::Own),
+        2 => any::<prop::sample::Index>().prop_map(|index| Step::Delete(index.index(16))),
+        1 => any_prefix().prop_map(Step::Break),
+        1 => Just(Step::Mend),
+        1 => Just(Step::Read),
+        4 => Just(Step::Settle),
+        1 => Just(Step::Wait),
+        1 => Just(Step::PeersComplete),
+    ]
+}
+
+proptest! {
+    /// Whatever happens, in the end the kernel has what is wanted and can be had, and no route
+    /// was removed that was wanted all the time.
+    #[test]
+    fn the_changes_give_the_wanted_table(
+        steps in prop::collection::vec(any_step(), 1..40),
+        foreign in prop::collection::btree_set(any_prefix(), 0..3),
+    ) {
+        let foreign: BTreeSet<RouteKey> = foreign
+            .into_iter()
+            .map(|prefix| RouteKey { prefix, metric: METRIC })
+            .collect();
+        let mut bench = Bench::start(Kernel { foreign: foreign.clone(), ..left() });
+        bench.kernel.ours.retain(|key, _| !foreign.contains(key));
+        bench.read();
+        let mut wanted: BTreeMap<Prefix, BTreeSet<Via>> = BTreeMap::new();
+        let mut own = prefixes(&["10.244.1.0/24"]);
+        for step in steps {
+            match step {
+                Step::Want(prefix, vias) => {
+                    wanted.insert(prefix, vias.clone());
+                    bench.want_vias(prefix, vias);
+                }
+                Step::Own(prefixes) => {
+                    own = prefixes;
+                    bench.fib.own_is(bench.now, Arc::new(own.clone()));
+                }
+                Step::Delete(index) => {
+                    let key = bench.kernel.ours.keys().nth(index).copied();
+                    if let Some(key) = key {
+                        bench.kernel.ours.remove(&key);
+                        bench.read();
+                    }
+                }
+                Step::Break(prefix) => { bench.kernel.broken.insert(prefix); }
+                Step::Mend => bench.kernel.broken.clear(),
+                Step::Read => bench.read(),
+                Step::Settle => {
+                    let before = bench.kernel.ours.clone();
+                    let broken = !bench.kernel.broken.is_empty();
+                    for change in bench.settle() {
+                        if let Change::Remove(key) = change
+                            && !broken
+                            && key.metric == METRIC
+                        {
+                            prop_assert!(!bench.kernel.ours.contains_key(&key), "a gap: {key:?} of {before:?}");
+                        }
+                    }
+                }
+                Step::Wait => bench.now += SECOND * 61,
+                Step::PeersComplete => bench.fib.peers_are_complete(),
+            }
+        }
+        bench.kernel.broken.clear();
+        bench.fib.peers_are_complete();
+        bench.fib.retry_all(bench.now);
+        bench.read();
+        bench.settle();
+        let connected = prefixes(&["10.9.0.0/24", "10.9.0.11/32", "fd09::/64"]);
+        let expected: BTreeMap<RouteKey, BTreeSet<Hop>> = wanted
+            .iter()
+            .map(|(prefix, vias)| (RouteKey { prefix: *prefix, metric: METRIC }, vias))
+            .filter(|(key, _)| !foreign.contains(key))
+            .filter(|(key, _)| !own.iter().chain(&connected).any(|net| net.covers(&key.prefix)))
+            .map(|(key, vias)| {
+                let family = key.prefix.family();
+                let usable = vias.iter().filter(|via| crate::types::Family::of(via.address) == family);
+                let usable = usable.filter(|via| matches!(reach(via.address), Reach::OnLink(_)));
+                (key, usable.map(|via| via.address.to_string()).collect::<Vec<_>>())
+            })
+            .filter(|(_, usable)| !usable.is_empty())
+            .map(|(key, usable)| (key, hops(&usable.iter().map(String::as_str).collect::<Vec<_>>())))
+            .collect();
+        let (held, former): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            bench.kernel.ours.clone().into_iter().partition(|(key, _)| key.metric == METRIC);
+        prop_assert_eq!(held, expected);
+        let in_place = |key: &RouteKey| foreign.contains(&RouteKey { metric: METRIC, ..*key });
+        prop_assert!(former.keys().all(in_place), "{former:?}");
+        prop_assert_eq!(bench.settle(), []);
+        let unserved = bench.fib.counts().refused;
+        prop_assert!(unserved <= foreign.len(), "{unserved}");
+    }
+}
