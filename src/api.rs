@@ -8,7 +8,7 @@
 //! | `GET /v1/received?peer=NAME` | [`ReceivedRoutes`] |
 //! | `GET /v1/explain?subject=PREFIX` or `NAMESPACE/SERVICE` | [`Explanation`] |
 //! | `POST /v1/policy/approve?id=ID` | [`Approved`] |
-//! | `GET /v1/policy/batch` | [`Document`](crate::cases::Document): all that policies are given |
+//! | `GET /v1/policy/batch?learned=BOOLEAN` | [`Document`](crate::cases::Document): all that policies are given; with `learned` what import policies are, too |
 //! | `GET /v1/policy/shadow` | [`ShadowReport`] |
 //!
 //! `rejected=true` lists what the chain rejected instead of what it accepted. A subject that

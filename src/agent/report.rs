@@ -16,7 +16,7 @@ use super::metrics::Scrape;
 use super::peering::peer_kind;
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
 use super::received;
-use super::record::Recording;
+use super::record::{self, ImportRecording, LearnedRoutes, Recording};
 use super::reload::{Approval, NotApproved};
 use super::shadow::{self, ShadowHandle};
 use super::sources::Sources;
@@ -208,9 +208,26 @@ impl Reporter {
     }
 
     /// `/v1/policy/batch`; nothing while there is nothing to ask policies about.
-    pub(super) async fn policy_batch(&self) -> anyhow::Result<Option<Document>> {
-        let recording = self.pipeline.ask(Recording::of).await?;
-        Ok(recording.map(Recording::into_document))
+    pub(super) async fn policy_batch(
+        &self,
+        learned: LearnedRoutes,
+    ) -> anyhow::Result<Option<Document>> {
+        let Some(recording) = self.pipeline.ask(Recording::of).await? else {
+            return Ok(None);
+        };
+        let mut document = recording.into_document();
+        match learned {
+            LearnedRoutes::Unwanted => {}
+            LearnedRoutes::Wanted => {
+                let imports = self.pipeline.ask(ImportRecording::of).await?;
+                let peers = imports.ids();
+                let routes = self
+                    .speaker
+                    .ask(move |speaker| record::routes(speaker, &peers));
+                imports.write(routes.await?, &mut document);
+            }
+        }
+        Ok(Some(document))
     }
 
     /// Adds what each peer was sent.

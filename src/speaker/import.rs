@@ -70,6 +70,25 @@ impl Speaker {
         taken
     }
 
+    /// Every route of the peer that a policy may be asked about, whether one was or not, ordered by
+    /// prefix.
+    pub fn learned(&self, peer: PeerId) -> impl Iterator<Item = (Prefix, UndecidedRoute)> {
+        let session = self.sessions.get(&peer);
+        let session = session.and_then(|session| Some((session, session.neighbor.as_ref()?)));
+        session.into_iter().flat_map(|(session, neighbor)| {
+            let routes = session.adj_rib_in.iter();
+            let eligible = routes.filter(|(_, _, ineligible)| ineligible.is_none());
+            eligible.map(|(prefix, attributes, _)| {
+                let route = UndecidedRoute {
+                    version: session.versions.get(&prefix).copied().unwrap_or_default(),
+                    router_id: neighbor.router_id,
+                    attributes: attributes.clone(),
+                };
+                (prefix, route)
+            })
+        })
+    }
+
     /// Whether the kernel may forward by what the peer announced, while that is used. What no
     /// decision keeps from it, it may have.
     #[must_use]

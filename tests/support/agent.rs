@@ -180,9 +180,21 @@ impl Agent {
     /// # Errors
     /// It does not answer.
     pub(crate) fn recording(&self) -> Result<String, String> {
+        self.print(&["policy", "record"])
+    }
+
+    /// What `rutter policy record --learned` prints.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn recording_of_learned_routes(&self) -> Result<String, String> {
+        self.print(&["policy", "record", "--learned"])
+    }
+
+    fn print(&self, arguments: &[&str]) -> Result<String, String> {
         let mut rutter = impatient(RUTTER);
         rutter.arg("--socket").arg(socket(self.folder.path()));
-        run(rutter.args(["policy", "record"]))
+        run(rutter.args(arguments))
     }
 
     /// What `rutter policy diff --live` says.

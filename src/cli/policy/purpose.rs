@@ -2,9 +2,7 @@
 //! ones, or on both, and so does a file ask about them.
 
 use crate::cases::{Asks, CaseFile, Question};
-use crate::wasm::{Module, ModuleError, Purpose, WasmImportPolicy, WasmPolicy};
-
-use super::decisions::LIMITS;
+use crate::wasm::{Limits, Module, ModuleError, Purpose, WasmImportPolicy, WasmPolicy};
 
 /// What a question is about.
 pub(super) fn of(question: Question<'_>) -> Purpose {
@@ -68,9 +66,10 @@ fn instead(purpose: Purpose) -> &'static str {
 pub(super) fn check_settings(
     module: &Module,
     settings: &serde_json::Value,
+    limits: Limits,
 ) -> Result<(), ModuleError> {
     match module.purpose() {
-        Purpose::Announce | Purpose::Both => WasmPolicy::new(module, settings, LIMITS).map(drop),
-        Purpose::Learn => WasmImportPolicy::new(module, settings, LIMITS).map(drop),
+        Purpose::Announce | Purpose::Both => WasmPolicy::new(module, settings, limits).map(drop),
+        Purpose::Learn => WasmImportPolicy::new(module, settings, limits).map(drop),
     }
 }

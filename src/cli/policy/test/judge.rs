@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::coverage::Kind;
 use super::snapshot::{Compared, Snapshot};
 use crate::cases::{Check, ExpectedVerdict, Question};
+use crate::cli::policy::decisions::LIMITS;
 use crate::cli::policy::purpose;
 use crate::wasm::{Module, ModuleError};
 
@@ -67,7 +68,7 @@ pub(super) fn judge(
     snapshot: &Snapshot,
 ) -> Judged {
     if let Some(words) = question.refusal() {
-        let problem = refusal(purpose::check_settings(module, settings), words);
+        let problem = refusal(purpose::check_settings(module, settings, LIMITS), words);
         return Judged {
             decided: None,
             problems: problem.into_iter().collect(),
