@@ -1,5 +1,6 @@
 //! Compiles the default policy to WebAssembly and leaves it where `wasm::module` embeds it from;
-//! lists the kit that policies are written with for `cli::policy::new` to embed.
+//! writes the C bindings of the contract, and lists the kits that policies are written with, for
+//! `cli::policy::new` to embed.
 //!
 //! `policies/build` does the work, as it does for anyone's policy. Packagers who have the module
 //! already name it in `RUTTER_DEFAULT_POLICY`. Without the feature `daemon` nothing is built.
@@ -30,7 +31,7 @@ fn main() {
         Some(path) => copy(Path::new(&path), &embedded),
         None => compile(&embedded),
     };
-    if let Err(message) = outcome.and_then(|()| list_kit(&out_dir().join("kit.rs"))) {
+    if let Err(message) = outcome.and_then(|()| list_kits()) {
         for line in message.lines() {
             println!("cargo::error={line}");
         }
@@ -64,29 +65,53 @@ fn compile(to: &Path) -> Result<(), String> {
     ))
 }
 
-/// Writes the kit's files down as Rust: pairs of the path in the kit and the text. Older versions
-/// of the contract, which are directories in `wit/`, are left out: the agent serves them, and
-/// nobody writes for them.
-fn list_kit(to: &Path) -> Result<(), String> {
+/// Writes the kits' files down for the program to include.
+fn list_kits() -> Result<(), String> {
+    // Older versions of the contract are directories in `wit/`: the agent serves them, and nobody
+    // writes for them.
+    let (contract, _older) = entries(Path::new("wit"))?;
+    list(
+        "contract.rs",
+        "include_bytes",
+        named(Path::new(""), contract),
+    )?;
+
     let sdk = Path::new("policies/sdk");
     let mut files = vec![sdk.join("Cargo.toml")];
     files.extend(files_below(&sdk.join("src"))?);
-    let (contract, _older) = entries(Path::new("wit"))?;
-    files.extend(contract);
-    let mut files: Vec<(PathBuf, PathBuf)> = files
-        .into_iter()
-        .map(|file| (file.strip_prefix(sdk).unwrap_or(&file).to_owned(), file))
-        .collect();
+    list("rust-kit.rs", "include_str", named(sdk, files))?;
+
+    let kit = Path::new("policies/c/kit");
+    let bindings = out_dir().join("c-bindings");
+    rutter_c_bindings::write(Path::new("wit"), "policy", &bindings)
+        .map_err(|error| format!("the C bindings were not written: {error:#}"))?;
+    let mut files = named(kit, files_below(kit)?);
+    files.extend(named(&bindings, files_below(&bindings)?));
+    list("c-kit.rs", "include_bytes", files)
+}
+
+/// Files with their paths in a kit, which has this directory's.
+fn named(directory: &Path, files: Vec<PathBuf>) -> Vec<(PathBuf, PathBuf)> {
+    let name = |file: PathBuf| {
+        (
+            file.strip_prefix(directory).unwrap_or(&file).to_owned(),
+            file,
+        )
+    };
+    files.into_iter().map(name).collect()
+}
+
+/// Writes files down as Rust: pairs of the path in the kit and what is in it.
+fn list(to: &str, include: &str, mut files: Vec<(PathBuf, PathBuf)>) -> Result<(), String> {
     files.sort();
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it for build scripts");
     let entry = |(at, from): &(PathBuf, PathBuf)| {
-        format!(
-            "({at:?}, include_str!({:?})),\n",
-            Path::new(&root).join(from)
-        )
+        let from = Path::new(&root).join(from);
+        format!("({at:?}, {include}!({from:?})),\n")
     };
     let list: String = files.iter().map(entry).collect();
-    fs::write(to, format!("&[\n{list}]\n")).map_err(|error| format!("{}: {error}", to.display()))
+    let to = out_dir().join(to);
+    fs::write(&to, format!("&[\n{list}]\n")).map_err(|error| format!("{}: {error}", to.display()))
 }
 
 /// The files of a directory and of those in it.

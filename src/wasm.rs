@@ -90,11 +90,13 @@ impl WasmPolicy {
     }
 
     /// Asks about as many of the routes as one call may be about, the first one at least.
-    /// Returns what was decided, and the routes that are left.
+    /// Returns what was decided, and the routes that are left. `tables` is what the call before
+    /// was about.
     fn ask<'r, 'a>(
         &self,
         batch: &Batch<'_>,
         routes: &'r [ProposedRoute<'a>],
+        tables: &mut Tables<'a>,
     ) -> Result<(Vec<Decision>, &'r [ProposedRoute<'a>]), PolicyFailure> {
         let budget_bytes = self.limits.memory_bytes / 4;
         let (answer, asked) = match self.module.contract() {
@@ -106,7 +108,7 @@ impl WasmPolicy {
                 (answer.map(v0_1::answer), tables.len())
             }
             Contract::V0_2 => {
-                let tables = Tables::fill(routes, budget_bytes)?;
+                tables.fill(routes, budget_bytes)?;
                 let answer = tables.ask(batch, &self.settings, |question| {
                     self.call(|exports, store| exports.announce(store, question))
                 })?;
@@ -134,9 +136,10 @@ impl RoutePolicy for WasmPolicy {
     /// a candidate does not depend on the others of its batch.
     fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
         let mut decisions = Vec::with_capacity(batch.candidates.len());
+        let mut tables = Tables::default();
         let mut rest = batch.candidates;
         while !rest.is_empty() {
-            let (decided, later) = self.ask(batch, rest)?;
+            let (decided, later) = self.ask(batch, rest, &mut tables)?;
             decisions.extend(decided);
             rest = later;
         }

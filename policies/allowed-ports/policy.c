@@ -23,7 +23,8 @@ static const char *const PROTOCOL_NAMES[PROTOCOLS] = {"tcp", "udp", "sctp"};
 static bool read_settings(policy_string_t json, struct setting allowed[PROTOCOLS],
                           policy_string_t *error) {
   for (size_t i = 0; i < PROTOCOLS; i++) {
-    allowed[i] = (struct setting){.key = PROTOCOL_NAMES[i], .least = 1, .most = 65535};
+    allowed[i] = (struct setting){
+        .key = PROTOCOL_NAMES[i], .kind = SETTING_NUMBERS, .least = 1, .most = 65535};
   }
   if (!settings_read(json, allowed, PROTOCOLS, error)) {
     return false;

@@ -306,4 +306,29 @@ pub(super) mod tests {
             assert!(error(&path).contains(problem), "{}", error(&path));
         }
     }
+
+    /// Its `sign --key cosign.key --tlog-upload=false`, version 2.6.5, of an artifact that `rutter
+    /// policy push` put into a registry.
+    #[test]
+    fn what_cosign_signed_is_vouched_for() {
+        const KEY: &str = "-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAESkkzLROG62bU/NmW+wynsxjtI9g6
+M7PxQd34WZS/GYwMU8nToiuzDVK+rP2WawSqfiTpsGO501L5/4D5bEWW5w==
+-----END PUBLIC KEY-----
+";
+        const MANIFEST: &str =
+            "sha256:637e5c27c727895873bec52ddf29576e71d8b7969a6405f6f0a9221abe4c47d3";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cosign.pub");
+        std::fs::write(&path, KEY).unwrap();
+        let key = PublicKey::read(&path).unwrap();
+        let signature = Signature {
+            payload: Some(format!(
+                r#"{{"critical":{{"identity":{{"docker-reference":"127.0.0.1:5077/policies/allow-list"}},"image":{{"docker-manifest-digest":"{MANIFEST}"}},"type":"cosign container image signature"}},"optional":null}}"#
+            )),
+            signature: "MEQCIBK5k3r7UeHLxVdlw5md2FHli8w7QHgcNg3VcCw2wQ5KAiATBejh2SZYNUmszCXTXNRgI6DlIIHeC2x36nkqe/EK7g==".to_owned(),
+        };
+        assert!(key.vouches(MANIFEST.parse().unwrap(), &signature));
+        assert!(!key.vouches(digest_of(b"other"), &signature));
+    }
 }

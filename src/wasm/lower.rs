@@ -14,7 +14,7 @@ use super::bindings::v0_2::exports::rutter::policy::announce::Batch as WitBatch;
 use super::bindings::v0_2::rutter::policy::types as wit;
 use super::limits::CANDIDATES_MAX;
 use super::link_bandwidth;
-use crate::candidates::{AddressKind, Origin};
+use crate::candidates::{AddressKind, Candidate, Origin};
 use crate::facts::{NodeFacts, ServiceFacts, ServicePort, StringMap};
 use crate::policy::{Batch, PeerGroup, PolicyFailure, ProposedRoute, Reasons};
 use crate::types::RouteAttributes;
@@ -22,14 +22,18 @@ use crate::types::RouteAttributes;
 /// What a text or list takes in a module's memory besides its contents.
 const ALLOCATION_BYTES: usize = 24;
 
-/// The tables of as many candidates, from the first on, as a module is asked about at once.
+/// The tables of as many candidates, from the first on, as a module is asked about at once. Filled
+/// again and again, they keep their memory.
+#[derive(Default)]
 pub(super) struct Tables<'a> {
     strings: Strings<'a>,
     labels: Vec<wit::ServiceLabel>,
     ports: Vec<wit::ServicePort>,
     addresses: Vec<wit::ServiceIp>,
     services: Vec<wit::Service>,
+    service_indexes: FxHashMap<*const ServiceFacts, u32>,
     attribute_sets: Vec<&'a RouteAttributes>,
+    attribute_set_indexes: FxHashMap<*const RouteAttributes, u32>,
     candidates: Vec<wit::Candidate>,
 }
 
@@ -42,60 +46,94 @@ struct Strings<'a> {
 }
 
 impl<'a> Tables<'a> {
-    /// Takes candidates until they fill about `budget_bytes` of a module's memory, or there are
-    /// [`CANDIDATES_MAX`] of them; one at least, unless `routes` is empty.
+    /// Forgets what was in them, and takes candidates until they fill about `budget_bytes` of a
+    /// module's memory, or there are [`CANDIDATES_MAX`] of them; one at least, unless `routes` is
+    /// empty.
     ///
     /// # Errors
     /// A candidate is an address of a Service whose facts are missing.
     pub(super) fn fill(
+        &mut self,
         routes: &[ProposedRoute<'a>],
         budget_bytes: usize,
-    ) -> Result<Self, PolicyFailure> {
-        let mut tables = Self {
-            strings: Strings::default(),
-            labels: Vec::new(),
-            ports: Vec::new(),
-            addresses: Vec::new(),
-            services: Vec::new(),
-            attribute_sets: Vec::new(),
-            candidates: Vec::with_capacity(routes.len().min(CANDIDATES_MAX)),
-        };
-        let mut services = FxHashMap::default();
-        let mut attribute_sets = FxHashMap::default();
+    ) -> Result<(), PolicyFailure> {
+        self.clear();
         for route in routes.iter().take(CANDIDATES_MAX) {
-            if tables.bytes() > budget_bytes {
+            if self.bytes() > budget_bytes {
                 break;
             }
-            let attributes = *attribute_sets
+            let attributes = *self
+                .attribute_set_indexes
                 .entry(Arc::as_ptr(route.attributes))
-                .or_insert_with(|| push(&mut tables.attribute_sets, &**route.attributes));
-            let origin = match &route.candidate.key.origin {
-                Origin::PodCidr => wit::Origin::PodCidr,
-                Origin::ServiceCidr { addresses } => wit::Origin::ServiceCidr((*addresses).into()),
-                Origin::ServiceAddress { service, address } => {
-                    let Some(facts) = &route.candidate.service else {
-                        return Err(PolicyFailure::BadAnswer(format!(
-                            "it was not asked, because {} came without the facts of {service}",
-                            route.candidate.key.prefix
-                        )));
-                    };
-                    let service = *services
-                        .entry(Arc::as_ptr(facts))
-                        .or_insert_with(|| tables.push_service(facts));
-                    wit::Origin::ServiceAddress(wit::ServiceAddress {
-                        service,
-                        kind: (*address).into(),
-                    })
-                }
-            };
-            tables.candidates.push(wit::Candidate {
+                .or_insert_with(|| push(&mut self.attribute_sets, &**route.attributes));
+            let origin = self.origin(route.candidate)?;
+            self.candidates.push(wit::Candidate {
                 prefix: route.candidate.key.prefix.into(),
                 origin,
                 covered_by: route.candidate.covered_by.map(Into::into),
                 attributes,
             });
         }
-        Ok(tables)
+        Ok(())
+    }
+
+    /// Every table by name, so that a new one is not forgotten here.
+    fn clear(&mut self) {
+        let Self {
+            strings:
+                Strings {
+                    table,
+                    indexes,
+                    bytes,
+                },
+            labels,
+            ports,
+            addresses,
+            services,
+            service_indexes,
+            attribute_sets,
+            attribute_set_indexes,
+            candidates,
+        } = self;
+        table.clear();
+        indexes.clear();
+        *bytes = 0;
+        labels.clear();
+        ports.clear();
+        addresses.clear();
+        services.clear();
+        service_indexes.clear();
+        attribute_sets.clear();
+        attribute_set_indexes.clear();
+        candidates.clear();
+    }
+
+    fn origin(&mut self, candidate: &'a Candidate) -> Result<wit::Origin, PolicyFailure> {
+        Ok(match &candidate.key.origin {
+            Origin::PodCidr => wit::Origin::PodCidr,
+            Origin::ServiceCidr { addresses } => wit::Origin::ServiceCidr((*addresses).into()),
+            Origin::ServiceAddress { service, address } => {
+                let Some(facts) = &candidate.service else {
+                    return Err(PolicyFailure::BadAnswer(format!(
+                        "it was not asked, because {} came without the facts of {service}",
+                        candidate.key.prefix
+                    )));
+                };
+                wit::Origin::ServiceAddress(wit::ServiceAddress {
+                    service: self.service(facts),
+                    kind: (*address).into(),
+                })
+            }
+        })
+    }
+
+    fn service(&mut self, facts: &'a Arc<ServiceFacts>) -> u32 {
+        if let Some(index) = self.service_indexes.get(&Arc::as_ptr(facts)) {
+            return *index;
+        }
+        let index = self.push_service(facts);
+        self.service_indexes.insert(Arc::as_ptr(facts), index);
+        index
     }
 
     /// How many candidates were taken.

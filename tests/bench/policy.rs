@@ -28,6 +28,15 @@ fn default_policy(c: &mut Criterion) {
         b.iter(|| Module::builtin(&engine, "default").expect("the default policy"));
     });
 
+    let folder = tempfile::tempdir().expect("a folder");
+    let caching = Engine::new().expect("an engine");
+    let caching = caching.caching(&folder.path().join("compiled"));
+    Module::builtin(&caching, "default").expect("the default policy");
+    assert_eq!(caching.cache_fault(), None, "compiled code is kept");
+    c.bench_function("load, compiled before", |b| {
+        b.iter(|| Module::builtin(&caching, "default").expect("the default policy"));
+    });
+
     let module = Module::builtin(&engine, "default").expect("the default policy");
     let mut policy = WasmPolicy::new(&module, &json!({}), Limits::default()).expect("no settings");
     let candidates: Vec<_> = (0..cluster::SERVICES).flat_map(addresses_of).collect();
@@ -40,6 +49,7 @@ fn default_policy(c: &mut Criterion) {
         })
         .collect();
     check_alike(&mut policy, &routes);
+    load_ratio(&engine, &caching);
     ratios(&mut policy, &routes);
     for (name, size, reasons) in [
         ("one candidate", 1, Reasons::Wanted),
@@ -65,6 +75,33 @@ fn default_policy(c: &mut Criterion) {
     }
 }
 
+/// Prints what a warm start saves: the median times of both, taken in turns.
+#[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+fn load_ratio(compiling: &Engine, caching: &Engine) {
+    const ROUNDS: usize = 21;
+    let load = |engine| {
+        timed(|| {
+            Module::builtin(engine, "default").expect("the default policy");
+            Vec::new()
+        })
+    };
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        times[0].push(load(compiling));
+        times[1].push(load(caching));
+    }
+    let [cold, warm] = times.map(|times| median_us(times) / 1e3);
+    println!(
+        "ratio: load, compiling {cold:.2} ms, compiled before {warm:.2} ms, {:.1} times",
+        cold / warm
+    );
+}
+
+fn median_us(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times[times.len() / 2].as_secs_f64() * 1e6
+}
+
 /// Prints the price of the sandbox: the median times of both, taken in turns.
 #[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 fn ratios(policy: &mut WasmPolicy, routes: &[ProposedRoute<'_>]) {
@@ -80,10 +117,7 @@ fn ratios(policy: &mut WasmPolicy, routes: &[ProposedRoute<'_>]) {
             times[0].push(timed(|| evaluate(policy, routes, reasons)));
             times[1].push(timed(|| evaluate(&mut native::Native, routes, reasons)));
         }
-        let [module, native] = times.map(|mut times| {
-            times.sort_unstable();
-            times[rounds / 2].as_secs_f64() * 1e6 / size as f64
-        });
+        let [module, native] = times.map(|times| median_us(times) / size as f64);
         println!(
             "ratio: {size} candidates, reasons {reasons:?}: module {module:.3} us, \
              native {native:.3} us a candidate, {:.1} times",

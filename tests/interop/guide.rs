@@ -1,6 +1,7 @@
 //! The guide in `policies/README.md`, followed word for word: its commands in a shell, one block
-//! after the other, against a live agent and a real registry. In place of `kubectl` stands a
-//! script that runs what follows `--`, where the agent is the one of the test.
+//! after the other, against a live agent and a real registry; what it says of other languages than
+//! Rust, without either. In place of `kubectl` stands a script that runs what follows `--`, where
+//! the agent is the one of the test.
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -10,7 +11,7 @@ use std::process::Command;
 
 use super::cluster::{FABRIC_ASN, WORKERS, extra};
 use super::fabric::{CHANGE_LIMIT, Fabric};
-use crate::support::agent::{Agent, RUTTER};
+use crate::support::agent::RUTTER;
 use crate::support::objects::Readiness;
 use crate::support::registry::Registry;
 use crate::support::router::RouterKind;
@@ -23,6 +24,10 @@ const MAKING: [&str; 2] = ["A policy of your own", "Testing the compiled module"
 const USING: [&str; 2] = ["On a node", "Trying a change on what a node has"];
 
 const SHIPPING: &str = "Shipping a policy";
+
+/// Sections on other languages, each from nothing to a tested module, and what the native test says
+/// in the end.
+const LANGUAGES: [(&str, &str); 2] = [("In C", "2 passed"), ("In JavaScript", "pass 2")];
 
 const KUBECTL: &str = "#!/bin/sh
 while [ \"$1\" != -- ]; do shift; done
@@ -56,18 +61,15 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(agent: &Agent) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guide");
+    fn new(folder: &str, socket: PathBuf) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("bin")).unwrap();
         symlink(RUTTER, folder.join("bin/rutter")).unwrap();
         let kubectl = folder.join("bin/kubectl");
         fs::write(&kubectl, KUBECTL).unwrap();
         fs::set_permissions(&kubectl, Permissions::from_mode(0o755)).unwrap();
-        Self {
-            folder,
-            socket: agent.socket(),
-        }
+        Self { folder, socket }
     }
 
     /// Types a block; returns what the terminal shows.
@@ -107,7 +109,7 @@ fn the_guide_can_be_followed_word_for_word() {
         fabric.manifests.apply(&object);
     }
     let agent = &fabric.agents[0];
-    let reader = Reader::new(agent);
+    let reader = Reader::new("guide", agent.socket());
 
     let [new, rest @ ..] = &*script(&MAKING) else {
         panic!("the guide has no commands");
@@ -159,9 +161,25 @@ fn the_guide_can_be_followed_word_for_word() {
     }
 }
 
+#[test]
+fn the_guide_can_be_followed_in_other_languages() {
+    let reader = Reader::new("guide-languages", "/nonexistent".into());
+    for (section, passed) in LANGUAGES {
+        let [block] = &*blocks(section, "sh") else {
+            panic!("{section} is not one block of commands");
+        };
+        fs::create_dir(reader.folder.join(section)).unwrap();
+        let told = reader.types(section, block);
+        contains(&told, passed).unwrap();
+        contains(&told, "opt-in 0.1.0: 4 passed, 0 failed").unwrap();
+    }
+}
+
 /// Nobody adds a command to the guide that no test runs.
 #[test]
 fn every_command_of_the_guide_is_in_a_section_that_is_followed() {
-    let followed = script(&MAKING).len() + script(&USING).len() + script(&[SHIPPING]).len();
+    let languages = LANGUAGES.map(|(section, _)| section);
+    let sections = [&MAKING[..], &USING, &[SHIPPING], &languages].concat();
+    let followed = script(&sections).len();
     assert_eq!(GUIDE.matches("\n```sh\n").count(), followed);
 }

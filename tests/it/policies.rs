@@ -10,6 +10,7 @@ mod shipped_cases;
 mod workbench;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -280,4 +281,16 @@ fn settings_are_refused_in_the_modules_own_words() {
         let expected = format!("settings of module `{name}`: {words}");
         assert_eq!(error.to_string(), expected);
     }
+}
+
+/// As Rust's and JavaScript's are by their own tools.
+#[test]
+fn the_policy_in_c_passes_its_native_test() {
+    guests::compiled("allowed-ports");
+    let test = guests::target_dir().join("c/allowed-ports/rutter-policy/test");
+    let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/policies/allowed-ports");
+    let output = Command::new("sh").arg(test).arg(policy).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(output.stdout, b"4 passed\n");
+    assert_eq!(output.stderr, b"");
 }

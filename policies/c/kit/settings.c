@@ -28,6 +28,49 @@ static bool take(struct reader *reader, uint8_t wanted) {
   return true;
 }
 
+/* The rest of an escape. The agent writes a number only for a control character. */
+static bool take_escaped(struct reader *reader, uint8_t *octet) {
+  static const char NAMES[] = "\"\\/bfnrt", OCTETS[] = "\"\\/\b\f\n\r\t";
+  if (reader->at == reader->end) {
+    return false;
+  }
+  uint8_t name = *reader->at++;
+  for (size_t i = 0; i < sizeof NAMES - 1; i++) {
+    if ((uint8_t)NAMES[i] == name) {
+      *octet = (uint8_t)OCTETS[i];
+      return true;
+    }
+  }
+  unsigned value = 0;
+  for (size_t i = 0; i < 4; i++) {
+    uint8_t digit = reader->at < reader->end ? *reader->at++ : 0;
+    bool letter = (digit | 0x20) >= 'a' && (digit | 0x20) <= 'f';
+    if (!letter && (digit < '0' || digit > '9')) {
+      return false;
+    }
+    value = value << 4 | (letter ? (unsigned)(digit | 0x20) - 'a' + 10 : (unsigned)digit - '0');
+  }
+  *octet = (uint8_t)value;
+  return name == 'u' && value < 0x80;
+}
+
+static bool take_text(struct reader *reader, policy_string_t *text) {
+  if (!take(reader, '"')) {
+    return false;
+  }
+  /* No longer than what is left. */
+  text->ptr = malloc((size_t)(reader->end - reader->at));
+  text->len = 0;
+  while (reader->at < reader->end && *reader->at != '"') {
+    uint8_t octet = *reader->at++;
+    if (octet == '\\' && !take_escaped(reader, &octet)) {
+      return false;
+    }
+    text->ptr[text->len++] = octet;
+  }
+  return take(reader, '"');
+}
+
 /* What is between quotes, as it is written. */
 static bool take_key(struct reader *reader, policy_string_t *key) {
   if (!take(reader, '"')) {
@@ -75,6 +118,11 @@ static bool take_numbers(struct reader *reader, struct setting *setting) {
   return take(reader, ']');
 }
 
+static bool take_value(struct reader *reader, struct setting *setting) {
+  return setting->kind == SETTING_TEXT ? take_text(reader, &setting->text)
+                                       : take_numbers(reader, setting);
+}
+
 static bool refuse_unknown(policy_string_t key, const struct setting *known, size_t known_count,
                            policy_string_t *error) {
   struct text text = {0};
@@ -93,10 +141,14 @@ static bool refuse_unknown(policy_string_t key, const struct setting *known, siz
 static bool refuse_value(const struct setting *setting, policy_string_t *error) {
   struct text text = {0};
   text_add(&text, setting->key);
-  text_add(&text, " is not a list of whole numbers from ");
-  text_add_number(&text, setting->least);
-  text_add(&text, " to ");
-  text_add_number(&text, setting->most);
+  if (setting->kind == SETTING_TEXT) {
+    text_add(&text, " is not a text");
+  } else {
+    text_add(&text, " is not a list of whole numbers from ");
+    text_add_number(&text, setting->least);
+    text_add(&text, " to ");
+    text_add_number(&text, setting->most);
+  }
   *error = text_done(&text);
   return false;
 }
@@ -129,7 +181,7 @@ bool settings_read(policy_string_t json, struct setting *known, size_t known_cou
     if (i == known_count) {
       return refuse_unknown(key, known, known_count, error);
     }
-    if (!take_numbers(&reader, &known[i])) {
+    if (!take_value(&reader, &known[i])) {
       return refuse_value(&known[i], error);
     }
   } while (take(&reader, ','));

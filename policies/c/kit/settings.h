@@ -1,5 +1,5 @@
-/* Settings that are lists of whole numbers: {"tcp": [80, 443]}. The agent hands over a JSON
- * object; what is not of this shape is refused with an error that names the key. */
+/* Settings that are texts or lists of whole numbers: {"label": "vip", "tcp": [80, 443]}. The agent
+ * hands over a JSON object; what is not of this shape is refused with an error that names the key. */
 #ifndef RUTTER_KIT_SETTINGS_H
 #define RUTTER_KIT_SETTINGS_H
 
@@ -8,17 +8,21 @@
 
 #include "policy.h"
 
+enum setting_kind { SETTING_NUMBERS, SETTING_TEXT };
+
 /* One key that a policy knows. */
 struct setting {
   const char *key;
-  /* What its numbers may be. */
+  enum setting_kind kind;
+  /* What numbers may be, and where they go. */
   uint32_t least, most;
-  /* Where they go. */
   uint32_t *numbers;
   size_t count;
+  /* Where a text goes. */
+  policy_string_t text;
 };
 
-/* Reads all settings; those that are absent have no numbers. False, and an error for the
+/* Reads all settings; those that are absent have no numbers and an empty text. False, and an error for the
  * operator, where one is not what it should be. */
 bool settings_read(policy_string_t json, struct setting *known, size_t known_count,
                    policy_string_t *error);

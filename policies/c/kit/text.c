@@ -37,3 +37,7 @@ policy_string_t text_done(const struct text *text) {
 bool text_is(policy_string_t string, const char *other) {
   return string.len == strlen(other) && memcmp(string.ptr, other, string.len) == 0;
 }
+
+bool text_same(policy_string_t string, policy_string_t other) {
+  return string.len == other.len && memcmp(string.ptr, other.ptr, string.len) == 0;
+}

@@ -28,4 +28,7 @@ policy_string_t text_done(const struct text *text);
 /* Whether a string is this C string. */
 bool text_is(policy_string_t string, const char *other);
 
+/* Whether two strings are the same. */
+bool text_same(policy_string_t string, policy_string_t other);
+
 #endif

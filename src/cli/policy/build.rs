@@ -1,8 +1,11 @@
 //! `rutter policy build [DIR]`: a policy's sources made into a module that the agent takes.
 //!
-//! The scripts of `policies/` do the work, as they do for the default policy; they are part of this
-//! program, so that no checkout of Rutter is needed. What the compiler says goes to standard error
-//! as it says it. A module that the agent would refuse never takes the place of one that it takes.
+//! The scripts of `policies/` do the work, as they do for the policies of the checkout: which
+//! language a directory is in, which tools that takes and how they are called is written there
+//! alone. They are part of this program, so that no checkout of Rutter is needed, and a shell is all
+//! that they take; in Rust the same would be longer, and `build.rs` could not call it. What they and
+//! the compiler say goes to standard error as they say it. A module that the agent would refuse
+//! never takes the place of one that it takes.
 
 use std::fs;
 use std::io::{self, Write};
@@ -12,7 +15,6 @@ use std::process::{Command, Stdio};
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
-use toml::Table;
 
 use super::scratch::Scratch;
 use crate::cli::output::{self, OutputFormat};
@@ -20,10 +22,16 @@ use crate::cli::{Outcome, text};
 use crate::wasm::{Engine, Module, digest};
 
 const DETAILS: &str = "\
-A Rust toolchain that compiles to WebAssembly is looked for: one with rustup's target
-wasm32-unknown-unknown, else Debian's packages rustc-web, cargo-web and rust-web-src, or the one
-whose prefix RUTTER_GUEST_TOOLCHAIN names. Where there is none, the commands that install one are
-told. The module's bytes are the same wherever the same toolchain compiles the same sources.";
+The language is that of the first of these files which is in DIR:
+  Cargo.toml    Rust: a toolchain that compiles to WebAssembly is looked for, one with rustup's
+                target wasm32-unknown-unknown, else Debian's packages rustc-web, cargo-web and
+                rust-web-src, or the one whose prefix RUTTER_GUEST_TOOLCHAIN names
+  package.json  JavaScript: node (18 or later) and npm, which fetches the packer that
+                package-lock.json pins
+  policy.c      C: clang and wasm-ld
+
+Where a tool is missing, the commands that install it are told. A module in Rust or C has the same
+bytes wherever the same tools compile the same sources; in one in JavaScript some octets differ.";
 
 /// Compile a policy to a module, and check that the agent would take it
 #[derive(Debug, Args)]
@@ -33,11 +41,11 @@ pub(super) struct BuildArgs {
     #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
 
-    /// Where to put the module [default: DIR/NAME.wasm]
+    /// Where to put the module [default: DIR/NAME.wasm, as the module calls itself]
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
 
-    /// Where the compiler keeps what it has compiled; policies can share it [default:
+    /// Where the tools keep what they have fetched and compiled; policies can share it [default:
     /// DIR/target/guest]
     #[arg(long, value_name = "DIR")]
     target_dir: Option<PathBuf>,
@@ -59,7 +67,7 @@ struct Report {
 ///
 /// # Errors
 /// There is no policy in the directory, no toolchain, the policy does not compile, the agent would
-/// refuse the module, or a file cannot be written.
+/// refuse the module, its name is none of a file, or a file cannot be written.
 pub(super) fn run(
     args: &BuildArgs,
     format: OutputFormat,
@@ -70,22 +78,21 @@ pub(super) fn run(
         to,
         target_dir,
     } = args;
-    let name = package_name(directory)?;
     let target = match target_dir {
         Some(target) => target.clone(),
         None => directory.join("target/guest"),
     };
     let bytes = compile(directory, &target)?;
-    let module = Module::from_bytes(&Engine::new()?, &name, &bytes).with_context(|| {
-        let directory = directory.display();
-        format!("the policy in {directory} compiles, but the agent would refuse it")
+    let shown = directory.display();
+    let module = Module::from_bytes(&Engine::new()?, "module", &bytes).with_context(|| {
+        format!("the policy in {shown} compiles, but the agent would refuse it")
     })?;
+    let description = module.description();
     let to = match to {
         Some(to) => to.clone(),
-        None => directory.join(format!("{name}.wasm")),
+        None => directory.join(file_name(&description.name)?),
     };
     put(&to, &bytes).with_context(|| format!("cannot write the module {}", to.display()))?;
-    let description = module.description();
     let report = Report {
         module: to,
         name: description.name.clone(),
@@ -100,36 +107,27 @@ pub(super) fn run(
     Ok(Outcome::Done)
 }
 
-/// The name of the crate in the directory.
-fn package_name(directory: &Path) -> anyhow::Result<String> {
-    let shown = directory.display();
-    anyhow::ensure!(directory.is_dir(), "there is no directory {shown}");
-    let manifest = directory.join("Cargo.toml");
-    let shown = manifest.display();
+/// The file of a module that calls itself so.
+fn file_name(name: &str) -> anyhow::Result<String> {
+    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let good = name.starts_with(char::is_alphanumeric) && name.chars().all(allowed);
+    let shown = text::printable(name);
     anyhow::ensure!(
-        manifest.is_file(),
-        "there is no {shown}; `rutter policy new` starts a policy"
+        good,
+        "the module calls itself `{shown}`, which is no name for a file: name one with --to"
     );
-    let manifest = fs::read_to_string(&manifest).with_context(|| format!("cannot read {shown}"))?;
-    let manifest: Table = manifest.parse().with_context(|| shown.to_string())?;
-    manifest
-        .get("package")
-        .and_then(|package| package.get("name"))
-        .and_then(toml::Value::as_str)
-        .map(str::to_owned)
-        .with_context(|| format!("{shown} is of no crate: it has no package.name"))
+    Ok(format!("{name}.wasm"))
 }
 
 /// The module's bytes.
 fn compile(directory: &Path, target: &Path) -> anyhow::Result<Vec<u8>> {
-    let unusable = || format!("cannot write to the directory {}", target.display());
-    let scratch = fs::create_dir_all(target)
-        .and_then(|()| Scratch::inside(target))
-        .with_context(unusable)?;
+    let temporary = std::env::temp_dir();
+    let unusable = || format!("cannot write to the directory {}", temporary.display());
+    let scratch = Scratch::inside(&temporary).with_context(unusable)?;
     unpack_scripts(scratch.path()).with_context(unusable)?;
     let module = scratch.path().join("module.wasm");
     let status = Command::new("sh")
-        .arg(scratch.path().join(BUILD))
+        .arg(scratch.path().join("policies/build"))
         .arg("--target-dir")
         .args([target, directory, &module])
         .stdin(Stdio::null())
@@ -146,15 +144,21 @@ fn compile(directory: &Path, target: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// Puts the scripts of `policies/` into a directory, laid out as in a checkout.
 fn unpack_scripts(to: &Path) -> io::Result<()> {
-    fs::create_dir(to.join("policies"))?;
     let oldest = concat!("rust-version = \"", env!("CARGO_PKG_RUST_VERSION"), "\"\n");
-    let toolchain = include_str!("../../../policies/toolchain");
     fs::write(to.join("Cargo.toml"), oldest)?;
-    fs::write(to.join(BUILD), include_str!("../../../policies/build"))?;
-    fs::write(to.join("policies/toolchain"), toolchain)
+    fs::create_dir(to.join("policies"))?;
+    for (name, script) in SCRIPTS {
+        fs::write(to.join("policies").join(name), script)?;
+    }
+    Ok(())
 }
 
-const BUILD: &str = "policies/build";
+const SCRIPTS: [(&str, &str); 4] = [
+    ("build", include_str!("../../../policies/build")),
+    ("build-c", include_str!("../../../policies/build-c")),
+    ("build-js", include_str!("../../../policies/build-js")),
+    ("toolchain", include_str!("../../../policies/toolchain")),
+];
 
 /// Puts the whole file there at once: an agent may be watching the place.
 fn put(to: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -1,9 +1,10 @@
 //! `rutter policy new NAME`: a policy to start from, which compiles, and its tests, which pass.
 //!
-//! What it writes needs this program and a Rust toolchain with crates from its registry, but no
-//! checkout of Rutter. It never writes into a directory that has something in it.
+//! What it writes needs this program and the language's own tools, with what they fetch from their
+//! registry, but no checkout of Rutter. It never writes into a directory that has something in it.
 
 mod kit;
+mod language;
 
 use std::fs;
 use std::io::{self, Write};
@@ -16,13 +17,15 @@ use serde::Serialize;
 
 use crate::cli::Outcome;
 use crate::cli::output::{self, OutputFormat};
+use language::Language;
 
 const DETAILS: &str = "\
 What is written compiles, and its tests pass: a policy that rejects the Services without a label.
-`cargo test` runs it natively, `rutter policy build` makes the module, and `rutter policy test` asks
-that about the cases in cases/.";
+`cargo test`, `sh rutter-policy/test` or `node --test` runs it natively, `rutter policy build` makes
+the module, and `rutter policy test` asks that about the cases in cases/. Everything a build takes
+beside the language's own tools is in the directory.";
 
-/// Start a policy: a crate with an example, its tests, and the kit it is written with
+/// Start a policy: an example in Rust, C or JavaScript, its tests, and the kit it is written with
 #[derive(Debug, Args)]
 #[command(after_help = DETAILS)]
 pub(super) struct NewArgs {
@@ -32,19 +35,25 @@ pub(super) struct NewArgs {
     /// Where to put it; must not exist, or be empty [default: ./NAME]
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
+
+    /// What to write it in
+    #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t)]
+    lang: Language,
 }
 
-/// A name that is good for a crate, a file and the configuration.
+/// A name that is good for a crate, a package, a file and the configuration, whichever language the
+/// policy is started in: it may move to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct PolicyName(String);
 
 const NAME_BYTES_MAX: usize = 64;
 
-/// Crates that a policy is built from, and names that cargo or the compiler refuse in its manifest
-/// or mean something else by.
+/// Crates and packages that a policy is built from, and names that cargo or the compiler refuse in
+/// its manifest or mean something else by.
 const TAKEN: &[&str] = &[
     "alloc",
     "build",
+    "componentize-qjs",
     "core",
     "deps",
     "examples",
@@ -81,7 +90,10 @@ impl FromStr for PolicyName {
         } else if !name.starts_with(|c: char| c.is_ascii_lowercase()) || name.ends_with('-') {
             Err("it starts with a letter and ends with a letter or a digit".to_owned())
         } else if taken {
-            Err("a crate cannot be called so, or another one already is; choose another".to_owned())
+            Err(
+                "a crate or a package cannot be called so, or one already is; choose another"
+                    .to_owned(),
+            )
         } else {
             Ok(Self(name.to_owned()))
         }
@@ -106,13 +118,17 @@ pub(super) fn run(
     format: OutputFormat,
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
-    let NewArgs { name, directory } = args;
+    let NewArgs {
+        name,
+        directory,
+        lang,
+    } = args;
     let directory = directory.clone().unwrap_or_else(|| PathBuf::from(&name.0));
-    let files = files(name);
+    let files = lang.files(&name.0);
     claim(&directory)?;
-    for (path, text) in &files {
+    for (path, contents) in &files {
         let path = directory.join(path);
-        write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        write(&path, contents).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let report = Report {
         name: name.clone(),
@@ -121,31 +137,9 @@ pub(super) fn run(
     };
     match format {
         OutputFormat::Json => output::json(&report, out)?,
-        OutputFormat::Text => print(&report, out)?,
+        OutputFormat::Text => print(&report, *lang, out)?,
     }
     Ok(Outcome::Done)
-}
-
-/// All of the policy's files, by their paths in its directory.
-fn files(PolicyName(name): &PolicyName) -> Vec<(String, String)> {
-    let templates = [
-        (".gitignore", include_str!("new/rust/gitignore")),
-        ("Cargo.toml", include_str!("new/rust/manifest.toml")),
-        ("README.md", include_str!("new/rust/README.md")),
-        ("src/lib.rs", include_str!("new/rust/lib.rs")),
-    ];
-    let fill = |text: &str| {
-        text.replace("RUST_VERSION", env!("CARGO_PKG_RUST_VERSION"))
-            .replace("NAME", name)
-    };
-    let cases = [
-        ("toml", include_str!("new/rust/cases.toml")),
-        ("snap", include_str!("new/rust/cases.snap")),
-    ];
-    let cases = cases.map(|(kind, text)| (format!("cases/{name}.{kind}"), text.to_owned()));
-    let own = templates.map(|(path, text)| (path.to_owned(), fill(text)));
-    let kit = kit::files().map(|(path, text)| (format!("rutter-policy/{path}"), text));
-    own.into_iter().chain(cases).chain(kit).collect()
 }
 
 /// Makes sure that there is an empty directory.
@@ -161,14 +155,14 @@ fn claim(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
+fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
-    fs::File::create_new(path)?.write_all(text.as_bytes())
+    fs::File::create_new(path)?.write_all(contents)
 }
 
-fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+fn print(report: &Report, language: Language, out: &mut dyn Write) -> io::Result<()> {
     let Report {
         name: PolicyName(name),
         directory,
@@ -177,7 +171,7 @@ fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let directory = directory.display();
     writeln!(out, "{directory}: the policy {name}, {} files", files.len())?;
     writeln!(out, "\nNext:\n  cd {directory}")?;
-    writeln!(out, "  cargo test")?;
+    writeln!(out, "  {}", language.native_test())?;
     writeln!(out, "  rutter policy build")?;
     writeln!(out, "  rutter policy test --module {name}.wasm")
 }

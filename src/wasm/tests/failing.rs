@@ -253,3 +253,27 @@ fn an_answer_larger_than_its_limit_is_unusable() {
         "{answer:?}"
     );
 }
+
+#[test]
+fn exactly_the_answer_that_is_allowed_may_be_given() {
+    let candidates = [pod_cidr("10.0.0.0/24"), pod_cidr("10.0.1.0/24")];
+    let answer = |output_bytes| {
+        let limits = Limits {
+            output_bytes,
+            ..LIMITS
+        };
+        evaluate(
+            &mut policy(&BUILTIN, limits),
+            &NodeFacts::default(),
+            &candidates,
+        )
+    };
+    let sizes: Vec<usize> = (0..256).collect();
+    let enough = sizes.partition_point(|size| answer(*size).is_err());
+    // Two decisions with a reason each, and the table of reasons with one text.
+    assert!((64..256).contains(&enough), "{enough} bytes");
+    assert_eq!(answer(enough).map(|decisions| decisions.len()), Ok(2));
+    assert!(
+        matches!(answer(enough - 1), Err(PolicyFailure::BadAnswer(words)) if words.contains("too much data"))
+    );
+}

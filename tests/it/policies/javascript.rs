@@ -127,7 +127,7 @@ fn an_entry_that_is_not_there_is_named() {
 #[test]
 fn without_node_it_is_said_what_to_install() {
     let programs = TempDir::new().unwrap();
-    for name in ["dirname", "sh"] {
+    for name in ["dirname", "env", "sed", "sh"] {
         symlink(Path::new("/usr/bin").join(name), programs.path().join(name)).unwrap();
     }
     let policy = copy();

@@ -1,8 +1,9 @@
-//! `rutter policy new` and `rutter policy build` with the toolchain that is here: what an author
-//! with the program alone gets.
+//! `rutter policy new` and `rutter policy build` with the tools that are here: what an author with
+//! the program alone gets, in each language.
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -17,22 +18,24 @@ fn rutter() -> Command {
     rutter
 }
 
-/// A new policy in an empty directory, with the versions of crates that this checkout is locked
-/// to: whatever a registry has today must not decide whether a test passes.
-fn new_policy(directory: &Path) -> PathBuf {
+/// A new policy in an empty directory, in Rust with the versions of crates that this checkout is
+/// locked to: whatever a registry has today must not decide whether a test passes.
+fn new_policy(language: &str, directory: &Path) -> PathBuf {
     let output = rutter()
-        .args(["new", "opt-in"])
+        .args(["new", "opt-in", "--lang", language])
         .current_dir(directory)
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", told(&output));
     let policy = directory.join("opt-in");
-    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
-    fs::copy(lock, policy.join("Cargo.lock")).unwrap();
+    if language == "rust" {
+        let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
+        fs::copy(lock, policy.join("Cargo.lock")).unwrap();
+    }
     policy
 }
 
-/// Compiles it in the directory that all guests of this checkout are compiled in.
+/// Builds it in the directory that all guests of this checkout are built in.
 fn build(policy: &Path, arguments: &[&str], environment: &[(&str, &OsStr)]) -> Output {
     rutter()
         .args(["build", "--target-dir"])
@@ -48,7 +51,10 @@ fn told(output: &Output) -> String {
     String::from_utf8_lossy(&[&*output.stdout, &*output.stderr].concat()).into_owned()
 }
 
-fn run(program: &str, arguments: &[&str], policy: &Path) -> Output {
+fn run(command: &[&str], policy: &Path) -> Output {
+    let [program, arguments @ ..] = command else {
+        panic!("no command");
+    };
     let mut command = Command::new(program);
     // What cargo tells this test about itself is not for another cargo.
     for (name, _) in std::env::vars_os() {
@@ -65,103 +71,179 @@ fn run(program: &str, arguments: &[&str], policy: &Path) -> Output {
         .unwrap()
 }
 
+/// What differs from language to language.
+struct Author {
+    language: &'static str,
+    /// Its native test, and what that says in the end.
+    test: &'static [&'static str],
+    passed: &'static str,
+    /// A source, and a mistake to make there: for these words, those.
+    source: &'static str,
+    mistake: [&'static str; 2],
+    /// What the compiler says of it.
+    complaint: &'static [&'static str],
+    /// A source that compiles to no policy, as far as the language can.
+    empty: Option<&'static str>,
+}
+
 #[test]
-fn a_new_policy_passes_its_test_and_is_built_into_a_module_that_decides() {
-    // Always the same one: cargo keeps what it compiles by its path.
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scaffold");
-    let _ = fs::remove_dir_all(&directory);
-    fs::create_dir_all(&directory).unwrap();
-    let policy = new_policy(&directory);
-
-    let tested = run("cargo", &["test"], &policy);
-    assert!(tested.status.success(), "{}", told(&tested));
-    assert!(told(&tested).contains("1 passed"), "{}", told(&tested));
-    assert!(!told(&tested).contains("warning"), "{}", told(&tested));
-    let formatted = run("cargo", &["fmt", "--check"], &policy);
+fn a_new_policy_in_rust_passes_its_tests_is_built_and_decides() {
+    let author = Author {
+        language: "rust",
+        test: &["cargo", "test"],
+        passed: "1 passed",
+        source: "src/lib.rs",
+        mistake: ["Decision::abstain()", "Decision::maybe()"],
+        complaint: &["src/lib.rs", "maybe"],
+        empty: Some("//! Nothing.\n"),
+    };
+    let policy = author.goes_from_nothing_to_a_tested_module();
+    let formatted = run(&["cargo", "fmt", "--check"], &policy);
     assert!(formatted.status.success(), "{}", told(&formatted));
+}
 
-    let built = build(&policy, &["-o", "json"], &[]);
-    assert!(built.status.success(), "{}", told(&built));
-    let report: Value = serde_json::from_slice(&built.stdout).unwrap();
-    let module = policy.join("opt-in.wasm");
-    assert_eq!(report["module"], "./opt-in.wasm");
-    assert_eq!(
-        (&report["name"], &report["version"]),
-        (&json!("opt-in"), &json!("0.1.0"))
-    );
-    let bytes = fs::read(&module).unwrap();
-    assert_eq!(report["bytes"], bytes.len());
-    let digest = format!("sha256:{}", rutter::wasm::digest(&bytes));
-    assert_eq!(report["digest"], digest);
+#[test]
+fn a_new_policy_in_c_passes_its_tests_is_built_and_decides() {
+    let author = Author {
+        language: "c",
+        test: &["sh", "rutter-policy/test"],
+        passed: "2 passed",
+        source: "policy.c",
+        mistake: ["text_same(", "text_equal("],
+        complaint: &["policy.c:", "'text_equal'", "the policy does not compile"],
+        empty: None,
+    };
+    let policy = author.goes_from_nothing_to_a_tested_module();
+    texts_of_settings_are_read_with_their_escapes(&policy);
+}
 
-    let validate = |settings: &str| {
-        let file = policy.join("settings.json");
-        fs::write(&file, settings).unwrap();
-        rutter()
-            .args(["validate", "opt-in.wasm", "--settings", "settings.json"])
+#[test]
+fn a_new_policy_in_javascript_passes_its_tests_is_built_and_decides() {
+    let author = Author {
+        language: "js",
+        test: &["node", "--test"],
+        passed: "# pass 2",
+        source: "src/policy.js",
+        mistake: ["const reasons = [];", "const = [];"],
+        complaint: &["src/policy.js:", "the policy does not compile"],
+        empty: Some("export const nothing = {};\n"),
+    };
+    author.goes_from_nothing_to_a_tested_module();
+}
+
+impl Author {
+    fn goes_from_nothing_to_a_tested_module(&self) -> PathBuf {
+        // Always the same one: compilers keep what they compile by its path.
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scaffold");
+        let directory = directory.join(self.language);
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory).unwrap();
+        let policy = new_policy(self.language, &directory);
+
+        let tested = run(self.test, &policy);
+        assert!(tested.status.success(), "{}", told(&tested));
+        assert!(told(&tested).contains(self.passed), "{}", told(&tested));
+        assert!(!told(&tested).contains("warning"), "{}", told(&tested));
+
+        let bytes = the_module_is_as_it_is_told(&policy);
+        let tested = rutter()
+            .args(["test", "--module", "opt-in.wasm"])
             .current_dir(&policy)
             .output()
-            .unwrap()
-    };
-    let valid = validate(r#"{"label": "announce"}"#);
-    assert!(valid.status.success(), "{}", told(&valid));
-    let refused = validate(r#"{"label": ""}"#);
-    assert!(
-        told(&refused).contains("label is empty"),
-        "{}",
-        told(&refused)
-    );
+            .unwrap();
+        assert!(tested.status.success(), "{}", told(&tested));
+        let summary = "opt-in 0.1.0: 4 passed, 0 failed";
+        assert!(told(&tested).contains(summary), "{}", told(&tested));
 
+        self.a_mistake_is_told_and_leaves_the_module_alone(&policy, &bytes);
+        self.a_module_that_is_no_policy_is_refused(&policy, &bytes);
+        policy
+    }
+
+    fn a_mistake_is_told_and_leaves_the_module_alone(&self, policy: &Path, before: &[u8]) {
+        let source = policy.join(self.source);
+        let good = fs::read_to_string(&source).unwrap();
+        let [from, to] = self.mistake;
+        assert!(good.contains(from), "{good}");
+        fs::write(&source, good.replace(from, to)).unwrap();
+        let failed = build(policy, &[], &[]);
+        fs::write(&source, good).unwrap();
+        assert_eq!(failed.status.code(), Some(1));
+        let told = told(&failed);
+        let last = "error: the policy in . was not built: see above";
+        for words in self.complaint.iter().chain(&[last]) {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+        assert_eq!(fs::read(policy.join("opt-in.wasm")).unwrap(), before);
+    }
+
+    fn a_module_that_is_no_policy_is_refused(&self, policy: &Path, before: &[u8]) {
+        let Some(empty) = self.empty else { return };
+        let source = policy.join(self.source);
+        let good = fs::read_to_string(&source).unwrap();
+        fs::write(&source, empty).unwrap();
+        let refused = build(policy, &[], &[]);
+        fs::write(&source, good).unwrap();
+        assert_eq!(refused.status.code(), Some(1));
+        let told = told(&refused);
+        assert!(
+            told.contains("compiles, but the agent would refuse it"),
+            "{told}"
+        );
+        assert_eq!(fs::read(policy.join("opt-in.wasm")).unwrap(), before);
+    }
+}
+
+fn the_module_is_as_it_is_told(policy: &Path) -> Vec<u8> {
+    let built = build(policy, &["-o", "json"], &[]);
+    assert!(built.status.success(), "{}", told(&built));
+    let report: Value = serde_json::from_slice(&built.stdout).unwrap();
+    let bytes = fs::read(policy.join("opt-in.wasm")).unwrap();
+    let expected = json!({
+        "module": "./opt-in.wasm",
+        "name": "opt-in",
+        "version": "0.1.0",
+        "bytes": bytes.len(),
+        "digest": format!("sha256:{}", rutter::wasm::digest(&bytes)),
+    });
+    assert_eq!(report, expected);
+    bytes
+}
+
+/// The kit in C reads JSON itself.
+fn texts_of_settings_are_read_with_their_escapes(policy: &Path) {
+    let case = r#"
+settings = { label = "a\"b\\c\td\u001fé/" }
+
+[node]
+
+[[services]]
+name = "shop/web"
+type = "LoadBalancer"
+load-balancer-ips = ["192.0.2.10"]
+labels = { "a\"b\\c\td\u001fé/" = "true" }
+endpoints-here = 1
+
+[advertise]
+service-load-balancer-cidrs = ["192.0.2.10/32"]
+
+[[cases]]
+name = "it has the label"
+expect = [{ service = "shop/web", prefix = "192.0.2.10/32", verdict = "abstain" }]
+"#;
+    fs::write(policy.join("escapes.toml"), case).unwrap();
     let tested = rutter()
-        .args(["test", "--module", "opt-in.wasm"])
-        .current_dir(&policy)
+        .args(["test", "escapes.toml", "--module", "opt-in.wasm"])
+        .current_dir(policy)
         .output()
         .unwrap();
     assert!(tested.status.success(), "{}", told(&tested));
-    let summary = "opt-in 0.1.0: 4 passed, 0 failed";
-    assert!(told(&tested).contains(summary), "{}", told(&tested));
-
-    a_mistake_is_told_and_leaves_the_module_alone(&policy, &bytes);
-    a_module_that_is_no_policy_is_refused(&policy, &bytes);
-}
-
-fn a_mistake_is_told_and_leaves_the_module_alone(policy: &Path, before: &[u8]) {
-    let source = policy.join("src/lib.rs");
-    let good = fs::read_to_string(&source).unwrap();
-    fs::write(
-        &source,
-        good.replace("Decision::abstain()", "Decision::maybe()"),
-    )
-    .unwrap();
-    let failed = build(policy, &[], &[]);
-    fs::write(&source, good).unwrap();
-    assert_eq!(failed.status.code(), Some(1));
-    let told = told(&failed);
-    assert!(told.contains("src/lib.rs"), "{told}");
-    assert!(told.contains("maybe"), "{told}");
-    assert!(
-        told.contains("error: the policy in . was not built: see above"),
-        "{told}"
-    );
-    assert_eq!(fs::read(policy.join("opt-in.wasm")).unwrap(), before);
-}
-
-fn a_module_that_is_no_policy_is_refused(policy: &Path, before: &[u8]) {
-    fs::write(policy.join("src/lib.rs"), "//! Nothing.\n").unwrap();
-    let refused = build(policy, &[], &[]);
-    assert_eq!(refused.status.code(), Some(1));
-    let told = told(&refused);
-    assert!(
-        told.contains("compiles, but the agent would refuse it"),
-        "{told}"
-    );
-    assert_eq!(fs::read(policy.join("opt-in.wasm")).unwrap(), before);
 }
 
 #[test]
 fn a_toolchain_that_is_named_and_not_there_is_told() {
     let directory = TempDir::new().unwrap();
-    let policy = new_policy(directory.path());
+    let policy = new_policy("rust", directory.path());
     let nowhere = [("RUTTER_GUEST_TOOLCHAIN", OsStr::new("/nonexistent"))];
     let failed = build(&policy, &[], &nowhere);
     assert_eq!(failed.status.code(), Some(1));
@@ -173,22 +255,27 @@ fn a_toolchain_that_is_named_and_not_there_is_told() {
     assert!(!policy.join("opt-in.wasm").exists());
 }
 
+/// A directory with links to these programs, to be all that is on `PATH`.
+fn with_only(programs: &[&str]) -> TempDir {
+    let directory = TempDir::new().unwrap();
+    for program in programs {
+        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+            .map(|directory| directory.join(program))
+            .find(|candidate| candidate.is_file());
+        symlink(found.unwrap(), directory.path().join(program)).unwrap();
+    }
+    directory
+}
+
 /// Debian's toolchain, where it is installed, is found without `PATH`, but not the linker.
 #[test]
 fn without_rust_on_path_the_way_to_install_it_is_told() {
     let directory = TempDir::new().unwrap();
-    let policy = new_policy(directory.path());
-    let path = directory.path().join("bin");
-    fs::create_dir(&path).unwrap();
-    for program in ["bash", "dirname", "env", "sed", "sh", "sort"] {
-        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap())
-            .map(|directory| directory.join(program))
-            .find(|candidate| candidate.is_file());
-        std::os::unix::fs::symlink(found.unwrap(), path.join(program)).unwrap();
-    }
+    let policy = new_policy("rust", directory.path());
+    let path = with_only(&["bash", "dirname", "env", "sed", "sh", "sort"]);
     let cache = directory.path().join("cache");
     let environment = [
-        ("PATH", path.as_os_str()),
+        ("PATH", path.path().as_os_str()),
         ("RUTTER_GUEST_CACHE", cache.as_os_str()),
     ];
     let failed = build(&policy, &[], &environment);
@@ -197,4 +284,112 @@ fn without_rust_on_path_the_way_to_install_it_is_told() {
     assert!(told.contains("rustup"), "{told}");
     assert!(told.contains("was not built: see above"), "{told}");
     assert!(!policy.join("opt-in.wasm").exists());
+}
+
+const SHELL: [&str; 4] = ["dirname", "env", "sed", "sh"];
+
+#[test]
+fn a_tool_that_is_missing_is_named_with_the_command_that_installs_it() {
+    let install_c = "apt-get install -y --no-install-recommends clang lld";
+    let install_js = "apt-get install -y --no-install-recommends nodejs npm";
+    for (language, there, missing, install) in [
+        ("c", None, "clang is missing", install_c),
+        ("c", Some("clang"), "wasm-ld is missing", install_c),
+        ("js", None, "node is missing", install_js),
+        ("js", Some("node"), "npm is missing", install_js),
+    ] {
+        let directory = TempDir::new().unwrap();
+        let policy = new_policy(language, directory.path());
+        let programs: Vec<&str> = SHELL.into_iter().chain(there).collect();
+        let path = with_only(&programs);
+        let failed = build(&policy, &[], &[("PATH", path.path().as_os_str())]);
+        assert_eq!(failed.status.code(), Some(1));
+        let told = told(&failed);
+        for words in [missing, install, "was not built: see above"] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+        assert!(!policy.join("opt-in.wasm").exists());
+    }
+}
+
+/// `Cargo.toml`, then `package.json`, then `policy.c`: what is lacking then is complained about.
+#[test]
+fn the_first_of_three_files_says_what_the_language_is() {
+    let policy = TempDir::new().unwrap();
+    let nowhere = [("RUTTER_GUEST_TOOLCHAIN", OsStr::new("/nonexistent"))];
+    for (file, text, words) in [
+        ("policy.c", "", "there is no kit in "),
+        ("package.json", "{}", "package-lock.json: run npm"),
+        ("package-lock.json", "{}", "names no entry: add \"main\""),
+        ("package.json", r#"{"main": "policy.js"}"#, "there is no "),
+        ("policy.js", "", "there is no contract in "),
+        ("Cargo.toml", "", "RUTTER_GUEST_TOOLCHAIN is /nonexistent"),
+    ] {
+        fs::write(policy.path().join(file), text).unwrap();
+        let failed = build(policy.path(), &[], &nowhere);
+        assert_eq!(failed.status.code(), Some(1));
+        assert!(told(&failed).contains(words), "{file}: {}", told(&failed));
+    }
+}
+
+#[test]
+fn a_packer_that_cannot_be_fetched_is_told_and_leaves_nothing_half() {
+    let directory = TempDir::new().unwrap();
+    let policy = new_policy("js", directory.path());
+    let failed = rutter()
+        .arg("build")
+        .current_dir(&policy)
+        .env("npm_config_registry", "http://127.0.0.1:1")
+        .env("npm_config_fetch_retries", "0")
+        .env("npm_config_cache", directory.path().join("cache"))
+        .output()
+        .unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    let told = told(&failed);
+    for words in ["127.0.0.1:1", "npm could not fetch what ", "see above"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let kept = fs::read_dir(policy.join("target/guest")).unwrap();
+    assert_eq!(kept.count(), 0);
+}
+
+#[test]
+fn a_directory_without_a_policy_is_left_as_it_is_and_told_how_to_start_one() {
+    let directory = TempDir::new().unwrap();
+    let built = |at: &Path| {
+        let output = rutter().arg("build").arg(at).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        told(&output)
+    };
+    let at = directory.path().display();
+    let expected = format!(
+        "build: error: there is no Cargo.toml, package.json or policy.c in {at}; \
+         `rutter policy new` starts a policy\n\
+         error: the policy in {at} was not built: see above\n"
+    );
+    assert_eq!(built(directory.path()), expected);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    let told = built(&directory.path().join("missing"));
+    let expected = format!("build: error: there is no directory {at}/missing\n");
+    assert!(told.starts_with(&expected), "{told}");
+}
+
+#[test]
+fn a_name_that_is_not_good_starts_no_policy_in_any_language() {
+    let directory = TempDir::new().unwrap();
+    for language in ["rust", "c", "js"] {
+        for (name, words) in [
+            ("Opt_In", "lower-case letters, digits and `-`"),
+            ("componentize-qjs", "choose another"),
+        ] {
+            let output = rutter()
+                .args(["new", name, "--lang", language])
+                .current_dir(directory.path())
+                .output()
+                .unwrap();
+            assert_eq!(output.status.code(), Some(2));
+            assert!(told(&output).contains(words), "{}", told(&output));
+        }
+    }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }

@@ -1,54 +1,18 @@
-//! What `rutter policy build` refuses before it starts a compiler. The rest is in `tests/it`.
+//! Where `rutter policy build` puts a module. What it makes, and refuses, is in `tests/it`.
 
 use std::fs;
-use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::put;
-use crate::cli::Outcome;
-use crate::cli::testing::{Ran, run};
-
-fn build(directory: &Path) -> Ran {
-    let directory = directory.to_str().unwrap();
-    run("/nonexistent".into(), &["policy", "build", directory])
-}
-
-fn error_for(directory: &Path) -> String {
-    let ran = build(directory);
-    assert_eq!((ran.outcome, ran.out.as_str()), (Outcome::Failed, ""));
-    ran.err
-}
+use super::{file_name, put};
 
 #[test]
-fn a_directory_that_is_not_there_is_named() {
-    assert_eq!(
-        error_for(Path::new("/nonexistent/opt-in")),
-        "error: there is no directory /nonexistent/opt-in\n"
-    );
-}
-
-#[test]
-fn a_directory_without_a_policy_is_named_and_how_to_start_one() {
-    let directory = TempDir::new().unwrap();
-    let at = directory.path().display();
-    let expected =
-        format!("error: there is no {at}/Cargo.toml; `rutter policy new` starts a policy\n");
-    assert_eq!(error_for(directory.path()), expected);
-}
-
-#[test]
-fn a_manifest_that_is_no_crates_is_named() {
-    let directory = TempDir::new().unwrap();
-    let manifest = directory.path().join("Cargo.toml");
-    for (text, words) in [
-        ("[workspace]", "is of no crate: it has no package.name"),
-        ("[package", "TOML parse error"),
-    ] {
-        fs::write(&manifest, text).unwrap();
-        let error = error_for(directory.path());
-        assert!(error.contains(manifest.to_str().unwrap()), "{error}");
-        assert!(error.contains(words), "{error}");
+fn a_module_is_called_as_it_calls_itself_where_a_file_can_be() {
+    assert_eq!(file_name("opt-in").unwrap(), "opt-in.wasm");
+    assert_eq!(file_name("v4.1_b").unwrap(), "v4.1_b.wasm");
+    for bad in ["", ".", "../x", "a/b", "a b", "-x", "a\u{1b}"] {
+        let error = file_name(bad).unwrap_err().to_string();
+        assert!(error.ends_with("name one with --to"), "{bad}: {error}");
     }
 }
 

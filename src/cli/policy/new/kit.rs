@@ -1,12 +1,15 @@
-//! The kit that policies are written with: the sources of `policies/sdk` and of the contract, as
-//! this program was built with them, made into a crate that needs nothing beside itself.
+//! The kits that policies are written with, as this program was built with them: for Rust the
+//! sources of `policies/sdk`, made into a crate that needs nothing beside itself; for C those of
+//! `policies/c/kit`, and bindings; and with each the contract.
 //!
-//! [`new`](super) writes it into each new policy, so that a policy needs no checkout of Rutter.
+//! [`new`](super) writes one into each new policy, so that a policy needs no checkout of Rutter.
 
 use toml::{Table, Value};
 
-/// Every file by its path in the kit; `build.rs` lists them.
-const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/kit.rs"));
+// Every file by its path in the kit; `build.rs` lists them.
+const CONTRACT: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/contract.rs"));
+const C: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/c-kit.rs"));
+const CRATE: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/rust-kit.rs"));
 
 /// What the kit's manifest inherits from.
 const WORKSPACE: &str = include_str!("../../../../Cargo.toml");
@@ -28,15 +31,35 @@ struct Guide;
 
 ";
 
-/// The kit's files, by their paths in it.
-pub(super) fn files() -> impl Iterator<Item = (&'static str, String)> {
-    FILES.iter().map(|&(path, text)| {
+/// A file of a kit: its path there, and what is in it.
+type File = (&'static str, Vec<u8>);
+
+/// The contract, as the kits have it.
+pub(super) fn contract() -> impl Iterator<Item = File> {
+    owned(CONTRACT)
+}
+
+/// The kit for policies in C.
+pub(super) fn c() -> impl Iterator<Item = File> {
+    contract().chain(owned(C))
+}
+
+/// The kit for policies in Rust.
+pub(super) fn rust() -> impl Iterator<Item = File> {
+    let files = CRATE.iter().map(|&(path, text)| {
         let text = match path {
             MANIFEST => standalone(&parsed(text), &parsed(WORKSPACE)).to_string(),
             _ => edited(path, text),
         };
-        (path, text)
-    })
+        (path, text.into_bytes())
+    });
+    files.chain(contract())
+}
+
+fn owned(files: &'static [(&str, &[u8])]) -> impl Iterator<Item = File> {
+    files
+        .iter()
+        .map(|&(path, contents)| (path, contents.to_vec()))
 }
 
 fn edited(path: &str, text: &str) -> String {
@@ -103,24 +126,25 @@ fn inherited(entry: &Table, from: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{EDITS, FILES, MANIFEST, files};
+    use super::{CRATE, EDITS, MANIFEST, c, rust};
 
     fn kit(path: &str) -> String {
-        let (_, text) = files().find(|(file, _)| *file == path).unwrap();
-        text
+        let (_, contents) = rust().find(|(file, _)| *file == path).unwrap();
+        String::from_utf8(contents).unwrap()
     }
 
     #[test]
     fn every_edit_finds_its_text() {
         for (path, from, _) in EDITS {
-            let (_, text) = FILES.iter().find(|(file, _)| *file == path).unwrap();
+            let (_, text) = CRATE.iter().find(|(file, _)| *file == path).unwrap();
             assert!(text.contains(from), "{path}: {from}");
         }
     }
 
     #[test]
     fn the_kit_names_nothing_outside_of_itself() {
-        for (path, text) in files() {
+        for (path, contents) in rust().chain(c()) {
+            let text = String::from_utf8_lossy(&contents);
             assert!(!text.contains("../"), "{path}");
         }
         let manifest = kit(MANIFEST);
