@@ -408,6 +408,9 @@ pub struct Explanation {
     pub routes: Vec<Route>,
     /// Candidates that cover the prefix asked about, for their traffic takes those routes.
     pub covered_by: Vec<Prefix>,
+    /// What peers announced for exactly this prefix, ordered by peer.
+    #[serde(default)]
+    pub learned: Vec<ReceivedRoute>,
 }
 
 /// A Service's facts, as far as they decide routes.

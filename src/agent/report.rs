@@ -188,23 +188,31 @@ impl Reporter {
             Ok(parsed) => parsed,
             Err(unknown) => return Ok(Err(unknown)),
         };
+        let learned = match parsed {
+            Subject::Prefix(prefix) => self.learned(prefix).await?,
+            Subject::Service(_) => Vec::new(),
+        };
         let answer = self
             .pipeline
             .ask(move |pipeline| explain(pipeline, &parsed))
             .await?;
-        Ok(match answer {
-            Ok(Explained {
-                services,
-                decided,
-                covered_by,
-            }) => Ok(Explanation {
-                subject: subject.to_owned(),
-                services,
-                routes: self.with_sent(decided).await?,
-                covered_by,
-            }),
-            Err(unknown) => Err(unknown),
-        })
+        let explained = match answer {
+            Ok(explained) => explained,
+            Err(unknown) if learned.is_empty() => return Ok(Err(unknown)),
+            Err(_) => Explained::default(),
+        };
+        let Explained {
+            services,
+            decided,
+            covered_by,
+        } = explained;
+        Ok(Ok(Explanation {
+            subject: subject.to_owned(),
+            services,
+            routes: self.with_sent(decided).await?,
+            covered_by,
+            learned,
+        }))
     }
 
     /// `/v1/policy/batch`; nothing while there is nothing to ask policies about.
@@ -258,6 +266,7 @@ struct Decided {
 }
 
 /// The pipeline's part of an explanation.
+#[derive(Default)]
 struct Explained {
     services: Vec<ServiceReport>,
     decided: Vec<Decided>,
@@ -311,7 +320,8 @@ fn explain(pipeline: &Pipeline, subject: &Subject) -> Result<Explained, Unknown>
         .collect();
     if concerned.is_empty() && decided.is_empty() && covered_by.is_empty() {
         return Err(
-            "no Service has this address, and nothing this node could announce covers it"
+            "no Service has this address, no peer announced it, and nothing this node could announce \
+             covers it"
                 .to_owned(),
         );
     }

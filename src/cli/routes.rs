@@ -113,7 +113,7 @@ fn print_received(routes: &[ReceivedRoute], out: &mut dyn Write) -> io::Result<(
             route.prefix.to_string(),
             route.next_hop.to_string(),
             text::or_nothing(route.as_path.clone()),
-            usage(&route.usage),
+            usage_text(&route.usage),
             step.map_or_else(|| text::NOTHING.to_owned(), decider),
             text::or_nothing(reason.unwrap_or_default()),
             text::or_nothing(text::attributes(&attributes)),
@@ -122,7 +122,8 @@ fn print_received(routes: &[ReceivedRoute], out: &mut dyn Write) -> io::Result<(
     writeln!(out, "{}", text::table(header, rows))
 }
 
-fn usage(usage: &Usage) -> String {
+/// What became of a received route, in words.
+pub(super) fn usage_text(usage: &Usage) -> String {
     let kernel = |installation: &Installation| match installation {
         Installation::Install => "",
         Installation::Keep => ", not for the kernel",

@@ -89,6 +89,11 @@ fn replays_what_is_live(agent: &Agent, folder: &Path) {
     let replayed = &replayed["peers"][0];
     assert_eq!(replayed["peer"], "upstream");
     let live = agent.received().unwrap().routes;
+    let explained = agent.explanation(ANNOUNCED[1]).unwrap();
+    let of_prefix = live
+        .iter()
+        .filter(|route| route.prefix.to_string() == ANNOUNCED[1]);
+    assert!(explained.learned.iter().eq(of_prefix), "{explained:#?}");
     let decisions: Vec<_> = replayed["routes"].as_array().unwrap().iter().collect();
     assert_eq!(decisions.len(), live.len());
     for (replayed, live) in decisions.iter().zip(live) {

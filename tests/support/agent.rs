@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use rutter::api::{
-    PeerStatus, PolicyStatus, Readiness, ReceivedRoutes, Routes, ShadowReport, Status,
+    Explanation, PeerStatus, PolicyStatus, Readiness, ReceivedRoutes, Routes, ShadowReport, Status,
 };
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
@@ -173,6 +173,14 @@ impl Agent {
     /// It does not answer.
     pub(crate) fn routes(&self) -> Result<Routes, String> {
         self.ask(&["routes"])
+    }
+
+    /// What `rutter explain` says of a prefix or Service.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn explanation(&self, subject: &str) -> Result<Explanation, String> {
+        self.ask(&["explain", subject])
     }
 
     /// What `rutter policy record` prints.

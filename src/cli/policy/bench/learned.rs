@@ -55,7 +55,7 @@ fn path(number: u32) -> (Arc<LearnedPath>, Arc<RouteAttributes>) {
         med: Some(number % 100),
         next_hop: Some(ADDRESS.into()),
         communities: vec![
-            Community(64_513 << 16 | number % 50),
+            Community((64_513 << 16) | (number % 50)),
             Community(0xFC01_FFFF),
         ],
         ..RouteAttributes::default()

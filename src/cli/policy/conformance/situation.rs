@@ -151,7 +151,7 @@ fn learned(number: u32, local_pref: Option<u32>) -> Learned {
         asns: vec![Asn(65_000 + number), Asn(65_500)],
     };
     let segments = [
-        (number % 6 > 0).then_some(sequence),
+        (!sequence.asns.is_empty()).then_some(sequence),
         number.is_multiple_of(7).then_some(set),
     ];
     Learned {
