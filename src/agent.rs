@@ -13,6 +13,7 @@
 
 pub(crate) mod clock;
 mod connection;
+mod decider;
 mod driver;
 mod events;
 mod http;
@@ -50,16 +51,17 @@ pub use driver::{SpeakerHandle, SpeakerStopped};
 
 use crate::config::{Config, Overrides, Source};
 use crate::kube;
-use crate::policy::NextLink;
+use crate::policy::{Direction, NextLink};
 use crate::wasm::Engine;
+use decider::{Exporting, Importing};
 use events::{Notice, Notices};
-use links::{LoadedLink, Plan, RefusedVersions};
+use links::{Chains, Plan, RefusedVersions};
 use load::Loaded;
 use pipeline::Settings;
 use reload::{Considered, InForce, Reloader};
 use report::Reporter;
 use sources::{Asking, Sources};
-use state::ConfigState;
+use state::{ChainState, ConfigState};
 
 /// Approvals that wait; each is a person's.
 const APPROVALS_MAX: usize = 4;
@@ -92,17 +94,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     // From here on, SIGHUP reloads; by default it would end the process.
     let hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let engine = engine(&config)?;
-    let FirstChain {
-        chain,
-        links,
-        error: chain_error,
-    } = first_chain(&engine, &loaded)?;
+    let exports = first_chain(&engine, &loaded)?;
+    let imports = first_import_chain(&engine, &loaded);
     let Loaded {
         text, passwords, ..
     } = loaded;
-    let import_chain = imports::first_chain(&engine, &config).await;
     let (source, notices) = start_source(&config, &node_name).await?;
-    if let Some(error) = &chain_error {
+    for error in [&exports.error, &imports.error].into_iter().flatten() {
         let error = error.clone();
         notices.tell(Notice::PolicyFallback { error });
     }
@@ -110,8 +108,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         path: path.clone(),
         loaded_at: clock::unix_time(),
         error: None,
-        chain_error,
-        modules: state::modules(&links, &RefusedVersions::new()),
+        exports: ChainState::first(Direction::Export, &exports.in_force, exports.error),
+        imports: ChainState::first(Direction::Import, &imports.in_force, imports.error),
         held: None,
     }));
 
@@ -131,7 +129,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let settings = Settings {
         config: Arc::clone(&config),
         passwords: passwords.clone(),
-        chain: Some(chain),
+        chain: Some(exports.chain),
+        import_chain: Some(imports.chain),
     };
     let pipeline = pipeline::spawn(
         &node_name,
@@ -141,7 +140,6 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         notices.clone(),
     )
     .context("cannot start the pipeline thread")?;
-    pipeline.replace_imports(import_chain).await?;
     let (approve, approvals) = mpsc::channel(APPROVALS_MAX);
     let reporter = Arc::new(Reporter {
         node: node_name.clone(),
@@ -162,7 +160,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             text,
             passwords,
             config: Arc::clone(&config),
-            links,
+            chains: Chains {
+                exports: exports.in_force,
+                imports: imports.in_force,
+            },
         },
         started_with: config,
         engine,
@@ -227,32 +228,59 @@ fn engine(config: &Config) -> anyhow::Result<Engine> {
     Ok(engine)
 }
 
-/// The chain that the agent starts with.
-struct FirstChain {
-    chain: Vec<NextLink>,
-    /// As configured; none where it is not the configured one.
-    links: Vec<LoadedLink>,
-    /// Why it is not.
+/// The chain of one direction that the agent starts with.
+struct FirstChain<P> {
+    chain: Vec<NextLink<P>>,
+    in_force: links::InForce,
+    /// Why it is not the configured one.
     error: Option<String>,
 }
 
 /// The configured chain or, where it cannot be had, the built-in default and the reason.
-fn first_chain(engine: &Engine, loaded: &Loaded) -> anyhow::Result<FirstChain> {
-    let none = RefusedVersions::new();
-    match Plan::make(engine, &loaded.config, &loaded.modules, &[], &none) {
-        Ok(plan) => Ok(FirstChain {
-            chain: plan.links,
-            links: plan.loaded,
-            error: None,
-        }),
+fn first_chain(engine: &Engine, loaded: &Loaded) -> anyhow::Result<FirstChain<Exporting>> {
+    let (none, modules) = (RefusedVersions::new(), &loaded.modules.exports);
+    let nothing = links::InForce::StandIn;
+    match Plan::make(engine, &loaded.config.policies, modules, &nothing, &none) {
+        Ok(plan) => Ok(FirstChain::configured(plan)),
         Err(refusal) => {
             let text = format!("{refusal:#}; the built-in default runs in its place");
-            warn!("{text}");
-            Ok(FirstChain {
-                chain: vec![load::fallback(engine)?.into()],
-                links: Vec::new(),
-                error: Some(text),
-            })
+            let fallback = load::fallback(engine)?;
+            Ok(FirstChain::standing_in(fallback.into(), text))
+        }
+    }
+}
+
+/// The configured import policies or, where they cannot be had, one that uses no route and the
+/// reason.
+fn first_import_chain(engine: &Engine, loaded: &Loaded) -> FirstChain<Importing> {
+    let (none, modules) = (RefusedVersions::new(), &loaded.modules.imports);
+    let nothing = links::InForce::StandIn;
+    let config = &loaded.config;
+    match Plan::make(engine, &config.import_policies, modules, &nothing, &none) {
+        Ok(plan) => FirstChain::configured(plan),
+        Err(refusal) => {
+            let refusal = format!("{refusal:#}");
+            let text = format!("{refusal}; no learned route is used");
+            FirstChain::standing_in(load::import_fallback(config, refusal).into(), text)
+        }
+    }
+}
+
+impl<P> FirstChain<P> {
+    fn configured(plan: Plan<P>) -> Self {
+        Self {
+            chain: plan.links,
+            in_force: links::InForce::Configured(plan.loaded),
+            error: None,
+        }
+    }
+
+    fn standing_in(link: NextLink<P>, error: String) -> Self {
+        warn!("{error}");
+        Self {
+            chain: vec![link],
+            in_force: links::InForce::StandIn,
+            error: Some(error),
         }
     }
 }

@@ -93,6 +93,35 @@ pub struct ChangeEffect {
     pub added: u64,
     /// The first of those that it concerns: withdrawn ones before changed before added ones.
     pub examples: Vec<ChangedRoute>,
+    /// The same of routes that peers announce to the node.
+    #[serde(default)]
+    pub learned: LearnedEffect,
+}
+
+/// What a change does to the routes that were learned from peers. Each is counted once for each
+/// peer that announces it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LearnedEffect {
+    /// Routes that import policies accept before it, or all where there are none.
+    pub used: u64,
+    /// Of these, those that are rejected by it, or whose peer is gone with it.
+    pub rejected: u64,
+    /// Of these, those that are used with other attributes, or another word on the kernel.
+    pub changed: u64,
+    /// Routes that are accepted only after it.
+    pub added: u64,
+    /// The first of those that it concerns: rejected ones, as withdrawn, before changed before added
+    /// ones.
+    pub examples: Vec<ChangedRoute>,
+}
+
+impl LearnedEffect {
+    /// Whether no learned route is concerned.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.rejected == 0 && self.changed == 0 && self.added == 0
+    }
 }
 
 /// One route that a change concerns.
@@ -101,7 +130,7 @@ pub struct ChangeEffect {
 pub struct ChangedRoute {
     /// What becomes of it.
     pub change: RouteChange,
-    /// Towards the peer of this name.
+    /// Towards the peer of this name; of a learned route, from it.
     pub peer: String,
     /// What.
     pub prefix: Prefix,
@@ -113,11 +142,11 @@ pub struct ChangedRoute {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RouteChange {
-    /// It is no longer announced.
+    /// It is no longer announced; of a learned route, no longer used.
     Withdrawn,
-    /// It is announced with other attributes.
+    /// It is announced, or used, with other attributes.
     Changed,
-    /// It was not announced before.
+    /// It was not announced, or used, before.
     Added,
 }
 
@@ -456,12 +485,12 @@ impl DecisionReport {
 
     /// The same of a learned route.
     #[must_use]
-    pub fn imported(outcome: &ImportOutcome) -> Self {
+    pub fn imported(outcome: &ImportOutcome, steps: &[Step]) -> Self {
         let attributes = outcome.accepted.as_ref().map(|used| &*used.attributes);
         Self {
             accepted: outcome.accepted.is_some(),
             attributes: attributes.cloned().unwrap_or_default(),
-            steps: outcome.steps.iter().map(StepReport::new).collect(),
+            steps: steps.iter().map(StepReport::new).collect(),
         }
     }
 }

@@ -63,7 +63,7 @@ pub struct Config {
     pub import_policy_default: ChainDefault,
     /// `[[import-policies]]`, in the order of the file, names are unique. None: every learned
     /// route is used.
-    pub import_policies: Vec<ImportPolicyLink>,
+    pub import_policies: Vec<PolicyLink>,
     /// `[policy]`.
     pub policy: PolicyConfig,
     /// `[api]`.
@@ -129,7 +129,7 @@ pub struct Peer {
     pub labels: BTreeMap<String, String>,
 }
 
-/// One of `[[policies]]`.
+/// One of `[[policies]]` or `[[import-policies]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyLink {
     /// Unique in the chain.
@@ -148,23 +148,8 @@ pub struct PolicyLink {
     pub limits: Limits,
     /// Whom it decides for; every name in it is a group's.
     pub audience: Audience,
-    /// Whether it decides. Some policy of the chain does.
+    /// Whether it decides. Some policy of the chain does; every import policy does.
     pub mode: Mode,
-}
-
-/// One of `[[import-policies]]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ImportPolicyLink {
-    /// Unique in the chain.
-    pub name: String,
-    /// The policy itself.
-    pub module: PolicyModule,
-    /// For the module to judge; always an object.
-    pub settings: serde_json::Value,
-    /// What becomes of its routes while it fails.
-    pub on_error: OnError,
-    /// What one call of it may use.
-    pub limits: Limits,
 }
 
 /// Where a policy comes from. Prints as it is written.
@@ -364,7 +349,13 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
     let peers = peers::read(&top, directory, &bgp, report);
     // Where a peer is not valid, its group is not known either.
     let known: Option<Vec<&Peer>> = peers.iter().map(Option::as_ref).collect();
-    let policies = policies::read(&top, directory, &policy, known.as_deref(), report);
+    let surroundings = policies::Surroundings {
+        directory,
+        common: &policy,
+        peers: known.as_deref(),
+    };
+    let policies = policies::read(&top, &surroundings, report);
+    let import_policies = import_policies::read(&top, &surroundings, report);
     Config {
         source: source(&top, directory, report),
         advertise: advertise::read(&top, overrides, report, &mut warnings),
@@ -373,7 +364,7 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
         policy_default: policies::read_default(&top, report, &mut warnings),
         policies,
         import_policy_default: import_policies::read_default(&top, report, &mut warnings),
-        import_policies: import_policies::read(&top, directory, report),
+        import_policies,
         policy,
         api: api(&top, directory, &bgp, report),
         bgp,

@@ -29,6 +29,7 @@
 //! that no longer exists is withdrawn, and so is a Local Service's address when the node has
 //! lost the usable endpoint that it had when the decision was made.
 
+mod answer;
 mod audience;
 mod chain;
 mod exports;
@@ -44,15 +45,16 @@ mod spot_check;
 #[cfg(test)]
 mod tests;
 
+pub use answer::checked;
 pub use audience::Audience;
-pub use chain::{Link, LinkStatus, NextLink, checked};
+pub use chain::{Link, LinkStatus, NextLink};
 pub use exports::{ExportChange, Exports};
 pub use import::{
     Acceptance, AcceptedImport, ImportBatch, ImportChange, ImportDecision, ImportLink,
     ImportOutcome, ImportPolicy, ImportVerdict, LearnedChange, LearnedFrom, LearnedPath,
     LearnedRoute, PathOrigin, PathSegment, ProposedImport, SegmentKind,
 };
-pub use imports::{ImportLinkStatus, ImportPeer, Imports};
+pub use imports::{ImportPeer, Imports};
 pub use limits::Limits;
 pub use observation::Observation;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};
@@ -170,6 +172,12 @@ pub trait RoutePolicy: Send + Sync {
     fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure>;
 }
 
+impl fmt::Debug for dyn RoutePolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RoutePolicy")
+    }
+}
+
 /// How a policy failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyFailure {
@@ -230,6 +238,15 @@ pub enum ChainDefault {
     Accept,
 }
 
+/// Which way the routes go that a policy decides about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// To peers: `[[policies]]`.
+    Export,
+    /// From peers: `[[import-policies]]`.
+    Import,
+}
+
 /// Whether a policy of the chain decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -252,6 +269,35 @@ pub enum OnError {
     Withdraw,
     /// As if it abstained.
     Skip,
+}
+
+impl Direction {
+    /// What the configuration calls its policies.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Export => "policies",
+            Self::Import => "import-policies",
+        }
+    }
+
+    /// A short name for metrics.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Export => "export",
+            Self::Import => "import",
+        }
+    }
+
+    /// What one of its policies is called in a sentence.
+    #[must_use]
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Export => "policy",
+            Self::Import => "import policy",
+        }
+    }
 }
 
 impl fmt::Display for PeerKind {

@@ -20,6 +20,7 @@ use super::links::LinkRefused;
 use super::pipeline::TrialFailure;
 use crate::api::HeldChange;
 use crate::kube::events::{NodeEvent, Recorded, Recorder, Severity};
+use crate::policy::Direction;
 
 /// Notices waiting to be written. More than a loss of every session at once brings.
 const QUEUE_DEPTH: usize = 256;
@@ -41,9 +42,16 @@ const SERIES_TIME: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Notice {
     /// A policy began to fail, or fails in another way.
-    PolicyFailing { policy: String, error: String },
+    PolicyFailing {
+        direction: Direction,
+        policy: String,
+        error: String,
+    },
     /// A policy that failed answers again.
-    PolicyRecovered { policy: String },
+    PolicyRecovered {
+        direction: Direction,
+        policy: String,
+    },
     /// Another chain than the configured one was started with.
     PolicyFallback { error: String },
     /// A new version of the configuration, or of what it names, is not taken into use.
@@ -94,10 +102,19 @@ impl Notice {
             max_withdraw,
             effect,
         } = held;
+        let learned = &effect.learned;
+        let learned = match learned.rejected {
+            0 => String::new(),
+            rejected => format!(
+                "; it would reject {rejected} of {} learned routes that are used, change {} and \
+                 use {} more",
+                learned.used, learned.changed, learned.added
+            ),
+        };
         let change = format!(
             "change {id} is held back: it would withdraw {} of {} announced routes \
-             (guard.max-withdraw is {max_withdraw}), change {} and announce {} more; see `rutter \
-             status`, and let it through with `rutter policy approve {id}`; what changed: {}",
+             (guard.max-withdraw is {max_withdraw}), change {} and announce {} more{learned}; see \
+             `rutter status`, and let it through with `rutter policy approve {id}`; what changed: {}",
             effect.withdrawn,
             effect.announced,
             effect.changed,
@@ -110,17 +127,24 @@ impl Notice {
     fn event(&self) -> NodeEvent {
         use Severity::{Normal, Warning};
         let (severity, reason, action, note) = match self {
-            Self::PolicyFailing { policy, error } => (
+            Self::PolicyFailing {
+                direction,
+                policy,
+                error,
+            } => (
                 Warning,
                 "PolicyFailing",
                 "Evaluate",
-                format!("policy {policy}: {error}; its on-error decides about its routes"),
+                format!(
+                    "{} {policy}: {error}; its on-error decides about its routes",
+                    direction.noun()
+                ),
             ),
-            Self::PolicyRecovered { policy } => (
+            Self::PolicyRecovered { direction, policy } => (
                 Normal,
                 "PolicyRecovered",
                 "Evaluate",
-                format!("policy {policy} answers again"),
+                format!("{} {policy} answers again", direction.noun()),
             ),
             Self::PolicyFallback { error } => {
                 (Warning, "PolicyFallback", "Start", error.to_owned())

@@ -1,5 +1,5 @@
-//! The next chain of policies: which links stay as they are, which are made anew, and which newer
-//! versions are not taken.
+//! The next chains of policies, one a direction: which links stay as they are, which are made anew,
+//! and which newer versions are not taken.
 //!
 //! A policy that is configured as before stays in force whatever becomes of its module's file: a
 //! version that cannot be used is refused by itself, and holds up nothing else. A policy that is
@@ -9,9 +9,11 @@
 use std::collections::BTreeMap;
 
 use super::clock;
+use super::decider::{Decider, Exporting, Importing};
 use super::load::{self, ModuleBytes, ReadModule};
-use crate::config::{Config, PolicyLink};
-use crate::policy::{Link, Mode, NextLink};
+use super::pipeline::TrialFailure;
+use crate::config::PolicyLink;
+use crate::policy::{Direction, Link, Mode, NextLink};
 use crate::wasm::Engine;
 
 /// A link of the chain in force, as it was loaded.
@@ -43,8 +45,17 @@ pub(super) enum RefusedAt {
     Trial,
 }
 
-/// Refused versions by the policy's name.
-pub(super) type RefusedVersions = BTreeMap<String, RefusedVersion>;
+/// Refused versions by the policy's direction and name.
+pub(super) type RefusedVersions = BTreeMap<(Direction, String), RefusedVersion>;
+
+/// The chain of one direction, as far as it was loaded.
+#[derive(Clone, Debug)]
+pub(super) enum InForce {
+    /// As configured.
+    Configured(Vec<LoadedLink>),
+    /// The configured one could not be had at start.
+    StandIn,
+}
 
 /// A policy that is new or configured otherwise, and cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,14 +63,102 @@ pub(super) type RefusedVersions = BTreeMap<String, RefusedVersion>;
 pub(super) struct LinkRefused(pub(super) String);
 
 /// The next chain.
-pub(super) struct Plan {
-    pub(super) links: Vec<NextLink>,
+pub(super) struct Plan<P> {
+    pub(super) links: Vec<NextLink<P>>,
     pub(super) loaded: Vec<LoadedLink>,
     /// What stays out of it.
     pub(super) refused: RefusedVersions,
 }
 
-impl Plan {
+/// The chains of both directions, as far as they were loaded.
+#[derive(Clone, Debug)]
+pub(super) struct Chains {
+    pub(super) exports: InForce,
+    pub(super) imports: InForce,
+}
+
+/// The next chains; of a direction that has none, the present one stays.
+pub(super) struct Plans {
+    pub(super) exports: Option<Plan<Exporting>>,
+    pub(super) imports: Option<Plan<Importing>>,
+}
+
+/// A chain that is to replace the one in force, if one is.
+type NextChain<P> = Option<Vec<NextLink<P>>>;
+
+impl Plans {
+    /// The chains that are not those in force.
+    pub(super) fn changes(
+        &self,
+        in_force: &Chains,
+    ) -> (NextChain<Exporting>, NextChain<Importing>) {
+        let (exports, imports) = (self.exports.as_ref(), self.imports.as_ref());
+        (
+            exports.and_then(|plan| plan.change(&in_force.exports)),
+            imports.and_then(|plan| plan.change(&in_force.imports)),
+        )
+    }
+
+    /// What of the modules is another than that in force, in words.
+    pub(super) fn parts(&self, in_force: &Chains) -> Vec<String> {
+        let exports = self.exports.iter();
+        let exports = exports.flat_map(|plan| plan.parts(&in_force.exports));
+        let imports = self.imports.iter();
+        let imports = imports.flat_map(|plan| plan.parts(&in_force.imports));
+        exports.chain(imports).collect()
+    }
+
+    /// What stays out of both.
+    pub(super) fn refused(&self) -> RefusedVersions {
+        let exports = self.exports.iter().flat_map(|plan| &plan.refused);
+        let imports = self.imports.iter().flat_map(|plan| &plan.refused);
+        let refused = exports.chain(imports);
+        refused
+            .map(|(key, version)| (key.clone(), version.clone()))
+            .collect()
+    }
+
+    /// The refusal of the new link that failed, if there is a former version that may stay.
+    pub(super) fn refuse(
+        &self,
+        failure: &TrialFailure,
+        in_force: &Chains,
+    ) -> Option<RefusedVersion> {
+        let (policy, reason) = (&failure.policy, failure.to_string());
+        match failure.direction {
+            Direction::Export => {
+                let plan = self.exports.as_ref()?;
+                plan.refuse(policy, reason, &in_force.exports)
+            }
+            Direction::Import => {
+                let plan = self.imports.as_ref()?;
+                plan.refuse(policy, reason, &in_force.imports)
+            }
+        }
+    }
+
+    /// These chains are in force.
+    pub(super) fn take_into(self, in_force: &mut Chains) {
+        if let Some(plan) = self.exports {
+            in_force.exports = InForce::Configured(plan.loaded);
+        }
+        if let Some(plan) = self.imports {
+            in_force.imports = InForce::Configured(plan.loaded);
+        }
+    }
+}
+
+impl InForce {
+    /// The links; none where something stands in.
+    pub(super) fn links(&self) -> &[LoadedLink] {
+        match self {
+            Self::Configured(links) => links,
+            Self::StandIn => &[],
+        }
+    }
+}
+
+impl<P: Decider> Plan<P> {
     /// Compares what is configured and what modules there are with the chain in force, and
     /// compiles what differs. Versions that were `refused` before are not tried again.
     ///
@@ -67,9 +166,9 @@ impl Plan {
     /// A policy that has no former version cannot be had.
     pub(super) fn make(
         engine: &Engine,
-        config: &Config,
+        config: &[PolicyLink],
         modules: &[ReadModule],
-        in_force: &[LoadedLink],
+        in_force: &InForce,
         refused: &RefusedVersions,
     ) -> Result<Self, LinkRefused> {
         let mut plan = Self {
@@ -77,10 +176,13 @@ impl Plan {
             loaded: Vec::new(),
             refused: RefusedVersions::new(),
         };
-        for (link, module) in config.policies.iter().zip(modules) {
-            let former = in_force.iter().find(|loaded| loaded.config == *link);
-            match former {
-                Some(former) => plan.renew(engine, former, module, refused.get(&link.name)),
+        for (link, module) in config.iter().zip(modules) {
+            let mut formers = in_force.links().iter();
+            match formers.find(|loaded| loaded.config == *link) {
+                Some(former) => {
+                    let refused = refused.get(&(P::DIRECTION, link.name.clone()));
+                    plan.renew(engine, former, module, refused);
+                }
                 None => plan.begin(engine, link, module)?,
             }
         }
@@ -88,7 +190,10 @@ impl Plan {
     }
 
     /// Whether this is the chain in force, as it is.
-    pub(super) fn is(&self, in_force: &[LoadedLink]) -> bool {
+    fn is(&self, in_force: &InForce) -> bool {
+        let InForce::Configured(in_force) = in_force else {
+            return false;
+        };
         let names = in_force.iter().map(|loaded| loaded.config.name.as_str());
         self.links.len() == in_force.len()
             && self.links.iter().zip(names).all(|(link, name)| match link {
@@ -97,20 +202,44 @@ impl Plan {
             })
     }
 
+    /// The chain, unless it is the one in force.
+    fn change(&self, in_force: &InForce) -> Option<Vec<NextLink<P>>> {
+        (!self.is(in_force)).then(|| self.links.clone())
+    }
+
+    /// What of its modules is another than that in force, in words.
+    fn parts(&self, in_force: &InForce) -> Vec<String> {
+        let mut parts = Vec::new();
+        for (link, loaded) in self.links.iter().zip(&self.loaded) {
+            let NextLink::New(link) = link else {
+                continue;
+            };
+            let mut formers = in_force.links().iter();
+            let former = formers.find(|former| former.name() == loaded.name());
+            if former.is_some_and(|former| former.digest == loaded.digest) {
+                continue;
+            }
+            let (noun, name, module) = (P::DIRECTION.noun(), &link.name, &link.module);
+            let digest = loaded.digest.as_deref().unwrap_or("which cannot be read");
+            let former = former.and_then(|former| former.digest.as_deref());
+            let former = former.map_or_else(String::new, |former| format!(" in place of {former}"));
+            parts.push(format!(
+                "module of {noun} {name}: {module} {digest}{former}"
+            ));
+        }
+        parts
+    }
+
     /// The refusal of the new link of this name, if there is a former version that may stay.
-    pub(super) fn refuse(
-        &self,
-        policy: &str,
-        reason: String,
-        in_force: &[LoadedLink],
-    ) -> Option<RefusedVersion> {
-        let is_new = |link: &NextLink| match link {
+    fn refuse(&self, policy: &str, reason: String, in_force: &InForce) -> Option<RefusedVersion> {
+        let is_new = |link: &NextLink<P>| match link {
             NextLink::New(link) => *link.name == *policy,
             NextLink::Kept(_) => false,
         };
         let position = self.links.iter().position(is_new)?;
         let LoadedLink { config, digest, .. } = &self.loaded[position];
-        let former = in_force.iter().any(|loaded| loaded.config == *config);
+        let mut formers = in_force.links().iter();
+        let former = formers.any(|loaded| loaded.config == *config);
         former.then(|| RefusedVersion {
             config: config.clone(),
             digest: digest.clone(),
@@ -150,8 +279,8 @@ impl Plan {
         };
         self.links.push(NextLink::Kept(config.name.as_str().into()));
         self.loaded.push(former.clone());
-        self.refused
-            .extend(reason.map(|reason| (config.name.clone(), reason)));
+        let refused = reason.map(|reason| ((P::DIRECTION, config.name.clone()), reason));
+        self.refused.extend(refused);
     }
 
     /// A policy that is new or configured otherwise.
@@ -187,7 +316,7 @@ impl Plan {
         Ok(())
     }
 
-    fn add(&mut self, config: &PolicyLink, digest: Option<String>, link: Link) {
+    fn add(&mut self, config: &PolicyLink, digest: Option<String>, link: Link<P>) {
         self.links.push(NextLink::New(link));
         self.loaded.push(LoadedLink {
             config: config.clone(),

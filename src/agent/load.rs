@@ -7,14 +7,14 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tracing::warn;
 
+use super::decider::{Decider, Importing};
 use super::peering::Passwords;
-use super::shadow::NotLoaded;
 use super::sources::{Asking, Sources};
 use crate::config::{Builtin, Config, Overrides, PolicyLink, PolicyModule};
-use crate::policy::{Audience, Link, Mode, OnError, RoutePolicy, SpotChecked};
+use crate::policy::{Audience, Direction, Link, Mode, OnError};
 use crate::source::digest_of;
 use crate::types::Password;
-use crate::wasm::{Engine, Limits, Module, WasmPolicy, builtin_bytes};
+use crate::wasm::{Engine, Limits, Module, builtin_bytes};
 
 /// A configuration with all that it names.
 pub(super) struct Loaded {
@@ -22,8 +22,13 @@ pub(super) struct Loaded {
     pub(super) text: String,
     pub(super) config: Arc<Config>,
     pub(super) passwords: Passwords,
-    /// The module of each policy, in the order of the chain.
-    pub(super) modules: Vec<ReadModule>,
+    pub(super) modules: Modules,
+}
+
+/// The module of each policy, in the order of its chain.
+pub(super) struct Modules {
+    pub(super) exports: Vec<ReadModule>,
+    pub(super) imports: Vec<ReadModule>,
 }
 
 /// Reads and checks a configuration file and the peers' keys, and obtains the modules.
@@ -101,7 +106,8 @@ pub(super) fn named_files(config: &Config) -> impl Iterator<Item = PathBuf> {
         };
         [module, link.require_signature.clone()]
     };
-    let of_policies = config.policies.iter().flat_map(of_policy).flatten();
+    let policies = config.policies.iter().chain(&config.import_policies);
+    let of_policies = policies.flat_map(of_policy).flatten();
     let passwords = config.peers.iter();
     of_policies.chain(passwords.filter_map(|peer| peer.password_file.clone()))
 }
@@ -131,29 +137,43 @@ pub(super) fn fallback(engine: &Engine) -> anyhow::Result<Link> {
     self::link(engine, &link, &module).map_err(anyhow::Error::msg)
 }
 
+/// What runs where the configured import policies could not be had: one that uses no route.
+pub(super) fn import_fallback(config: &Config, reason: String) -> Link<Importing> {
+    let first = config.import_policies.first();
+    Link {
+        name: first.map_or("", |link| &link.name).into(),
+        module: "none".to_owned(),
+        policy: Importing::not_loaded(reason),
+        on_error: OnError::Withdraw,
+        limits: Limits::DEFAULT,
+        audience: Audience::Everyone,
+        mode: Mode::Enforce,
+    }
+}
+
 /// Compiles a module, and lets it check the settings of its policy.
 ///
 /// # Errors
 /// Why it cannot be used, with the module as it is configured.
-pub(super) fn link(
+pub(super) fn link<P: Decider>(
     engine: &Engine,
     link: &PolicyLink,
     module: &ModuleBytes,
-) -> Result<Link, String> {
+) -> Result<Link<P>, String> {
     let policy = Module::from_bytes(engine, &link.name, &module.bytes)
-        .and_then(|module| WasmPolicy::new(&module, &link.settings, link.limits))
-        .map_err(|error| refused_because(link, error.into()))?;
-    let policy = Arc::new(SpotChecked::new(policy));
+        .map_err(anyhow::Error::from)
+        .and_then(|module| P::of_module(&module, link))
+        .map_err(|error| refused_because(P::DIRECTION, link, error))?;
     Ok(link_of(link, &module.source, policy))
 }
 
 /// A policy that fails with this reason whenever it is asked.
-pub(super) fn not_loaded(link: &PolicyLink, reason: String) -> Link {
+pub(super) fn not_loaded<P: Decider>(link: &PolicyLink, reason: String) -> Link<P> {
     let module = link.module.to_string();
-    link_of(link, &module, Arc::new(NotLoaded(reason)))
+    link_of(link, &module, P::not_loaded(reason))
 }
 
-fn link_of(link: &PolicyLink, module: &str, policy: Arc<dyn RoutePolicy>) -> Link {
+fn link_of<P>(link: &PolicyLink, module: &str, policy: P) -> Link<P> {
     Link {
         name: link.name.as_str().into(),
         module: module.to_owned(),
@@ -166,6 +186,10 @@ fn link_of(link: &PolicyLink, module: &str, policy: Arc<dyn RoutePolicy>) -> Lin
 }
 
 /// Why a policy cannot be had, with its module as it is configured.
-pub(super) fn refused_because(link: &PolicyLink, error: anyhow::Error) -> String {
-    format!("policies.module {}: {error:#}", link.module)
+pub(super) fn refused_because(
+    direction: Direction,
+    link: &PolicyLink,
+    error: anyhow::Error,
+) -> String {
+    format!("{}.module {}: {error:#}", direction.key(), link.module)
 }

@@ -4,14 +4,18 @@
 //! measures. Counts are kept by the policy's name as long as the chain has one of it, whatever
 //! module it is. What a policy did while it was tried counts once it is in force.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::clock;
-use crate::policy::{Batch, Decision, Exports, Link, PolicyFailure, RoutePolicy};
+use super::decider::{Decider, Exporting, Importing};
+use crate::policy::{
+    Batch, Decision, ImportBatch, ImportDecision, ImportPolicy, Link, LinkStatus, NextLink,
+    PolicyFailure, RoutePolicy,
+};
 
-/// What is counted of the chain in force, by policy.
+/// What is counted of one direction's chain in force, by policy.
 #[derive(Debug, Default)]
 pub(super) struct Meters(BTreeMap<String, Metered>);
 
@@ -30,6 +34,58 @@ pub(super) struct Measured {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Meter(Arc<Mutex<Measured>>);
 
+/// Rounds in which policies of one direction were asked something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Work {
+    pub(super) rounds: u64,
+    /// How long they took together.
+    pub(super) time: Duration,
+}
+
+impl Work {
+    /// Runs a round on `decider`, and counts it if policies were asked: `asked` tells how often
+    /// they were so far.
+    pub(super) fn round<T, C>(
+        &mut self,
+        decider: &mut T,
+        asked: impl Fn(&T) -> u64,
+        step: impl FnOnce(&mut T) -> C,
+    ) -> C {
+        let (before, start) = (asked(decider), clock::now());
+        let changes = step(decider);
+        if asked(decider) > before {
+            self.rounds += 1;
+            self.time += clock::now().duration_since(start);
+        }
+        changes
+    }
+
+    /// Adds what was done for a chain before it came into force.
+    pub(super) fn add(&mut self, other: Self) {
+        let Self { rounds, time } = other;
+        self.rounds += rounds;
+        self.time += time;
+    }
+}
+
+/// The same chain, its new links measured by what goes to `meters`.
+pub(super) fn measured<P: Decider>(
+    chain: Vec<NextLink<P>>,
+    meters: &mut BTreeMap<Arc<str>, Meter>,
+) -> Vec<NextLink<P>> {
+    let measure = |link: NextLink<P>| match link {
+        NextLink::Kept(name) => NextLink::Kept(name),
+        NextLink::New(link) => {
+            let meter = meters.entry(Arc::clone(&link.name)).or_default().clone();
+            NextLink::New(Link {
+                policy: link.policy.clone().measured(meter),
+                ..link
+            })
+        }
+    };
+    chain.into_iter().map(measure).collect()
+}
+
 /// The policies of one name, the one in force and those before it.
 #[derive(Debug, Default)]
 struct Metered {
@@ -40,9 +96,13 @@ struct Metered {
 impl Meters {
     /// Takes over the meters of the new links of a chain that comes into force. Policies that are
     /// not in it are forgotten.
-    pub(super) fn adopt(&mut self, exports: &Exports, new: BTreeMap<Arc<str>, Meter>) {
-        self.0
-            .retain(|name, _| exports.links().any(|link| link.name == name));
+    pub(super) fn adopt<'a>(
+        &mut self,
+        chain: impl Iterator<Item = LinkStatus<'a>>,
+        new: BTreeMap<Arc<str>, Meter>,
+    ) {
+        let names: BTreeSet<&str> = chain.map(|link| link.name).collect();
+        self.0.retain(|name, _| names.contains(name.as_str()));
         for (name, meter) in new {
             let metered = self.0.entry(name.to_string()).or_default();
             let before = std::mem::replace(&mut metered.present, meter);
@@ -65,18 +125,6 @@ impl Meters {
 }
 
 impl Meter {
-    /// The same link, measured by this.
-    pub(super) fn measure(&self, link: Link) -> Link {
-        let policy = MeasuredPolicy {
-            policy: link.policy,
-            meter: self.clone(),
-        };
-        Link {
-            policy: Arc::new(policy),
-            ..link
-        }
-    }
-
     fn measured(&self) -> Measured {
         self.0.lock().expect("no holder panics").clone()
     }
@@ -97,15 +145,23 @@ impl Measured {
     }
 }
 
-struct MeasuredPolicy {
-    policy: Arc<dyn RoutePolicy>,
+/// A policy of either direction, counted.
+pub(super) struct MeasuredPolicy<P> {
+    policy: P,
     meter: Meter,
 }
 
-impl RoutePolicy for MeasuredPolicy {
-    fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
+impl<P> MeasuredPolicy<P> {
+    pub(super) fn new(policy: P, meter: Meter) -> Self {
+        Self { policy, meter }
+    }
+
+    fn call<D>(
+        &self,
+        evaluate: impl FnOnce(&P) -> Result<Vec<D>, PolicyFailure>,
+    ) -> Result<Vec<D>, PolicyFailure> {
         let start = clock::now();
-        let answer = self.policy.evaluate(batch);
+        let answer = evaluate(&self.policy);
         let time = clock::now().duration_since(start);
         let failures = answer.as_ref().err().map(|failure| (failure.kind(), 1));
         let call = Measured {
@@ -115,5 +171,17 @@ impl RoutePolicy for MeasuredPolicy {
         };
         self.meter.0.lock().expect("no holder panics").add(call);
         answer
+    }
+}
+
+impl RoutePolicy for MeasuredPolicy<Exporting> {
+    fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
+        self.call(|policy| policy.evaluate(batch))
+    }
+}
+
+impl ImportPolicy for MeasuredPolicy<Importing> {
+    fn evaluate(&self, batch: &ImportBatch<'_>) -> Result<Vec<ImportDecision>, PolicyFailure> {
+        self.call(|policy| policy.evaluate(batch))
     }
 }

@@ -13,9 +13,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::events::EventCounts;
-use super::meters::Measured;
+use super::meters::{Measured, Work};
 use crate::api::{PeerStatus, PolicyStatus, Readiness, ShadowCounts, Status};
-use crate::policy::{Mode, PolicyFailure};
+use crate::policy::{Direction, Mode, PolicyFailure};
 
 /// What [`encode`] writes.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -32,14 +32,29 @@ pub(super) struct Scrape {
     pub(super) status: Status,
     /// Candidates of this node.
     pub(super) candidates: u64,
-    /// Rounds in which policies were asked something since the agent started.
-    pub(super) evaluations: u64,
-    /// What those took, in seconds.
-    pub(super) evaluation_seconds: f64,
-    /// What policies cost and how they failed, by name.
-    pub(super) measured: BTreeMap<String, Measured>,
+    /// Routes that import policies decide about.
+    pub(super) learned: LearnedCounts,
+    pub(super) exports: Load,
+    pub(super) imports: Load,
     /// What became of Kubernetes Events.
     pub(super) events: EventCounts,
+}
+
+/// What the policies of one direction cost since the agent started.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Load {
+    pub(super) work: Work,
+    /// And how they failed, by name.
+    pub(super) measured: BTreeMap<String, Measured>,
+}
+
+/// Learned routes by what import policies decided.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LearnedCounts {
+    pub(super) accepted: u64,
+    pub(super) rejected: u64,
+    /// The own node's facts are not known yet.
+    pub(super) undecided: u64,
 }
 
 /// The metrics in OpenMetrics text.
@@ -50,11 +65,12 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
     let Scrape {
         status,
         candidates,
-        evaluations,
-        evaluation_seconds,
-        measured,
+        learned,
+        exports,
+        imports,
         events,
     } = scrape;
+    let loads = [(Direction::Export, exports), (Direction::Import, imports)];
     let mut table = Table(Registry::with_prefix("rutter"));
     table.agent(&status);
     table.gauge(
@@ -64,16 +80,21 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
     );
     table.counter(
         "policy_evaluations",
-        "Rounds in which policies were asked about candidates.",
-        [(vec![], evaluations)],
+        "Rounds in which policies were asked about routes.",
+        loads
+            .iter()
+            .map(|(direction, load)| (vec![labelled(*direction)], load.work.rounds)),
     );
     table.seconds(
         "policy_evaluation_seconds",
         "Time those rounds took.",
-        [(vec![], evaluation_seconds)],
+        loads
+            .iter()
+            .map(|(direction, load)| (vec![labelled(*direction)], load.work.time.as_secs_f64())),
     );
+    table.learned(learned);
     table.events(&events);
-    table.policies(&status.policies, &measured);
+    table.policies(&status, &loads);
     table.peers(&status.peers);
     let mut text = String::new();
     text::encode(&mut text, &table.0)?;
@@ -154,6 +175,13 @@ impl Table {
             "Routes that the change held back would withdraw, each counted for each peer.",
             [(vec![], withdrawn.unwrap_or(0))],
         );
+        let rejected = status.held.as_ref();
+        let rejected = rejected.map(|held| held.effect.learned.rejected);
+        self.gauge(
+            "change_held_rejections",
+            "Learned routes that the change held back would reject.",
+            [(vec![], rejected.unwrap_or(0))],
+        );
         self.gauge(
             "config_loaded_timestamp_seconds",
             "When the configuration was loaded.",
@@ -185,51 +213,82 @@ impl Table {
         );
     }
 
-    fn policies(&mut self, policies: &[PolicyStatus], measured: &BTreeMap<String, Measured>) {
-        let name = |name: &str| vec![("policy", name.to_owned())];
-        let labels = |policy: &PolicyStatus| name(&policy.name);
-        let (enforced, shadows): (Vec<&PolicyStatus>, Vec<&PolicyStatus>) = policies
+    fn learned(&mut self, learned: LearnedCounts) {
+        let LearnedCounts {
+            accepted,
+            rejected,
+            undecided,
+        } = learned;
+        let counts = [
+            ("accepted", accepted),
+            ("rejected", rejected),
+            ("undecided", undecided),
+        ];
+        self.gauge(
+            "learned_routes",
+            "Routes from peers by what import policies decided; none where there are no policies.",
+            counts.map(|(decision, count)| (vec![("decision", decision.to_owned())], count)),
+        );
+    }
+
+    fn policies(&mut self, status: &Status, loads: &[(Direction, Load)]) {
+        let exports = status.policies.iter();
+        let exports = exports.map(|policy| (Direction::Export, policy));
+        let imports = status.import_policies.iter();
+        let imports = imports.map(|policy| (Direction::Import, policy));
+        let policies: Vec<_> = exports.chain(imports).collect();
+        let labels =
+            |(direction, policy): &(Direction, &PolicyStatus)| named(&policy.name, *direction);
+        let (enforced, shadows): (Vec<_>, Vec<_>) = policies
             .iter()
-            .partition(|policy| policy.mode == Mode::Enforce);
+            .partition(|(_, policy)| policy.mode == Mode::Enforce);
+        let shadows: Vec<&PolicyStatus> = shadows.into_iter().map(|(_, policy)| policy).collect();
         self.shadows(&shadows);
         self.gauge(
             "policy_up",
             "0 while a policy fails or another runs in its place.",
             enforced
                 .iter()
-                .map(|policy| (labels(policy), u64::from(policy.error.is_none()))),
+                .map(|it| (labels(it), u64::from(it.1.error.is_none()))),
         );
         self.gauge(
             "policy_module_up_to_date",
             "0 while a newer version of the policy's module is refused.",
             policies
                 .iter()
-                .map(|policy| (labels(policy), u64::from(policy.refused.is_none()))),
+                .map(|it| (labels(it), u64::from(it.1.refused.is_none()))),
         );
         self.gauge(
             "policy_retry_seconds",
             "How long a policy that fails is left alone from now on.",
             enforced
                 .iter()
-                .filter_map(|policy| Some((labels(policy), policy.retry_in?))),
+                .filter_map(|it| Some((labels(it), it.1.retry_in?))),
         );
+        self.loads(loads);
+    }
+
+    fn loads(&mut self, loads: &[(Direction, Load)]) {
+        let measured = || {
+            loads.iter().flat_map(|(direction, load)| {
+                let measured = load.measured.iter();
+                measured.map(|(policy, measured)| (named(policy, *direction), measured))
+            })
+        };
         self.counter(
             "policy_calls",
-            "Batches of candidates that a policy was asked about, one a peer.",
-            measured
-                .iter()
-                .map(|(policy, measured)| (name(policy), measured.calls)),
+            "Batches of routes that a policy was asked about, one a peer.",
+            measured().map(|(labels, measured)| (labels, measured.calls)),
         );
         self.seconds(
             "policy_call_seconds",
             "Time those calls took.",
-            measured
-                .iter()
-                .map(|(policy, measured)| (name(policy), measured.time.as_secs_f64())),
+            measured().map(|(labels, measured)| (labels, measured.time.as_secs_f64())),
         );
-        let failures = measured.iter().flat_map(|(policy, measured)| {
+        let failures = measured().flat_map(|(labels, measured)| {
             PolicyFailure::KINDS.map(|kind| {
-                let labels = vec![("policy", policy.clone()), ("kind", kind.to_owned())];
+                let mut labels = labels.clone();
+                labels.push(("kind", kind.to_owned()));
                 (labels, measured.failures.get(kind).copied().unwrap_or(0))
             })
         });
@@ -349,6 +408,14 @@ impl Table {
         }
         self.0.register(name, help.trim_end_matches('.'), family);
     }
+}
+
+fn named(policy: &str, direction: Direction) -> Labels {
+    vec![("policy", policy.to_owned()), labelled(direction)]
+}
+
+fn labelled(direction: Direction) -> (&'static str, String) {
+    ("direction", direction.label().to_owned())
 }
 
 fn peer_labels(peer: &PeerStatus) -> Labels {

@@ -1,5 +1,5 @@
 //! From facts to export decisions: the index, the candidates and the policy chain, and what comes
-//! of them for the speaker.
+//! of them for the speaker. And from learned routes to what becomes of them, by a chain of its own.
 //!
 //! [`Pipeline`] takes events and configurations, and gives the inputs that the speaker is to have,
 //! in order. It knows neither threads nor queues; [`runner`] is the thread that owns it.
@@ -13,19 +13,20 @@ mod trial;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tracing::{info, warn};
 
 use super::clock;
+use super::decider::Importing;
 use super::events::Notice;
-use super::meters::Meters;
+use super::meters::{Meters, Work};
 use super::peering::{NoRouterId, Passwords, Peering};
 use crate::candidates::{CandidateChange, Candidates};
 use crate::config::Config;
 use crate::facts::{ClusterChange, ClusterView};
 use crate::kube::{Index, Outcome, SourceEvent};
-use crate::policy::{ExportChange, Exports, NextLink};
+use crate::policy::{Direction, ExportChange, Exports, NextLink};
 use crate::speaker::{Input, SpeakerConfig};
 use crate::types::{GroupId, Prefix, RouteAttributes, RouterId};
 
@@ -42,6 +43,8 @@ pub(super) struct Settings {
     pub(super) passwords: Passwords,
     /// The policy chain; `None` keeps the one that runs.
     pub(super) chain: Option<Vec<NextLink>>,
+    /// The same for learned routes; with an empty one, all that may be used are.
+    pub(super) import_chain: Option<Vec<NextLink<Importing>>>,
 }
 
 /// Everything between the facts and the speaker.
@@ -56,9 +59,7 @@ pub(super) struct Pipeline {
     pub(super) no_router_id: Option<NoRouterId>,
     /// What the chain's policies cost.
     pub(super) meters: Meters,
-    /// Rounds in which policies were asked something, and how long they took.
-    pub(super) evaluations: u64,
-    pub(super) evaluation_time: Duration,
+    pub(super) work: Work,
     /// Whether facts still come.
     pub(super) source: SourceState,
     /// What came to pass and nobody was told yet.
@@ -87,6 +88,9 @@ enum Stage {
     /// Everything was seen once. There is no way back: losing the source keeps its last state.
     Announcing,
 }
+
+/// How policies fail, by direction and name.
+type Failures = BTreeMap<(Direction, String), String>;
 
 /// What came of one or more rounds: by group and prefix, the newest decision.
 ///
@@ -128,8 +132,7 @@ impl Pipeline {
             peering: Peering::default(),
             no_router_id: None,
             meters: Meters::default(),
-            evaluations: 0,
-            evaluation_time: Duration::ZERO,
+            work: Work::default(),
             source: SourceState::Alive,
             notices: Vec::new(),
             journal: None,
@@ -274,43 +277,50 @@ impl Pipeline {
         step: impl FnOnce(&mut Exports, Instant) -> Vec<ExportChange>,
     ) -> Vec<ExportChange> {
         let failures = self.failures();
-        let (asked, start) = (self.exports.asked(), clock::now());
-        let changes = step(&mut self.exports, start);
-        if self.exports.asked() > asked {
-            self.evaluations += 1;
-            self.evaluation_time += clock::now().duration_since(start);
-        }
+        let changes = self
+            .work
+            .round(&mut self.exports, Exports::asked, |exports| {
+                step(exports, clock::now())
+            });
         self.log_failures(&failures);
         changes
     }
 
-    fn failures(&self) -> BTreeMap<String, String> {
-        let links = self
-            .exports
-            .links()
-            .filter_map(|link| Some((link.name.to_owned(), link.error?.to_string())));
-        let imports = self.import_side.imports.links().filter_map(|link| {
-            let error = link.error?.to_string();
-            Some((format!("import policy {}", link.name), error))
-        });
-        links.chain(imports).collect()
+    fn failures(&self) -> Failures {
+        let exports = self.exports.links().map(|link| (Direction::Export, link));
+        let imports = self.import_side.imports.links();
+        let imports = imports.map(|link| (Direction::Import, link));
+        exports
+            .chain(imports)
+            .filter_map(|(direction, link)| {
+                Some(((direction, link.name.to_owned()), link.error?.to_string()))
+            })
+            .collect()
     }
 
     /// Once when a policy begins to fail, or fails in another way, and once when it is well.
-    fn log_failures(&mut self, before: &BTreeMap<String, String>) {
+    fn log_failures(&mut self, before: &Failures) {
         let after = self.failures();
-        for policy in before.keys().filter(|policy| !after.contains_key(*policy)) {
-            info!(policy, "policy well again");
-            let policy = policy.clone();
-            self.notices.push(Notice::PolicyRecovered { policy });
+        for key in before.keys().filter(|key| !after.contains_key(*key)) {
+            let (direction, policy) = key.clone();
+            info!(policy, "{} well again", direction.noun());
+            self.notices
+                .push(Notice::PolicyRecovered { direction, policy });
         }
-        for (policy, error) in after {
-            if before.get(&policy) != Some(&error) {
+        for (key, error) in after {
+            if before.get(&key) != Some(&error) {
+                let (direction, policy) = key;
                 warn!(
                     policy,
-                    error, "policy failing; see on-error for what its routes do"
+                    error,
+                    "{} failing; see on-error for what its routes do",
+                    direction.noun()
                 );
-                self.notices.push(Notice::PolicyFailing { policy, error });
+                self.notices.push(Notice::PolicyFailing {
+                    direction,
+                    policy,
+                    error,
+                });
             }
         }
     }

@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::clock;
+use super::metrics::LearnedCounts;
 use super::pipeline::Pipeline;
 use super::report::Reporter;
-use crate::api::{DecisionReport, PolicyStatus, ReceivedRoute, ReceivedRoutes, Usage};
-use crate::policy::{ImportLinkStatus, Mode};
+use crate::api::{DecisionReport, ReceivedRoute, ReceivedRoutes, Usage};
 use crate::rib::{AttributesRef, Ineligible, SourceId, Standing};
 use crate::speaker::{Speaker, route_attributes};
 use crate::types::{Installation, PeerId, Prefix};
@@ -64,7 +63,9 @@ fn decided(
     let outcomes = names.keys().flat_map(|peer| {
         let outcomes = imports.outcomes(*peer).filter(|(of, ..)| concerned(of));
         outcomes.filter_map(|(prefix, _, outcome)| {
-            Some(((*peer, prefix), DecisionReport::imported(outcome?)))
+            let outcome = outcome?;
+            let steps = imports.steps(*peer, outcome);
+            Some(((*peer, prefix), DecisionReport::imported(outcome, &steps)))
         })
     });
     Decided {
@@ -135,24 +136,19 @@ fn usage(
     }
 }
 
-/// The import chain's part of `/v1/status`.
-pub(super) fn policies(pipeline: &Pipeline) -> Vec<PolicyStatus> {
-    let now = clock::now();
-    let status = |link: ImportLinkStatus<'_>| PolicyStatus {
-        name: link.name.to_owned(),
-        module: link.module.to_owned(),
-        digest: None,
-        loaded_at: None,
-        refused: None,
-        on_error: link.on_error,
-        limits: link.limits.into(),
-        mode: Mode::Enforce,
-        shadow: None,
-        error: link.error.map(ToString::to_string),
-        failures: link.failures,
-        retry_in: link
-            .retry_at
-            .map(|at| at.saturating_duration_since(now).as_secs()),
-    };
-    pipeline.import_side.imports.links().map(status).collect()
+/// How many learned routes there are, by what the import policies decided about them.
+pub(super) fn counts(pipeline: &Pipeline) -> LearnedCounts {
+    let mut counts = LearnedCounts::default();
+    let imports = &pipeline.import_side.imports;
+    let peers = pipeline.config.peers.iter();
+    for peer in peers.filter_map(|peer| pipeline.peering.known_id(peer)) {
+        for (_, _, outcome) in imports.outcomes(peer) {
+            *match outcome {
+                None => &mut counts.undecided,
+                Some(outcome) if outcome.accepted.is_some() => &mut counts.accepted,
+                Some(_) => &mut counts.rejected,
+            } += 1;
+        }
+    }
+    counts
 }

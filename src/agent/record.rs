@@ -4,6 +4,7 @@
 //! **Nothing secret is in it**: no keys of peers, and of a module's address no user and password.
 //! Addresses of peers are in it only together with the routes learned from them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::imports;
@@ -12,8 +13,8 @@ use super::pipeline::Pipeline;
 use crate::candidates::AdvertiseConfig;
 use crate::cases::{Document, Group, Learned, Peer, Recorded, Settings, UsedPolicy};
 use crate::facts::{NodeFacts, ServiceFacts};
-use crate::policy::{Audience, ChainDefault, ImportPeer, LinkStatus, Mode, PeerGroup};
-use crate::speaker::{Speaker, Undecided};
+use crate::policy::{Audience, ChainDefault, ImportPeer, LinkStatus, PeerGroup};
+use crate::speaker::Undecided;
 use crate::types::{Asn, PeerId, RouterId};
 
 /// Whether learned routes are wanted, with the peers that they come from.
@@ -108,11 +109,6 @@ impl ImportRecording {
         }
     }
 
-    /// The peers that [`routes`] is to be asked about.
-    pub(super) fn ids(&self) -> Vec<PeerId> {
-        self.peers.iter().map(|(id, _)| *id).collect()
-    }
-
     /// Adds all of it to what was written down about the same node.
     pub(super) fn write(self, routes: Vec<Undecided>, document: &mut Document) {
         let Self {
@@ -141,19 +137,6 @@ impl ImportRecording {
         document.import_policies = policies;
         document.import_policy_default = policy_default;
     }
-}
-
-/// What these peers announced, as far as policies may be asked about it.
-pub(super) fn routes(speaker: &Speaker, peers: &[PeerId]) -> Vec<Undecided> {
-    let routes = peers.iter().flat_map(|&peer| {
-        let routes = speaker.learned(peer);
-        routes.map(move |(prefix, route)| Undecided {
-            peer,
-            prefix,
-            route: Some(route),
-        })
-    });
-    routes.collect()
 }
 
 /// A peer with the name of its group; its AS and labels are told where the first group of that
@@ -190,8 +173,8 @@ fn used_import_policies(pipeline: &Pipeline) -> Vec<UsedPolicy> {
                 name: link.name.to_owned(),
                 module: without_credentials(link.module),
                 on_error: link.on_error,
-                mode: Mode::Enforce,
-                peers: None,
+                mode: link.mode,
+                peers: configured.and_then(|policy| groups(&policy.audience)),
                 settings: configured.map_or_else(Settings::new, |policy| {
                     UsedPolicy::settings_of(&policy.settings)
                 }),
@@ -213,13 +196,18 @@ fn used_policy(pipeline: &Pipeline, link: &LinkStatus<'_>) -> UsedPolicy {
         module: without_credentials(link.module),
         on_error: link.on_error,
         mode: link.mode,
-        peers: configured.and_then(|policy| match &policy.audience {
-            Audience::Everyone => None,
-            Audience::Only(groups) => Some(groups.clone()),
-        }),
+        peers: configured.and_then(|policy| groups(&policy.audience)),
         settings: configured.map_or_else(Settings::new, |policy| {
             UsedPolicy::settings_of(&policy.settings)
         }),
+    }
+}
+
+/// The names of the groups that a policy is for; everyone where absent.
+fn groups(audience: &Audience) -> Option<BTreeSet<String>> {
+    match audience {
+        Audience::Everyone => None,
+        Audience::Only(groups) => Some(groups.clone()),
     }
 }
 

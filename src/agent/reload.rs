@@ -1,5 +1,5 @@
-//! Takes changed files into use without a restart: the configuration, the modules of its policies
-//! and the keys of its peers. Or refuses them and says why, or holds them back for an operator.
+//! Takes changed files into use without a restart: the configuration, the modules of its policies,
+//! of both directions, and the keys of its peers. Or refuses them and says why, or holds them back for an operator.
 //!
 //! Files are compared by what they say, not by their times. What differs is compiled and tried on
 //! a copy of all that decides, on threads of its own; only a change that loads, that makes no
@@ -19,19 +19,20 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{error, info, warn};
 
 use super::clock;
+use super::decider::Decider;
 use super::driver::SpeakerHandle;
 use super::events::{Notice, Notices};
-use super::imports;
-use super::links::{LinkRefused, LoadedLink, Plan, RefusedAt, RefusedVersions};
-use super::load::{self, Loaded};
+use super::links::{self, Chains, LinkRefused, Plan, Plans, RefusedAt, RefusedVersions};
+use super::load::{self, Loaded, ReadModule};
 use super::peering::Passwords;
 use super::pipeline::{Judgement, Leave, PipelineHandle, Settings};
 use super::sources::{Asking, Sources};
 use super::state::{self, ConfigState};
 use super::watch::Folders;
 use crate::api::{ChangeEffect, HeldChange};
-use crate::config::{Config, MaxWithdraw, Overrides};
-use crate::policy::NextLink;
+use crate::config::{Config, MaxWithdraw, Overrides, PolicyLink};
+use crate::policy::Direction;
+use crate::speaker::Speaker;
 use crate::wasm::Engine;
 use fingerprint::Fingerprint;
 
@@ -66,8 +67,7 @@ pub(super) struct InForce {
     pub(super) text: String,
     pub(super) passwords: Passwords,
     pub(super) config: Arc<Config>,
-    /// The chain; empty while the built-in default stands in for one that could not be had.
-    pub(super) links: Vec<LoadedLink>,
+    pub(super) chains: Chains,
 }
 
 /// What was looked at and needs no second look.
@@ -209,13 +209,6 @@ impl Reloader {
         }
         // Failed for want of something that is not in the files, it is tried again next time.
         self.considered.seen = None;
-        if trigger == Trigger::Demanded
-            && self.has_same_imports(found)
-            && let Err(refusal) = self.read_imports_again(found).await
-        {
-            self.refuse(&refusal);
-            return;
-        }
         match self.attempt(found, Leave::Asked).await {
             Ok(Attempt::Nothing | Attempt::Taken(_) | Attempt::Held) => {
                 self.considered.seen = Some(seen);
@@ -278,70 +271,82 @@ impl Reloader {
 
     /// Compiles, tries and judges what was found, and puts it in force if it may be.
     async fn attempt(&mut self, found: &Loaded, leave: Leave) -> anyhow::Result<Attempt> {
-        let imports = if self.has_same_imports(found) {
-            None
-        } else {
-            Some(self.imports(found).await?)
-        };
         loop {
-            let plan = self.plan(found).await?;
-            let chain = match &plan {
-                Some(plan) if !plan.is(&self.in_force.links) => Some(plan.links.clone()),
-                Some(_) | None => None,
-            };
-            if chain.is_none() && self.is_in_force(found) {
-                self.stays(plan);
+            let plans = self.plan(found).await?;
+            let (chain, import_chain) = plans.changes(&self.in_force.chains);
+            if chain.is_none() && import_chain.is_none() && self.is_in_force(found) {
+                self.stays(plans);
                 return Ok(Attempt::Nothing);
             }
+            let sample = import_chain.is_some() && self.in_force.config.import_policies.is_empty();
             let settings = Settings {
                 config: Arc::clone(&found.config),
                 passwords: found.passwords.clone(),
                 chain,
+                import_chain,
             };
-            let trial = self.pipeline.prepare(settings).await?;
+            let mut trial = self.pipeline.prepare(settings).await?;
+            if sample {
+                trial.sample(self.speaker.ask(Speaker::eligible).await?);
+            }
             let tried = tokio::task::spawn_blocking(move || trial.run()).await?;
             let (tried, judgement) = self.pipeline.judge(tried, leave).await?;
             match judgement {
                 Judgement::Failing(failure) => {
-                    let reason = failure.to_string();
-                    let refused = plan.as_ref().and_then(|plan| {
-                        plan.refuse(&failure.policy, reason, &self.in_force.links)
-                    });
+                    let refused = plans.refuse(&failure, &self.in_force.chains);
                     // Without that version, the rest of the change may do.
                     let version = refused.ok_or_else(|| failure.clone())?;
-                    self.considered.refused.insert(failure.policy, version);
+                    let key = (failure.direction, failure.policy);
+                    self.considered.refused.insert(key, version);
                 }
                 Judgement::Excessive(max_withdraw, effect) => {
-                    self.hold(found, plan, max_withdraw, effect);
+                    self.hold(found, plans, max_withdraw, effect);
                     return Ok(Attempt::Held);
                 }
                 Judgement::Fit(effect) => {
                     let listen = found.config.bgp.listen.clone();
                     self.speaker.listen_on(listen).await.context("bgp.listen")?;
                     self.pipeline.adopt(tried).await?;
-                    if let Some(imports) = imports {
-                        self.pipeline.replace_imports(imports).await?;
-                    }
-                    self.take(found, plan);
+                    self.take(found, plans);
                     return Ok(Attempt::Taken(effect));
                 }
             }
         }
     }
 
-    /// The next chain; nothing where the present one is to stay because the configured one could
-    /// not be had at start and cannot be had now: the rest of the file must not wait for it.
-    async fn plan(&self, found: &Loaded) -> anyhow::Result<Option<Plan>> {
+    /// The next chains.
+    async fn plan(&self, found: &Loaded) -> anyhow::Result<Plans> {
+        let (config, before) = (&found.config, &self.in_force.config);
+        let Chains { exports, imports } = &self.in_force.chains;
+        let (new, old) = (&config.policies, &before.policies);
+        let exports = self.plan_chain(new, old, &found.modules.exports, exports);
+        let (new, old) = (&config.import_policies, &before.import_policies);
+        let imports = self.plan_chain(new, old, &found.modules.imports, imports);
+        Ok(Plans {
+            exports: exports.await?,
+            imports: imports.await?,
+        })
+    }
+
+    /// The next chain of one direction; nothing where the present one is to stay because the
+    /// configured one could not be had at start and cannot be had now: the rest of the file must
+    /// not wait for it.
+    async fn plan_chain<P: Decider>(
+        &self,
+        new: &[PolicyLink],
+        old: &[PolicyLink],
+        modules: &[ReadModule],
+        in_force: &links::InForce,
+    ) -> anyhow::Result<Option<Plan<P>>> {
         let engine = self.engine.clone();
-        let (config, modules) = (Arc::clone(&found.config), found.modules.clone());
-        let (links, refused) = (self.in_force.links.clone(), self.considered.refused.clone());
+        let (links, modules) = (new.to_vec(), modules.to_vec());
+        let (former, refused) = (in_force.clone(), self.considered.refused.clone());
         let plan = tokio::task::spawn_blocking(move || {
-            Plan::make(&engine, &config, &modules, &links, &refused)
+            Plan::make(&engine, &links, &modules, &former, &refused)
         });
-        let same = found.config.policies == self.in_force.config.policies;
         match plan.await? {
             Ok(plan) => Ok(Some(plan)),
-            Err(_) if same && self.in_force.links.is_empty() => Ok(None),
+            Err(_) if new == old && matches!(in_force, links::InForce::StandIn) => Ok(None),
             Err(refused) => Err(refused.into()),
         }
     }
@@ -351,36 +356,37 @@ impl Reloader {
     }
 
     /// What was found is what runs, but for versions of modules that are not taken.
-    fn stays(&mut self, plan: Option<Plan>) {
+    fn stays(&mut self, plans: Plans) {
         let mut state = self.state.lock().expect("no holder panics");
         state.error = self.waits_for_restart(&self.in_force.config);
         if state.held.take().is_some() {
             info!("the change that was held back is gone: the files say what is in force");
         }
         drop(state);
-        self.refuse_versions(plan.map_or_else(RefusedVersions::new, |plan| plan.refused));
+        self.refuse_versions(plans.refused());
     }
 
     /// Says once of each newer version that it is not taken.
     fn refuse_versions(&mut self, refused: RefusedVersions) {
         let mut state = self.state.lock().expect("no holder panics");
-        for (name, version) in &refused {
-            let known = state
-                .modules
-                .get(name)
-                .and_then(|module| module.refused.as_ref());
+        for ((direction, name), version) in &refused {
+            let known = state.chain(*direction).modules.get(name);
+            let known = known.and_then(|module| module.refused.as_ref());
             if known != Some(&version.reason) {
                 let error = format!("{}; the version before it stays", version.reason);
                 warn!(policy = name, "{error}");
                 self.notices.tell(Notice::ModuleRefused { error });
             }
         }
-        state.modules = state::modules(&self.in_force.links, &refused);
+        let Chains { exports, imports } = &self.in_force.chains;
+        for (direction, chain) in [(Direction::Export, exports), (Direction::Import, imports)] {
+            state.chain(direction).modules = state::modules(direction, chain, &refused);
+        }
         self.considered.refused = refused;
     }
 
     /// What was found is in force.
-    fn take(&mut self, found: &Loaded, plan: Option<Plan>) {
+    fn take(&mut self, found: &Loaded, plans: Plans) {
         let is_new = !self.is_in_force(found);
         if is_new {
             load::log_warnings(&found.config);
@@ -391,8 +397,11 @@ impl Reloader {
         }
         state.error = self.waits_for_restart(&found.config);
         state.held = None;
-        if plan.is_some() {
-            state.chain_error = None;
+        if plans.exports.is_some() {
+            state.exports.error = None;
+        }
+        if plans.imports.is_some() {
+            state.imports.error = None;
         }
         drop(state);
         if is_new {
@@ -404,13 +413,8 @@ impl Reloader {
         self.in_force.text.clone_from(&found.text);
         self.in_force.passwords.clone_from(&found.passwords);
         self.in_force.config = Arc::clone(&found.config);
-        let refused = match plan {
-            Some(plan) => {
-                self.in_force.links = plan.loaded;
-                plan.refused
-            }
-            None => RefusedVersions::new(),
-        };
+        let refused = plans.refused();
+        plans.take_into(&mut self.in_force.chains);
         self.refuse_versions(refused);
     }
 
@@ -418,14 +422,14 @@ impl Reloader {
     fn hold(
         &mut self,
         found: &Loaded,
-        plan: Option<Plan>,
+        plans: Plans,
         max_withdraw: MaxWithdraw,
         effect: ChangeEffect,
     ) {
         let held = HeldChange {
             id: Fingerprint::of(found).id(),
             held_at: clock::unix_time(),
-            parts: self.parts(found, plan.as_ref()),
+            parts: self.parts(found, &plans),
             max_withdraw: max_withdraw.to_string(),
             effect,
         };
@@ -438,11 +442,11 @@ impl Reloader {
         }
         state.held = Some(held);
         drop(state);
-        self.refuse_versions(plan.map_or_else(RefusedVersions::new, |plan| plan.refused));
+        self.refuse_versions(plans.refused());
     }
 
     /// What of the files is another than that in force.
-    fn parts(&self, found: &Loaded, plan: Option<&Plan>) -> Vec<String> {
+    fn parts(&self, found: &Loaded, plans: &Plans) -> Vec<String> {
         let mut parts = Vec::new();
         if found.text != self.in_force.text {
             parts.push(format!("configuration {}", self.path.display()));
@@ -450,45 +454,8 @@ impl Reloader {
         if found.passwords != self.in_force.passwords {
             parts.push("keys of peers".to_owned());
         }
-        let chain = plan
-            .into_iter()
-            .flat_map(|plan| plan.links.iter().zip(&plan.loaded));
-        for (link, loaded) in chain {
-            let NextLink::New(link) = link else {
-                continue;
-            };
-            let mut links = self.in_force.links.iter();
-            let former = links.find(|former| former.name() == loaded.name());
-            if former.is_some_and(|former| former.digest == loaded.digest) {
-                continue;
-            }
-            let (name, module) = (&link.name, &link.module);
-            let digest = loaded.digest.as_deref().unwrap_or("which cannot be read");
-            let former = former.and_then(|former| former.digest.as_deref());
-            let former = former.map_or_else(String::new, |former| format!(" in place of {former}"));
-            parts.push(format!(
-                "module of policy {name}: {module} {digest}{former}"
-            ));
-        }
+        parts.extend(plans.parts(&self.in_force.chains));
         parts
-    }
-
-    /// Compiles the import policies of what was found.
-    async fn imports(&self, found: &Loaded) -> anyhow::Result<imports::ImportChain> {
-        imports::chain(&self.engine, &found.config).await
-    }
-
-    fn has_same_imports(&self, found: &Loaded) -> bool {
-        let (new, old) = (&found.config, &self.in_force.config);
-        new.import_policies == old.import_policies
-            && new.import_policy_default == old.import_policy_default
-    }
-
-    /// Their modules may have changed in their files, which are not watched.
-    async fn read_imports_again(&self, found: &Loaded) -> anyhow::Result<()> {
-        let imports = self.imports(found).await?;
-        self.pipeline.replace_imports(imports).await?;
-        Ok(())
     }
 
     fn waits_for_restart(&self, config: &Config) -> Option<String> {

@@ -12,15 +12,15 @@ use tokio::sync::{mpsc, oneshot};
 use super::clock;
 use super::driver::SpeakerHandle;
 use super::events::Notices;
-use super::metrics::Scrape;
+use super::metrics::{Load, Scrape};
 use super::peering::peer_kind;
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
 use super::received;
-use super::record::{self, ImportRecording, LearnedRoutes, Recording};
+use super::record::{ImportRecording, LearnedRoutes, Recording};
 use super::reload::{Approval, NotApproved};
 use super::shadow::{self, ShadowHandle};
 use super::sources::Sources;
-use super::state::ConfigState;
+use super::state::{ChainState, ConfigState};
 use crate::api::{
     ChangeEffect, ConfigStatus, DecisionReport, Explanation, PeerStatus, PolicyStatus, Readiness,
     Route, Routes, Sent, ServiceReport, ShadowReport, SourceStatus, Status,
@@ -100,6 +100,10 @@ impl Reporter {
                     services: count(pipeline.index.view().services.len()),
                 };
                 let policies = policies(pipeline, &shadows, &config_state);
+                let imports = pipeline.import_side.imports.links();
+                let import_policies = imports
+                    .map(|link| enforced(link, &config_state.imports))
+                    .collect();
                 let held = config_state.held.clone();
                 let status = Status {
                     version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -111,16 +115,22 @@ impl Reporter {
                     source,
                     config: config_status(config_state, warnings),
                     policies,
-                    import_policies: received::policies(pipeline),
+                    import_policies,
                     peers: peers(pipeline, &views),
                     held,
                 };
                 Scrape {
                     status,
                     candidates: count(pipeline.exports.candidates().count()),
-                    evaluations: pipeline.evaluations,
-                    evaluation_seconds: pipeline.evaluation_time.as_secs_f64(),
-                    measured: pipeline.meters.measured(),
+                    learned: received::counts(pipeline),
+                    exports: Load {
+                        work: pipeline.work,
+                        measured: pipeline.meters.measured(),
+                    },
+                    imports: Load {
+                        work: pipeline.import_side.work,
+                        measured: pipeline.import_side.meters.measured(),
+                    },
                     events,
                 }
             })
@@ -228,11 +238,8 @@ impl Reporter {
             LearnedRoutes::Unwanted => {}
             LearnedRoutes::Wanted => {
                 let imports = self.pipeline.ask(ImportRecording::of).await?;
-                let peers = imports.ids();
-                let routes = self
-                    .speaker
-                    .ask(move |speaker| record::routes(speaker, &peers));
-                imports.write(routes.await?, &mut document);
+                let routes = self.speaker.ask(Speaker::eligible).await?;
+                imports.write(routes, &mut document);
             }
         }
         Ok(Some(document))
@@ -432,8 +439,8 @@ fn config_status(state: ConfigState, warnings: Vec<String>) -> ConfigStatus {
         path,
         loaded_at,
         error,
-        chain_error: _,
-        modules: _,
+        exports: _,
+        imports: _,
         held: _,
     } = state;
     ConfigStatus {
@@ -448,14 +455,14 @@ fn policies(pipeline: &Pipeline, shadows: &ShadowHandle, state: &ConfigState) ->
     let links = pipeline.exports.links();
     links
         .map(|link| match link.mode {
-            Mode::Enforce => enforced(link, state),
-            Mode::Shadow => in_shadow(link, shadows, state),
+            Mode::Enforce => enforced(link, &state.exports),
+            Mode::Shadow => in_shadow(link, shadows, &state.exports),
         })
         .collect()
 }
 
 /// A policy that decides.
-fn enforced(link: LinkStatus<'_>, state: &ConfigState) -> PolicyStatus {
+fn enforced(link: LinkStatus<'_>, state: &ChainState) -> PolicyStatus {
     let now = clock::now();
     let module = state.modules.get(link.name);
     PolicyStatus {
@@ -471,7 +478,7 @@ fn enforced(link: LinkStatus<'_>, state: &ConfigState) -> PolicyStatus {
         error: link
             .error
             .map(ToString::to_string)
-            .or_else(|| state.chain_error.clone()),
+            .or_else(|| state.error.clone()),
         failures: link.failures,
         retry_in: link
             .retry_at
@@ -480,7 +487,7 @@ fn enforced(link: LinkStatus<'_>, state: &ConfigState) -> PolicyStatus {
 }
 
 /// A policy in shadow mode: how it is, is told by the thread that asks it.
-fn in_shadow(link: LinkStatus<'_>, shadows: &ShadowHandle, state: &ConfigState) -> PolicyStatus {
+fn in_shadow(link: LinkStatus<'_>, shadows: &ShadowHandle, state: &ChainState) -> PolicyStatus {
     let summary = shadows.summary(link.name);
     let fault = summary.as_ref().and_then(|summary| summary.fault.as_ref());
     PolicyStatus {

@@ -17,10 +17,7 @@ use tracing::{info, warn};
 
 use super::clock;
 use crate::api::{ShadowCounts, ShadowDifference, ShadowGroup, ShadowPolicy};
-use crate::policy::{
-    Batch, Change, Comparison, Decision, Difference, Fault, Observation, PolicyFailure,
-    RoutePolicy, Shadow, Shadows,
-};
+use crate::policy::{Change, Comparison, Difference, Fault, Observation, Shadow, Shadows};
 use crate::types::{GroupId, Prefix};
 
 /// Questions waiting; people ask, one at a time.
@@ -339,16 +336,5 @@ fn difference((prefix, difference): (&Prefix, &Difference)) -> ShadowDifference 
         to: to.map(|route| (**route).clone()),
         policy: step.policy.to_string(),
         reason: step.reason.as_deref().map(str::to_owned),
-    }
-}
-
-/// Stands for a policy in shadow mode whose module did not load: it fails whenever it is asked,
-/// and the chain is in force without it.
-#[derive(Debug)]
-pub(super) struct NotLoaded(pub(super) String);
-
-impl RoutePolicy for NotLoaded {
-    fn evaluate(&self, _: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
-        Err(PolicyFailure::NotLoaded(self.0.clone()))
     }
 }

@@ -1,4 +1,4 @@
-//! The modules of the chain, wherever they are: obtained for whoever loads a configuration, with
+//! The modules of both chains, wherever they are: obtained for whoever loads a configuration, with
 //! what is wrong with their sources for status, and when to ask those again.
 //!
 //! It decides nothing about what runs: a module that cannot be had is an error for the loader.
@@ -14,8 +14,9 @@ use futures::future::join_all;
 use tracing::warn;
 
 use super::clock;
-use super::load::{ModuleBytes, ReadModule, refused_because};
+use super::load::{ModuleBytes, Modules, ReadModule, refused_because};
 use crate::config::{Config, PolicyLink, PolicyModule};
+use crate::policy::Direction;
 use crate::source::{Demands, Fetcher, Obtained, SourceError, digest_of};
 use crate::types::Digest;
 
@@ -63,6 +64,8 @@ struct State {
 /// A module from the network, and what it must be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Wanted {
+    /// Of the policy: what is wrong with a module is told with the key that names it.
+    direction: Direction,
     module: String,
     digest: Option<Digest>,
     /// What the file of the public key holds, where there must be a signature.
@@ -94,8 +97,8 @@ impl Sources {
         }
     }
 
-    /// The module of each policy, in the order of the chain.
-    pub(super) async fn obtain(&self, config: &Config, asking: Asking) -> Vec<ReadModule> {
+    /// The module of each policy.
+    pub(super) async fn obtain(&self, config: &Config, asking: Asking) -> Modules {
         let time_max = match asking {
             Asking::AtStart => START_TIME_MAX,
             Asking::Everything | Asking::WhatIsNotKnown => RELOAD_TIME_MAX,
@@ -105,8 +108,14 @@ impl Sources {
             Asking::WhatIsNotKnown => self.state().known.clone(),
         };
         let fetcher = Fetcher::new(&config.policy, time_max);
-        let links = &config.policies;
-        let obtained = join_all(links.iter().map(|link| obtain(link, &fetcher, &before))).await;
+        let exports = config.policies.iter().map(|link| (Direction::Export, link));
+        let imports = config.import_policies.iter();
+        let imports = imports.map(|link| (Direction::Import, link));
+        let links: Vec<_> = exports.chain(imports).collect();
+        let asked = links
+            .iter()
+            .map(|(direction, link)| obtain(*direction, link, &fetcher, &before));
+        let obtained = join_all(asked).await;
         let mut modules = Vec::new();
         let mut known = BTreeMap::new();
         for (wanted, found) in obtained {
@@ -115,13 +124,17 @@ impl Sources {
         }
         let is_new = known.keys().any(|wanted| !before.contains_key(wanted));
         let untidy = if is_new {
-            let used: Vec<_> = links.iter().map(|link| &link.module).collect();
+            let used: Vec<_> = links.iter().map(|(_, link)| &link.module).collect();
             fetcher.tidy(&used).await.err()
         } else {
             self.state().untidy.clone()
         };
         self.note(known, &before, untidy);
-        modules
+        let imports = modules.split_off(config.policies.len());
+        Modules {
+            exports: modules,
+            imports,
+        }
     }
 
     /// What does not work, but costs no route.
@@ -193,6 +206,7 @@ impl std::fmt::Debug for Known {
 /// A policy's module: what is known of it or else what its source gives. What is from the network
 /// comes with the name to remember it by.
 async fn obtain(
+    direction: Direction,
     link: &PolicyLink,
     fetcher: &Fetcher,
     before: &BTreeMap<Wanted, Known>,
@@ -200,6 +214,7 @@ async fn obtain(
     let wanted = match &link.module {
         PolicyModule::Builtin(_) | PolicyModule::File(_) => None,
         PolicyModule::Oci(_) | PolicyModule::Http(_) => Some(Wanted {
+            direction,
             module: link.module.to_string(),
             digest: link.digest,
             key: key_of(link.require_signature.as_deref()).await,
@@ -211,13 +226,13 @@ async fn obtain(
     let found = fetcher.obtain(&link.module, &demands(link)).await;
     let warnings = found.as_ref().map_or_else(
         |_| Vec::new(),
-        |obtained| warnings_of(link, obtained).collect(),
+        |obtained| warnings_of(direction, link, obtained).collect(),
     );
     let source = match &found {
         Ok(obtained) if obtained.stands_in.is_none() => Standing::Good,
         Ok(_) | Err(_) => Standing::Failing,
     };
-    let module = found.map_err(|error| refused_because(link, error.into()));
+    let module = found.map_err(|error| refused_because(direction, link, error.into()));
     let module = module.map(|obtained| {
         Arc::new(ModuleBytes {
             bytes: obtained.bytes,
@@ -247,10 +262,14 @@ fn demands(link: &PolicyLink) -> Demands {
     }
 }
 
-fn warnings_of(link: &PolicyLink, obtained: &Obtained) -> impl Iterator<Item = String> {
+fn warnings_of(
+    direction: Direction,
+    link: &PolicyLink,
+    obtained: &Obtained,
+) -> impl Iterator<Item = String> {
     let stands_in = obtained.stands_in.as_ref().map(|error| {
-        let (name, error) = (&link.name, causes(error));
-        format!("the module of policy `{name}` is the one of last time: {error}")
+        let (noun, name, error) = (direction.noun(), &link.name, causes(error));
+        format!("the module of {noun} `{name}` is the one of last time: {error}")
     });
     stands_in.into_iter().chain(obtained.cache_fault.clone())
 }
@@ -298,6 +317,7 @@ mod tests {
     /// One module that was asked for now, and what became of it.
     fn noted(sources: &Sources, source: Standing) {
         let wanted = Wanted {
+            direction: Direction::Export,
             module: "oci://r/a:1".into(),
             digest: None,
             key: None,

@@ -9,18 +9,18 @@ use tokio::sync::mpsc;
 
 use super::driver::SpeakerHandle;
 use super::events::{Notice, Notices};
-use super::imports;
-use super::links::RefusedVersions;
+use super::links::Chains;
 use super::load::{self, Loaded};
 use super::pipeline::{self, Settings};
 use super::reload::{Considered, InForce, Reloader};
 use super::report::Reporter;
 use super::sources::{Asking, Sources};
-use super::state::{self, ConfigState};
-use super::{FirstChain, first_chain};
+use super::state::{ChainState, ConfigState};
+use super::{first_chain, first_import_chain};
 use crate::api::{Readiness, Status};
 use crate::config::Overrides;
 use crate::kube::files;
+use crate::policy::Direction;
 use crate::wasm::Engine;
 
 /// How long a condition may take to come true.
@@ -114,11 +114,8 @@ impl Parts {
             // A test has no business in a directory of the machine.
             Some(_) | None => Engine::new().unwrap(),
         };
-        let FirstChain {
-            chain,
-            links,
-            error: chain_error,
-        } = first_chain(&engine, &loaded).unwrap();
+        let exports = first_chain(&engine, &loaded).unwrap();
+        let imports = first_import_chain(&engine, &loaded);
         let Loaded {
             text, passwords, ..
         } = loaded;
@@ -126,8 +123,8 @@ impl Parts {
             path: path.clone(),
             loaded_at: 0,
             error: None,
-            chain_error,
-            modules: state::modules(&links, &RefusedVersions::new()),
+            exports: ChainState::first(Direction::Export, &exports.in_force, exports.error),
+            imports: ChainState::first(Direction::Import, &imports.in_force, imports.error),
             held: None,
         }));
         let (notices, told) = Notices::queue();
@@ -137,13 +134,12 @@ impl Parts {
         let settings = Settings {
             config: Arc::clone(&config),
             passwords: passwords.clone(),
-            chain: Some(chain),
+            chain: Some(exports.chain),
+            import_chain: Some(imports.chain),
         };
         let telling = notices.clone();
         let pipeline =
             pipeline::spawn("worker-1", settings, speaker.clone(), source, telling).unwrap();
-        let import_chain = imports::first_chain(&engine, &config).await;
-        pipeline.replace_imports(import_chain).await.unwrap();
         let (approve, approvals) = mpsc::channel(1);
         let reporter = Arc::new(Reporter {
             node: "worker-1".to_owned(),
@@ -164,7 +160,10 @@ impl Parts {
                 text,
                 passwords,
                 config: Arc::clone(&config),
-                links,
+                chains: Chains {
+                    exports: exports.in_force,
+                    imports: imports.in_force,
+                },
             },
             started_with: config,
             engine,

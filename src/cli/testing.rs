@@ -19,8 +19,9 @@ use tokio::runtime::Runtime;
 
 use super::{Cli, Outcome};
 use crate::api::{
-    ChangeEffect, ChangedRoute, ConfigStatus, DecisionReport, HeldChange, PeerStatus, PolicyStatus,
-    Readiness, Route, RouteChange, Sent, SourceStatus, Status, StepReport,
+    ChangeEffect, ChangedRoute, ConfigStatus, DecisionReport, HeldChange, LearnedEffect,
+    PeerStatus, PolicyStatus, Readiness, Route, RouteChange, Sent, SourceStatus, Status,
+    StepReport,
 };
 use crate::candidates::{AddressKind, Origin};
 use crate::facts::ServiceKey;
@@ -167,20 +168,39 @@ pub(super) fn policy(name: &str, module: &str) -> PolicyStatus {
     }
 }
 
-/// A change that is held back: of twelve routes it concerns, three are shown.
-pub(super) fn held() -> HeldChange {
-    let example = |change, prefix: &str, reason: &str| ChangedRoute {
+fn example(change: RouteChange, prefix: &str, reason: &str) -> ChangedRoute {
+    ChangedRoute {
         change,
         peer: "tor".to_owned(),
         prefix: prefix.parse().unwrap(),
         reason: reason.to_owned(),
-    };
+    }
+}
+
+/// What it would do to learned routes: of three it concerns, one is shown.
+pub(super) fn rejected_learned() -> LearnedEffect {
+    LearnedEffect {
+        used: 4,
+        rejected: 3,
+        changed: 0,
+        added: 0,
+        examples: vec![example(
+            RouteChange::Withdrawn,
+            "10.9.0.0/16",
+            "import-filter reject: no rule takes this prefix",
+        )],
+    }
+}
+
+/// A change that is held back: of twelve routes it concerns, three are shown.
+pub(super) fn held() -> HeldChange {
     HeldChange {
         id: "3f9a01c2".to_owned(),
         held_at: NOON - 60,
         parts: vec!["configuration /etc/rutter/rutter.toml".to_owned()],
         max_withdraw: "20%".to_owned(),
         effect: ChangeEffect {
+            learned: LearnedEffect::default(),
             announced: 30,
             withdrawn: 10,
             changed: 1,

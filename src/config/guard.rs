@@ -1,4 +1,5 @@
-//! `guard`: how much of what is announced a reload may withdraw without being asked for it.
+//! `guard`: how much a reload may withdraw of what is announced, and reject of what is learned,
+//! without being asked for it.
 
 use std::fmt;
 
@@ -9,7 +10,8 @@ pub(super) const KEYS: &[&str] = &["max-withdraw"];
 /// `guard`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Guard {
-    /// A reload that withdraws more is held back until it is approved.
+    /// A reload that withdraws more, or rejects more of what is learned, is held back until it is
+    /// approved.
     pub max_withdraw: MaxWithdraw,
 }
 

@@ -1,15 +1,9 @@
 //! `[[import-policies]]` and `import-policy-default`.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
-use super::limits;
-use super::policies::{DEFAULTS, ON_ERROR, module, name};
+use super::policies::{DEFAULTS, MODE, Surroundings, chain, link, module};
 use super::raw::{Report, Section};
-use super::{ImportPolicyLink, PolicyModule};
-use crate::policy::ChainDefault;
-
-pub(super) const KEYS: &[&str] = &["name", "module", "settings", "on-error", "limits"];
+use super::{PolicyLink, PolicyModule};
+use crate::policy::{ChainDefault, Direction, Mode};
 
 /// `import-policy-default`.
 pub(super) fn read_default(
@@ -40,74 +34,52 @@ pub(super) fn read_default(
     default
 }
 
+/// `[[import-policies]]`.
 pub(super) fn read(
     top: &Section<'_>,
-    directory: &Path,
+    surroundings: &Surroundings<'_>,
     report: &mut Report,
-) -> Vec<ImportPolicyLink> {
-    let tables = top
-        .value("import-policies")
-        .and_then(|value| value.list("[[import-policies]], with two brackets", report));
-    let mut names = BTreeMap::new();
-    let mut links = Vec::new();
-    for table in tables.into_iter().flatten() {
-        let section = Section::of(Some(&table), KEYS, report);
-        let name = section
-            .required("name", "a name for status and explain", report)
-            .and_then(|value| name(&value, report));
-        if let Some(name) = name
-            && let Some(before) = names.insert(name, table.key_path().to_owned())
-            && let Some(value) = section.value("name")
-        {
-            value.problem(format!("is {name:?}, the name of {before}, too"), report);
-        }
-        if let (Some(name), Some(module)) = (name, module_of(&section, directory, report)) {
-            links.push(link(name, module, &section, report));
-        }
-    }
-    links
+) -> Vec<PolicyLink> {
+    let tables = chain(top, Direction::Import, report);
+    tables
+        .into_iter()
+        .map(|(name, section)| {
+            let module = module_of(&section, surroundings, report);
+            refuse_shadow(&section, report);
+            link(name, module.as_ref(), &section, surroundings, report)
+        })
+        .collect()
 }
 
 /// Nothing that is built in decides on learned routes.
-fn module_of(section: &Section<'_>, directory: &Path, report: &mut Report) -> Option<PolicyModule> {
+fn module_of(
+    section: &Section<'_>,
+    surroundings: &Surroundings<'_>,
+    report: &mut Report,
+) -> Option<PolicyModule> {
     let value = section.required("module", "the path of a WebAssembly module", report)?;
-    match module(&value, directory, report)? {
+    match module(&value, surroundings.directory, report)? {
         PolicyModule::Builtin(builtin) => {
             let problem = format!(
-                "is \"builtin:{}\", which decides on announced routes; write the path of an import \
-                 policy",
+                "is \"builtin:{}\", which decides on announced routes; write where there is an \
+                 import policy",
                 builtin.name()
             );
             value.problem(problem, report);
             None
         }
-        module @ (PolicyModule::Oci(_) | PolicyModule::Http(_)) => {
-            let problem = format!(
-                "is \"{module}\", but import policies are read from files; fetch it with rutter \
-                 policy pull, and write the path"
-            );
-            value.problem(problem, report);
-            None
+        module @ (PolicyModule::File(_) | PolicyModule::Oci(_) | PolicyModule::Http(_)) => {
+            Some(module)
         }
-        file @ PolicyModule::File(_) => Some(file),
     }
 }
 
-fn link(
-    name: &str,
-    module: PolicyModule,
-    section: &Section<'_>,
-    report: &mut Report,
-) -> ImportPolicyLink {
-    let settings = section.value("settings");
-    let settings = settings.and_then(|value| value.json(report));
-    let on_error = section.value("on-error");
-    let on_error = on_error.and_then(|value| value.choice(&ON_ERROR, report));
-    ImportPolicyLink {
-        name: name.to_owned(),
-        module,
-        settings: settings.unwrap_or_else(|| serde_json::json!({})),
-        on_error: on_error.unwrap_or_default(),
-        limits: limits::read(section.value("limits").as_ref(), report),
+fn refuse_shadow(section: &Section<'_>, report: &mut Report) {
+    if let Some(value) = section.value("mode")
+        && value.choice(&MODE, report) == Some(Mode::Shadow)
+    {
+        let problem = "is \"shadow\", which there is for [[policies]] only; remove the policy, or \
+                       set guard.max-withdraw to have it held back where it rejects too much";
+        value.problem(problem, report);
     }
 }

@@ -1,4 +1,4 @@
-//! `[[policies]]` and `[policy]`.
+//! `[[policies]]`, what `[[import-policies]]` have in common with them, and `[policy]`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,7 +9,9 @@ use super::trust;
 use super::{
     Builtin, HttpUrl, OciReference, Peer, Pinning, PolicyConfig, PolicyLink, PolicyModule,
 };
-use crate::policy::{Audience, CHAIN_DEFAULT, ChainDefault, Limits, Mode, NODE_UNKNOWN, OnError};
+use crate::policy::{
+    Audience, CHAIN_DEFAULT, ChainDefault, Direction, Limits, Mode, NODE_UNKNOWN, OnError,
+};
 
 pub(super) const KEYS: &[&str] = &[
     "name",
@@ -31,9 +33,9 @@ pub(super) const COMMON_KEYS: &[&str] = &[
     "registry-auth",
 ];
 
-const MODE: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
+pub(super) const MODE: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
 
-pub(super) const ON_ERROR: [(&str, OnError); 3] = [
+const ON_ERROR: [(&str, OnError); 3] = [
     ("keep-last", OnError::KeepLast),
     ("withdraw", OnError::Withdraw),
     ("skip", OnError::Skip),
@@ -64,43 +66,38 @@ pub(super) fn read_default(
     default
 }
 
-/// The chain. `peers` are all there are, or nothing where some of them are not valid.
+/// What a chain's tables are read with.
+pub(super) struct Surroundings<'a> {
+    /// Where relative paths start.
+    pub(super) directory: &'a Path,
+    pub(super) common: &'a PolicyConfig,
+    /// All there are, or nothing where some of them are not valid.
+    pub(super) peers: Option<&'a [&'a Peer]>,
+}
+
+/// `[[policies]]`.
 pub(super) fn read(
     top: &Section<'_>,
-    directory: &Path,
-    common: &PolicyConfig,
-    peers: Option<&[&Peer]>,
+    surroundings: &Surroundings<'_>,
     report: &mut Report,
 ) -> Vec<PolicyLink> {
-    let tables = top
-        .value("policies")
-        .and_then(|value| value.list("[[policies]], with two brackets", report));
-    let mut names = BTreeMap::new();
-    let mut links = Vec::new();
-    for table in tables.into_iter().flatten() {
-        let section = Section::of(Some(&table), KEYS, report);
-        let name = section
-            .required("name", "a name for status and explain", report)
-            .and_then(|value| name(&value, report));
-        if let Some(name) = name
-            && let Some(before) = names.insert(name, table.key_path().to_owned())
-            && let Some(value) = section.value("name")
-        {
-            value.problem(format!("is {name:?}, the name of {before}, too"), report);
-        }
-        let audience = section.value("peers");
-        let audience = audience.and_then(|value| audience_of(&value, peers, report));
-        links.push(PolicyLink {
-            audience: audience.unwrap_or_default(),
-            ..link(
-                name.unwrap_or_default(),
-                &section,
-                directory,
-                common,
-                report,
-            )
-        });
-    }
+    let tables = chain(top, Direction::Export, report);
+    let mut links: Vec<_> = tables
+        .into_iter()
+        .map(|(name, section)| {
+            let module = match section.value("module") {
+                Some(value) => module(&value, surroundings.directory, report),
+                None => Some(PolicyModule::Builtin(Builtin::Default)),
+            };
+            let link = link(name, module.as_ref(), &section, surroundings, report);
+            let mode = section.value("mode");
+            let mode = mode.and_then(|value| value.choice(&MODE, report));
+            PolicyLink {
+                mode: mode.unwrap_or_default(),
+                ..link
+            }
+        })
+        .collect();
     if links.is_empty() {
         links.push(default_link("default"));
     }
@@ -112,6 +109,34 @@ pub(super) fn read(
         value.problem(problem, report);
     }
     links
+}
+
+/// The tables of a chain, each with its name; empty where that has been reported.
+pub(super) fn chain<'t>(
+    top: &Section<'t>,
+    direction: Direction,
+    report: &mut Report,
+) -> Vec<(&'t str, Section<'t>)> {
+    let key = direction.key();
+    let tables = top
+        .value(key)
+        .and_then(|value| value.list(&format!("[[{key}]], with two brackets"), report));
+    let mut names = BTreeMap::new();
+    let mut sections = Vec::new();
+    for table in tables.into_iter().flatten() {
+        let section = Section::of(Some(&table), KEYS, report);
+        let name = section
+            .required("name", "a name for status and explain", report)
+            .and_then(|value| name(&value, report));
+        if let Some(name) = name
+            && let Some(before) = names.insert(name, table.key_path().to_owned())
+            && let Some(value) = section.value("name")
+        {
+            value.problem(format!("is {name:?}, the name of {before}, too"), report);
+        }
+        sections.push((name.unwrap_or_default(), section));
+    }
+    sections
 }
 
 /// What all policies have in common.
@@ -158,35 +183,38 @@ fn default_link(name: &str) -> PolicyLink {
     }
 }
 
-fn link(
+/// What the policies of both chains have in common. Whatever is wrong with the module has been
+/// reported already where it is absent.
+pub(super) fn link(
     name: &str,
+    module: Option<&PolicyModule>,
     section: &Section<'_>,
-    directory: &Path,
-    common: &PolicyConfig,
+    surroundings: &Surroundings<'_>,
     report: &mut Report,
 ) -> PolicyLink {
+    let Surroundings {
+        directory,
+        common,
+        peers,
+    } = surroundings;
     let default = default_link(name);
-    let module = match section.value("module") {
-        Some(value) => module(&value, directory, report),
-        None => Some(default.module.clone()),
-    };
-    let trust = trust::read(section, module.as_ref(), directory, common, report);
+    let audience = section.value("peers");
+    let audience = audience.and_then(|value| audience_of(&value, *peers, report));
+    let trust = trust::read(section, module, directory, common, report);
     let settings = section.value("settings");
     let settings = settings.and_then(|value| value.json(report));
     let on_error = section.value("on-error");
     let on_error = on_error.and_then(|value| value.choice(&ON_ERROR, report));
-    let mode = section.value("mode");
-    let mode = mode.and_then(|value| value.choice(&MODE, report));
     PolicyLink {
         name: default.name,
-        module: module.unwrap_or(default.module),
+        module: module.cloned().unwrap_or(default.module),
         digest: trust.digest,
         require_signature: trust.require_signature,
         settings: settings.unwrap_or(default.settings),
         on_error: on_error.unwrap_or(default.on_error),
         limits: limits::read(section.value("limits").as_ref(), report),
-        audience: default.audience,
-        mode: mode.unwrap_or(default.mode),
+        audience: audience.unwrap_or_default(),
+        mode: default.mode,
     }
 }
 
@@ -241,7 +269,7 @@ fn unknown_group(name: &str, peers: &[&Peer]) -> Option<String> {
     ))
 }
 
-pub(super) fn name<'t>(value: &Value<'t>, report: &mut Report) -> Option<&'t str> {
+fn name<'t>(value: &Value<'t>, report: &mut Report) -> Option<&'t str> {
     let name = value.name(report)?;
     if [CHAIN_DEFAULT, NODE_UNKNOWN].contains(&name) {
         let problem = format!("is {name:?}, a word of explanations; choose another");

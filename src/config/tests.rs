@@ -59,6 +59,11 @@ fn the_words_for_import_policies() {
         "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\non-error = 'keep'",
         "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\n\
          [[import-policies]]\nname = 'a'\nmodule = 'b.wasm'",
+        "[[import-policies]]\nname = 'a'\nmodule = 'https://a.example/a.wasm'",
+        "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\ndigest = 'sha256:1'",
+        "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\npeers = ['nobody']",
+        "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\nmode = 'shadow'",
+        "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\nmode = 'off'",
         "import-policy-default = 'accept'",
     ]));
 }
@@ -162,6 +167,38 @@ fn the_reference_is_valid_and_has_the_defaults_it_tells() {
 }
 
 #[test]
+fn an_import_policy_takes_what_a_policy_takes() {
+    let config = parse(
+        "[[peers]]\nname = 'a'\naddress = '192.0.2.1'\nasn = 64513\ngroup = 'tors'\n\
+         [policy]\nrequire-digest = false\nrequire-signature = 'key.pub'\n\
+         [[import-policies]]\nname = 'file'\nmodule = 'modules'\n\
+         require-signature = '/other.pub'\nmode = 'enforce'\n\
+         [[import-policies]]\nname = 'registry'\nmodule = 'oci://registry.example/a:1'\n\
+         peers = ['tors']\n\
+         [[import-policies]]\nname = 'web'\nmodule = 'https://a.example/a.wasm'\n",
+    );
+    let [file, registry, web] = &config.import_policies[..] else {
+        panic!("{:?}", config.import_policies);
+    };
+    assert_eq!(file.module.to_string(), "modules");
+    assert_eq!(
+        file.require_signature.as_deref(),
+        Some(Path::new("/other.pub"))
+    );
+    assert!(matches!(registry.module, PolicyModule::Oci(_)));
+    assert_eq!(
+        registry.audience,
+        Audience::Only(["tors".to_owned()].into())
+    );
+    assert_eq!(
+        registry.require_signature.as_deref(),
+        Some(Path::new("key.pub"))
+    );
+    assert!(matches!(web.module, PolicyModule::Http(_)));
+    assert_eq!(web.audience, Audience::Everyone);
+}
+
+#[test]
 fn the_reference_names_every_key() {
     let keys = [
         super::TOP_KEYS,
@@ -171,7 +208,6 @@ fn the_reference_names_every_key() {
         super::peers::KEYS,
         super::policies::KEYS,
         super::policies::COMMON_KEYS,
-        super::import_policies::KEYS,
         super::limits::KEYS,
         super::guard::KEYS,
     ];

@@ -1,19 +1,19 @@
 //! Policies in order, each with its health: who is asked, who is failing, when it is asked again.
 //!
-//! Used by [`Exports`](super::Exports) only, in rounds: [`Chain::begin_round`], any number of
-//! [`Chain::ask`], [`Chain::end_round`]. What a failing link's routes become is decided in
-//! [`group`](super::group); here is only whether it is failing.
+//! Used by [`Exports`](super::Exports) and [`Imports`](super::Imports), each with its own kind of
+//! policy `P`, in rounds: [`Chain::begin_round`], any number of [`Chain::ask`],
+//! [`Chain::end_round`]. What a failing link's routes become is decided in
+//! [`group`](super::group) and [`imports`](super::imports); here is only whether it is failing.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::answer::{checked, checked_imports};
 use super::{
-    Audience, Batch, Decision, Limits, Mode, OnError, PeerGroup, PolicyFailure, RoutePolicy,
-    Verdict,
+    Audience, Batch, Decision, ImportBatch, ImportDecision, ImportPolicy, Limits, Mode, OnError,
+    PeerGroup, PolicyFailure, RoutePolicy,
 };
-use crate::types::{Family, PREPEND_MAX, Prefix, RouteAttributes};
 
 /// Pause after the first failure. A module that trips over one odd object is asked again before
 /// an operator has read the log; one that eats its whole time limit takes no core for itself.
@@ -23,15 +23,16 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// that a module that cannot recover costs next to nothing.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
-/// One policy of a chain.
+/// One policy of a chain. `P` is what decides: about routes to be announced, or
+/// [about learned ones](super::ImportLink).
 #[derive(Clone)]
-pub struct Link {
+pub struct Link<P = Arc<dyn RoutePolicy>> {
     /// Unique in the chain; a chain that replaces this one takes over decisions by it.
     pub name: Arc<str>,
     /// Where the policy came from, for status: `builtin:default`, or a path.
     pub module: String,
     /// The policy.
-    pub policy: Arc<dyn RoutePolicy>,
+    pub policy: P,
     /// What becomes of its routes while it fails.
     pub on_error: OnError,
     /// What one call of it may use, for status; the policy keeps to it by itself.
@@ -42,8 +43,8 @@ pub struct Link {
     pub mode: Mode,
 }
 
-impl Link {
-    /// Whether it decides about routes to these peers.
+impl<P> Link<P> {
+    /// Whether it decides about routes to these peers, or from them.
     pub(super) fn is_asked_for(&self, peers: &PeerGroup) -> bool {
         match self.mode {
             Mode::Enforce => self.audience.includes(peers),
@@ -51,7 +52,7 @@ impl Link {
         }
     }
 
-    /// Why it does not decide about routes to these peers, if it does not.
+    /// Why it does not decide about these peers' routes, if it does not.
     pub(super) fn passed_over_for(&self, peers: &PeerGroup) -> Option<String> {
         if !self.audience.includes(peers) {
             return Some(format!("it is for {} only", self.audience));
@@ -63,7 +64,7 @@ impl Link {
     }
 }
 
-impl fmt::Debug for Link {
+impl<P> fmt::Debug for Link<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link")
             .field("name", &self.name)
@@ -78,16 +79,16 @@ impl fmt::Debug for Link {
 
 /// One link of a chain that is to replace another.
 #[derive(Clone, Debug)]
-pub enum NextLink {
+pub enum NextLink<P = Arc<dyn RoutePolicy>> {
     /// The present link of this name as it is, with its health. Where there is none, the new
     /// chain has none either.
     Kept(Arc<str>),
     /// A link that was not there before, or takes the place of the one of its name. It is well
     /// until it fails.
-    New(Link),
+    New(Link<P>),
 }
 
-impl NextLink {
+impl<P> NextLink<P> {
     /// The link's name.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
@@ -98,8 +99,8 @@ impl NextLink {
     }
 }
 
-impl From<Link> for NextLink {
-    fn from(link: Link) -> Self {
+impl<P> From<Link<P>> for NextLink<P> {
+    fn from(link: Link<P>) -> Self {
         Self::New(link)
     }
 }
@@ -128,16 +129,16 @@ pub struct LinkStatus<'a> {
 }
 
 /// The links in order.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Chain {
-    links: Vec<LinkState>,
+#[derive(Clone, Debug)]
+pub(super) struct Chain<P = Arc<dyn RoutePolicy>> {
+    links: Vec<LinkState<P>>,
     asked: u64,
 }
 
 /// A link and how it is.
 #[derive(Clone, Debug)]
-struct LinkState {
-    link: Link,
+struct LinkState<P> {
+    link: Link<P>,
     health: Health,
     failures: u64,
     round: Round,
@@ -181,14 +182,51 @@ enum Heritage {
 
 /// What a link has to say about a batch.
 #[derive(Debug)]
-pub(super) enum Answer {
-    /// One decision for each candidate.
-    Decisions(Vec<Decision>),
+pub(super) enum Answer<D> {
+    /// One decision for each route.
+    Decisions(Vec<D>),
     /// It is failing: on-error decides. The text says how it failed.
     Failing(OnError, String),
 }
 
+impl<P> Default for Chain<P> {
+    fn default() -> Self {
+        Self {
+            links: Vec::new(),
+            asked: 0,
+        }
+    }
+}
+
 impl Chain {
+    /// Asks the link at `position`, unless it is failing.
+    pub(super) fn ask(
+        &mut self,
+        position: usize,
+        now: Instant,
+        batch: &Batch<'_>,
+    ) -> Answer<Decision> {
+        self.ask_by(position, now, |policy| {
+            checked(batch, policy.evaluate(batch)?)
+        })
+    }
+}
+
+impl Chain<Arc<dyn ImportPolicy>> {
+    /// Asks the link at `position`, unless it is failing.
+    pub(super) fn ask(
+        &mut self,
+        position: usize,
+        now: Instant,
+        batch: &ImportBatch<'_>,
+    ) -> Answer<ImportDecision> {
+        self.ask_by(position, now, |policy| {
+            checked_imports(batch, policy.evaluate(batch)?)
+        })
+    }
+}
+
+impl<P: Clone> Chain<P> {
     /// How many links there are.
     pub(super) fn len(&self) -> usize {
         self.links.len()
@@ -200,12 +238,12 @@ impl Chain {
     }
 
     /// The link at `position`.
-    pub(super) fn link(&self, position: usize) -> &Link {
+    pub(super) fn link(&self, position: usize) -> &Link<P> {
         &self.links[position].link
     }
 
     /// The links, in order.
-    pub(super) fn links(&self) -> impl Iterator<Item = &Link> {
+    pub(super) fn links(&self) -> impl Iterator<Item = &Link<P>> {
         self.links.iter().map(|state| &state.link)
     }
 
@@ -241,7 +279,7 @@ impl Chain {
     /// position that a link of its name had before.
     pub(super) fn replace(
         &mut self,
-        links: impl IntoIterator<Item = impl Into<NextLink>>,
+        links: impl IntoIterator<Item = impl Into<NextLink<P>>>,
     ) -> Vec<Option<usize>> {
         let former = std::mem::take(&mut self.links);
         let mut positions = Vec::new();
@@ -281,8 +319,13 @@ impl Chain {
         due
     }
 
-    /// Asks the link at `position`, unless it is failing.
-    pub(super) fn ask(&mut self, position: usize, now: Instant, batch: &Batch<'_>) -> Answer {
+    /// Lets `evaluate` ask the link at `position` and check its answer, unless it is failing.
+    fn ask_by<D>(
+        &mut self,
+        position: usize,
+        now: Instant,
+        evaluate: impl FnOnce(&P) -> Result<Vec<D>, PolicyFailure>,
+    ) -> Answer<D> {
         let state = &mut self.links[position];
         let in_a_row = match &state.health {
             Health::Failing(failure) => return state.failing(failure),
@@ -290,8 +333,7 @@ impl Chain {
             Health::Well => 0,
         };
         self.asked += 1;
-        let answer = state.link.policy.evaluate(batch);
-        match answer.and_then(|decisions| checked(batch, decisions)) {
+        match evaluate(&state.link.policy) {
             Ok(decisions) => {
                 state.round = Round::Answered;
                 Answer::Decisions(decisions)
@@ -373,8 +415,8 @@ pub(super) enum Due {
     No,
 }
 
-impl LinkState {
-    fn failing(&self, failure: &Failure) -> Answer {
+impl<P> LinkState<P> {
+    fn failing<D>(&self, failure: &Failure) -> Answer<D> {
         Answer::Failing(self.link.on_error, failure.cause.to_string())
     }
 
@@ -398,57 +440,7 @@ impl Health {
 }
 
 /// The pause after one more failure, following `failures_before` in a row.
-pub(super) fn retry_delay(failures_before: u32) -> Duration {
+fn retry_delay(failures_before: u32) -> Duration {
     let doubled = 2u32.saturating_pow(failures_before);
     RETRY_FIRST.saturating_mul(doubled).min(RETRY_MAX)
-}
-
-/// The decisions, if they are a possible answer to the batch: as many as candidates, with
-/// attributes that a route can have.
-///
-/// # Errors
-/// [`PolicyFailure::BadAnswer`] says which is not.
-pub fn checked(
-    batch: &Batch<'_>,
-    decisions: Vec<Decision>,
-) -> Result<Vec<Decision>, PolicyFailure> {
-    let (asked, answered) = (batch.candidates.len(), decisions.len());
-    if asked != answered {
-        return Err(PolicyFailure::BadAnswer(format!(
-            "{answered} decisions for {asked} candidates"
-        )));
-    }
-    for (route, decision) in batch.candidates.iter().zip(&decisions) {
-        let prefix = &route.candidate.key.prefix;
-        match &decision.verdict {
-            Verdict::Accept(Some(attributes)) => check_attributes(prefix, attributes)?,
-            Verdict::Accept(None) | Verdict::Abstain | Verdict::Reject => {}
-        }
-    }
-    Ok(decisions)
-}
-
-/// Refuses what the speaker could not send, or no router could use.
-pub(super) fn check_attributes(
-    prefix: &Prefix,
-    attributes: &RouteAttributes,
-) -> Result<(), PolicyFailure> {
-    let prepend = attributes.prepend;
-    if prepend > PREPEND_MAX {
-        return Err(PolicyFailure::BadAnswer(format!(
-            "{prefix} with {prepend} prepended AS numbers, at most {PREPEND_MAX} are possible"
-        )));
-    }
-    let usable = |next_hop: IpAddr| {
-        Family::of(next_hop) == prefix.family()
-            && !next_hop.is_unspecified()
-            && !next_hop.is_multicast()
-    };
-    match attributes.next_hop {
-        Some(next_hop) if !usable(next_hop) => Err(PolicyFailure::BadAnswer(format!(
-            "{prefix} with next hop {next_hop}, which is no next hop for {}",
-            prefix.family()
-        ))),
-        Some(_) | None => Ok(()),
-    }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Limits, OnError, PeerGroup, PolicyFailure, Reasons, Step};
+use super::{Link, PeerGroup, PolicyFailure, Reasons, Step};
 use crate::facts::NodeFacts;
 use crate::types::{Asn, Installation, PeerId, Prefix, RouteAttributes, RouteVersion, RouterId};
 
@@ -119,7 +119,9 @@ pub struct Acceptance {
     pub installation: Option<Installation>,
 }
 
-/// Something that decides about learned routes.
+/// Something that decides about learned routes. It has no state that decisions depend on, so one
+/// instance may be asked from several threads: the chain in force and a trial of the next may
+/// share it.
 pub trait ImportPolicy: Send + Sync {
     /// One decision for each route of the batch, in its order.
     ///
@@ -131,31 +133,14 @@ pub trait ImportPolicy: Send + Sync {
     fn evaluate(&self, batch: &ImportBatch<'_>) -> Result<Vec<ImportDecision>, PolicyFailure>;
 }
 
-/// One policy of an import chain.
-#[derive(Clone)]
-pub struct ImportLink {
-    /// Unique in the chain; a chain that replaces this one takes over decisions by it.
-    pub name: Arc<str>,
-    /// Where the policy came from, for status.
-    pub module: String,
-    /// The policy.
-    pub policy: Arc<dyn ImportPolicy>,
-    /// What becomes of its routes while it fails.
-    pub on_error: OnError,
-    /// What one call of it may use, for status; the policy keeps to it by itself.
-    pub limits: Limits,
-}
-
-impl fmt::Debug for ImportLink {
+impl fmt::Debug for dyn ImportPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ImportLink")
-            .field("name", &self.name)
-            .field("module", &self.module)
-            .field("on_error", &self.on_error)
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
+        f.write_str("ImportPolicy")
     }
 }
+
+/// One policy of an import chain.
+pub type ImportLink = Link<Arc<dyn ImportPolicy>>;
 
 /// A route of a peer as it is from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,17 +7,17 @@
 //! As for announced routes (see [`policy`](super)): policies are asked in order about the routes
 //! that none before rejected. Reject is final, accept carries on with its attributes and its
 //! word on the kernel, abstain leaves things as they are, and a route that all abstained from is
-//! decided by the step [`CHAIN_DEFAULT`].
+//! decided by the step [`CHAIN_DEFAULT`](super::CHAIN_DEFAULT). A policy may be for the routes of
+//! some peers only: see [`Audience`](super::Audience).
 //!
 //! # Failure
 //! A policy that fails is not asked again before a time that doubles with each failure. Until
-//! then its [`OnError`] decides for it. A decision that is kept is one about exactly this path: a
-//! route that the peer has changed since was never decided about, and one that it has withdrawn is
-//! gone with everything that was said of it.
+//! then its [`OnError`](super::OnError) decides for it. A decision that is kept is one about
+//! exactly this path: a route that the peer has changed since was never decided about, and one that
+//! it has withdrawn is gone with everything that was said of it.
 //!
 //! Nothing is decided before the own node's facts are known; facts that are lost again are kept.
 
-mod links;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,16 +25,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::chain::Due;
+use super::outcome::with_passed_over;
 use super::{
-    ChainDefault, ImportChange, ImportLink, ImportOutcome, LearnedChange, LearnedFrom,
-    LearnedRoute, PeerGroup,
+    AcceptedImport, ChainDefault, ImportChange, ImportOutcome, ImportPolicy, LearnedChange,
+    LearnedFrom, LearnedRoute, LinkStatus, NextLink, PeerGroup, Step,
 };
 use crate::facts::NodeFacts;
 use crate::types::{Asn, PeerId, Prefix, RouteVersion, RouterId};
-use links::Links;
-use walk::{Context, Kept};
-
-pub use links::ImportLinkStatus;
+use walk::{Context, ImportChain, Kept};
 
 /// A peer that routes are learned from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,18 +47,21 @@ pub struct ImportPeer {
 }
 
 /// The import chain, the peers, their routes, and what came of them.
-#[derive(Debug)]
+///
+/// A clone is a trial: what is done to it shows what would come of it, and nobody is told. It
+/// shares the policies, which keep no state, and nothing else.
+#[derive(Clone, Debug)]
 pub struct Imports {
     asn: Asn,
     node: Option<Arc<NodeFacts>>,
     default: ChainDefault,
-    links: Links,
+    chain: ImportChain,
     peers: BTreeMap<PeerId, ImportPeer>,
     routes: BTreeMap<PeerId, BTreeMap<Prefix, Entry>>,
 }
 
 /// A learned route.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     route: LearnedRoute,
     /// Absent until it was decided for the first time.
@@ -74,7 +76,7 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Told {
     version: RouteVersion,
-    accepted: Option<super::AcceptedImport>,
+    accepted: Option<AcceptedImport>,
 }
 
 /// What a round has to decide about.
@@ -93,7 +95,7 @@ impl Imports {
             asn,
             node: None,
             default: ChainDefault::default(),
-            links: Links::default(),
+            chain: ImportChain::default(),
             peers: BTreeMap::new(),
             routes: BTreeMap::new(),
         }
@@ -142,16 +144,22 @@ impl Imports {
 
     /// Puts another chain in force and decides about everything by it.
     ///
-    /// Links keep the last decisions of former links of their name. For a link with another name,
-    /// what the former chain accepted stands in until it has answered.
-    pub fn replace_chain(&mut self, now: Instant, links: Vec<ImportLink>) -> Vec<ImportChange> {
-        let positions = self.links.replace(links);
+    /// Links keep the last decisions of former links of their name. For a link that has none,
+    /// what the former chain accepted stands in until it has answered: a new module that fails at
+    /// once takes no route away under `keep-last`. Links that are [`NextLink::Kept`] are what they
+    /// were, failing ones included.
+    pub fn replace_chain(
+        &mut self,
+        now: Instant,
+        links: impl IntoIterator<Item = impl Into<NextLink<Arc<dyn ImportPolicy>>>>,
+    ) -> Vec<ImportChange> {
+        let positions = self.chain.replace(links);
         for entry in self.routes.values_mut().flat_map(BTreeMap::values_mut) {
             let stand_in = entry.outcome.as_ref().and_then(Kept::by_former_chain);
             let mut former = std::mem::take(&mut entry.last);
-            let last = positions.iter().map(|position| match position {
-                Some(position) => former.get_mut(*position).and_then(Option::take),
-                None => stand_in.clone(),
+            let last = positions.iter().map(|position| {
+                let own = position.and_then(|position| former.get_mut(position)?.take());
+                own.or_else(|| stand_in.clone())
             });
             entry.last = last.collect();
         }
@@ -192,7 +200,7 @@ impl Imports {
     /// When to call [`Imports::retry`], because a policy is failing; absent while none is.
     #[must_use]
     pub fn retry_at(&self) -> Option<Instant> {
-        self.links.retry_at()
+        self.chain.retry_at()
     }
 
     /// Asks failing policies whose time has come, about everything. Harmless at any time.
@@ -201,8 +209,14 @@ impl Imports {
     }
 
     /// How each policy of the chain is, in order.
-    pub fn links(&self) -> impl Iterator<Item = ImportLinkStatus<'_>> {
-        self.links.status()
+    pub fn links(&self) -> impl Iterator<Item = LinkStatus<'_>> {
+        self.chain.status()
+    }
+
+    /// How often a policy was asked to decide about something, since the beginning.
+    #[must_use]
+    pub fn asked(&self) -> u64 {
+        self.chain.asked()
     }
 
     /// What the chain made of each route of a peer, ordered by prefix; absent while that is not
@@ -215,32 +229,83 @@ impl Imports {
         routes.map(|(prefix, entry)| (*prefix, &entry.route, entry.outcome.as_ref()))
     }
 
+    /// The steps that led to the outcome of a peer's route, and between them one for each policy
+    /// that was passed over because it is not for this peer.
+    #[must_use]
+    pub fn steps(&self, peer: PeerId, outcome: &ImportOutcome) -> Vec<Step> {
+        let Some(peer) = self.peers.get(&peer) else {
+            return outcome.steps.clone();
+        };
+        let links = self.chain.links();
+        let links = links.map(|link| (&link.name, link.passed_over_for(&peer.group)));
+        with_passed_over(&outcome.steps, links)
+    }
+
+    /// A peer's route as it was learned, and what the chain made of it; absent where there is none.
+    #[must_use]
+    pub fn route(
+        &self,
+        peer: PeerId,
+        prefix: &Prefix,
+    ) -> Option<(&LearnedRoute, Option<&ImportOutcome>)> {
+        let entry = self.routes.get(&peer)?.get(prefix)?;
+        Some((&entry.route, entry.outcome.as_ref()))
+    }
+
+    /// What the owner, who was told what came of `before`, is to be told for it to know what came
+    /// of this. Routes that are gone are not spoken of: the owner has withdrawn them itself.
+    #[must_use]
+    pub fn differences(&self, before: &Self) -> Vec<ImportChange> {
+        let mut changes = Vec::new();
+        for (peer, routes) in &self.routes {
+            let former = before.routes.get(peer);
+            for (prefix, entry) in routes {
+                let known = former.and_then(|routes| routes.get(prefix)?.told.as_ref());
+                if let Some(told) = entry.told.as_ref().filter(|told| known != Some(*told)) {
+                    changes.push(told.change(*peer, *prefix));
+                }
+            }
+        }
+        changes
+    }
+
     /// Decides about `scope`, or about everything if a failing link is due, and tells what the
     /// owner does not know yet.
     fn round(&mut self, now: Instant, mut scope: Scope) -> Vec<ImportChange> {
         if self.node.is_none() {
             return Vec::new();
         }
-        if self.links.begin_round(now) == links::Due::Yes {
+        if self.chain.begin_round(now) == Due::Yes {
             scope = Scope::Everything;
         }
-        // A link that fails is not asked again, and its on-error speaks about all of its routes:
-        // each turn leaves one more failing, so there are at most as many turns as links.
-        while self.evaluate(now, &scope) == links::Round::LinkFailed {
+        self.evaluate(now, &scope);
+        // A link that fails is not asked again: there are at most as many turns as links.
+        while self.must_widen(&scope) {
             scope = Scope::Everything;
+            self.chain.restart_round();
+            self.evaluate(now, &scope);
         }
-        self.links.end_round();
-        if matches!(scope, Scope::Everything) {
-            self.drop_stand_ins();
+        self.chain.end_round();
+        match scope {
+            Scope::Everything => self.drop_stand_ins(),
+            Scope::Peers(_) | Scope::Routes(_) => {}
         }
         self.tell(&scope)
     }
 
-    fn evaluate(&mut self, now: Instant, scope: &Scope) -> links::Round {
+    /// Whether a link failed whose routes were not all decided about under its failure: its
+    /// on-error speaks about all of them.
+    fn must_widen(&self, scope: &Scope) -> bool {
+        match scope {
+            Scope::Everything => self.chain.is_divided(),
+            Scope::Peers(_) | Scope::Routes(_) => self.chain.has_failed(),
+        }
+    }
+
+    fn evaluate(&mut self, now: Instant, scope: &Scope) {
         let Some(node) = &self.node else {
-            return links::Round::AllWell;
+            return;
         };
-        let failures = self.links.failures();
         for (id, routes) in &mut self.routes {
             let Some(peer) = self.peers.get(id) else {
                 continue;
@@ -257,20 +322,15 @@ impl Imports {
                 peer_group: &peer.group,
                 peer: &peer.learned_from(router_id),
             };
-            walk::decide(&mut self.links, &context, &mut taken);
+            walk::decide(&mut self.chain, &context, &mut taken);
             routes.extend(taken);
-        }
-        if self.links.failures() == failures {
-            links::Round::AllWell
-        } else {
-            links::Round::LinkFailed
         }
     }
 
     /// What stands in for a link that has answered for everything it was asked about is of no
     /// more use.
     fn drop_stand_ins(&mut self) {
-        for position in self.links.well() {
+        for position in self.chain.take_independent() {
             for entry in self.routes.values_mut().flat_map(BTreeMap::values_mut) {
                 if let Some(last) = entry.last.get_mut(position) {
                     last.take_if(|kept| kept.stands_in());
@@ -284,12 +344,7 @@ impl Imports {
         for (id, routes) in &mut self.routes {
             let mut tell = |prefix: Prefix, entry: &mut Entry| {
                 if let Some(told) = entry.news() {
-                    changes.push(ImportChange {
-                        peer: *id,
-                        prefix,
-                        version: told.version,
-                        accepted: told.accepted.clone(),
-                    });
+                    changes.push(told.change(*id, prefix));
                     entry.told = Some(told);
                 }
             };
@@ -309,6 +364,17 @@ impl Imports {
             }
         }
         changes
+    }
+}
+
+impl Told {
+    fn change(&self, peer: PeerId, prefix: Prefix) -> ImportChange {
+        ImportChange {
+            peer,
+            prefix,
+            version: self.version,
+            accepted: self.accepted.clone(),
+        }
     }
 }
 

@@ -24,36 +24,49 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The steps, and between them one for each policy of `chain` that was passed over: the
-    /// names in its order, each with why it is not asked for these peers, if it is not.
+    /// The steps, and between them one for each policy of `chain` that was passed over.
     pub(super) fn steps_of<'c>(
         &self,
         chain: impl Iterator<Item = (&'c Arc<str>, Option<String>)>,
     ) -> Vec<Step> {
-        let mut own = self.steps.iter().cloned().peekable();
-        if own.peek().is_some_and(|step| &*step.policy == NODE_UNKNOWN) {
-            return self.steps.clone();
-        }
-        let mut steps = Vec::new();
-        for (name, passed_over) in chain {
-            if own.peek().is_none() && self.accepted.is_none() {
-                // Rejected: what came after was passed over for that.
-                break;
-            }
-            match passed_over {
-                None => steps.extend(own.next_if(|step| step.policy == *name)),
-                Some(reason) => steps.push(Step {
-                    policy: Arc::clone(name),
-                    verdict: StepVerdict::NotAsked,
-                    attributes: None,
-                    reason: Some(reason.into()),
-                    kept: false,
-                }),
-            }
-        }
-        steps.extend(own);
-        steps
+        with_passed_over(&self.steps, chain)
     }
+}
+
+/// The steps of an outcome, and between them one for each policy of `chain` that was passed over:
+/// the names in its order, each with why it is not asked for these peers, if it is not.
+pub(super) fn with_passed_over<'c>(
+    steps: &[Step],
+    chain: impl Iterator<Item = (&'c Arc<str>, Option<String>)>,
+) -> Vec<Step> {
+    if steps
+        .first()
+        .is_some_and(|step| &*step.policy == NODE_UNKNOWN)
+    {
+        return steps.to_vec();
+    }
+    let rejects = |step: &Step| step.verdict == StepVerdict::Reject;
+    let rejected = steps.last().is_some_and(rejects);
+    let mut own = steps.iter().cloned().peekable();
+    let mut all = Vec::new();
+    for (name, passed_over) in chain {
+        if own.peek().is_none() && rejected {
+            // What came after was passed over for that.
+            break;
+        }
+        match passed_over {
+            None => all.extend(own.next_if(|step| step.policy == *name)),
+            Some(reason) => all.push(Step {
+                policy: Arc::clone(name),
+                verdict: StepVerdict::NotAsked,
+                attributes: None,
+                reason: Some(reason.into()),
+                kept: false,
+            }),
+        }
+    }
+    all.extend(own);
+    all
 }
 
 /// What one policy of the chain said.

@@ -1,6 +1,6 @@
-//! Whether a policy keeps the promise that remembered decisions rest on: asked again about the
-//! same route, on the same node and towards the same peers, it says the same, whatever else it is
-//! asked about at that moment.
+//! Whether a policy, of either direction, keeps the promise that remembered decisions rest on:
+//! asked again about the same route, on the same node and about the same peers, it says the same,
+//! whatever else it is asked about at that moment.
 //!
 //! A policy that breaks it makes routes flap without a cause: a Service that changes is asked
 //! about alone, and everything is asked about together after a change of the Node. So the agent
@@ -11,7 +11,10 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use super::{Batch, Decision, PolicyFailure, ProposedRoute, RoutePolicy, StepVerdict, Verdict};
+use super::{
+    Acceptance, Batch, Decision, ImportBatch, ImportDecision, ImportPolicy, ImportVerdict,
+    PolicyFailure, RoutePolicy, StepVerdict, Verdict,
+};
 
 /// Small batches are checked once in so many calls: few enough not to be felt. A prime, so that
 /// with any number of peer groups, which are asked in turn, each is checked.
@@ -48,7 +51,18 @@ enum Trust {
     Lost,
 }
 
-impl<P: RoutePolicy> SpotChecked<P> {
+/// A decision, as far as it is compared.
+trait Compared {
+    /// What is compared: reasons are not.
+    type Verdict: PartialEq;
+
+    fn verdict(&self) -> &Self::Verdict;
+
+    /// The verdict in words.
+    fn told(&self) -> String;
+}
+
+impl<P> SpotChecked<P> {
     /// A policy whose first answer is checked.
     pub fn new(policy: P) -> Self {
         Self {
@@ -64,57 +78,127 @@ impl<P: RoutePolicy> SpotChecked<P> {
         self.record.lock().expect("no holder panics")
     }
 
-    /// Asks again about some of the routes that `decisions` are about.
-    fn check(
+    /// The decisions about `asked` routes, unless the policy says otherwise when `ask` asks it
+    /// again about those at some places. `name` names the route at a place.
+    fn checked<D: Compared>(
         &self,
-        batch: &Batch<'_>,
-        decisions: &[Decision],
-        plan: Plan,
-    ) -> Result<(), PolicyFailure> {
-        let routes = batch.candidates;
-        let places = places(routes.len(), plan);
-        let sample: Vec<ProposedRoute<'_>> = places.iter().map(|&at| routes[at]).collect();
-        let again = self.policy.evaluate(&Batch {
-            candidates: &sample,
-            ..*batch
-        })?;
-        if again.len() != sample.len() {
-            return Err(PolicyFailure::BadAnswer(format!(
-                "{} decisions for {} candidates",
-                again.len(),
-                sample.len()
-            )));
+        asked: usize,
+        decisions: Vec<D>,
+        ask: impl FnOnce(&[usize]) -> Result<Vec<D>, PolicyFailure>,
+        name: impl FnOnce(usize) -> String,
+    ) -> Result<Vec<D>, PolicyFailure> {
+        // The chain refuses an answer of the wrong length; there is nothing to compare.
+        if asked > 0 && decisions.len() == asked {
+            let plan = self.record().plan(asked);
+            if let Some(plan) = plan {
+                check(&decisions, plan, ask, name)
+                    .inspect_err(|_| self.record().trust = Trust::Lost)?;
+            }
         }
-        let mut pairs = places.iter().zip(&again);
-        let Some((&at, then)) = pairs.find(|&(&at, then)| decisions[at].verdict != then.verdict)
-        else {
-            return Ok(());
-        };
-        Err(PolicyFailure::Inconsistent(format!(
-            "{} towards {}: {} of {}, {} of {}",
-            routes[at].candidate.key.prefix,
-            batch.peer_group.name,
-            told(&decisions[at].verdict),
-            counted(routes.len()),
-            told(&then.verdict),
-            counted(sample.len()),
-        )))
+        Ok(decisions)
     }
+}
+
+/// Asks again about some of the routes that `decisions` are about.
+fn check<D: Compared>(
+    decisions: &[D],
+    plan: Plan,
+    ask: impl FnOnce(&[usize]) -> Result<Vec<D>, PolicyFailure>,
+    name: impl FnOnce(usize) -> String,
+) -> Result<(), PolicyFailure> {
+    let places = places(decisions.len(), plan);
+    let again = ask(&places)?;
+    if again.len() != places.len() {
+        return Err(PolicyFailure::BadAnswer(format!(
+            "{} decisions for {} candidates",
+            again.len(),
+            places.len()
+        )));
+    }
+    let mut pairs = places.iter().zip(&again);
+    let Some((&at, then)) = pairs.find(|&(&at, then)| decisions[at].verdict() != then.verdict())
+    else {
+        return Ok(());
+    };
+    Err(PolicyFailure::Inconsistent(format!(
+        "{}: {} of {}, {} of {}",
+        name(at),
+        decisions[at].told(),
+        counted(decisions.len()),
+        then.told(),
+        counted(places.len()),
+    )))
 }
 
 impl<P: RoutePolicy> RoutePolicy for SpotChecked<P> {
     fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure> {
         let decisions = self.policy.evaluate(batch)?;
-        let asked = batch.candidates.len();
-        // The chain refuses an answer of the wrong length; there is nothing to compare.
-        if asked > 0 && decisions.len() == asked {
-            let plan = self.record().plan(asked);
-            if let Some(plan) = plan {
-                self.check(batch, &decisions, plan)
-                    .inspect_err(|_| self.record().trust = Trust::Lost)?;
+        let routes = batch.candidates;
+        let again = |places: &[usize]| {
+            let sample: Vec<_> = places.iter().map(|&at| routes[at]).collect();
+            self.policy.evaluate(&Batch {
+                candidates: &sample,
+                ..*batch
+            })
+        };
+        self.checked(routes.len(), decisions, again, |at| {
+            let prefix = routes[at].candidate.key.prefix;
+            format!("{prefix} towards {}", batch.peer_group.name)
+        })
+    }
+}
+
+impl<P: ImportPolicy> ImportPolicy for SpotChecked<P> {
+    fn evaluate(&self, batch: &ImportBatch<'_>) -> Result<Vec<ImportDecision>, PolicyFailure> {
+        let decisions = self.policy.evaluate(batch)?;
+        let routes = batch.routes;
+        let again = |places: &[usize]| {
+            let sample: Vec<_> = places.iter().map(|&at| routes[at]).collect();
+            self.policy.evaluate(&ImportBatch {
+                routes: &sample,
+                ..*batch
+            })
+        };
+        self.checked(routes.len(), decisions, again, |at| {
+            format!("{} from {}", routes[at].prefix, batch.peer.name)
+        })
+    }
+}
+
+impl Compared for Decision {
+    type Verdict = Verdict;
+
+    fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    fn told(&self) -> String {
+        match &self.verdict {
+            Verdict::Accept(Some(attributes)) => format!("accept with {attributes:?} in a batch"),
+            Verdict::Accept(None) | Verdict::Abstain | Verdict::Reject => {
+                format!("{} in a batch", StepVerdict::from(&self.verdict))
             }
         }
-        Ok(decisions)
+    }
+}
+
+impl Compared for ImportDecision {
+    type Verdict = ImportVerdict;
+
+    fn verdict(&self) -> &ImportVerdict {
+        &self.verdict
+    }
+
+    fn told(&self) -> String {
+        let verdict = StepVerdict::from(&self.verdict);
+        match &self.verdict {
+            ImportVerdict::Accept(acceptance) if *acceptance != Acceptance::default() => {
+                format!("accept with {acceptance:?} in a batch")
+            }
+            ImportVerdict::Accept(_) | ImportVerdict::Abstain | ImportVerdict::Reject => {
+                format!("{verdict} in a batch")
+            }
+        }
     }
 }
 
@@ -158,15 +242,6 @@ fn places(asked: usize, Plan { sample_max, turn }: Plan) -> Vec<usize> {
         places.pop();
     }
     places
-}
-
-fn told(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::Accept(Some(attributes)) => format!("accept with {attributes:?} in a batch"),
-        Verdict::Accept(None) | Verdict::Abstain | Verdict::Reject => {
-            format!("{} in a batch", StepVerdict::from(verdict))
-        }
-    }
 }
 
 fn counted(routes: usize) -> String {

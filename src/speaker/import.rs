@@ -70,23 +70,29 @@ impl Speaker {
         taken
     }
 
-    /// Every route of the peer that a policy may be asked about, whether one was or not, ordered by
-    /// prefix.
-    pub fn learned(&self, peer: PeerId) -> impl Iterator<Item = (Prefix, UndecidedRoute)> {
-        let session = self.sessions.get(&peer);
-        let session = session.and_then(|session| Some((session, session.neighbor.as_ref()?)));
-        session.into_iter().flat_map(|(session, neighbor)| {
-            let routes = session.adj_rib_in.iter();
-            let eligible = routes.filter(|(_, _, ineligible)| ineligible.is_none());
-            eligible.map(|(prefix, attributes, _)| {
-                let route = UndecidedRoute {
-                    version: session.versions.get(&prefix).copied().unwrap_or_default(),
-                    router_id: neighbor.router_id,
-                    attributes: attributes.clone(),
-                };
-                (prefix, route)
-            })
-        })
+    /// Every route that may be used, to be decided about for a trial, or written down: what becomes
+    /// of it is to be told to nobody.
+    #[must_use]
+    pub fn eligible(&self) -> Vec<Undecided> {
+        let mut eligible = Vec::new();
+        for (peer, session) in &self.sessions {
+            let Some(neighbor) = &session.neighbor else {
+                continue;
+            };
+            for (prefix, ..) in session.adj_rib_in.iter() {
+                let attributes = session.adj_rib_in.eligible(&prefix);
+                eligible.extend(attributes.map(|attributes| Undecided {
+                    peer: *peer,
+                    prefix,
+                    route: Some(UndecidedRoute {
+                        version: session.versions.get(&prefix).copied().unwrap_or_default(),
+                        router_id: neighbor.router_id,
+                        attributes: attributes.clone(),
+                    }),
+                }));
+            }
+        }
+        eligible
     }
 
     /// Whether the kernel may forward by what the peer announced, while that is used. What no

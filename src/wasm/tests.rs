@@ -12,6 +12,8 @@ mod refused;
 
 #[path = "../../tests/support/hostile.rs"]
 pub(crate) mod hostile;
+#[path = "../../tests/support/verdicts.rs"]
+pub(crate) mod verdicts;
 
 use std::sync::{Arc, LazyLock};
 

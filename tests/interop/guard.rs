@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::cluster::{EXTERNAL_PREFIX, FABRIC_ASN, WORKERS, expected_table, external_slice};
 use super::fabric::{CHANGE_LIMIT, Fabric};
+use crate::support::hostile::Way;
 use crate::support::objects::{Readiness, replace};
 use crate::support::router::{RouterKind, Table};
 use crate::support::verdicts;
@@ -26,12 +27,12 @@ impl Guarded {
         let mut fabric = Fabric::start(&[WORKERS[2]], &[(RouterKind::Bird, FABRIC_ASN, "tor")]);
         let folder = tempfile::tempdir().unwrap();
         let module = folder.path().join("last.wasm");
-        fs::write(&module, verdicts::abstains()).unwrap();
+        fs::write(&module, verdicts::abstains(Way::Announce)).unwrap();
         fabric.config.guard = guard;
         fabric.config.policies = policies(&module);
         fabric.agents[0].configure(&fabric.config);
         let guarded = Self { fabric, folder };
-        guarded.runs(&verdicts::abstains());
+        guarded.runs(&verdicts::abstains(Way::Announce));
         guarded.fabric.has_settled();
         guarded
     }
@@ -79,10 +80,10 @@ fn policies(module: &Path) -> String {
 fn a_replaced_module_changes_routes_and_no_session() {
     let guarded = Guarded::start("\"100%\"");
     let histories = guarded.fabric.histories();
-    guarded.replace(&verdicts::rejects());
+    guarded.replace(&verdicts::rejects(Way::Announce));
     guarded.table_is(&Table::default());
-    guarded.runs(&verdicts::rejects());
-    guarded.replace(&verdicts::abstains());
+    guarded.runs(&verdicts::rejects(Way::Announce));
+    guarded.replace(&verdicts::abstains(Way::Announce));
     guarded.fabric.has_settled();
     assert_eq!(guarded.fabric.histories(), histories, "a session moved");
 }
@@ -98,7 +99,7 @@ fn a_module_in_a_swapped_config_map_is_taken_into_use() {
         symlink(name, mount.join("..data_tmp")).unwrap();
         fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
     };
-    version("..2026_01", &verdicts::abstains());
+    version("..2026_01", &verdicts::abstains(Way::Announce));
     symlink("..data/last.wasm", mount.join("last.wasm")).unwrap();
     guarded.fabric.config.policies = policies(&mount.join("last.wasm"));
     let histories = guarded.fabric.histories();
@@ -108,10 +109,10 @@ fn a_module_in_a_swapped_config_map_is_taken_into_use() {
         let module = guarded.policy()?.module;
         equal(module, mount.join("last.wasm").display().to_string())
     });
-    version("..2026_02", &verdicts::rejects());
+    version("..2026_02", &verdicts::rejects(Way::Announce));
     fs::remove_dir_all(mount.join("..2026_01")).unwrap();
     guarded.table_is(&Table::default());
-    version("..2026_03", &verdicts::abstains());
+    version("..2026_03", &verdicts::abstains(Way::Announce));
     fs::remove_dir_all(mount.join("..2026_02")).unwrap();
     guarded.fabric.has_settled();
     assert_eq!(guarded.fabric.histories(), histories, "a session moved");
@@ -122,7 +123,7 @@ fn a_broken_module_changes_nothing_and_status_says_why() {
     let guarded = Guarded::start("");
     let (histories, sent) = (guarded.fabric.histories(), guarded.fabric.updates_sent());
     let digest = guarded.policy().unwrap().digest;
-    let whole = verdicts::rejects();
+    let whole = verdicts::rejects(Way::Announce);
     for broken in [&whole[..whole.len() / 2], b"no wasm", b""] {
         guarded.replace(broken);
         let refused = eventually(CHANGE_LIMIT, || {
@@ -134,8 +135,8 @@ fn a_broken_module_changes_nothing_and_status_says_why() {
         let policy = guarded.policy().unwrap();
         assert_eq!((policy.digest, policy.error), (digest.clone(), None));
         guarded.fabric.has_settled();
-        guarded.replace(&verdicts::abstains());
-        guarded.runs(&verdicts::abstains());
+        guarded.replace(&verdicts::abstains(Way::Announce));
+        guarded.runs(&verdicts::abstains(Way::Announce));
     }
     assert_eq!(guarded.fabric.histories(), histories, "a session moved");
     assert_eq!(guarded.fabric.updates_sent(), sent, "something was sent");
@@ -149,7 +150,7 @@ fn what_withdraws_too_much_waits_for_approval() {
     let nothing = agent.approve("1234abcd").unwrap_err();
     assert!(nothing.contains("no change is held back"), "{nothing}");
 
-    guarded.replace(&verdicts::rejects());
+    guarded.replace(&verdicts::rejects(Way::Announce));
     let held = guarded.held();
     assert_eq!(held.max_withdraw, "50%");
     assert_eq!(held.effect.withdrawn, held.effect.announced);
@@ -172,7 +173,7 @@ fn what_withdraws_too_much_waits_for_approval() {
     let done = agent.approve(&held.id).unwrap();
     assert!(done.contains("is in force"), "{done}");
     guarded.table_is(&Table::default());
-    guarded.runs(&verdicts::rejects());
+    guarded.runs(&verdicts::rejects(Way::Announce));
     assert_eq!(agent.status().unwrap().held, None);
     assert_eq!(guarded.fabric.histories(), histories, "a session moved");
 }
@@ -182,7 +183,7 @@ fn a_change_that_is_taken_back_needs_no_approval_and_facts_never_do() {
     let guarded = Guarded::start("0");
     let agent = &guarded.fabric.agents[0];
     let histories = guarded.fabric.histories();
-    guarded.replace(&verdicts::rejects());
+    guarded.replace(&verdicts::rejects(Way::Announce));
     let held = guarded.held();
 
     // An endpoint that goes is a fact.
@@ -196,7 +197,7 @@ fn a_change_that_is_taken_back_needs_no_approval_and_facts_never_do() {
     manifests.apply(&external_slice(Readiness::Ready));
     guarded.table_is(&complete);
 
-    guarded.replace(&verdicts::abstains());
+    guarded.replace(&verdicts::abstains(Way::Announce));
     eventually(CHANGE_LIMIT, || equal(agent.status()?.held, None));
     let stale = agent.approve(&held.id).unwrap_err();
     assert!(stale.contains("no change is held back"), "{stale}");

@@ -216,12 +216,15 @@ fn put_in_place(cluster: &Cluster, module: &Hostile, path: &Path) {
 
 const REFUSALS: &str = "rutter_notices_total{reason=\"ModuleRefused\"}";
 
-const UP: &str = "rutter_policy_up{policy=\"own\"}";
+const UP: &str = "rutter_policy_up{policy=\"own\",direction=\"export\"}";
 
 /// How often the policy has failed, by kind.
 fn failures(agent: &Agent, policy: &str) -> Vec<f64> {
     let of_kind = |kind| {
-        let sample = format!("rutter_policy_failures_total{{policy=\"{policy}\",kind=\"{kind}\"}}");
+        let sample = format!(
+            "rutter_policy_failures_total\
+             {{policy=\"{policy}\",direction=\"export\",kind=\"{kind}\"}}"
+        );
         agent.metric(&sample).unwrap()
     };
     PolicyFailure::KINDS.into_iter().map(of_kind).collect()

@@ -124,7 +124,11 @@ fn a_router_s_routes_are_taken_refused_and_changed_by_settings() {
     let module = folder.path().join("import-filter.wasm");
     fs::write(&module, guests::compiled("import-filter")).unwrap();
     let peers = vec![AgentPeer::new("upstream", upstream.ipv4, FABRIC_ASN)];
-    let open = agent_config(Source::Files(manifests.path()), peers);
+    let open = AgentConfig {
+        // The other settings reject most of what the first accept.
+        guard: "\"100%\"",
+        ..agent_config(Source::Files(manifests.path()), peers)
+    };
     let filtered = |rules: &str| AgentConfig {
         policies: format!(
             "[[import-policies]]\nname = \"import-filter\"\nmodule = {module:?}\n\

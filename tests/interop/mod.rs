@@ -9,6 +9,7 @@ mod guard;
 mod guide;
 mod harness;
 mod hostile;
+mod import_reload;
 mod imports;
 mod kubernetes;
 mod live;

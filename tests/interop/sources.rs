@@ -10,11 +10,13 @@ use tempfile::TempDir;
 
 use super::cluster::{WORKERS, agent_config};
 use crate::support::agent::{Agent, RUTTER, Source};
+use crate::support::hostile::Way;
 use crate::support::keys::{Authority, KeyPair};
 use crate::support::netns::{Host, Network};
 use crate::support::process::{Signal, run};
 use crate::support::registry::Registry;
-use crate::support::wait::{eventually, throughout};
+use crate::support::verdicts;
+use crate::support::wait::{equal, eventually, throughout};
 
 /// How long an agent may take to ask a registry again that was away for a moment, and more.
 const RETRY_LIMIT: Duration = Duration::from_secs(60);
@@ -253,6 +255,73 @@ fn a_node_keeps_its_policy_while_the_registry_comes_and_goes() {
     );
     let wrong_digest = format!("digest = \"sha256:{}\"\n", "0".repeat(64));
     refused(policies(&pinned, &wrong_digest), "has the digest sha256:");
+}
+
+#[test]
+fn an_import_policy_comes_from_a_registry_and_is_kept_on_the_node() {
+    let mut bench = Bench::new();
+    let keys = KeyPair::make();
+    let mut registry = Registry::plain(&bench.host);
+    bench.module = bench.path("learn.wasm");
+    fs::write(&bench.module, verdicts::abstains(Way::Learn)).unwrap();
+    let pinned = bench.push(&registry, "learn:v1", &["--sign-key", text(&keys.private)]);
+    let manifests = bench.path("manifests");
+    fs::create_dir(&manifests).unwrap();
+    let mut config = agent_config(Source::Files(manifests), Vec::new());
+    config.policies = format!(
+        "[[import-policies]]\nname = \"learn\"\nmodule = \"{pinned}\"\nrequire-signature = {:?}\n",
+        keys.public
+    );
+
+    // Nothing kept and nobody there: no learned route is used until the registry is back.
+    registry.stop();
+    let mut agent = Agent::start(&bench.host, WORKERS[0], &config);
+    let only = |agent: &Agent| {
+        let policies = agent.status()?.import_policies;
+        let [policy] = policies.as_slice() else {
+            return Err(format!("not one import policy: {policies:?}"));
+        };
+        Ok((policy.module.clone(), policy.error.clone()))
+    };
+    eventually(RETRY_LIMIT, || {
+        let (module, error) = only(&agent)?;
+        let error = error.unwrap_or_default();
+        if module == "none" && error.ends_with("; no learned route is used") {
+            Ok(())
+        } else {
+            Err(format!("{module}: {error}"))
+        }
+    });
+    registry.start();
+    let runs = |agent: &Agent| equal(only(agent)?, (pinned.clone(), None));
+    eventually(RETRY_LIMIT, || runs(&agent));
+
+    // A restart without the registry: what is kept runs.
+    registry.stop();
+    agent.signal(Signal::Terminate);
+    eventually(RETRY_LIMIT, || {
+        let ended = agent.process().exit_status();
+        ended.map(drop).ok_or_else(|| "still runs".to_owned())
+    });
+    agent.start_again();
+    eventually(RETRY_LIMIT, || runs(&agent));
+
+    // What is not signed by the right key never takes the place of what runs.
+    let stranger = KeyPair::make();
+    let signed = format!("require-signature = {:?}", keys.public);
+    let wrong = format!("require-signature = {:?}", stranger.public);
+    config.policies = config.policies.replace(&signed, &wrong);
+    registry.start();
+    agent.configure(&config);
+    eventually(RETRY_LIMIT, || {
+        let error = agent.status()?.config.error.unwrap_or_default();
+        if error.starts_with("import-policies.module ") && error.contains("is not signed by") {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    });
+    runs(&agent).unwrap();
 }
 
 #[test]

@@ -223,6 +223,8 @@ fn data(address: u32, words: &[u32]) -> String {
 /// Its memory below 65536 is zero but for a few strings from 2048 on; `cabi_realloc` gives out
 /// what is above. A decision has 20 octets, so that there is room for some 2,800 from 8192 on.
 pub(crate) struct Recipe<'a> {
+    /// What it decides about.
+    pub(crate) way: Way,
     /// The contract's version that it claims to be of.
     pub(crate) version: &'a str,
     /// WIT: what its world has besides the contract's exports.
@@ -242,6 +244,7 @@ pub(crate) struct Recipe<'a> {
 impl Default for Recipe<'_> {
     fn default() -> Self {
         Self {
+            way: Way::Announce,
             version: "0.2.0",
             world: "",
             packages: "",
@@ -257,10 +260,12 @@ impl Recipe<'_> {
     pub(crate) fn build(&self) -> Vec<u8> {
         let mut resolve = Resolve::default();
         let package = resolve.push_str("policy.wit", &self.contract()).unwrap();
-        let candidates = candidates_at(&resolve).to_string();
+        let candidates = candidates_at(&resolve, self.way).to_string();
         let text = self.text().replace("$CANDIDATES", &candidates);
         let mut module = wat::parse_str(text).unwrap();
-        let world = resolve.select_world(&[package], Some("policy")).unwrap();
+        let world = resolve
+            .select_world(&[package], Some(self.way.world()))
+            .unwrap();
         embed_component_metadata(&mut module, &resolve, world, self.strings, false).unwrap();
         module
     }
@@ -282,6 +287,7 @@ impl Recipe<'_> {
     }
 
     fn text(&self) -> String {
+        let interface = self.way.interface();
         let Self {
             version,
             imports,
@@ -313,29 +319,60 @@ impl Recipe<'_> {
             (func (export "rutter:policy/module@{version}#validate-settings")
                 (param i32 i32) (result i32)
                 (i32.const 1024))
-            (func (export "rutter:policy/announce@{version}#evaluate") (param i32) (result i32)
+            (func (export "rutter:policy/{interface}@{version}#evaluate") (param i32) (result i32)
                 {evaluate})
             {fields})"#
         )
     }
 }
 
+/// Which routes a module decides about.
+#[derive(Clone, Copy)]
+pub(crate) enum Way {
+    /// Those to peers.
+    Announce,
+    /// Those from peers.
+    Learn,
+}
+
+impl Way {
+    pub(crate) fn interface(self) -> &'static str {
+        match self {
+            Self::Announce => "announce",
+            Self::Learn => "learn",
+        }
+    }
+
+    fn world(self) -> &'static str {
+        match self {
+            Self::Announce => "policy",
+            Self::Learn => "import-policy",
+        }
+    }
+
+    /// What a batch is about.
+    pub(crate) fn list(self) -> &'static str {
+        match self {
+            Self::Announce => "candidates",
+            Self::Learn => "routes",
+        }
+    }
+}
+
 /// Where, in a batch, the number of its candidates is.
-fn candidates_at(resolve: &Resolve) -> usize {
+fn candidates_at(resolve: &Resolve, way: Way) -> usize {
     let mut sizes = SizeAlign::default();
     sizes.fill(resolve).unwrap();
     let mut interfaces = resolve.interfaces.iter();
-    let (_, announce) = interfaces
-        .find(|(_, interface)| interface.name.as_deref() == Some("announce"))
+    let (_, interface) = interfaces
+        .find(|(_, interface)| interface.name.as_deref() == Some(way.interface()))
         .unwrap();
-    let TypeDefKind::Record(batch) = &resolve.types[announce.types["batch"]].kind else {
+    let TypeDefKind::Record(batch) = &resolve.types[interface.types["batch"]].kind else {
         panic!("a batch is a record");
     };
     let offsets = sizes.field_offsets(batch.fields.iter().map(|field| &field.ty));
     let mut fields = batch.fields.iter().zip(offsets);
-    let (_, (list, _)) = fields
-        .find(|(field, _)| field.name == "candidates")
-        .unwrap();
+    let (_, (list, _)) = fields.find(|(field, _)| field.name == way.list()).unwrap();
     // A list is an address and a length.
     list.size_wasm32() + 4
 }

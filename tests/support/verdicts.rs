@@ -2,21 +2,21 @@
 
 use wit_parser::{Resolve, SizeAlign, TypeDefKind};
 
-use super::hostile::Recipe;
+use super::hostile::{Recipe, Way};
 
 /// Has no opinion about anything.
-pub(crate) fn abstains() -> Vec<u8> {
-    always(0)
+pub(crate) fn abstains(way: Way) -> Vec<u8> {
+    always(way, 0)
 }
 
 /// Rejects everything.
-pub(crate) fn rejects() -> Vec<u8> {
-    always(2)
+pub(crate) fn rejects(way: Way) -> Vec<u8> {
+    always(way, 2)
 }
 
-/// Answers with this case of `verdict` for each candidate, and with no reason.
-fn always(verdict: u8) -> Vec<u8> {
-    let (candidates, decision) = layout();
+/// Answers with this case of `verdict` for each route, and with no reason.
+fn always(way: Way, verdict: u8) -> Vec<u8> {
+    let (candidates, decision) = layout(way);
     let evaluate = format!(
         "(local $count i32) (local $first i32) (local $at i32)
         (local.set $count (i32.load (i32.add (local.get 0) (i32.const {length}))))
@@ -39,14 +39,15 @@ fn always(verdict: u8) -> Vec<u8> {
         length = candidates + 4,
     );
     Recipe {
+        way,
         evaluate: &evaluate,
         ..Recipe::default()
     }
     .build()
 }
 
-/// Where a batch has its list of candidates, and the size of a decision; in bytes.
-fn layout() -> (usize, usize) {
+/// Where a batch has its list of routes, and the size of a decision; in bytes.
+fn layout(way: Way) -> (usize, usize) {
     let mut resolve = Resolve::default();
     let types = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/types.wit"));
     let policy = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/policy.wit"));
@@ -55,20 +56,19 @@ fn layout() -> (usize, usize) {
     resolve.push_str("policy.wit", &contract).unwrap();
     let mut sizes = SizeAlign::default();
     sizes.fill(&resolve).unwrap();
-    let announce = resolve.interfaces.iter();
-    let (_, announce) = announce
-        .into_iter()
-        .find(|(_, interface)| interface.name.as_deref() == Some("announce"))
+    let mut interfaces = resolve.interfaces.iter();
+    let (_, interface) = interfaces
+        .find(|(_, interface)| interface.name.as_deref() == Some(way.interface()))
         .unwrap();
     let record = |name: &str| {
-        let TypeDefKind::Record(record) = &resolve.types[announce.types[name]].kind else {
+        let TypeDefKind::Record(record) = &resolve.types[interface.types[name]].kind else {
             panic!("{name} is no record");
         };
         record.fields.iter()
     };
     let batch = sizes.field_offsets(record("batch").map(|field| &field.ty));
     let candidates = record("batch")
-        .position(|field| field.name == "candidates")
+        .position(|field| field.name == way.list())
         .unwrap();
     let decision = sizes.record(record("decision").map(|field| &field.ty));
     (

@@ -4,6 +4,7 @@ use super::*;
 
 fn failing(policy: &str) -> NodeEvent {
     let notice = Notice::PolicyFailing {
+        direction: Direction::Export,
         policy: policy.to_owned(),
         error: "the module trapped".to_owned(),
     };
@@ -53,7 +54,10 @@ fn an_endless_failure_costs_an_event_a_minute() {
     }
     assert_eq!(written, 10 + 59);
     // Another reason has a budget of its own.
-    let well = Notice::PolicyRecovered { policy: "x".into() };
+    let well = Notice::PolicyRecovered {
+        direction: Direction::Import,
+        policy: "x".into(),
+    };
     assert_eq!(ledger.enter(start, &well.event()), Step::Create);
 }
 
@@ -98,14 +102,33 @@ async fn telling_never_waits_and_counts_what_it_drops() {
 }
 
 #[test]
+fn an_import_policy_is_told_from_a_policy_of_its_name() {
+    let note = |direction| {
+        let failing = Notice::PolicyFailing {
+            direction,
+            policy: "own".to_owned(),
+            error: "the module trapped".to_owned(),
+        };
+        failing.event().note
+    };
+    let words = "own: the module trapped; its on-error decides about its routes";
+    assert_eq!(note(Direction::Export), format!("policy {words}"));
+    assert_eq!(note(Direction::Import), format!("import policy {words}"));
+}
+
+#[test]
 fn every_reason_is_counted_from_the_start() {
     let (policy, peer, error, reason) = <(String, String, String, String)>::default();
     let all = [
         Notice::PolicyFailing {
+            direction: Direction::Export,
             policy: policy.clone(),
             error: error.clone(),
         },
-        Notice::PolicyRecovered { policy },
+        Notice::PolicyRecovered {
+            direction: Direction::Import,
+            policy,
+        },
         Notice::PolicyFallback {
             error: error.clone(),
         },

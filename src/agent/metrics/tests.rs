@@ -55,6 +55,13 @@ fn scrape() -> Scrape {
         shadow: Some(vec![counts("tors", 1), counts("tors", 4), counts("wan", 0)]),
         ..policy.clone()
     };
+    // One of the other direction may have the same name.
+    let import = PolicyStatus {
+        error: None,
+        retry_in: None,
+        refused: Some("no wasm".to_owned()),
+        ..policy.clone()
+    };
     let status = Status {
         version: "0.1.0".to_owned(),
         node: "worker-1".to_owned(),
@@ -74,24 +81,48 @@ fn scrape() -> Scrape {
             error: None,
         },
         policies: vec![policy, shadow],
-        import_policies: Vec::new(),
+        import_policies: vec![import],
         peers: vec![peer],
         held: None,
     };
     Scrape {
         status,
         candidates: 20,
-        evaluations: 6,
-        evaluation_seconds: 0.25,
-        measured: [(
-            "default".to_owned(),
-            Measured {
-                calls: 30,
-                time: Duration::from_millis(125),
-                failures: [("trap", 3), ("bad-answer", 1)].into(),
+        learned: LearnedCounts {
+            accepted: 700,
+            rejected: 30,
+            undecided: 0,
+        },
+        exports: Load {
+            work: Work {
+                rounds: 6,
+                time: Duration::from_millis(250),
             },
-        )]
-        .into(),
+            measured: [(
+                "default".to_owned(),
+                Measured {
+                    calls: 30,
+                    time: Duration::from_millis(125),
+                    failures: [("trap", 3), ("bad-answer", 1)].into(),
+                },
+            )]
+            .into(),
+        },
+        imports: Load {
+            work: Work {
+                rounds: 2,
+                time: Duration::from_millis(500),
+            },
+            measured: [(
+                "default".to_owned(),
+                Measured {
+                    calls: 2,
+                    time: Duration::from_millis(25),
+                    failures: [("out-of-time", 1)].into(),
+                },
+            )]
+            .into(),
+        },
         events: EventCounts {
             told: [("ModuleRefused", 1), ("PolicyFailing", 12)].into(),
             recorded: 11,

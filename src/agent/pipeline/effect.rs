@@ -1,18 +1,25 @@
-//! What lies between two states of the exports: what the speaker must be told, and what an
-//! operator should know before it is.
+//! What lies between two states of what decides: what the speaker must be told of the exports, and
+//! what an operator should know before it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Decisions, Pipeline, trial::Tried};
 use crate::agent::peering::Peering;
-use crate::api::{ChangeEffect, ChangedRoute, RouteChange};
+use crate::api::{ChangeEffect, ChangedRoute, LearnedEffect, RouteChange};
 use crate::config::Config;
-use crate::policy::{Exports, Outcome};
-use crate::types::{GroupId, Prefix, RouteAttributes};
+use crate::policy::{AcceptedImport, Exports, Imports, LearnedRoute, Outcome, Step};
+use crate::speaker::Learning;
+use crate::types::{GroupId, Installation, PeerId, Prefix, RouteAttributes};
 
 /// How many routes are shown of those that a change concerns.
 const EXAMPLES_MAX: usize = 10;
+
+/// Why a peer has no route any more.
+const NO_SUCH_PEER: &str = "the new configuration has no such peer";
+
+/// Why a learned route is used as it came.
+const NO_POLICIES: &str = "the new configuration has no import policies";
 
 /// A route of a group before and after.
 type Pair<'a> = (
@@ -80,12 +87,78 @@ pub(super) fn effect(pipeline: &Pipeline, tried: &Tried) -> ChangeEffect {
             .examples
             .extend(examples(routes, &peers, tried, next));
     }
-    effect.examples.sort_by(|one, other| {
+    shorten(&mut effect.examples);
+    effect.learned = learned(pipeline, tried);
+    effect
+}
+
+/// What `tried` would do to what `pipeline` uses of the routes that peers announce.
+fn learned(pipeline: &Pipeline, tried: &Tried) -> LearnedEffect {
+    let mut effect = LearnedEffect::default();
+    let (before, after) = (&pipeline.import_side, &tried.imports);
+    // Where nothing is decided about in force, the trial was given what there is.
+    let all = match before.learning {
+        Learning::Decided => &before.imports,
+        Learning::Everything => &after.imports,
+    };
+    let stay: BTreeSet<PeerId> = members(&tried.config, &tried.peering)
+        .map(|(id, ..)| id)
+        .collect();
+    for (peer, name, _) in members(&pipeline.config, &pipeline.peering) {
+        let stays = stay.contains(&peer);
+        // Where no policy of the new configuration says why.
+        let reason_else = if stays { NO_POLICIES } else { NO_SUCH_PEER };
+        for (prefix, route, _) in all.outcomes(peer) {
+            let used = |learning, imports: &Imports| match learning {
+                Learning::Everything => Some(as_received(route)),
+                Learning::Decided => imports.route(peer, &prefix)?.1?.accepted.clone(),
+            };
+            let from = used(before.learning, &before.imports);
+            let to = if stays {
+                used(after.learning, &after.imports)
+            } else {
+                None
+            };
+            effect.used += u64::from(from.is_some());
+            let (change, count) = match (from, to) {
+                (Some(_), None) => (RouteChange::Withdrawn, &mut effect.rejected),
+                (Some(from), Some(to)) if from != to => (RouteChange::Changed, &mut effect.changed),
+                (None, Some(_)) => (RouteChange::Added, &mut effect.added),
+                (Some(_), Some(_)) | (None, None) => continue,
+            };
+            *count += 1;
+            let outcome = after.imports.route(peer, &prefix).and_then(|it| it.1);
+            let reason = outcome.and_then(|outcome| last_word(&outcome.steps));
+            effect.examples.push(ChangedRoute {
+                change,
+                peer: name.to_owned(),
+                prefix,
+                reason: reason.unwrap_or_else(|| reason_else.to_owned()),
+            });
+            // Enough to choose from, and not all of a table.
+            if effect.examples.len() > 64 * EXAMPLES_MAX {
+                shorten(&mut effect.examples);
+            }
+        }
+    }
+    shorten(&mut effect.examples);
+    effect
+}
+
+fn as_received(route: &LearnedRoute) -> AcceptedImport {
+    AcceptedImport {
+        attributes: Arc::clone(&route.attributes),
+        installation: Installation::default(),
+    }
+}
+
+/// The first, in the order they are shown.
+fn shorten(examples: &mut Vec<ChangedRoute>) {
+    examples.sort_by(|one, other| {
         let key = |example: &ChangedRoute| (example.change, example.prefix);
         key(one).cmp(&key(other)).then(one.peer.cmp(&other.peer))
     });
-    effect.examples.truncate(EXAMPLES_MAX);
-    effect
+    examples.truncate(EXAMPLES_MAX);
 }
 
 /// The first of these routes, towards each of these peers, with the reason.
@@ -99,7 +172,7 @@ fn examples(
     routes.truncate(EXAMPLES_MAX);
     let reasons = reasons(tried, group, &routes);
     let reason = |prefix: &Prefix| match group {
-        None => "the new configuration has no such peer",
+        None => NO_SUCH_PEER,
         Some(_) => reasons
             .get(prefix)
             .map_or("the new configuration makes no such route", String::as_str),
@@ -127,16 +200,10 @@ fn moves<'a>(
     tried: &'a Tried,
 ) -> BTreeMap<(Option<GroupId>, Option<GroupId>), Vec<&'a str>> {
     let mut peers = BTreeMap::new();
-    let members = |config: &'a Config, peering: &'a Peering| {
-        config.peers.iter().filter_map(|peer| {
-            let id = peering.known_id(peer)?;
-            Some((id, (peer.name.as_str(), peering.group_of(id)?)))
-        })
-    };
-    for (id, (name, group)) in members(&pipeline.config, &pipeline.peering) {
+    for (id, name, group) in members(&pipeline.config, &pipeline.peering) {
         peers.insert(id, (name, Some(group), None));
     }
-    for (id, (name, group)) in members(&tried.config, &tried.peering) {
+    for (id, name, group) in members(&tried.config, &tried.peering) {
         peers.entry(id).or_insert((name, None, None)).2 = Some(group);
     }
     let mut moves: BTreeMap<_, Vec<&str>> = BTreeMap::new();
@@ -144,6 +211,24 @@ fn moves<'a>(
         moves.entry((former, next)).or_default().push(name);
     }
     moves
+}
+
+/// The peers of a configuration, with their names and groups.
+fn members<'a>(
+    config: &'a Config,
+    peering: &'a Peering,
+) -> impl Iterator<Item = (PeerId, &'a str, GroupId)> {
+    config.peers.iter().filter_map(|peer| {
+        let id = peering.known_id(peer)?;
+        Some((id, peer.name.as_str(), peering.group_of(id)?))
+    })
+}
+
+/// What the last policy that was asked said.
+fn last_word(steps: &[Step]) -> Option<String> {
+    let step = steps.last()?;
+    let words = step.reason.as_deref().unwrap_or("no reason given");
+    Some(format!("{} {}: {words}", step.policy, step.verdict))
 }
 
 /// The last word of the chain about each of these prefixes, where there is one.
@@ -165,13 +250,8 @@ fn reasons(
             *speaker = outcome;
         }
     }
-    let reason = |outcome: &Outcome| {
-        let step = outcome.steps.last()?;
-        let words = step.reason.as_deref().unwrap_or("no reason given");
-        Some(format!("{} {}: {words}", step.policy, step.verdict))
-    };
     speaking
         .into_iter()
-        .filter_map(|(prefix, outcome)| Some((prefix, reason(outcome)?)))
+        .filter_map(|(prefix, outcome)| Some((prefix, last_word(&outcome.steps)?)))
         .collect()
 }

@@ -4,17 +4,24 @@
 //! The speaker keeps what is undecided and says that there is some; [`runner`](super::runner) takes
 //! it when it can. So however slow a policy is, nothing queues: a route that changes again
 //! meanwhile is asked about once.
+//!
+//! [`ImportTrial`] is the import side's part of a configuration that is [tried](super::trial).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::Pipeline;
 use crate::agent::clock;
-use crate::agent::imports::{self, ImportChain};
-use crate::agent::peering::peer_group;
+use crate::agent::decider::Importing;
+use crate::agent::imports;
+use crate::agent::meters::{self, Meter, Meters, Work};
+use crate::agent::peering::{Peering, peer_group};
 use crate::config::Config;
-use crate::policy::{ImportChange, ImportPeer, Imports};
+use crate::facts::NodeFacts;
+use crate::policy::{ImportChange, ImportPeer, Imports, LearnedChange, NextLink};
 use crate::speaker::{Import, Input, Learning, Undecided};
+use crate::types::{PeerId, Prefix};
 
 /// Routes that are decided about in one go, before facts and orders have their turn.
 pub(super) const LEARNED_MAX: usize = 4096;
@@ -22,87 +29,181 @@ pub(super) const LEARNED_MAX: usize = 4096;
 /// What decides on learned routes, and what was decided.
 pub(in crate::agent) struct ImportSide {
     pub(in crate::agent) imports: Imports,
+    /// What the chain's policies cost.
+    pub(in crate::agent) meters: Meters,
+    pub(in crate::agent) work: Work,
     pub(super) learning: Learning,
-    chain: ChainState,
+    /// The routes that changed while a configuration is tried.
+    pub(super) journal: Option<BTreeSet<(PeerId, Prefix)>>,
 }
 
-/// Whether the policies are there yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ChainState {
-    /// They are configured and will be given: nothing is decided before.
-    Awaited,
-    Given,
+/// What decides on learned routes, copied, and what is to decide.
+pub(super) struct ImportTrial {
+    imports: Imports,
+    learning: Learning,
+    peers: BTreeMap<PeerId, ImportPeer>,
+    node: Option<Arc<NodeFacts>>,
+    chain: Option<Vec<NextLink<Importing>>>,
+    /// Routes that no policy decides about before it, for it to be tried on.
+    sample: Vec<LearnedChange>,
+}
+
+/// All that a new configuration decides about learned routes.
+pub(super) struct ImportTried {
+    pub(super) imports: Imports,
+    pub(super) learning: Learning,
+    /// Links that are not those in force, with what counts what they do.
+    pub(super) new_links: BTreeMap<Arc<str>, Meter>,
+    work: Work,
 }
 
 impl ImportSide {
     pub(super) fn new(config: &Config) -> Self {
-        let (learning, chain) = if config.import_policies.is_empty() {
-            (Learning::Everything, ChainState::Given)
-        } else {
-            (Learning::Decided, ChainState::Awaited)
-        };
         Self {
             imports: Imports::new(config.bgp.asn),
-            learning,
-            chain,
+            meters: Meters::default(),
+            work: Work::default(),
+            learning: Learning::default(),
+            journal: None,
         }
+    }
+
+    /// Copies what decides. From here until it is adopted, routes that change are noted for it.
+    pub(super) fn prepare(
+        &mut self,
+        config: &Config,
+        peering: &Peering,
+        node: Option<Arc<NodeFacts>>,
+        chain: Option<Vec<NextLink<Importing>>>,
+    ) -> ImportTrial {
+        self.journal = Some(BTreeSet::new());
+        ImportTrial {
+            imports: self.imports.clone(),
+            learning: self.learning,
+            peers: peers(config, peering),
+            node,
+            chain,
+            sample: Vec::new(),
+        }
+    }
+
+    /// Lets the copy see the routes that changed since it was made, or last looked at.
+    pub(super) fn catch_up(&mut self, tried: &mut ImportTried, node: Option<Arc<NodeFacts>>) {
+        let Some(journal) = &mut self.journal else {
+            return;
+        };
+        let changed = std::mem::take(journal);
+        let change = |(peer, prefix): (PeerId, Prefix)| LearnedChange {
+            peer,
+            prefix,
+            route: self
+                .imports
+                .route(peer, &prefix)
+                .map(|(route, _)| route.clone()),
+        };
+        let changes: Vec<_> = changed.into_iter().map(change).collect();
+        let now = clock::now();
+        if let Some(node) = node {
+            tried.round(|imports| imports.set_node(now, node));
+        }
+        match (self.learning, tried.learning) {
+            (Learning::Decided, Learning::Decided) => {
+                tried.round(|imports| imports.learn(now, changes));
+            }
+            // Of what is not decided about on both sides, nothing is compared.
+            (Learning::Everything, _) | (_, Learning::Everything) => {}
+        }
+    }
+
+    /// Puts what was tried in force, and gives what the speaker is to have of it.
+    pub(super) fn adopt(&mut self, tried: ImportTried) -> Option<Input> {
+        let ImportTried {
+            mut imports,
+            learning,
+            new_links,
+            work,
+        } = tried;
+        let changes = match (self.learning, learning) {
+            (Learning::Decided, Learning::Decided) => imports.differences(&self.imports),
+            // The speaker uses everything, or will ask about everything.
+            (Learning::Everything, _) | (_, Learning::Everything) => {
+                imports.forget_routes();
+                Vec::new()
+            }
+        };
+        self.journal = None;
+        self.learning = learning;
+        self.imports = imports;
+        self.meters.adopt(self.imports.links(), new_links);
+        self.work.add(work);
+        into_input(changes)
+    }
+}
+
+impl ImportTrial {
+    /// Gives it routes to be tried on, as the speaker has them; only where none are decided about
+    /// in force.
+    pub(super) fn sample(&mut self, undecided: Vec<Undecided>) {
+        self.sample = imports::learned(undecided);
+    }
+
+    /// Lets the policies decide.
+    pub(super) fn run(self, now: Instant, config: &Config) -> ImportTried {
+        let Self {
+            imports,
+            learning,
+            peers,
+            node,
+            chain,
+            sample,
+        } = self;
+        let mut tried = ImportTried {
+            imports,
+            learning,
+            new_links: BTreeMap::new(),
+            work: Work::default(),
+        };
+        tried.round(|imports| imports.set_asn(now, config.bgp.asn));
+        tried.round(|imports| imports.set_default(now, config.import_policy_default));
+        tried.round(|imports| imports.set_peers(now, peers));
+        if let Some(chain) = chain {
+            tried.learning = if chain.is_empty() {
+                Learning::Everything
+            } else {
+                Learning::Decided
+            };
+            let chain = meters::measured(chain, &mut tried.new_links);
+            tried.round(|imports| imports.replace_chain(now, chain));
+        }
+        if let Some(node) = node {
+            tried.round(|imports| imports.set_node(now, node));
+        }
+        tried.round(|imports| imports.learn(now, sample));
+        tried
+    }
+}
+
+impl ImportTried {
+    /// What changed is told by comparison, once everything has.
+    fn round(&mut self, step: impl FnOnce(&mut Imports) -> Vec<ImportChange>) {
+        self.work.round(&mut self.imports, Imports::asked, step);
     }
 }
 
 impl Pipeline {
-    /// Puts other import policies in force, and gives what the speaker is to have, in order.
-    pub(in crate::agent) fn replace_imports(&mut self, chain: ImportChain) -> Vec<Input> {
-        self.import_side.chain = ChainState::Given;
-        let mut inputs = Vec::new();
-        match chain {
-            ImportChain::None => {
-                self.import_side.learning = Learning::Everything;
-                inputs.extend(self.configure_speaker());
-                self.import_side.imports.forget_routes();
-                self.import_round(|imports, now| imports.replace_chain(now, Vec::new()));
-            }
-            ImportChain::Links { links, default } => {
-                self.import_side.learning = Learning::Decided;
-                inputs.extend(self.configure_speaker());
-                let mut changes =
-                    self.import_round(|imports, now| imports.replace_chain(now, links));
-                changes.extend(self.import_round(|imports, now| imports.set_default(now, default)));
-                changes.extend(self.import_node());
-                inputs.extend(into_input(changes));
-            }
-        }
-        inputs
-    }
-
-    /// Takes the configuration's peers and AS, and gives what the speaker is to have.
-    pub(super) fn configure_imports(&mut self) -> Option<Input> {
-        let peers = self.config.peers.iter().filter_map(|peer| {
-            let id = self.peering.known_id(peer)?;
-            let imported = ImportPeer {
-                name: peer.name.clone(),
-                address: peer.address,
-                group: peer_group(&self.config, peer),
-            };
-            Some((id, imported))
-        });
-        let peers: BTreeMap<_, _> = peers.collect();
-        let asn = self.config.bgp.asn;
-        let mut changes = self.import_round(|imports, now| imports.set_asn(now, asn));
-        changes.extend(self.import_round(|imports, now| imports.set_peers(now, peers)));
-        into_input(changes)
-    }
-
     /// Takes the own node's facts, and gives what the speaker is to have.
     pub(super) fn update_import_node(&mut self) -> Option<Input> {
-        let changes = self.import_node();
-        into_input(changes)
+        let node = self.index.view().node.clone()?;
+        into_input(self.import_round(|imports, now| imports.set_node(now, node)))
     }
 
     /// Decides about learned routes that changed, and gives what the speaker is to have.
     pub(super) fn learn(&mut self, undecided: Vec<Undecided>) -> Option<Input> {
         let changes = imports::learned(undecided);
-        let changes = self.import_round(|imports, now| imports.learn(now, changes));
-        into_input(changes)
+        if let Some(journal) = &mut self.import_side.journal {
+            journal.extend(changes.iter().map(|change| (change.peer, change.prefix)));
+        }
+        into_input(self.import_round(|imports, now| imports.learn(now, changes)))
     }
 
     /// Asks failing import policies again, and gives what the speaker is to have.
@@ -116,24 +217,32 @@ impl Pipeline {
         sides.into_iter().flatten().min()
     }
 
-    fn import_node(&mut self) -> Vec<ImportChange> {
-        match (self.import_side.chain, self.index.view().node.clone()) {
-            (ChainState::Given, Some(node)) => {
-                self.import_round(|imports, now| imports.set_node(now, node))
-            }
-            (ChainState::Given, None) | (ChainState::Awaited, _) => Vec::new(),
-        }
-    }
-
     fn import_round(
         &mut self,
         step: impl FnOnce(&mut Imports, Instant) -> Vec<ImportChange>,
     ) -> Vec<ImportChange> {
         let failures = self.failures();
-        let changes = step(&mut self.import_side.imports, clock::now());
+        let ImportSide { imports, work, .. } = &mut self.import_side;
+        let changes = work.round(imports, Imports::asked, |imports| {
+            step(imports, clock::now())
+        });
         self.log_failures(&failures);
         changes
     }
+}
+
+/// The peers of a configuration, by the ids that they have.
+fn peers(config: &Config, peering: &Peering) -> BTreeMap<PeerId, ImportPeer> {
+    let peers = config.peers.iter().filter_map(|peer| {
+        let id = peering.known_id(peer)?;
+        let imported = ImportPeer {
+            name: peer.name.clone(),
+            address: peer.address,
+            group: peer_group(config, peer),
+        };
+        Some((id, imported))
+    });
+    peers.collect()
 }
 
 fn into_input(changes: Vec<ImportChange>) -> Option<Input> {

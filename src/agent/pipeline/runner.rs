@@ -21,7 +21,6 @@ use super::{Judgement, Leave, Pipeline, Settings, SourceState, Trial, Tried};
 use crate::agent::clock;
 use crate::agent::driver::{SpeakerHandle, SpeakerStopped};
 use crate::agent::events::Notices;
-use crate::agent::imports::ImportChain;
 use crate::agent::shadow::{self, ShadowHandle, ShadowThread};
 use crate::kube::{Source, SourceEvent};
 use crate::speaker::Input;
@@ -117,15 +116,6 @@ impl PipelineHandle {
             .await
             .map_err(|_| PipelineStopped)?;
         answered.await.map_err(|_| PipelineStopped)
-    }
-
-    /// Puts other import policies in force.
-    pub(in crate::agent) async fn replace_imports(
-        &self,
-        chain: ImportChain,
-    ) -> Result<(), PipelineStopped> {
-        self.act(|pipeline| ((), pipeline.replace_imports(chain)))
-            .await
     }
 
     /// What policies in shadow mode would change.

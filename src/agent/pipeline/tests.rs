@@ -80,6 +80,7 @@ fn settings(text: &str, rule: Option<Rule>) -> Settings {
         config: Arc::new(config),
         passwords: Passwords::new(),
         chain: rule.map(|rule| vec![link(rule).into()]),
+        import_chain: None,
     }
 }
 
@@ -437,10 +438,10 @@ fn a_service_that_goes_is_withdrawn_while_the_module_fails() {
 #[test]
 fn only_rounds_that_asked_a_policy_are_counted() {
     let (mut pipeline, _) = started(TEXT, Rule::Accept);
-    assert_eq!(pipeline.evaluations, 0, "nothing to ask about");
+    assert_eq!(pipeline.work.rounds, 0, "nothing to ask about");
     pipeline.on_events(everything_listed());
-    assert_eq!(pipeline.evaluations, 1);
+    assert_eq!(pipeline.work.rounds, 1);
     pipeline.configure(settings(TEXT, None));
     pipeline.retry();
-    assert_eq!(pipeline.evaluations, 1);
+    assert_eq!(pipeline.work.rounds, 1);
 }

@@ -8,19 +8,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::effect;
+use super::imports::{ImportTrial, ImportTried};
 use super::{Pipeline, Settings, Stage};
 use crate::agent::clock;
-use crate::agent::meters::Meter;
+use crate::agent::meters::{self, Meter, Work};
 use crate::agent::peering::{Passwords, Peering};
 use crate::api::ChangeEffect;
 use crate::candidates::{CandidateChange, Candidates};
 use crate::config::{Config, MaxWithdraw};
 use crate::facts::{ClusterChange, NodeFacts};
-use crate::policy::{ExportChange, Exports, NextLink, PeerGroups};
-use crate::speaker::Input;
+use crate::policy::{Direction, ExportChange, Exports, PeerGroups};
+use crate::speaker::{Input, Undecided};
 
 /// What decides, copied, and a configuration that is to decide.
 pub(in crate::agent) struct Trial {
@@ -31,6 +32,7 @@ pub(in crate::agent) struct Trial {
     /// What the new configuration adds to the candidates and takes from them.
     changes: Vec<CandidateChange>,
     exports: Exports,
+    imports: ImportTrial,
     node: Option<Arc<NodeFacts>>,
     stage: Stage,
 }
@@ -40,13 +42,12 @@ pub(in crate::agent) struct Tried {
     pub(super) config: Arc<Config>,
     pub(super) peering: Peering,
     pub(super) exports: Exports,
+    pub(super) imports: ImportTried,
     passwords: Passwords,
     /// Links that are not those in force, with what counts what they do.
     new_links: BTreeMap<Arc<str>, Meter>,
     candidates: Candidates,
-    /// Rounds in which policies were asked something, and how long they took.
-    evaluations: u64,
-    evaluation_time: Duration,
+    work: Work,
 }
 
 /// What the facts did while a trial was out.
@@ -60,7 +61,8 @@ pub(in crate::agent) enum Judgement {
     Fit(ChangeEffect),
     /// A policy fails that would not without it.
     Failing(TrialFailure),
-    /// It withdraws more than the configuration in force lets a change withdraw.
+    /// It withdraws more than the configuration in force lets a change withdraw, or rejects more
+    /// of what is learned.
     Excessive(MaxWithdraw, ChangeEffect),
 }
 
@@ -75,8 +77,10 @@ pub(in crate::agent) enum Leave {
 
 /// A policy that fails when it is tried on what there is to decide.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("policy {policy} fails on the routes of this node: {failure}")]
+#[error("{} {policy} fails on the routes of this node: {failure}", .direction.noun())]
 pub(in crate::agent) struct TrialFailure {
+    /// Of its chain.
+    pub(in crate::agent) direction: Direction,
     /// Its name in the configuration.
     pub(in crate::agent) policy: String,
     /// How it fails.
@@ -84,6 +88,12 @@ pub(in crate::agent) struct TrialFailure {
 }
 
 impl Trial {
+    /// Learned routes for new import policies to be tried on, where none are decided about in
+    /// force.
+    pub(in crate::agent) fn sample(&mut self, undecided: Vec<Undecided>) {
+        self.imports.sample(undecided);
+    }
+
     /// Lets the policies decide. Takes as long as they do, up to their limits for each group.
     pub(in crate::agent) fn run(self) -> Tried {
         let Self {
@@ -93,6 +103,7 @@ impl Trial {
             candidates,
             changes,
             exports,
+            imports,
             node,
             stage,
         } = self;
@@ -100,21 +111,22 @@ impl Trial {
             config,
             passwords,
             chain,
+            import_chain: _,
         } = settings;
         let mut new_links = BTreeMap::new();
-        let chain = chain.map(|chain| measured(chain, &mut new_links));
+        let chain = chain.map(|chain| meters::measured(chain, &mut new_links));
+        // One moment for all rounds: a policy that fails in one is not asked in the next.
+        let now = clock::now();
         let mut tried = Tried {
             config: Arc::clone(&config),
             peering,
+            imports: imports.run(now, &config),
             exports,
             passwords,
             new_links,
             candidates,
-            evaluations: 0,
-            evaluation_time: Duration::ZERO,
+            work: Work::default(),
         };
-        // One moment for all rounds: a policy that fails in one is not asked in the next.
-        let now = clock::now();
         tried.round(now, |exports, now| exports.set_asn(now, config.bgp.asn));
         tried.round(now, |exports, now| {
             exports.set_default(now, config.policy_default)
@@ -130,38 +142,24 @@ impl Trial {
     }
 }
 
-/// The same chain, its new links measured by what goes to `meters`.
-fn measured(chain: Vec<NextLink>, meters: &mut BTreeMap<Arc<str>, Meter>) -> Vec<NextLink> {
-    let measure = |link| match link {
-        NextLink::Kept(name) => NextLink::Kept(name),
-        NextLink::New(link) => {
-            let meter = meters.entry(Arc::clone(&link.name)).or_default();
-            NextLink::New(meter.measure(link))
-        }
-    };
-    chain.into_iter().map(measure).collect()
-}
-
 impl Tried {
     fn round(
         &mut self,
         now: Instant,
         step: impl FnOnce(&mut Exports, Instant) -> Vec<ExportChange>,
     ) {
-        let (asked, start) = (self.exports.asked(), clock::now());
         // What changed is told by comparison, once everything has.
-        step(&mut self.exports, now);
-        if self.exports.asked() > asked {
-            self.evaluations += 1;
-            self.evaluation_time += clock::now().duration_since(start);
-        }
+        self.work
+            .round(&mut self.exports, Exports::asked, |exports| {
+                step(exports, now)
+            });
     }
 }
 
 impl Pipeline {
     /// Copies what decides, for a configuration to be tried on it. From here until it is judged
     /// or adopted, the facts that come in are noted for it.
-    pub(in crate::agent) fn prepare(&mut self, settings: Settings) -> Trial {
+    pub(in crate::agent) fn prepare(&mut self, mut settings: Settings) -> Trial {
         let mut peering = self.peering.clone();
         let advertise = settings.config.advertise.clone();
         let (candidates, changes) = match self.stage {
@@ -174,14 +172,21 @@ impl Pipeline {
             }
         };
         self.journal = Some(Journal::default());
+        let groups = peering.take_groups(&settings.config);
+        let node = self.index.view().node.clone();
+        let (config, chain) = (&settings.config, settings.import_chain.take());
+        let imports = self
+            .import_side
+            .prepare(config, &peering, node.clone(), chain);
         Trial {
-            groups: peering.take_groups(&settings.config),
+            groups,
             settings,
             peering,
             candidates,
             changes,
             exports: self.exports.clone(),
-            node: self.index.view().node.clone(),
+            imports,
+            node,
             stage: self.stage,
         }
     }
@@ -191,14 +196,14 @@ impl Pipeline {
         self.catch_up(tried);
         // Explicitly: what a failing policy decided last stands in for it, and would look well.
         if let Some(failure) = self.first_failing(tried) {
-            self.journal = None;
+            self.end_trial();
             return Judgement::Failing(failure);
         }
         let effect = effect::effect(self, tried);
         let max_withdraw = self.config.guard.max_withdraw;
         match leave {
-            Leave::Asked if !max_withdraw.allows(effect.withdrawn, effect.announced) => {
-                self.journal = None;
+            Leave::Asked if !is_allowed(max_withdraw, &effect) => {
+                self.end_trial();
                 Judgement::Excessive(max_withdraw, effect)
             }
             Leave::Asked | Leave::Granted => Judgement::Fit(effect),
@@ -208,33 +213,33 @@ impl Pipeline {
     /// Puts what was tried in force, and gives what the speaker is to have, in order.
     pub(in crate::agent) fn adopt(&mut self, mut tried: Tried) -> Vec<Input> {
         self.catch_up(&mut tried);
-        self.journal = None;
+        self.end_trial();
+        let failures = self.failures();
         let Tried {
             config,
             peering,
             exports,
+            imports,
             passwords,
             new_links,
             candidates,
-            evaluations,
-            evaluation_time,
+            work,
         } = tried;
         self.config = config;
         self.passwords = passwords;
         self.peering.take_ids(peering);
+        let import = self.import_side.adopt(imports);
         // The speaker takes all of it as one step. Sessions first: those that end hear nothing
         // more, and those that move to another group hear what differs in the end.
         let mut inputs: Vec<_> = self.configure_speaker().into_iter().collect();
         let decisions = effect::differences(&self.exports, &exports);
         inputs.extend(decisions.into_inputs());
-        let failures = self.failures();
+        inputs.extend(import);
         self.exports = exports;
         self.candidates = candidates;
-        self.meters.adopt(&self.exports, new_links);
-        self.evaluations += evaluations;
-        self.evaluation_time += evaluation_time;
+        self.meters.adopt(self.exports.links(), new_links);
+        self.work.add(work);
         self.log_failures(&failures);
-        inputs.extend(self.configure_imports());
         inputs
     }
 
@@ -246,6 +251,8 @@ impl Pipeline {
 
     /// Lets the copy see the facts that came in since it was made, or last looked at.
     fn catch_up(&mut self, tried: &mut Tried) {
+        let node = self.index.view().node.clone();
+        self.import_side.catch_up(&mut tried.imports, node);
         let Some(journal) = &mut self.journal else {
             return;
         };
@@ -262,20 +269,42 @@ impl Pipeline {
         });
     }
 
+    /// Nothing is noted for it any more.
+    fn end_trial(&mut self) {
+        self.journal = None;
+        self.import_side.journal = None;
+    }
+
     /// The first policy that fails because of what was tried: one that is new, or one that is
     /// well in the chain in force.
     fn first_failing(&self, tried: &Tried) -> Option<TrialFailure> {
         let failing = self.failures();
-        let mut links = tried.exports.links();
-        links.find_map(|link| {
-            let failure = link.error?.to_string();
-            let is_new = tried.new_links.contains_key(link.name);
-            (is_new || !failing.contains_key(link.name)).then(|| TrialFailure {
-                policy: link.name.to_owned(),
-                failure,
+        let exports = tried.exports.links();
+        let exports = exports.map(|link| (Direction::Export, &tried.new_links, link));
+        let imports = tried.imports.imports.links();
+        let imports = imports.map(|link| (Direction::Import, &tried.imports.new_links, link));
+        exports
+            .chain(imports)
+            .find_map(|(direction, new_links, link)| {
+                let failure = link.error?.to_string();
+                let key = (direction, link.name.to_owned());
+                let is_new = new_links.contains_key(link.name);
+                let is_to_blame = is_new || !failing.contains_key(&key);
+                let policy = key.1;
+                is_to_blame.then_some(TrialFailure {
+                    direction,
+                    policy,
+                    failure,
+                })
             })
-        })
     }
+}
+
+/// Neither direction may lose too much.
+fn is_allowed(max_withdraw: MaxWithdraw, effect: &ChangeEffect) -> bool {
+    let learned = &effect.learned;
+    max_withdraw.allows(effect.withdrawn, effect.announced)
+        && max_withdraw.allows(learned.rejected, learned.used)
 }
 
 impl Journal {

@@ -1,6 +1,6 @@
 //! What the files of a configuration say, to tell whether it is what they said before.
 
-use crate::agent::load::{Loaded, ReadModule};
+use crate::agent::load::{Loaded, Modules, ReadModule};
 use crate::agent::peering::Passwords;
 use crate::wasm;
 
@@ -22,10 +22,12 @@ impl Fingerprint {
             Ok(module) => Ok(module.digest.clone()),
             Err(refusal) => Err(refusal.clone()),
         };
+        let Modules { exports, imports } = &found.modules;
+        let modules = exports.iter().chain(imports);
         Self {
             text: found.text.clone(),
             passwords: found.passwords.clone(),
-            modules: found.modules.iter().map(digest).collect(),
+            modules: modules.map(digest).collect(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Reloading real files.
 
 mod guard;
+mod imports;
 mod modules;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -9,7 +9,8 @@ use crate::api::PolicyStatus;
 use crate::candidates::{Candidate, CandidateChange, CandidateKey, Origin};
 use crate::facts::NodeFacts;
 use crate::policy::{
-    Audience, Exports, Limits, Link, Mode, OnError, PeerGroup, PeerGroups, PeerKind, Verdict,
+    Audience, Batch, Decision, Exports, Limits, Link, Mode, OnError, PeerGroup, PeerGroups,
+    PeerKind, PolicyFailure, RoutePolicy, Verdict,
 };
 use crate::types::Asn;
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 
-use crate::api::{Approved, ChangeEffect};
+use crate::api::{Approved, ChangeEffect, LearnedEffect};
 use crate::cli::client::Client;
 use crate::cli::output::{self, OutputFormat};
 use crate::cli::{Outcome, text};
@@ -52,11 +52,55 @@ fn print(approved: &Approved, out: &mut dyn Write) -> io::Result<()> {
         changed,
         added,
         examples: _, // were there to be seen before
+        learned,
     } = effect;
+    let id = text::printable(id);
     writeln!(
         out,
-        "change {} is in force: {withdrawn} of {announced} routes withdrawn, {changed} changed, \
+        "change {id} is in force: {withdrawn} of {announced} routes withdrawn, {changed} changed, \
          {added} announced",
-        text::printable(id)
+    )?;
+    if learned.is_none() {
+        return Ok(());
+    }
+    let LearnedEffect {
+        used,
+        rejected,
+        changed,
+        added,
+        examples: _,
+    } = learned;
+    writeln!(
+        out,
+        "of learned routes: {rejected} of {used} rejected, {changed} changed, {added} accepted"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::testing;
+
+    fn printed(learned: LearnedEffect) -> String {
+        let approved = Approved {
+            id: "3f9a01c2".to_owned(),
+            effect: ChangeEffect {
+                learned,
+                ..testing::held().effect
+            },
+        };
+        let mut out = Vec::new();
+        print(&approved, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_a_change_did_is_told_of_the_directions_that_it_concerns() {
+        let announced = "change 3f9a01c2 is in force: 10 of 30 routes withdrawn, 1 changed, \
+                         1 announced\n";
+        assert_eq!(printed(LearnedEffect::default()), announced);
+        let both =
+            format!("{announced}of learned routes: 3 of 4 rejected, 0 changed, 0 accepted\n");
+        assert_eq!(printed(testing::rejected_learned()), both);
+    }
 }

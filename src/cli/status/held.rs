@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 
 use super::{detail, field};
-use crate::api::{ChangeEffect, ChangedRoute, HeldChange, RouteChange};
+use crate::api::{ChangeEffect, ChangedRoute, HeldChange, LearnedEffect, RouteChange};
 use crate::cli::text;
 
 /// Prints what it would do, and how to let it through.
@@ -23,6 +23,7 @@ pub(super) fn print(held: &HeldChange, now: Timestamp, out: &mut dyn Write) -> i
         changed,
         added,
         examples,
+        learned,
     } = effect;
     let since = text::since(*held_at, now);
     let what = format!("change {id}, not in force, since {since}");
@@ -33,20 +34,49 @@ pub(super) fn print(held: &HeldChange, now: Timestamp, out: &mut dyn Write) -> i
          {max_withdraw}), change {changed}, announce {added} more"
     );
     detail(&effect, out)?;
-    let mut examples_shown = examples.iter();
-    examples_shown.try_for_each(|example| detail(&shown(example), out))?;
-    let all = withdrawn + changed + added;
-    let rest = all.saturating_sub(examples.len() as u64);
-    if rest > 0 {
-        detail(&format!("and {rest} more"), out)?;
-    }
+    print_examples(examples, withdrawn + changed + added, "to", out)?;
+    print_learned(learned, out)?;
     detail(
         &format!("to let it through: rutter policy approve {id}"),
         out,
     )
 }
 
-fn shown(example: &ChangedRoute) -> String {
+fn print_learned(effect: &LearnedEffect, out: &mut dyn Write) -> io::Result<()> {
+    if effect.is_none() {
+        return Ok(());
+    }
+    let LearnedEffect {
+        used,
+        rejected,
+        changed,
+        added,
+        examples,
+    } = effect;
+    let effect = format!(
+        "would reject {rejected} of {used} learned routes, change {changed}, accept {added} more"
+    );
+    detail(&effect, out)?;
+    print_examples(examples, rejected + changed + added, "from", out)
+}
+
+/// Examples of so many routes, to their peers or from them.
+fn print_examples(
+    examples: &[ChangedRoute],
+    all: u64,
+    way: &str,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    for example in examples {
+        detail(&shown(example, way), out)?;
+    }
+    match all.saturating_sub(examples.len() as u64) {
+        0 => Ok(()),
+        rest => detail(&format!("and {rest} more"), out),
+    }
+}
+
+fn shown(example: &ChangedRoute, way: &str) -> String {
     let ChangedRoute {
         change,
         peer,
@@ -58,5 +88,5 @@ fn shown(example: &ChangedRoute) -> String {
         RouteChange::Changed => '~',
         RouteChange::Added => '+',
     };
-    format!("{sign} {prefix} to {peer}: {reason}")
+    format!("{sign} {prefix} {way} {peer}: {reason}")
 }

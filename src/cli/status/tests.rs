@@ -111,6 +111,17 @@ fn a_change_that_is_held_back_is_shown_with_what_it_would_do() {
 }
 
 #[test]
+fn a_change_that_is_held_back_shows_the_learned_routes_that_it_would_reject() {
+    let mut held = testing::held();
+    held.effect.learned = testing::rejected_learned();
+    let mut status = testing::status();
+    status.held = Some(held);
+    let text = text(&status);
+    let (_, shown) = text.split_once("tor: teams accept: team a\n").unwrap();
+    assert_snapshot!(shown);
+}
+
+#[test]
 fn a_policy_in_shadow_mode_tells_what_it_would_change_and_is_no_trouble() {
     let counts = |group: &str, waiting| ShadowCounts {
         group: group.to_owned(),

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::policy::{
-    Acceptance, CHAIN_DEFAULT, ImportBatch, ImportDecision, ImportPolicy, ImportVerdict,
-    LearnedPath, Limits, OnError, PathOrigin, PeerKind, PolicyFailure, StepVerdict,
+    Acceptance, Audience, CHAIN_DEFAULT, ImportBatch, ImportDecision, ImportLink, ImportVerdict,
+    LearnedPath, Limits, Mode, OnError, PathOrigin, PeerKind, PolicyFailure, SpotChecked,
+    StepVerdict,
 };
 use crate::types::{Installation, RouteAttributes};
 
@@ -88,6 +89,8 @@ fn link(name: &str, policy: &Arc<Scripted>, on_error: OnError) -> ImportLink {
         policy: Arc::clone(policy) as Arc<dyn ImportPolicy>,
         on_error,
         limits: Limits::DEFAULT,
+        audience: Audience::Everyone,
+        mode: Mode::Enforce,
     }
 }
 
@@ -374,6 +377,149 @@ fn a_new_policy_that_fails_at_once_takes_nothing_away() {
     // Once it has answered for itself, the former chain is forgotten.
     new.says(ImportVerdict::Reject);
     assert_eq!(told(&fixture.pass(1)), ["10.0.0.0/8 v1 -"]);
+}
+
+#[test]
+fn a_trial_shows_what_would_come_and_tells_nobody() {
+    let policy = Scripted::saying(accept());
+    let mut fixture = Fixture::new(vec![link("a", &policy, OnError::KeepLast)]);
+    fixture.announce(&[(TOR, "10.0.0.0/8", 1), (SPINE, "10.1.0.0/16", 1)]);
+    let mut trial = fixture.imports.clone();
+    let picky = Scripted::saying(prefer(200));
+    let now = fixture.now;
+    trial.replace_chain(now, vec![link("b", &picky, OnError::KeepLast)]);
+    assert!(trial.differences(&trial.clone()).is_empty());
+    // The peer changes one, and withdraws the other, in both.
+    let change = LearnedChange {
+        peer: TOR,
+        prefix: "10.0.0.0/8".parse().unwrap(),
+        route: Some(route(9, 2)),
+    };
+    trial.learn(now, vec![change.clone()]);
+    fixture.imports.learn(now, vec![change]);
+    let differences = trial.differences(&fixture.imports);
+    assert_eq!(
+        told(&differences),
+        ["10.0.0.0/8 v9 200", "10.1.0.0/16 v2 200"]
+    );
+    let untouched = fixture.outcome(SPINE, "10.1.0.0/16").unwrap();
+    assert_eq!(&*untouched.steps[0].policy, "a");
+}
+
+#[test]
+fn a_policy_is_asked_about_routes_of_its_peers_only() {
+    let tors = Scripted::saying(ImportVerdict::Reject);
+    let all = Scripted::saying(accept());
+    let mut fixture = Fixture::new(vec![
+        ImportLink {
+            audience: Audience::Only(["tor".to_owned()].into()),
+            ..link("tors", &tors, OnError::KeepLast)
+        },
+        link("all", &all, OnError::KeepLast),
+    ]);
+    let changes = fixture.announce(&[(TOR, "10.0.0.0/8", 1), (SPINE, "10.0.0.0/8", 1)]);
+    assert_eq!(
+        told(&changes),
+        ["10.0.0.0/8 v1 -", "10.0.0.0/8 v2 as received"]
+    );
+    assert_eq!(tors.take_asked().len(), 1);
+    let outcome = fixture.outcome(SPINE, "10.0.0.0/8").unwrap();
+    let steps = fixture.imports.steps(SPINE, outcome);
+    assert_eq!(steps[0].verdict, StepVerdict::NotAsked);
+    let reason = steps[0].reason.as_deref();
+    assert_eq!(reason, Some("it is for peer group tor only"));
+    assert_eq!(steps[1].verdict, StepVerdict::Accept);
+}
+
+#[test]
+fn a_policy_that_comes_to_decide_for_a_peer_and_fails_at_once_takes_nothing_away() {
+    let policy = Scripted::saying(accept());
+    let accepts = Scripted::saying(accept());
+    let own = |audience| ImportLink {
+        audience,
+        ..link("own", &policy, OnError::KeepLast)
+    };
+    let other = || link("other", &accepts, OnError::KeepLast);
+    let only = Audience::Only(["spine".to_owned()].into());
+    let mut fixture = Fixture::new(vec![own(only), other()]);
+    fixture.announce(&[(TOR, "10.0.0.0/8", 1)]);
+    policy.fails();
+    let (now, links) = (fixture.now, vec![own(Audience::Everyone), other()]);
+    assert!(fixture.imports.replace_chain(now, links).is_empty());
+    assert!(fixture.outcome(TOR, "10.0.0.0/8").unwrap().steps[0].kept);
+}
+
+#[test]
+fn a_link_that_is_kept_is_left_alone_as_long_as_it_was_to_be() {
+    let policy = Scripted::saying(accept());
+    let mut fixture = Fixture::new(vec![link("a", &policy, OnError::KeepLast)]);
+    policy.fails();
+    fixture.announce(&[(TOR, "10.0.0.0/8", 1)]);
+    policy.take_asked();
+    let other = Scripted::saying(accept());
+    let now = fixture.now;
+    let links = [
+        NextLink::Kept("a".into()),
+        link("b", &other, OnError::KeepLast).into(),
+    ];
+    fixture.imports.replace_chain(now, links);
+    assert!(policy.take_asked().is_empty());
+    let kept = fixture.imports.links().next().unwrap();
+    assert_eq!((kept.failures, kept.error.is_some()), (1, true));
+}
+
+#[test]
+fn a_policy_that_contradicts_itself_about_learned_routes_fails() {
+    /// Rejects whatever it is asked about alone or first.
+    struct Cheat;
+    impl ImportPolicy for Cheat {
+        fn evaluate(&self, batch: &ImportBatch<'_>) -> Result<Vec<ImportDecision>, PolicyFailure> {
+            let decision = |at: usize| ImportDecision {
+                verdict: if at == 0 {
+                    ImportVerdict::Reject
+                } else {
+                    accept()
+                },
+                reason: None,
+            };
+            Ok((0..batch.routes.len()).map(decision).collect())
+        }
+    }
+    let honest = Scripted::saying(accept());
+    let routes = [(TOR, "10.0.0.0/8", 1), (TOR, "10.1.0.0/16", 1)];
+    for (policy, kind) in [
+        (
+            Arc::new(SpotChecked::new(Cheat)) as Arc<dyn ImportPolicy>,
+            Some("inconsistent"),
+        ),
+        (Arc::new(SpotChecked::new(Accepting)), None),
+    ] {
+        let checked = ImportLink {
+            policy,
+            ..link("a", &honest, OnError::KeepLast)
+        };
+        let mut fixture = Fixture::new(vec![checked]);
+        fixture.announce(&routes);
+        let status = fixture.imports.links().next().unwrap();
+        assert_eq!(status.error.map(PolicyFailure::kind), kind);
+        if let Some(error) = status.error {
+            let words = error.to_string();
+            assert!(words.contains("10.1.0.0/16 from tor: accept"), "{words}");
+        }
+    }
+}
+
+/// Accepts everything.
+struct Accepting;
+
+impl ImportPolicy for Accepting {
+    fn evaluate(&self, batch: &ImportBatch<'_>) -> Result<Vec<ImportDecision>, PolicyFailure> {
+        let decision = ImportDecision {
+            verdict: accept(),
+            reason: None,
+        };
+        Ok(vec![decision; batch.routes.len()])
+    }
 }
 
 #[test]

@@ -5,15 +5,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::super::chain::{Answer, Chain};
 use super::super::{
     Acceptance, AcceptedImport, CHAIN_DEFAULT, ChainDefault, ImportBatch, ImportDecision,
-    ImportOutcome, ImportVerdict, LearnedFrom, OnError, PeerGroup, ProposedImport, Reasons, Step,
-    StepVerdict,
+    ImportOutcome, ImportPolicy, ImportVerdict, LearnedFrom, OnError, PeerGroup, ProposedImport,
+    Reasons, Step, StepVerdict,
 };
 use super::Entry;
-use super::links::Links;
 use crate::facts::NodeFacts;
 use crate::types::{Asn, Installation, Prefix, RouteAttributes};
+
+/// The policies that decide about learned routes.
+pub(super) type ImportChain = Chain<Arc<dyn ImportPolicy>>;
 
 /// What every policy is told besides the routes.
 pub(super) struct Context<'a> {
@@ -67,13 +70,24 @@ impl Kept {
 }
 
 /// Puts the routes through the chain.
-pub(super) fn decide(links: &mut Links, context: &Context<'_>, routes: &mut [(Prefix, Entry)]) {
+pub(super) fn decide(
+    chain: &mut ImportChain,
+    context: &Context<'_>,
+    routes: &mut [(Prefix, Entry)],
+) {
     let mut cases: Vec<_> = routes
         .iter_mut()
-        .map(|(prefix, entry)| Case::new(*prefix, entry, links.len()))
+        .map(|(prefix, entry)| Case::new(*prefix, entry, chain.len()))
         .collect();
-    for position in 0..links.len() {
-        ask(links, position, context, &mut cases);
+    for position in 0..chain.len() {
+        if chain.link(position).is_asked_for(context.peer_group) {
+            ask(chain, position, context, &mut cases);
+        } else {
+            for case in &mut cases {
+                // Should it come to decide for these peers, nothing it said long ago may stand.
+                case.entry.last[position] = None;
+            }
+        }
     }
     for case in cases {
         case.finish(context.default);
@@ -81,7 +95,7 @@ pub(super) fn decide(links: &mut Links, context: &Context<'_>, routes: &mut [(Pr
 }
 
 /// Asks one link about the cases that none before it has rejected.
-fn ask(links: &mut Links, position: usize, context: &Context<'_>, cases: &mut [Case<'_>]) {
+fn ask(chain: &mut ImportChain, position: usize, context: &Context<'_>, cases: &mut [Case<'_>]) {
     let mut open: Vec<_> = cases
         .iter_mut()
         .filter(|case| case.state != State::Rejected)
@@ -108,24 +122,24 @@ fn ask(links: &mut Links, position: usize, context: &Context<'_>, cases: &mut [C
         // Outcomes are kept for explanation: one call serves both.
         reasons: Reasons::Wanted,
     };
-    let answer = links.ask(position, context.now, &batch);
-    let link = links.link(position);
+    let answer = chain.ask(position, context.now, &batch);
+    let name = chain.name(position);
     match answer {
-        Ok(decisions) => {
+        Answer::Decisions(decisions) => {
             for (case, decision) in open.iter_mut().zip(decisions) {
                 case.entry.last[position] = Some(Kept {
                     decision: decision.clone(),
                     source: Source::Own,
                 });
-                case.take(&link.name, decision, Origin::Fresh);
+                case.take(name, decision, Origin::Fresh);
             }
         }
-        Err(cause) => {
-            let absent = Absent::new(&link.name, link.on_error, &cause);
+        Answer::Failing(on_error, cause) => {
+            let absent = Absent::new(name, on_error, &cause);
             for case in &mut open {
                 let kept = case.entry.last[position].clone();
                 let (decision, origin) = absent.decision(kept);
-                case.take(&link.name, decision, origin);
+                case.take(name, decision, origin);
             }
         }
     }

@@ -152,7 +152,7 @@ fn a_contradiction_withdraws_nothing_under_keep_last() {
     let mut bench = Bench::new(vec![honest.link("own", OnError::KeepLast)]);
     let (a, b) = (local("a", "10.0.0.1", 1), local("b", "10.0.0.2", 2));
     bench.upsert([a, b]);
-    let cheat = Link {
+    let cheat: Link = Link {
         module: "cheat".into(),
         policy: Arc::new(SpotChecked::new(Cheat(CHEATS[2].1))),
         ..honest.link("own", OnError::KeepLast)

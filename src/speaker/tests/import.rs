@@ -216,6 +216,30 @@ fn a_route_that_must_not_be_used_is_never_asked_about() {
 }
 
 #[test]
+fn what_may_be_used_is_shown_for_a_trial_and_stays_as_it_is() {
+    for learning in [Learning::Everything, Learning::Decided] {
+        let mut network = learning_pair(learning);
+        assert!(network.hosts[A].speaker.eligible().is_empty());
+        announce(&mut network, 1);
+        let before = used(&network);
+        let [eligible] = &network.hosts[A].speaker.eligible()[..] else {
+            panic!("not one route");
+        };
+        assert_eq!(
+            (eligible.peer, eligible.prefix),
+            (PeerId(1), prefix(PREFIX))
+        );
+        let shown = eligible.route.as_ref().unwrap();
+        assert_eq!(shown.attributes.path.med, Some(1));
+        assert_eq!(shown.router_id, router_id(B));
+        assert_eq!(used(&network), before);
+        // Whoever decides is still to be asked.
+        let undecided = network.hosts[A].speaker.take_undecided(10).len();
+        assert_eq!(undecided, usize::from(learning == Learning::Decided));
+    }
+}
+
+#[test]
 fn policies_that_come_and_go_restart_no_session_and_drop_no_route() {
     let mut network = learning_pair(Learning::Everything);
     announce(&mut network, 1);

@@ -327,6 +327,23 @@ learned from reflector (iBGP, AS 64512)
 }
 
 #[test]
+fn an_import_policy_for_some_peers_is_not_asked_about_routes_of_others() {
+    let bench = Bench::new();
+    let live = fs::read_to_string(bench.path("live.toml")).unwrap();
+    let module = "[[import-policies]]\n";
+    let for_tors = live.replace(module, &format!("{module}peers = ['tors']\n"));
+    bench.write("live.toml", &for_tors);
+    let report = bench.json(&["replay", "live.toml"]);
+    let reflector = &report["peers"][1];
+    assert_eq!(reflector["peer"], "reflector");
+    let decision = &reflector["routes"][0]["decision"];
+    assert_eq!(decision["accepted"], false);
+    let steps = decision["steps"].as_array().unwrap();
+    let verdicts: Vec<&Value> = steps.iter().map(|step| &step["verdict"]).collect();
+    assert_eq!(verdicts, ["not asked", "reject"]);
+}
+
+#[test]
 fn what_other_settings_of_an_import_policy_change_is_seen_before_they_do() {
     let bench = Bench::new();
     bench.write(

@@ -61,7 +61,7 @@ fn endpoint_of(n: usize, node: &str) -> SourceEvent {
 fn large(more: &str) -> (Pipeline, Counting) {
     let policy = Counting::default();
     let text = format!("{TEXT}{more}");
-    let counting = Link {
+    let counting: Link = Link {
         policy: Arc::new(policy.clone()),
         ..link(Rule::Accept)
     };
@@ -105,7 +105,7 @@ fn services_that_change_at_once_are_asked_about_once() {
     pipeline.on_events(there);
     let own = [1, 2].map(|n| format!("a: {}/32", address(n)));
     assert_eq!(policy.asked(), own);
-    assert_eq!(pipeline.evaluations, 2, "all there was, then these");
+    assert_eq!(pipeline.work.rounds, 2, "all there was, then these");
 }
 
 #[test]

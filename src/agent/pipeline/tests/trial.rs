@@ -148,6 +148,7 @@ fn a_change_that_withdraws_everything_is_excessive_and_says_what_and_why() {
         changed: others,
         added,
         examples,
+        learned: _,
     } = effect;
     assert_eq!(
         (count, withdrawn),

@@ -119,7 +119,10 @@ async fn a_module_that_fails_on_the_routes_of_the_node_is_not_taken_until_it_doe
     }
     // By the clock it is tried again, where a file that did not change is not.
     let state = &parts.reloader.considered;
-    assert_eq!(state.refused["own"].stage, RefusedAt::Trial);
+    assert_eq!(
+        state.refused[&(Direction::Export, "own".to_owned())].stage,
+        RefusedAt::Trial
+    );
     let policy = replaced(&mut parts, &build(1), Trigger::Noticed).await;
     assert_eq!(policy.digest, Some(digest(&build(1))));
 }
@@ -166,9 +169,12 @@ async fn only_the_policy_whose_module_changed_is_made_anew() {
     let mut parts = started(&build(0), second).await;
     let loaded_at = |parts: &Parts| {
         let state = parts.reloader.state.lock().unwrap();
-        state.modules["second"].loaded_at
+        state.exports.modules["second"].loaded_at
     };
-    parts.reloader.in_force.links[1].loaded_at = 7;
+    let links::InForce::Configured(links) = &mut parts.reloader.in_force.chains.exports else {
+        panic!("the configured chain is in force");
+    };
+    links[1].loaded_at = 7;
     replaced(&mut parts, &build(1), Trigger::Noticed).await;
     assert_eq!(loaded_at(&parts), 7);
     let status = parts.reporter.status().await.unwrap();

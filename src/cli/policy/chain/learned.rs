@@ -16,7 +16,8 @@ use crate::cases::{CaseFile, LearnedScene, UsedPolicy};
 use crate::cli::policy::replay::by;
 use crate::cli::text;
 use crate::policy::{
-    ImportLink, ImportOutcome, ImportPeer, Imports, LearnedChange, LearnedRoute, OnError,
+    Audience, ImportLink, ImportOutcome, ImportPeer, Imports, LearnedChange, LearnedRoute, Mode,
+    OnError, Step,
 };
 use crate::types::{Installation, PeerId, Prefix, RouteAttributes, RouteVersion};
 use crate::wasm::{Engine, Module, WasmImportPolicy};
@@ -48,6 +49,8 @@ pub(super) fn alone(
         policy: Arc::new(WasmImportPolicy::new(loaded, settings, LIMITS)?),
         on_error: OnError::default(),
         limits: LIMITS,
+        audience: Audience::Everyone,
+        mode: Mode::Enforce,
     })
 }
 
@@ -61,6 +64,10 @@ pub(super) fn link(
     Ok(ImportLink {
         name: place.name.as_str().into(),
         on_error: place.on_error,
+        audience: place
+            .peers
+            .clone()
+            .map_or(Audience::Everyone, Audience::Only),
         ..alone(loaded, module, settings)?
     })
 }
@@ -112,13 +119,17 @@ pub(in crate::cli::policy) fn play(
     }
     let outcomes = imports.outcomes(PEER);
     Ok(outcomes
-        .filter_map(|(prefix, route, outcome)| Some(LearnedReport::new(prefix, route, outcome?)))
+        .filter_map(|(prefix, route, outcome)| {
+            let outcome = outcome?;
+            let steps = imports.steps(PEER, outcome);
+            Some(LearnedReport::new(prefix, route, outcome, &steps))
+        })
         .collect())
 }
 
 impl LearnedReport {
-    fn new(prefix: Prefix, route: &LearnedRoute, outcome: &ImportOutcome) -> Self {
-        let mut decision = DecisionReport::imported(outcome);
+    fn new(prefix: Prefix, route: &LearnedRoute, outcome: &ImportOutcome, steps: &[Step]) -> Self {
+        let mut decision = DecisionReport::imported(outcome, steps);
         if decision.accepted {
             decision.attributes = (*with_next_hop(&decision.attributes, &route.attributes)).clone();
         }
