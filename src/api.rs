@@ -8,7 +8,7 @@
 //! | `GET /v1/received?peer=NAME` | [`ReceivedRoutes`] |
 //! | `GET /v1/explain?subject=PREFIX` or `NAMESPACE/SERVICE` | [`Explanation`] |
 //! | `POST /v1/policy/approve?id=ID` | [`Approved`] |
-//! | `GET /v1/policy/batch` | [`Document`](crate::cases::Document): all that policies are given |
+//! | `GET /v1/policy/batch?learned=BOOLEAN` | [`Document`](crate::cases::Document): all that policies are given; with `learned` what import policies are, too |
 //! | `GET /v1/policy/shadow` | [`ShadowReport`] |
 //!
 //! `rejected=true` lists what the chain rejected instead of what it accepted. A subject that
@@ -446,6 +446,9 @@ pub struct Explanation {
     pub routes: Vec<Route>,
     /// Candidates that cover the prefix asked about, for their traffic takes those routes.
     pub covered_by: Vec<Prefix>,
+    /// What peers announced for exactly this prefix, ordered by peer.
+    #[serde(default)]
+    pub learned: Vec<ReceivedRoute>,
 }
 
 /// A Service's facts, as far as they decide routes.

@@ -4,8 +4,8 @@
 //! A [`Document`] is the file's form, in TOML, and the agent's answer to `/v1/policy/batch`, in
 //! JSON. A [`CaseFile`] is what it means: one [`Scene`] for each question to a policy, with the
 //! candidates worked out by the agent's own code, so that an author writes Services and not
-//! candidates. `rutter policy test` and its like ask the questions; nothing in here runs a
-//! policy, reads a file or knows WebAssembly.
+//! candidates. A [`LearnedScene`] is the same of routes that a peer announced. `rutter policy test`
+//! and its like ask the questions; nothing in here runs a policy, reads a file or knows WebAssembly.
 //!
 //! What a file may hold is told in `policies/README.md`.
 
@@ -13,7 +13,9 @@ mod document;
 mod endpoints;
 mod error;
 mod fill;
+mod learned;
 mod lines;
+mod question;
 mod record;
 mod scene;
 mod written;
@@ -27,5 +29,7 @@ pub use document::{
 };
 pub use endpoints::{ByFamily, Counts, Endpoints};
 pub use error::{CaseError, CaseErrors};
+pub use learned::{InvalidPath, Learned, OriginText, PathText, Peer};
+pub use question::{Check, ExpectedDecision, Question, Scene};
 pub use record::Recorded;
-pub use scene::{Asks, CaseFile, Check, ExpectedDecision, Scene};
+pub use scene::{Asks, CaseFile, ExpectedImport, LearnedScene, Received};

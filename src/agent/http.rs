@@ -24,6 +24,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use super::metrics;
+use super::record::LearnedRoutes;
 use super::reload::NotApproved;
 use super::report::Reporter;
 use crate::api::{ApiError, Approved, Readiness};
@@ -297,9 +298,24 @@ async fn approve(
     .await
 }
 
-async fn policy_batch(State(reporter): State<Arc<Reporter>>) -> Response {
+/// The query of `/v1/policy/batch`.
+#[derive(Deserialize)]
+struct BatchQuery {
+    #[serde(default)]
+    learned: bool,
+}
+
+async fn policy_batch(
+    State(reporter): State<Arc<Reporter>>,
+    query: Result<Query<BatchQuery>, QueryRejection>,
+) -> Response {
+    let learned = match query {
+        Ok(Query(BatchQuery { learned: true })) => LearnedRoutes::Wanted,
+        Ok(Query(BatchQuery { learned: false })) => LearnedRoutes::Unwanted,
+        Err(unclear) => return error(StatusCode::BAD_REQUEST, &unclear.body_text()),
+    };
     answer(async {
-        Ok(match reporter.policy_batch().await? {
+        Ok(match reporter.policy_batch(learned).await? {
             Some(document) => Json(document).into_response(),
             None => error(
                 StatusCode::SERVICE_UNAVAILABLE,

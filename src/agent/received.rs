@@ -25,29 +25,48 @@ impl Reporter {
             .pipeline
             .ask(move |pipeline| {
                 let wanted = |name: &str| peer.as_ref().is_none_or(|peer| peer == name);
-                decided(pipeline, wanted)
+                decided(pipeline, wanted, |_| true)
             })
             .await?;
         let routes = self
             .speaker
             .ask({
                 let kernel = self.kernel.clone();
-                move |speaker| received(speaker, &decided, kernel.as_ref())
+                move |speaker| received(speaker, &decided, |_| true, kernel.as_ref())
             })
             .await?;
         Ok(ReceivedRoutes { routes })
     }
+
+    /// The part of `/v1/explain` about what every peer announced for a prefix.
+    pub(super) async fn learned(&self, prefix: Prefix) -> anyhow::Result<Vec<ReceivedRoute>> {
+        let is_it = move |of: &Prefix| *of == prefix;
+        let decided = self
+            .pipeline
+            .ask(move |pipeline| decided(pipeline, |_| true, is_it));
+        let decided = decided.await?;
+        let kernel = self.kernel.clone();
+        let received = self
+            .speaker
+            .ask(move |speaker| received(speaker, &decided, is_it, kernel.as_ref()));
+        Ok(received.await?)
+    }
 }
 
-fn decided(pipeline: &Pipeline, wanted: impl Fn(&str) -> bool) -> Decided {
+fn decided(
+    pipeline: &Pipeline,
+    wanted: impl Fn(&str) -> bool,
+    concerned: impl Fn(&Prefix) -> bool,
+) -> Decided {
     let peers = pipeline.config.peers.iter();
     let names: BTreeMap<_, _> = peers
         .filter(|peer| wanted(&peer.name))
         .filter_map(|peer| Some((pipeline.peering.known_id(peer)?, peer.name.clone())))
         .collect();
     let imports = &pipeline.import_side.imports;
+    let concerned = &concerned;
     let outcomes = names.keys().flat_map(|peer| {
-        let outcomes = imports.outcomes(*peer);
+        let outcomes = imports.outcomes(*peer).filter(|(of, ..)| concerned(of));
         outcomes.filter_map(|(prefix, _, outcome)| {
             let outcome = outcome?;
             let steps = imports.steps(*peer, outcome);
@@ -63,11 +82,13 @@ fn decided(pipeline: &Pipeline, wanted: impl Fn(&str) -> bool) -> Decided {
 fn received(
     speaker: &Speaker,
     decided: &Decided,
+    concerned: impl Fn(&Prefix) -> bool,
     kernel: Option<&KernelRoutes>,
 ) -> Vec<ReceivedRoute> {
     let mut routes = Vec::new();
     for (peer, name) in &decided.names {
-        for (prefix, attributes, ineligible) in speaker.received(*peer) {
+        let received = speaker.received(*peer).filter(|(of, ..)| concerned(of));
+        for (prefix, attributes, ineligible) in received {
             let decision = decided.outcomes.get(&(*peer, prefix)).cloned();
             let (standing, used) = match in_loc_rib(speaker, *peer, &prefix) {
                 Some((standing, used, installation)) => {

@@ -2,15 +2,27 @@
 //! a case file. The reporter asks for it; nothing is kept here.
 //!
 //! **Nothing secret is in it**: no keys of peers, and of a module's address no user and password.
+//! Addresses of peers are in it only together with the routes learned from them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::imports;
+use super::peering::peer_group;
 use super::pipeline::Pipeline;
 use crate::candidates::AdvertiseConfig;
-use crate::cases::{Document, Recorded, Settings, UsedPolicy};
+use crate::cases::{Document, Group, Learned, Peer, Recorded, Settings, UsedPolicy};
 use crate::facts::{NodeFacts, ServiceFacts};
-use crate::policy::{Audience, ChainDefault, LinkStatus, PeerGroup};
-use crate::types::Asn;
+use crate::policy::{Audience, ChainDefault, ImportPeer, LinkStatus, PeerGroup};
+use crate::speaker::Undecided;
+use crate::types::{Asn, PeerId, RouterId};
+
+/// Whether learned routes are wanted, with the peers that they come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LearnedRoutes {
+    Wanted,
+    Unwanted,
+}
 
 /// The pipeline's state, shared with it as far as it is large: the pipeline does not wait until
 /// it is written down.
@@ -71,6 +83,106 @@ impl Recording {
     }
 }
 
+/// What import policies are given, from the pipeline: all but the routes.
+pub(super) struct ImportRecording {
+    peers: Vec<(PeerId, ImportPeer)>,
+    policies: Vec<UsedPolicy>,
+    policy_default: ChainDefault,
+}
+
+impl ImportRecording {
+    pub(super) fn of(pipeline: &Pipeline) -> Self {
+        let config = &pipeline.config;
+        let peer = |peer| {
+            let id = pipeline.peering.known_id(peer)?;
+            let peer = ImportPeer {
+                name: peer.name.clone(),
+                address: peer.address,
+                group: peer_group(config, peer),
+            };
+            Some((id, peer))
+        };
+        Self {
+            peers: config.peers.iter().filter_map(peer).collect(),
+            policies: used_import_policies(pipeline),
+            policy_default: config.import_policy_default,
+        }
+    }
+
+    /// Adds all of it to what was written down about the same node.
+    pub(super) fn write(self, routes: Vec<Undecided>, document: &mut Document) {
+        let Self {
+            peers,
+            policies,
+            policy_default,
+        } = self;
+        let routes = imports::learned(routes);
+        for (id, peer) in &peers {
+            let of_peer = || routes.iter().filter(|change| change.peer == *id);
+            let learned = of_peer().filter_map(|change| {
+                let route = change.route.as_ref()?;
+                let (path, attributes) = ((*route.path).clone(), (*route.attributes).clone());
+                Some(Learned::recorded(
+                    &peer.name,
+                    change.prefix,
+                    path,
+                    attributes,
+                ))
+            });
+            document.learned.extend(learned);
+            let router_id = of_peer().find_map(|change| Some(change.route.as_ref()?.router_id));
+            let peer = recorded_peer(peer, router_id, &document.peer_groups);
+            document.peers.push(peer);
+        }
+        document.import_policies = policies;
+        document.import_policy_default = policy_default;
+    }
+}
+
+/// A peer with the name of its group; its AS and labels are told where the first group of that
+/// name has others.
+fn recorded_peer(peer: &ImportPeer, router_id: Option<RouterId>, groups: &[Group]) -> Peer {
+    let ImportPeer {
+        name,
+        address,
+        group,
+    } = peer;
+    let named = groups.iter().find(|named| named.name == group.name);
+    let is_told =
+        |same: fn(&Group, &PeerGroup) -> bool| named.is_none_or(|named| !same(named, group));
+    Peer {
+        name: name.clone(),
+        address: Some(*address),
+        router_id,
+        peer_group: Some(group.name.clone()),
+        asn: is_told(|named, group| named.asn == group.asn).then_some(group.asn),
+        labels: is_told(|named, group| named.labels == group.labels).then(|| group.labels.clone()),
+    }
+}
+
+/// The links of the import chain in force, with the settings that the configuration has for them.
+fn used_import_policies(pipeline: &Pipeline) -> Vec<UsedPolicy> {
+    let configured = &pipeline.config.import_policies;
+    let links = pipeline.import_side.imports.links();
+    links
+        .map(|link| {
+            let configured = configured.iter().find(|policy| {
+                policy.name == link.name && policy.module.to_string() == link.module
+            });
+            UsedPolicy {
+                name: link.name.to_owned(),
+                module: without_credentials(link.module),
+                on_error: link.on_error,
+                mode: link.mode,
+                peers: configured.and_then(|policy| groups(&policy.audience)),
+                settings: configured.map_or_else(Settings::new, |policy| {
+                    UsedPolicy::settings_of(&policy.settings)
+                }),
+            }
+        })
+        .collect()
+}
+
 /// A link of the chain in force, with the settings that the configuration has for it. One that
 /// stands in for the configured chain has none.
 fn used_policy(pipeline: &Pipeline, link: &LinkStatus<'_>) -> UsedPolicy {
@@ -84,13 +196,18 @@ fn used_policy(pipeline: &Pipeline, link: &LinkStatus<'_>) -> UsedPolicy {
         module: without_credentials(link.module),
         on_error: link.on_error,
         mode: link.mode,
-        peers: configured.and_then(|policy| match &policy.audience {
-            Audience::Everyone => None,
-            Audience::Only(groups) => Some(groups.clone()),
-        }),
+        peers: configured.and_then(|policy| groups(&policy.audience)),
         settings: configured.map_or_else(Settings::new, |policy| {
             UsedPolicy::settings_of(&policy.settings)
         }),
+    }
+}
+
+/// The names of the groups that a policy is for; everyone where absent.
+fn groups(audience: &Audience) -> Option<BTreeSet<String>> {
+    match audience {
+        Audience::Everyone => None,
+        Audience::Only(groups) => Some(groups.clone()),
     }
 }
 

@@ -17,7 +17,7 @@ use super::metrics::{Load, Scrape};
 use super::peering::peer_kind;
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
 use super::received;
-use super::record::Recording;
+use super::record::{ImportRecording, LearnedRoutes, Recording};
 use super::reload::{Approval, NotApproved};
 use super::shadow::{self, ShadowHandle};
 use super::sources::Sources;
@@ -203,29 +203,51 @@ impl Reporter {
             Ok(parsed) => parsed,
             Err(unknown) => return Ok(Err(unknown)),
         };
+        let learned = match parsed {
+            Subject::Prefix(prefix) => self.learned(prefix).await?,
+            Subject::Service(_) => Vec::new(),
+        };
         let answer = self
             .pipeline
             .ask(move |pipeline| explain(pipeline, &parsed))
             .await?;
-        Ok(match answer {
-            Ok(Explained {
-                services,
-                decided,
-                covered_by,
-            }) => Ok(Explanation {
-                subject: subject.to_owned(),
-                services,
-                routes: self.with_sent(decided).await?,
-                covered_by,
-            }),
-            Err(unknown) => Err(unknown),
-        })
+        let explained = match answer {
+            Ok(explained) => explained,
+            Err(unknown) if learned.is_empty() => return Ok(Err(unknown)),
+            Err(_) => Explained::default(),
+        };
+        let Explained {
+            services,
+            decided,
+            covered_by,
+        } = explained;
+        Ok(Ok(Explanation {
+            subject: subject.to_owned(),
+            services,
+            routes: self.with_sent(decided).await?,
+            covered_by,
+            learned,
+        }))
     }
 
     /// `/v1/policy/batch`; nothing while there is nothing to ask policies about.
-    pub(super) async fn policy_batch(&self) -> anyhow::Result<Option<Document>> {
-        let recording = self.pipeline.ask(Recording::of).await?;
-        Ok(recording.map(Recording::into_document))
+    pub(super) async fn policy_batch(
+        &self,
+        learned: LearnedRoutes,
+    ) -> anyhow::Result<Option<Document>> {
+        let Some(recording) = self.pipeline.ask(Recording::of).await? else {
+            return Ok(None);
+        };
+        let mut document = recording.into_document();
+        match learned {
+            LearnedRoutes::Unwanted => {}
+            LearnedRoutes::Wanted => {
+                let imports = self.pipeline.ask(ImportRecording::of).await?;
+                let routes = self.speaker.ask(Speaker::eligible).await?;
+                imports.write(routes, &mut document);
+            }
+        }
+        Ok(Some(document))
     }
 
     /// Adds what each peer was sent.
@@ -256,6 +278,7 @@ struct Decided {
 }
 
 /// The pipeline's part of an explanation.
+#[derive(Default)]
 struct Explained {
     services: Vec<ServiceReport>,
     decided: Vec<Decided>,
@@ -309,7 +332,8 @@ fn explain(pipeline: &Pipeline, subject: &Subject) -> Result<Explained, Unknown>
         .collect();
     if concerned.is_empty() && decided.is_empty() && covered_by.is_empty() {
         return Err(
-            "no Service has this address, and nothing this node could announce covers it"
+            "no Service has this address, no peer announced it, and nothing this node could announce \
+             covers it"
                 .to_owned(),
         );
     }

@@ -7,11 +7,14 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::Endpoints;
+use super::learned::{Learned, Peer};
 use super::written::{extended, service_name};
 use crate::candidates::{AddressKind, Origin};
 use crate::facts::{ServiceKey, ServicePort, ServiceType, StringMap, TrafficPolicy};
-use crate::policy::{ChainDefault, Mode, OnError, Verdict};
-use crate::types::{Asn, Community, ExtendedCommunity, LargeCommunity, Prefix, RouteAttributes};
+use crate::policy::{ChainDefault, ImportVerdict, Mode, OnError, Verdict};
+use crate::types::{
+    Asn, Community, ExtendedCommunity, Installation, LargeCommunity, Prefix, RouteAttributes,
+};
 
 /// A policy's settings: a table.
 pub type Settings = serde_json::Map<String, serde_json::Value>;
@@ -29,6 +32,9 @@ pub struct Document {
     /// How a recorded chain ends; rejecting.
     #[serde(skip_serializing_if = "is_default")]
     pub policy_default: ChainDefault,
+    /// How a recorded chain of import policies ends; rejecting.
+    #[serde(skip_serializing_if = "is_default")]
+    pub import_policy_default: ChainDefault,
     /// Every reason that the policy is known to give, `*` in place of what varies. Not used to
     /// judge; what was never seen is told.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -48,10 +54,20 @@ pub struct Document {
     /// The chain of a recorded node, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<UsedPolicy>,
+    /// The chain for learned routes of a recorded node, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub import_policies: Vec<UsedPolicy>,
     /// The cluster's Services with their endpoints.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<Service>,
-    /// What is asked. A file without cases asks about everything in it, once a group.
+    /// Whom routes are learned from. The first is meant where a route or a case names none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<Peer>,
+    /// What they announced.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub learned: Vec<Learned>,
+    /// What is asked. A file without cases asks about everything in it: candidates once a group,
+    /// learned routes once a peer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cases: Vec<Case>,
 }
@@ -237,16 +253,22 @@ pub struct Case {
     /// More Services; of one that the file has too, what differs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<Service>,
+    /// The name of the peer that routes are learned from: the case is about them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// More learned routes; of one that the file has too, what differs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub learned: Vec<Learned>,
     /// Decisions; without any, all of them are compared with the snapshot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect: Option<Vec<Expectation>>,
 }
 
-/// What should be decided about one candidate.
+/// What should be decided about one candidate, or one learned route.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Expectation {
-    /// The candidate's prefix.
+    /// Its prefix.
     pub prefix: Prefix,
     /// Why it is a candidate; needed where the prefix is one for several reasons.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -263,6 +285,9 @@ pub struct Expectation {
     /// What it is accepted with, all of it; what was proposed where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attributes: Option<Attributes>,
+    /// What is said about the kernel and an accepted learned route; nothing where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installation: Option<Installation>,
     /// The policy's words, exactly; any where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -272,7 +297,7 @@ pub struct Expectation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExpectedVerdict {
-    /// Announce.
+    /// Announce, or use.
     Accept,
     /// Do not.
     Reject,
@@ -369,6 +394,16 @@ impl From<&Verdict> for ExpectedVerdict {
             Verdict::Abstain => Self::Abstain,
             Verdict::Accept(_) => Self::Accept,
             Verdict::Reject => Self::Reject,
+        }
+    }
+}
+
+impl From<&ImportVerdict> for ExpectedVerdict {
+    fn from(verdict: &ImportVerdict) -> Self {
+        match verdict {
+            ImportVerdict::Abstain => Self::Abstain,
+            ImportVerdict::Accept(_) => Self::Accept,
+            ImportVerdict::Reject => Self::Reject,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! In which line of a file its cases and Services are: [`super::scene`] names them in errors.
+//! In which line of a file its cases, Services, peers and learned routes are: [`super::scene`]
+//! names them in errors.
 
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
@@ -8,6 +9,8 @@ use toml::de::{DeArray, DeTable, DeValue};
 pub(super) struct Lines {
     cases: Vec<CaseLines>,
     services: Vec<usize>,
+    peers: Vec<usize>,
+    learned: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ impl Lines {
                 .map(case)
                 .collect(),
             services: starts.lines(array(document.get_ref(), "services")),
+            peers: starts.lines(array(document.get_ref(), "peers")),
+            learned: starts.lines(array(document.get_ref(), "learned")),
         }
     }
 
@@ -56,6 +61,16 @@ impl Lines {
     /// Of one of the file's Services.
     pub(super) fn service(&self, service: usize) -> usize {
         self.services.get(service).copied().unwrap_or(1)
+    }
+
+    /// Of one of the file's peers.
+    pub(super) fn peer(&self, peer: usize) -> usize {
+        self.peers.get(peer).copied().unwrap_or(1)
+    }
+
+    /// Of one of the file's learned routes.
+    pub(super) fn learned(&self, route: usize) -> usize {
+        self.learned.get(route).copied().unwrap_or(1)
     }
 }
 

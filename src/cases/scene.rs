@@ -1,20 +1,26 @@
 //! From a file's form to questions: what a case leaves out is filled in, candidates are worked out,
 //! and expectations find theirs.
 
+mod learned;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::document::{
-    Advertise, Case, Document, Expectation, ExpectedVerdict, Group, Node, RouteKind, Service,
-    Settings, UsedPolicy,
+    Advertise, Attributes, Case, Document, Expectation, ExpectedVerdict, Group, Node, RouteKind,
+    Service, Settings, UsedPolicy,
 };
 use super::error::{CaseError, CaseErrors};
 use super::fill::{advertise_config, node_facts, service_facts};
+use super::learned::{Learned, Peer};
 use super::lines::{self, Lines};
-use crate::candidates::{AdvertiseConfig, Candidate, CandidateKey, Candidates, exclusions};
-use crate::facts::{ClusterChange, ClusterView, NodeFacts, ServiceKey};
+use super::question::{Check, ExpectedDecision, Question, Scene};
+use crate::candidates::{Candidate, CandidateKey, Candidates, exclusions};
+use crate::facts::{ClusterChange, ClusterView, ServiceKey};
 use crate::policy::{ChainDefault, PeerGroup, PeerKind};
-use crate::types::{Asn, Prefix, RouteAttributes};
+use crate::types::{Asn, Prefix};
+
+pub use learned::{ExpectedImport, LearnedScene, Received};
 
 /// The configuration's own default.
 const ASN_DEFAULT: Asn = Asn(64512);
@@ -35,8 +41,14 @@ pub struct CaseFile {
     pub policies: Vec<UsedPolicy>,
     /// How that chain ends.
     pub policy_default: ChainDefault,
-    /// The questions, in the order of the file.
+    /// The chain for learned routes of the node that was recorded.
+    pub import_policies: Vec<UsedPolicy>,
+    /// How that chain ends.
+    pub import_policy_default: ChainDefault,
+    /// The questions about candidates, in the order of the file.
     pub scenes: Vec<Scene>,
+    /// The questions about learned routes, in the order of the file.
+    pub learned: Vec<LearnedScene>,
 }
 
 /// What a file asks about.
@@ -44,61 +56,9 @@ pub struct CaseFile {
 pub enum Asks {
     /// Its cases.
     Cases,
-    /// All candidates, once for each peer group: what a recording asks.
+    /// All candidates, once for each peer group, and all learned routes, once for each peer: what
+    /// a recording asks.
     Everything,
-}
-
-/// A question: these candidates, on this node, towards these peers.
-#[derive(Clone, Debug)]
-pub struct Scene {
-    /// The case's name, or that of the group in a file without cases.
-    pub name: String,
-    /// Where it is in the file.
-    pub line: usize,
-    /// The policy's settings; absent where nobody wrote any.
-    pub settings: Option<Settings>,
-    /// The node.
-    pub node: Arc<NodeFacts>,
-    /// Our own AS.
-    pub asn: Asn,
-    /// Whom the routes would go to.
-    pub peer_group: PeerGroup,
-    /// Ordered by key.
-    pub candidates: Vec<Candidate>,
-    /// What every candidate is proposed with.
-    pub proposed: Arc<RouteAttributes>,
-    /// What is to be seen.
-    pub check: Check,
-    /// What the candidates were worked out from.
-    pub view: ClusterView,
-    /// By which configuration.
-    pub advertise: AdvertiseConfig,
-}
-
-/// What a scene is judged by.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Check {
-    /// The decisions about some candidates.
-    Decisions(Vec<ExpectedDecision>),
-    /// All decisions, as they were written down before.
-    Snapshot,
-    /// The module's words when it refuses the settings.
-    Refusal(String),
-}
-
-/// What should be decided about a candidate.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ExpectedDecision {
-    /// Where it is in the file.
-    pub line: usize,
-    /// About what.
-    pub candidate: CandidateKey,
-    /// The answer.
-    pub verdict: ExpectedVerdict,
-    /// What an accepted route carries.
-    pub attributes: Arc<RouteAttributes>,
-    /// The policy's words; any where absent.
-    pub reason: Option<String>,
 }
 
 impl CaseFile {
@@ -139,7 +99,11 @@ impl CaseFile {
             node,
             peer_groups,
             policies,
+            import_policies,
+            import_policy_default,
             services,
+            peers,
+            learned,
             cases,
         } = document;
         let mut reader = Reader {
@@ -151,11 +115,15 @@ impl CaseFile {
             node,
             groups: peer_groups,
             services: BTreeMap::new(),
+            peers: Vec::new(),
+            learned: BTreeMap::new(),
             errors: Vec::new(),
         };
         reader.read_services(services);
-        let (asks, scenes) = if cases.is_empty() {
-            (Asks::Everything, reader.scene_for_each_group())
+        reader.read_peers(peers);
+        reader.read_learned(learned);
+        let (asks, Scenes { announced, learned }) = if cases.is_empty() {
+            (Asks::Everything, reader.everything())
         } else {
             (Asks::Cases, reader.scenes(cases))
         };
@@ -166,8 +134,22 @@ impl CaseFile {
             reasons,
             policies,
             policy_default,
-            scenes,
+            import_policies,
+            import_policy_default,
+            scenes: announced,
+            learned,
         })
+    }
+
+    /// Every question, in the order of the file; those about candidates first where that is one
+    /// place.
+    #[must_use]
+    pub fn questions(&self) -> Vec<Question<'_>> {
+        let announced = self.scenes.iter().map(Question::Announced);
+        let learned = self.learned.iter().map(Question::Learned);
+        let mut questions: Vec<_> = announced.chain(learned).collect();
+        questions.sort_by_key(Question::line);
+        questions
     }
 }
 
@@ -181,7 +163,24 @@ struct Reader<'a> {
     node: Node,
     groups: Vec<Group>,
     services: BTreeMap<ServiceKey, Service>,
+    peers: Vec<Peer>,
+    /// By the name of its peer, and its prefix.
+    learned: BTreeMap<(String, Prefix), Learned>,
     errors: Vec<CaseError>,
+}
+
+/// The questions of a file.
+#[derive(Default)]
+struct Scenes {
+    announced: Vec<Scene>,
+    learned: Vec<LearnedScene>,
+}
+
+/// What a case asks about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    Candidates,
+    LearnedRoutes,
 }
 
 /// Where in a file something is wrong.
@@ -228,6 +227,17 @@ impl Reader<'_> {
         }
     }
 
+    /// What a file without cases asks. One that has nothing but learned routes asks about nothing
+    /// else.
+    fn everything(&mut self) -> Scenes {
+        let learned = self.scene_for_each_peer();
+        let mut announced = self.scene_for_each_group();
+        if !learned.is_empty() {
+            announced.retain(|scene| !scene.candidates.is_empty());
+        }
+        Scenes { announced, learned }
+    }
+
     fn scene_for_each_group(&self) -> Vec<Scene> {
         let groups = self.groups();
         let Some(first) = groups.first() else {
@@ -254,48 +264,93 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn scenes(&mut self, cases: Vec<Case>) -> Vec<Scene> {
+    fn scenes(&mut self, cases: Vec<Case>) -> Scenes {
         let mut names = BTreeSet::new();
-        let mut scenes = Vec::new();
+        let mut scenes = Scenes::default();
         for (index, case) in cases.into_iter().enumerate() {
             let name = case.name.clone();
             let place = Place {
                 line: self.lines.case(index),
                 case: Some(&name),
             };
-            if name.is_empty() || name.contains(char::is_control) {
-                let problem = "a case needs a name: one line that says what it shows";
-                self.problem(
-                    Place {
-                        case: None,
-                        ..place
-                    },
-                    problem.to_owned(),
-                );
-            } else if !names.insert(name.clone()) {
-                self.problem(
-                    place,
-                    "another case has this name; choose another".to_owned(),
-                );
-            }
-            let Some(group) = self.group(&case, place) else {
+            self.check_name(&mut names, place, &name);
+            if case.refused.is_some() && case.expect.is_some() {
+                let problem = "settings that are refused lead to no decision: remove refused, \
+                               or expect";
+                self.problem(place, problem.to_owned());
                 continue;
-            };
-            let mut scene = self.scene(place.line, &group, &case);
-            scene.check = match (case.refused, case.expect) {
-                (None, None) => Check::Snapshot,
-                (Some(words), None) => Check::Refusal(words),
-                (None, Some(expected)) => self.decisions(index, place, &scene, expected),
-                (Some(_), Some(_)) => {
-                    let problem = "settings that are refused lead to no decision: remove refused, \
-                                   or expect";
-                    self.problem(place, problem.to_owned());
-                    continue;
+            }
+            match self.about(&case, place) {
+                None => {}
+                Some(About::Candidates) => {
+                    scenes.announced.extend(self.announced(index, place, case));
                 }
-            };
-            scenes.push(scene);
+                Some(About::LearnedRoutes) => {
+                    scenes
+                        .learned
+                        .extend(self.learned_scene(index, place, case));
+                }
+            }
         }
         scenes
+    }
+
+    fn check_name(&mut self, names: &mut BTreeSet<String>, place: Place<'_>, name: &str) {
+        if name.is_empty() || name.contains(char::is_control) {
+            let place = Place {
+                case: None,
+                ..place
+            };
+            let problem = "a case needs a name: one line that says what it shows";
+            self.problem(place, problem.to_owned());
+        } else if !names.insert(name.to_owned()) {
+            self.problem(
+                place,
+                "another case has this name; choose another".to_owned(),
+            );
+        }
+    }
+
+    /// What a case asks about: what it says itself, else what the file has.
+    fn about(&mut self, case: &Case, place: Place<'_>) -> Option<About> {
+        let learned = case.peer.is_some() || !case.learned.is_empty();
+        let announced = case.peer_group.is_some()
+            || !case.services.is_empty()
+            || case.advertise != Advertise::default()
+            || case.proposed != Attributes::default();
+        let file_announces = !self.services.is_empty() || self.advertise != Advertise::default();
+        let problem = match (announced, learned) {
+            (true, false) => return Some(About::Candidates),
+            (false, true) => return Some(About::LearnedRoutes),
+            (true, true) => {
+                "peer and learned are for learned routes; peer-group, services, advertise and \
+                 proposed for those that the node announces: make two cases of it"
+            }
+            (false, false) if self.learned.is_empty() || case.refused.is_some() => {
+                return Some(About::Candidates);
+            }
+            (false, false) if !file_announces => return Some(About::LearnedRoutes),
+            (false, false) => {
+                "the file has Services and learned routes: name a peer-group to ask about routes \
+                 towards it, or a peer to ask about routes learned from it"
+            }
+        };
+        self.problem(place, problem.to_owned());
+        None
+    }
+
+    fn announced(&mut self, index: usize, place: Place<'_>, case: Case) -> Option<Scene> {
+        let group = self.group(&case, place)?;
+        let mut scene = self.scene(place.line, &group, &case);
+        scene.check = match (case.refused, case.expect) {
+            (None, None) => Check::Snapshot,
+            (Some(words), _) => Check::Refusal(words),
+            (None, Some(expected)) => {
+                let found = |line, expectation| decision(line, &scene, expectation);
+                Check::Decisions(self.decisions(index, place, expected, found))
+            }
+        };
+        Some(scene)
     }
 
     fn group(&mut self, case: &Case, place: Place<'_>) -> Option<Group> {
@@ -353,14 +408,15 @@ impl Reader<'_> {
         }
     }
 
-    fn decisions(
+    /// The expectations of a case, each as `found` understands it, each about something else.
+    fn decisions<D: Expected>(
         &mut self,
         case: usize,
         place: Place<'_>,
-        scene: &Scene,
         expected: Vec<Expectation>,
-    ) -> Check {
-        let mut decisions: Vec<ExpectedDecision> = Vec::new();
+        found: impl Fn(usize, Expectation) -> Result<D, String>,
+    ) -> Vec<D> {
+        let mut decisions: Vec<D> = Vec::new();
         if expected.is_empty() {
             let problem = "expect is empty: list decisions, or remove it for a snapshot of all";
             self.problem(place, problem.to_owned());
@@ -370,16 +426,29 @@ impl Reader<'_> {
                 line: self.lines.expectation(case, index),
                 ..place
             };
-            match decision(place.line, scene, expectation) {
-                Ok(decision) if decisions.iter().any(|d| d.candidate == decision.candidate) => {
-                    let CandidateKey { prefix, origin } = decision.candidate;
-                    self.problem(place, format!("{prefix}, {origin}, is expected twice"));
+            match found(place.line, expectation) {
+                Ok(decision) if decisions.iter().any(|d| d.subject() == decision.subject()) => {
+                    let subject = decision.subject();
+                    self.problem(place, format!("{subject} is expected twice"));
                 }
                 Ok(decision) => decisions.push(decision),
                 Err(problem) => self.problem(place, problem),
             }
         }
-        Check::Decisions(decisions)
+        decisions
+    }
+}
+
+/// An expectation that was understood.
+trait Expected {
+    /// What it is about, in words.
+    fn subject(&self) -> String;
+}
+
+impl Expected for ExpectedDecision {
+    fn subject(&self) -> String {
+        let CandidateKey { prefix, origin } = &self.candidate;
+        format!("{prefix}, {origin},")
     }
 }
 
@@ -395,8 +464,15 @@ fn decision(
         service,
         verdict,
         attributes,
+        installation,
         reason,
     } = expectation;
+    if installation.is_some() {
+        return Err(
+            "installation is said of learned routes only: remove it, or ask about them by peer"
+                .to_owned(),
+        );
+    }
     let meant = |candidate: &&Candidate| {
         let CandidateKey { prefix: of, origin } = &candidate.key;
         *of == prefix

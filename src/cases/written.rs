@@ -84,4 +84,26 @@ pub(super) mod extended {
         let texts = Vec::<String>::deserialize(from)?;
         texts.into_iter().map(read).collect()
     }
+
+    pub(in crate::cases) mod optional {
+        use serde::{Deserializer, Serializer};
+
+        use crate::types::ExtendedCommunity;
+
+        pub(in crate::cases) fn serialize<S: Serializer>(
+            communities: &Option<Vec<ExtendedCommunity>>,
+            to: S,
+        ) -> Result<S::Ok, S::Error> {
+            match communities {
+                Some(communities) => super::serialize(communities, to),
+                None => to.serialize_none(),
+            }
+        }
+
+        pub(in crate::cases) fn deserialize<'de, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<Option<Vec<ExtendedCommunity>>, D::Error> {
+            super::deserialize(from).map(Some)
+        }
+    }
 }

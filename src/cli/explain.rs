@@ -1,5 +1,5 @@
 //! `rutter explain`: everything the agent knows of one prefix or Service, from the facts to what
-//! each peer was sent.
+//! each peer was sent; and of routes to a prefix that peers announced, what became of them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,13 +11,15 @@ use hyper::StatusCode;
 
 use super::client::{Client, ClientError};
 use super::output::{self, OutputFormat};
+use super::routes::usage_text;
 use super::{Outcome, text};
 use crate::api::{
-    DecisionReport, ExcludedAddress, Explanation, Route, Sent, ServiceReport, StepReport,
+    DecisionReport, ExcludedAddress, Explanation, ReceivedRoute, Route, Sent, ServiceReport,
+    StepReport, Usage,
 };
 use crate::candidates::Origin;
 use crate::facts::{EndpointCounts, FamilyCounts, ServiceKey, ServiceType, TrafficPolicy};
-use crate::types::Prefix;
+use crate::types::{Prefix, RouteAttributes};
 
 /// Longest name of a namespace or Service (RFC 1123 label).
 const LABEL_LENGTH_MAX: usize = 63;
@@ -29,10 +31,11 @@ Exit codes:
   2  the command line is not understood
   4  nothing is known by that name";
 
-/// Print why a prefix or a Service is announced, or why it is not
+/// Print why a prefix or a Service is announced, or a learned route used, or why not
 ///
 /// The facts about the Service, each address that could be announced, what each policy said to
-/// it and why, and what each peer was sent.
+/// it and why, and what each peer was sent. Then what each peer announced for the prefix, what
+/// each import policy said to that and why, and what became of it.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct ExplainArgs {
@@ -88,8 +91,10 @@ pub(super) fn outcome(explanation: &Explanation) -> Outcome {
         services,
         routes,
         covered_by,
+        learned,
     } = explanation;
-    if services.is_empty() && routes.is_empty() && covered_by.is_empty() {
+    let announced = services.is_empty() && routes.is_empty() && covered_by.is_empty();
+    if announced && learned.is_empty() {
         Outcome::Unknown
     } else {
         Outcome::Done
@@ -106,13 +111,14 @@ pub(super) fn print(explanation: &Explanation, out: &mut dyn Write) -> io::Resul
         services,
         routes,
         covered_by,
+        learned,
     } = explanation;
     let subject = text::printable(subject);
     if outcome(explanation) == Outcome::Unknown {
         return writeln!(
             out,
             "Nothing is known of {subject}: it is no Service the agent has seen, no address of \
-             one, and no prefix this node could announce."
+             one, no prefix this node could announce, and none that a peer announced."
         );
     }
     for service in services {
@@ -139,6 +145,52 @@ pub(super) fn print(explanation: &Explanation, out: &mut dyn Write) -> io::Resul
             out,
             "{aggregate} covers it: wherever that route is announced, it draws this traffic too."
         )?;
+    }
+    for route in learned {
+        writeln!(out)?;
+        print_learned(route, out)?;
+    }
+    Ok(())
+}
+
+/// A route of a peer, what became of it, and who said so.
+fn print_learned(route: &ReceivedRoute, out: &mut dyn Write) -> io::Result<()> {
+    let ReceivedRoute {
+        peer,
+        prefix,
+        next_hop,
+        as_path,
+        attributes,
+        usage,
+        kernel,
+        decision,
+    } = route;
+    let path = match as_path.as_str() {
+        "" => "empty AS path".to_owned(),
+        path => format!("AS path {path}"),
+    };
+    let title = format!("{prefix}, learned from {peer}, next hop {next_hop}, {path}");
+    writeln!(out, "{}", text::printable(&title))?;
+    let usage = match usage {
+        Usage::Unused { reason } => format!("not used: {reason}"),
+        Usage::Best { .. } | Usage::Multipath { .. } => {
+            format!("used: {}", usage_text(usage, kernel.as_ref()))
+        }
+        Usage::Undecided => usage_text(usage, None),
+    };
+    writeln!(out, "  {}", text::printable(&usage))?;
+    // It is in the first line.
+    let attributes = RouteAttributes {
+        next_hop: None,
+        ..attributes.clone()
+    };
+    let attributes = text::attributes(&attributes);
+    if !attributes.is_empty() {
+        writeln!(out, "  with {attributes}")?;
+    }
+    let steps = decision.iter().flat_map(|decision| &decision.steps);
+    for step in steps {
+        writeln!(out, "    policy {}", text::printable(&step_text(step)))?;
     }
     Ok(())
 }

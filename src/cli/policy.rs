@@ -12,9 +12,11 @@ mod decisions;
 mod diff;
 mod explain;
 mod inspect;
+mod learned;
 mod module;
 mod new;
 mod pull;
+mod purpose;
 mod push;
 mod record;
 mod replay;
@@ -85,8 +87,8 @@ pub(super) fn run(
         PolicyCommand::New(args) => new::run(args, format, out),
         PolicyCommand::Pull(args) => pull::run(args, format, out),
         PolicyCommand::Push(args) => push::run(args, format, out),
-        PolicyCommand::Record(record::RecordArgs {}) => {
-            wait_for(record::run(client, format, timestamp(now)?, out))
+        PolicyCommand::Record(args) => {
+            wait_for(record::run(args, client, format, timestamp(now)?, out))
         }
         PolicyCommand::Replay(args) => replay::run(args, format, out),
         PolicyCommand::Test(args) => test::run(args, format, out),

@@ -115,7 +115,7 @@ fn print_received(routes: &[ReceivedRoute], out: &mut dyn Write) -> io::Result<(
             route.prefix.to_string(),
             route.next_hop.to_string(),
             text::or_nothing(route.as_path.clone()),
-            usage(&route.usage, route.kernel.as_ref()),
+            usage_text(&route.usage, route.kernel.as_ref()),
             step.map_or_else(|| text::NOTHING.to_owned(), decider),
             text::or_nothing(reason.unwrap_or_default()),
             text::or_nothing(text::attributes(&attributes)),
@@ -124,7 +124,8 @@ fn print_received(routes: &[ReceivedRoute], out: &mut dyn Write) -> io::Result<(
     writeln!(out, "{}", text::table(header, rows))
 }
 
-fn usage(usage: &Usage, kernel: Option<&KernelPath>) -> String {
+/// What became of a received route, in words.
+pub(super) fn usage_text(usage: &Usage, kernel: Option<&KernelPath>) -> String {
     let kernel = |installation: &Installation| match (installation, kernel) {
         (Installation::Keep, _) => ", not for the kernel".to_owned(),
         (Installation::Install, None) => String::new(),

@@ -38,6 +38,7 @@ fn explanation() -> Explanation {
         services: Vec::new(),
         routes: routes().routes,
         covered_by: Vec::new(),
+        learned: Vec::new(),
     }
 }
 

@@ -70,8 +70,8 @@ impl Speaker {
         taken
     }
 
-    /// Every route that may be used, to be decided about for a trial: what becomes of it is to be
-    /// told to nobody.
+    /// Every route that may be used, to be decided about for a trial, or written down: what becomes
+    /// of it is to be told to nobody.
     #[must_use]
     pub fn eligible(&self) -> Vec<Undecided> {
         let mut eligible = Vec::new();

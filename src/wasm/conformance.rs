@@ -1,5 +1,5 @@
 //! Whether a module keeps the contract's promise: a decision depends on nothing but the settings,
-//! the batch's node, AS and peer group, and the candidate itself.
+//! what the whole batch has in common, and the candidate or learned route itself.
 //!
 //! The agent relies on it when it splits batches, reorders them and remembers decisions; a module
 //! that breaks it makes routes flap. Called by tests and by tools, never while routes are
@@ -7,14 +7,17 @@
 
 use std::fmt;
 
-use super::WasmPolicy;
-use crate::candidates::CandidateKey;
-use crate::policy::{Batch, Decision, PolicyFailure, ProposedRoute, Reasons, RoutePolicy};
+use super::{WasmImportPolicy, WasmPolicy};
+use crate::policy::{
+    Acceptance, Batch, Decision, ImportBatch, ImportDecision, ImportPolicy, ImportVerdict,
+    PolicyFailure, ProposedImport, ProposedRoute, Reasons, RoutePolicy, Verdict,
+};
+use crate::types::Prefix;
 
-/// Most candidates that are asked about alone: each costs a start of the module.
+/// Most routes that are asked about alone: each costs a start of the module.
 const ALONE_MAX: usize = 64;
 
-/// Most candidates that one part of a split batch has.
+/// Most routes that one part of a split batch has.
 const PART_MAX: u64 = 100;
 
 /// How often the whole batch is shuffled, each time in another order.
@@ -32,26 +35,25 @@ pub enum Violation {
         #[source]
         failure: PolicyFailure,
     },
-    /// It decided otherwise about the same candidate.
-    #[error("{trial}: {} was answered with {} at first, then with {}", candidate.prefix,
-        told(first), told(then))]
+    /// It decided otherwise about the same route.
+    #[error("{trial}: {prefix} was answered with {first} at first, then with {then}")]
     Differs {
         /// How it was asked when the answer was another.
         trial: Trial,
         /// About what.
-        candidate: Box<CandidateKey>,
-        /// The decision of the batch as it was given.
-        first: Box<Decision>,
+        prefix: Prefix,
+        /// The decision of the batch as it was given, in words.
+        first: String,
         /// The decision of the trial.
-        then: Box<Decision>,
+        then: String,
     },
     /// It gave another number of decisions than it was asked for.
-    #[error("{trial}: {decisions} decisions for {candidates} candidates")]
+    #[error("{trial}: {decisions} decisions for {routes} routes")]
     Count {
         /// How it was asked.
         trial: Trial,
         /// How many it was asked for.
-        candidates: usize,
+        routes: usize,
         /// How many it gave.
         decisions: usize,
     },
@@ -68,9 +70,9 @@ pub enum Trial {
     Shuffled,
     /// In several parts.
     Split,
-    /// Every candidate twice.
+    /// Every route twice.
     Doubled,
-    /// Single candidates.
+    /// Single routes.
     Alone,
     /// With reasons unwanted if they were wanted, and the reverse; only verdicts are compared.
     OtherReasons,
@@ -108,36 +110,189 @@ impl fmt::Display for Trial {
             Self::Repeated => "the same batch once more",
             Self::Shuffled => "the batch in another order",
             Self::Split => "the batch in parts",
-            Self::Doubled => "the batch with each candidate twice",
-            Self::Alone => "a candidate alone",
+            Self::Doubled => "the batch with each route twice",
+            Self::Alone => "a route alone",
             Self::OtherReasons => "the batch with reasons switched",
         })
     }
 }
 
-/// Asks about a batch in every way that must make no difference, and compares the decisions.
+/// Asks about a batch of candidates in every way that must make no difference, and compares the decisions.
 ///
 /// Orders, parts and samples follow from `seed`, so that a violation can be shown again.
 ///
 /// # Errors
 /// The first difference, or the first failure of the module.
 pub fn check(policy: &WasmPolicy, batch: &Batch<'_>, seed: u64) -> Result<(), Violation> {
-    check_any(&mut policy.clone(), batch, seed)
+    check_any(policy, batch, seed)
+}
+
+/// The same of a batch of learned routes.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_imports(
+    policy: &WasmImportPolicy,
+    batch: &ImportBatch<'_>,
+    seed: u64,
+) -> Result<(), Violation> {
+    check_any_imports(policy, batch, seed)
 }
 
 /// [`check`] for a policy of any kind.
 pub(super) fn check_any(
-    policy: &mut impl RoutePolicy,
+    policy: &impl RoutePolicy,
     batch: &Batch<'_>,
     seed: u64,
 ) -> Result<(), Violation> {
-    let as_given: Vec<usize> = (0..batch.candidates.len()).collect();
-    let first = ask(policy, batch, Trial::AsGiven, &as_given)?;
-    let mut examiner = Examiner {
-        policy,
-        batch,
-        first,
-    };
+    examine(&Announced { policy, batch }, seed)
+}
+
+/// [`check_imports`] for a policy of any kind.
+pub(super) fn check_any_imports(
+    policy: &impl ImportPolicy,
+    batch: &ImportBatch<'_>,
+    seed: u64,
+) -> Result<(), Violation> {
+    examine(&Imported { policy, batch }, seed)
+}
+
+/// A policy with a batch to ask it about.
+trait Question {
+    type Decision: PartialEq;
+
+    /// How many routes the batch has.
+    fn len(&self) -> usize;
+
+    /// The prefix of the route at this place.
+    fn prefix(&self, at: usize) -> Prefix;
+
+    /// Asks about the routes at these places.
+    fn ask(&self, places: &[usize], way: Way) -> Result<Vec<Self::Decision>, PolicyFailure>;
+
+    /// Whether two decisions are the same but for their reasons.
+    fn is_same_verdict(first: &Self::Decision, then: &Self::Decision) -> bool;
+
+    /// In words.
+    fn told(decision: &Self::Decision) -> String;
+}
+
+/// Whether reasons are wanted as the batch has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    AsGiven,
+    OtherReasons,
+}
+
+impl Way {
+    fn reasons(self, given: Reasons) -> Reasons {
+        match (self, given) {
+            (Self::AsGiven, given) => given,
+            (Self::OtherReasons, Reasons::Wanted) => Reasons::Unwanted,
+            (Self::OtherReasons, Reasons::Unwanted) => Reasons::Wanted,
+        }
+    }
+}
+
+struct Announced<'a, P> {
+    policy: &'a P,
+    batch: &'a Batch<'a>,
+}
+
+struct Imported<'a, P> {
+    policy: &'a P,
+    batch: &'a ImportBatch<'a>,
+}
+
+impl<P: RoutePolicy> Question for Announced<'_, P> {
+    type Decision = Decision;
+
+    fn len(&self) -> usize {
+        self.batch.candidates.len()
+    }
+
+    fn prefix(&self, at: usize) -> Prefix {
+        self.batch.candidates[at].candidate.key.prefix
+    }
+
+    fn ask(&self, places: &[usize], way: Way) -> Result<Vec<Decision>, PolicyFailure> {
+        let routes = places.iter().map(|&at| self.batch.candidates[at]);
+        let routes: Vec<ProposedRoute<'_>> = routes.collect();
+        self.policy.evaluate(&Batch {
+            candidates: &routes,
+            reasons: way.reasons(self.batch.reasons),
+            ..*self.batch
+        })
+    }
+
+    fn is_same_verdict(first: &Decision, then: &Decision) -> bool {
+        first.verdict == then.verdict
+    }
+
+    fn told(decision: &Decision) -> String {
+        let verdict = match &decision.verdict {
+            Verdict::Abstain => "abstain",
+            Verdict::Accept(None) => "accept",
+            Verdict::Accept(Some(_)) => "accept with attributes",
+            Verdict::Reject => "reject",
+        };
+        with_reason(verdict, decision.reason.as_deref())
+    }
+}
+
+impl<P: ImportPolicy> Question for Imported<'_, P> {
+    type Decision = ImportDecision;
+
+    fn len(&self) -> usize {
+        self.batch.routes.len()
+    }
+
+    fn prefix(&self, at: usize) -> Prefix {
+        self.batch.routes[at].prefix
+    }
+
+    fn ask(&self, places: &[usize], way: Way) -> Result<Vec<ImportDecision>, PolicyFailure> {
+        let routes = places.iter().map(|&at| self.batch.routes[at]);
+        let routes: Vec<ProposedImport<'_>> = routes.collect();
+        self.policy.evaluate(&ImportBatch {
+            routes: &routes,
+            reasons: way.reasons(self.batch.reasons),
+            ..*self.batch
+        })
+    }
+
+    fn is_same_verdict(first: &ImportDecision, then: &ImportDecision) -> bool {
+        first.verdict == then.verdict
+    }
+
+    fn told(decision: &ImportDecision) -> String {
+        let verdict = match &decision.verdict {
+            ImportVerdict::Abstain => "abstain".to_owned(),
+            ImportVerdict::Accept(Acceptance {
+                attributes,
+                installation,
+            }) => {
+                let attributes = attributes.as_ref().map_or("", |_| " with attributes");
+                let kernel = installation.map(|said| format!(", kernel: {said}"));
+                format!("accept{attributes}{}", kernel.unwrap_or_default())
+            }
+            ImportVerdict::Reject => "reject".to_owned(),
+        };
+        with_reason(&verdict, decision.reason.as_deref())
+    }
+}
+
+fn with_reason(verdict: &str, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) => format!("{verdict} ({reason})"),
+        None => verdict.to_owned(),
+    }
+}
+
+fn examine<Q: Question>(question: &Q, seed: u64) -> Result<(), Violation> {
+    let as_given: Vec<usize> = (0..question.len()).collect();
+    let first = ask(question, Trial::AsGiven, &as_given)?;
+    let examiner = Examiner { question, first };
     let mut random = Random::new(seed);
     examiner.compare(Trial::Repeated, &as_given)?;
     for _ in 0..SHUFFLES {
@@ -151,73 +306,65 @@ pub(super) fn check_any(
     for at in shuffled(&as_given, &mut random).iter().take(ALONE_MAX) {
         examiner.compare(Trial::Alone, std::slice::from_ref(at))?;
     }
-    examiner.switch_reasons(&as_given)
+    examiner.compare(Trial::OtherReasons, &as_given)
 }
 
-/// A policy with what it first decided about a batch.
-struct Examiner<'a, P> {
-    policy: &'a mut P,
-    batch: &'a Batch<'a>,
-    first: Vec<Decision>,
+/// A question with what was first decided about it.
+struct Examiner<'a, Q: Question> {
+    question: &'a Q,
+    first: Vec<Q::Decision>,
 }
 
-impl<P: RoutePolicy> Examiner<'_, P> {
-    /// Asks about the candidates at these places of the batch.
-    fn compare(&mut self, trial: Trial, places: &[usize]) -> Result<(), Violation> {
-        let decisions = ask(self.policy, self.batch, trial, places)?;
+impl<Q: Question> Examiner<'_, Q> {
+    /// Asks about the routes at these places of the batch.
+    fn compare(&self, trial: Trial, places: &[usize]) -> Result<(), Violation> {
+        let decisions = ask(self.question, trial, places)?;
         for (&at, then) in places.iter().zip(decisions) {
-            if self.first[at] != then {
-                return Err(self.differs(trial, at, then));
+            let first = &self.first[at];
+            let is_same = match trial {
+                // Reasons that nobody wants may be left out.
+                Trial::OtherReasons => Q::is_same_verdict(first, &then),
+                Trial::AsGiven
+                | Trial::Repeated
+                | Trial::Shuffled
+                | Trial::Split
+                | Trial::Doubled
+                | Trial::Alone => *first == then,
+            };
+            if !is_same {
+                return Err(Violation::Differs {
+                    trial,
+                    prefix: self.question.prefix(at),
+                    first: Q::told(first),
+                    then: Q::told(&then),
+                });
             }
         }
         Ok(())
     }
-
-    fn switch_reasons(&mut self, places: &[usize]) -> Result<(), Violation> {
-        let trial = Trial::OtherReasons;
-        let switched = Batch {
-            reasons: match self.batch.reasons {
-                Reasons::Wanted => Reasons::Unwanted,
-                Reasons::Unwanted => Reasons::Wanted,
-            },
-            ..*self.batch
-        };
-        let decisions = ask(self.policy, &switched, trial, places)?;
-        for (&at, then) in places.iter().zip(decisions) {
-            if self.first[at].verdict != then.verdict {
-                return Err(self.differs(trial, at, then));
-            }
-        }
-        Ok(())
-    }
-
-    fn differs(&self, trial: Trial, at: usize, then: Decision) -> Violation {
-        Violation::Differs {
-            trial,
-            candidate: Box::new(self.batch.candidates[at].candidate.key.clone()),
-            first: Box::new(self.first[at].clone()),
-            then: Box::new(then),
-        }
-    }
 }
 
-fn ask(
-    policy: &mut impl RoutePolicy,
-    batch: &Batch<'_>,
+fn ask<Q: Question>(
+    question: &Q,
     trial: Trial,
     places: &[usize],
-) -> Result<Vec<Decision>, Violation> {
-    let routes: Vec<ProposedRoute<'_>> = places.iter().map(|&at| batch.candidates[at]).collect();
-    let decisions = policy
-        .evaluate(&Batch {
-            candidates: &routes,
-            ..*batch
-        })
+) -> Result<Vec<Q::Decision>, Violation> {
+    let way = match trial {
+        Trial::OtherReasons => Way::OtherReasons,
+        Trial::AsGiven
+        | Trial::Repeated
+        | Trial::Shuffled
+        | Trial::Split
+        | Trial::Doubled
+        | Trial::Alone => Way::AsGiven,
+    };
+    let decisions = question
+        .ask(places, way)
         .map_err(|failure| Violation::Failed { trial, failure })?;
     if decisions.len() != places.len() {
         return Err(Violation::Count {
             trial,
-            candidates: places.len(),
+            routes: places.len(),
             decisions: decisions.len(),
         });
     }
@@ -249,7 +396,7 @@ fn shuffled(places: &[usize], random: &mut Random) -> Vec<usize> {
     places
 }
 
-/// Parts of 1 to [`PART_MAX`] candidates, which together are all of them.
+/// Parts of 1 to [`PART_MAX`] routes, which together are all of them.
 fn split<'a>(mut places: &'a [usize], random: &mut Random) -> Vec<&'a [usize]> {
     let mut parts = Vec::new();
     while !places.is_empty() {
@@ -262,19 +409,5 @@ fn split<'a>(mut places: &'a [usize], random: &mut Random) -> Vec<&'a [usize]> {
 }
 
 fn below(bound: u64, random: &mut Random) -> usize {
-    usize::try_from(random.next_u64() % bound).expect("the bounds are numbers of candidates")
-}
-
-fn told(decision: &Decision) -> String {
-    use crate::policy::Verdict;
-    let verdict = match &decision.verdict {
-        Verdict::Abstain => "abstain",
-        Verdict::Accept(None) => "accept",
-        Verdict::Accept(Some(_)) => "accept with attributes",
-        Verdict::Reject => "reject",
-    };
-    match &decision.reason {
-        Some(reason) => format!("{verdict} ({reason})"),
-        None => verdict.to_owned(),
-    }
+    usize::try_from(random.next_u64() % bound).expect("the bounds are numbers of routes")
 }

@@ -118,6 +118,16 @@ impl Purpose {
     pub fn serves(self, asked: Self) -> bool {
         self == asked || self == Self::Both
     }
+
+    /// The world of the contract that such modules are of.
+    #[must_use]
+    pub fn world(self) -> &'static str {
+        match self {
+            Self::Announce => "policy",
+            Self::Learn => "import-policy",
+            Self::Both => "two-way-policy",
+        }
+    }
 }
 
 impl std::fmt::Display for Purpose {

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
-use rutter::api::{ReceivedRoute, Usage};
+use rutter::api::{DecisionReport, ReceivedRoute, Usage};
 use rutter::types::{Community, Installation, Prefix};
 
 use super::cluster::{self, CLUSTER_ASN, FABRIC_ASN, WORKERS, agent_config};
@@ -71,6 +73,37 @@ fn says(words: &str) -> Option<String> {
     Some(format!("import-filter: {words}"))
 }
 
+/// What a recording says of each route is what the agent says of it.
+#[track_caller]
+fn replays_what_is_live(agent: &Agent, folder: &Path) {
+    let file = folder.join("live.toml");
+    fs::write(&file, agent.recording_of_learned_routes().unwrap()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_rutter"))
+        .args(["policy", "replay", "-o", "json"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words}");
+    let replayed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let replayed = &replayed["peers"][0];
+    assert_eq!(replayed["peer"], "upstream");
+    let live = agent.received().unwrap().routes;
+    let explained = agent.explanation(ANNOUNCED[1]).unwrap();
+    let of_prefix = live
+        .iter()
+        .filter(|route| route.prefix.to_string() == ANNOUNCED[1]);
+    assert!(explained.learned.iter().eq(of_prefix), "{explained:#?}");
+    let decisions: Vec<_> = replayed["routes"].as_array().unwrap().iter().collect();
+    assert_eq!(decisions.len(), live.len());
+    for (replayed, live) in decisions.iter().zip(live) {
+        assert_eq!(replayed["prefix"], live.prefix.to_string());
+        let decision: DecisionReport =
+            serde_json::from_value(replayed["decision"].clone()).unwrap();
+        assert_eq!(Some(decision), live.decision);
+    }
+}
+
 #[test]
 fn a_router_s_routes_are_taken_refused_and_changed_by_settings() {
     let mut network = Network::new();
@@ -123,6 +156,8 @@ fn a_router_s_routes_are_taken_refused_and_changed_by_settings() {
             (kept, Some(200), false, says("rule `shared`")),
         ],
     );
+
+    replays_what_is_live(&agent, folder.path());
 
     // Other settings: what was refused is taken, and the other way round.
     agent.configure(&filtered(

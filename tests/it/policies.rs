@@ -3,6 +3,7 @@
 //! in full beside their sources.
 
 mod cases;
+mod imports;
 mod javascript;
 mod scaffold;
 mod shipped_cases;

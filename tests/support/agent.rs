@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use rutter::api::{
-    PeerStatus, PolicyStatus, Readiness, ReceivedRoutes, Routes, ShadowReport, Status,
+    Explanation, PeerStatus, PolicyStatus, Readiness, ReceivedRoutes, Routes, ShadowReport, Status,
 };
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
@@ -197,14 +197,34 @@ impl Agent {
         self.ask(&["routes"])
     }
 
+    /// What `rutter explain` says of a prefix or Service.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn explanation(&self, subject: &str) -> Result<Explanation, String> {
+        self.ask(&["explain", subject])
+    }
+
     /// What `rutter policy record` prints.
     ///
     /// # Errors
     /// It does not answer.
     pub(crate) fn recording(&self) -> Result<String, String> {
+        self.print(&["policy", "record"])
+    }
+
+    /// What `rutter policy record --learned` prints.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn recording_of_learned_routes(&self) -> Result<String, String> {
+        self.print(&["policy", "record", "--learned"])
+    }
+
+    fn print(&self, arguments: &[&str]) -> Result<String, String> {
         let mut rutter = impatient(RUTTER);
         rutter.arg("--socket").arg(socket(self.folder.path()));
-        run(rutter.args(["policy", "record"]))
+        run(rutter.args(arguments))
     }
 
     /// What `rutter policy diff --live` says.

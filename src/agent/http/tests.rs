@@ -121,6 +121,15 @@ async fn no_key_and_no_address_of_a_peer_is_among_what_policies_are_given() {
     for secret in ["hunter2", file, "127.0.0.99"] {
         assert!(!batch.contains(secret), "{batch}");
     }
+    // The address is among what import policies are given.
+    let (status, learned) = ask(&path, "/v1/policy/batch?learned=true").await;
+    assert_eq!(status, 200);
+    assert!(learned.contains("127.0.0.99"), "{learned}");
+    for secret in ["hunter2", file] {
+        assert!(!learned.contains(secret), "{learned}");
+    }
+    let (status, unclear) = ask(&path, "/v1/policy/batch?learned=perhaps").await;
+    assert_eq!(status, 400, "{unclear}");
 }
 
 #[tokio::test]

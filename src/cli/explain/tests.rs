@@ -6,7 +6,7 @@ use super::super::testing::{accepted, address, announced, prefix, printed, rejec
 use super::*;
 use crate::candidates::AddressKind;
 use crate::candidates::Exclusion;
-use crate::types::Community;
+use crate::types::{Community, Installation};
 
 fn explanation(subject: &str) -> Explanation {
     Explanation {
@@ -14,6 +14,7 @@ fn explanation(subject: &str) -> Explanation {
         services: Vec::new(),
         routes: Vec::new(),
         covered_by: Vec::new(),
+        learned: Vec::new(),
     }
 }
 
@@ -161,4 +162,50 @@ fn anything_else_is_no_subject() {
             Err(InvalidSubject(text.to_owned()))
         );
     }
+}
+
+#[test]
+fn a_learned_route_tells_what_became_of_it_and_who_said_so() {
+    let learned = |peer: &str, usage, decision| ReceivedRoute {
+        peer: peer.to_owned(),
+        prefix: prefix("10.20.0.0/16"),
+        next_hop: address("192.0.2.1"),
+        as_path: "64600 64700".to_owned(),
+        attributes: RouteAttributes {
+            local_pref: Some(200),
+            next_hop: Some(address("192.0.2.1")),
+            ..RouteAttributes::default()
+        },
+        usage,
+        kernel: None,
+        decision,
+    };
+    let decision = |accepted, verdict: &str, reason: &str| DecisionReport {
+        accepted,
+        attributes: RouteAttributes::default(),
+        steps: vec![step("import-filter", verdict, reason)],
+    };
+    let best = Usage::Best {
+        installation: Installation::Keep,
+    };
+    let unused = |reason: &str| Usage::Unused {
+        reason: reason.to_owned(),
+    };
+    let mut explanation = explanation("10.20.0.0/16");
+    explanation.learned = vec![
+        learned("tor-a", best, Some(decision(true, "accept", "rule `own`"))),
+        learned(
+            "tor-b",
+            unused("rejected"),
+            Some(decision(false, "reject", "no rule takes this prefix")),
+        ),
+        ReceivedRoute {
+            as_path: String::new(),
+            attributes: RouteAttributes::default(),
+            ..learned("reflector", unused("our AS 64512 is in its AS_PATH"), None)
+        },
+        learned("tor-c", Usage::Undecided, None),
+    ];
+    assert_eq!(outcome(&explanation), Outcome::Done);
+    assert_snapshot!(text(&explanation));
 }

@@ -1,8 +1,10 @@
 //! A recording run through a chain: what replay, diff and explain have in common.
 //!
-//! It is decided by the agent's own [`Exports`], so that what is told here is what a node would
-//! announce. A policy that fails makes the command fail: what a chain makes of a failure is for
+//! It is decided by the agent's own [`Exports`] and [`Imports`](crate::policy::Imports), so that
+//! what is told here is what a node would announce, and use. A policy that fails makes the command fail: what a chain makes of a failure is for
 //! the agent.
+
+mod learned;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,9 +18,11 @@ use crate::agent::clock;
 use crate::api::DecisionReport;
 use crate::candidates::{CandidateChange, CandidateKey};
 use crate::cases::{Asks, CaseFile, Scene, UsedPolicy};
-use crate::policy::{Audience, Exports, Link, Mode, OnError, PeerGroups};
+use crate::policy::{Audience, Exports, ImportLink, Link, Mode, OnError, PeerGroups};
 use crate::types::GroupId;
-use crate::wasm::{Engine, WasmPolicy};
+use crate::wasm::{Engine, Module, Purpose, WasmPolicy};
+
+pub(super) use learned::{LearnedReport, play as play_learned};
 
 /// Which chain to run: the recorded one, one module alone, or the one with the module in it.
 #[derive(Clone, Debug, Args)]
@@ -46,6 +50,15 @@ pub(super) struct Chosen<'a> {
     pub(super) place: Option<&'a str>,
 }
 
+/// What is to run: nothing is asked about routes that there are no policies for.
+#[derive(Debug, Default)]
+pub(super) struct Chains {
+    /// About candidates.
+    pub(super) announced: Vec<Link>,
+    /// About learned routes.
+    pub(super) learned: Vec<ImportLink>,
+}
+
 /// The one group of a scene.
 const GROUP: GroupId = GroupId(0);
 
@@ -57,13 +70,13 @@ pub(super) struct Played<'a> {
 }
 
 impl ChainArgs {
-    /// The chain to run a recording through.
+    /// The chains to run a recording through.
     ///
     /// # Errors
     /// A module does not load or refuses its settings, or there is no such policy.
-    pub(super) fn links(&self, engine: &Engine, file: &CaseFile) -> anyhow::Result<Vec<Link>> {
+    pub(super) fn chains(&self, engine: &Engine, file: &CaseFile) -> anyhow::Result<Chains> {
         match &self.module {
-            Some(module) => links(
+            Some(module) => chains(
                 engine,
                 file,
                 Chosen {
@@ -78,11 +91,11 @@ impl ChainArgs {
                     "--settings are those of --module: name one"
                 );
                 anyhow::ensure!(
-                    !file.policies.is_empty(),
+                    !file.policies.is_empty() || !file.import_policies.is_empty(),
                     "{} has no policies: name a module with --module",
                     file.name
                 );
-                recorded(engine, &file.policies)
+                recorded(engine, file)
             }
         }
     }
@@ -104,72 +117,157 @@ pub(super) fn read(path: &Path) -> anyhow::Result<CaseFile> {
     }
 }
 
-/// The chain with the chosen module in it.
+/// The chains with the chosen module in them, for what it decides on.
 ///
 /// # Errors
-/// As [`ChainArgs::links`].
-pub(super) fn links(
+/// As [`ChainArgs::chains`]; or the recording has nothing that the module decides on.
+pub(super) fn chains(
     engine: &Engine,
     file: &CaseFile,
     chosen: Chosen<'_>,
-) -> anyhow::Result<Vec<Link>> {
-    let Chosen {
-        module,
-        settings,
-        place,
-    } = chosen;
-    let Some(place) = place else {
-        let written = file.scenes.first().and_then(|scene| scene.settings.clone());
-        let settings = match written {
-            Some(written) if !settings.is_given() => written.into(),
-            Some(_) | None => settings.read()?,
-        };
-        return Ok(vec![alone(engine, module, &settings)?]);
+) -> anyhow::Result<Chains> {
+    let loaded = module::load(engine, chosen.module)?;
+    let purpose = loaded.purpose();
+    let chains = match chosen.place {
+        None => alone_in(file, &loaded, chosen)?,
+        Some(place) => in_place(engine, file, &loaded, chosen, place)?,
     };
-    let names: Vec<&str> = file.policies.iter().map(|p| p.name.as_str()).collect();
+    let has = |asked| match asked {
+        Purpose::Announce => !file.scenes.is_empty(),
+        Purpose::Learn => !file.learned.is_empty(),
+        Purpose::Both => !file.scenes.is_empty() || !file.learned.is_empty(),
+    };
     anyhow::ensure!(
-        names.contains(&place),
+        has(purpose),
+        "{} has no {purpose}, which {} decides on",
+        file.name,
+        loaded.description().name
+    );
+    Ok(chains)
+}
+
+/// The module without any other.
+fn alone_in(file: &CaseFile, loaded: &Module, chosen: Chosen<'_>) -> anyhow::Result<Chains> {
+    let Chosen {
+        module, settings, ..
+    } = chosen;
+    let written = file
+        .questions()
+        .first()
+        .and_then(|question| question.settings().cloned());
+    let settings = match written {
+        Some(written) if !settings.is_given() => written.into(),
+        Some(_) | None => settings.read()?,
+    };
+    let mut chains = Chains::default();
+    if loaded.purpose().serves(Purpose::Announce) {
+        chains.announced.push(alone(loaded, module, &settings)?);
+    }
+    if loaded.purpose().serves(Purpose::Learn) {
+        chains
+            .learned
+            .push(learned::alone(loaded, module, &settings)?);
+    }
+    Ok(chains)
+}
+
+/// The recorded chains that have a policy of this name and that the module can serve in, with it
+/// in that policy's place.
+fn in_place(
+    engine: &Engine,
+    file: &CaseFile,
+    loaded: &Module,
+    chosen: Chosen<'_>,
+    place: &str,
+) -> anyhow::Result<Chains> {
+    let has = |policies: &[UsedPolicy]| policies.iter().any(|policy| policy.name == place);
+    let places = [
+        (has(&file.policies), Purpose::Announce),
+        (has(&file.import_policies), Purpose::Learn),
+    ];
+    let places = places.into_iter().filter(|(has, _)| *has);
+    let places: Vec<Purpose> = places.map(|(_, purpose)| purpose).collect();
+    let all = || file.policies.iter().chain(&file.import_policies);
+    let names: Vec<&str> = all().map(|policy| policy.name.as_str()).collect();
+    anyhow::ensure!(
+        !places.is_empty(),
         "no policy of {} is called {place:?}; there are: {}",
         file.name,
         names.join(", ")
     );
-    let in_chain = |policy: &UsedPolicy| {
-        if policy.name != place {
-            return recorded_link(engine, policy);
-        }
-        let settings = if settings.is_given() {
-            settings.read()?
+    let purpose = loaded.purpose();
+    let served = |asked: Purpose| places.contains(&asked) && purpose.serves(asked);
+    anyhow::ensure!(
+        places.iter().any(|asked| served(*asked)),
+        "policy {place:?} of {} decides on {}, and {} on {purpose}",
+        file.name,
+        places[0],
+        loaded.description().name
+    );
+    let settings = |policy: &UsedPolicy| {
+        if chosen.settings.is_given() {
+            chosen.settings.read()
         } else {
-            policy.settings.clone().into()
-        };
-        // It is to be seen deciding, whether its place decides or not.
-        let policy = UsedPolicy {
-            mode: Mode::Enforce,
-            ..policy.clone()
-        };
-        link(engine, policy, module, &settings)
+            Ok(policy.settings.clone().into())
+        }
     };
-    file.policies.iter().map(in_chain).collect()
+    let mut chains = Chains::default();
+    if served(Purpose::Announce) {
+        let in_chain = |policy: &UsedPolicy| {
+            if policy.name != place {
+                return recorded_link(engine, policy);
+            }
+            // It is to be seen deciding, whether its place decides or not.
+            let seen = UsedPolicy {
+                mode: Mode::Enforce,
+                ..policy.clone()
+            };
+            link(loaded, seen, chosen.module, &settings(policy)?)
+        };
+        let links = file.policies.iter().map(in_chain);
+        chains.announced = links.collect::<anyhow::Result<_>>()?;
+    }
+    if served(Purpose::Learn) {
+        let in_chain = |policy: &UsedPolicy| {
+            if policy.name != place {
+                return learned::recorded(engine, policy);
+            }
+            learned::link(loaded, policy, chosen.module, &settings(policy)?)
+        };
+        let links = file.import_policies.iter().map(in_chain);
+        chains.learned = links.collect::<anyhow::Result<_>>()?;
+    }
+    Ok(chains)
 }
 
-fn recorded(engine: &Engine, policies: &[UsedPolicy]) -> anyhow::Result<Vec<Link>> {
-    let links = policies.iter().map(|policy| recorded_link(engine, policy));
-    links.collect()
+fn recorded(engine: &Engine, file: &CaseFile) -> anyhow::Result<Chains> {
+    let announced = file
+        .policies
+        .iter()
+        .map(|policy| recorded_link(engine, policy));
+    let learned = file
+        .import_policies
+        .iter()
+        .map(|policy| learned::recorded(engine, policy));
+    Ok(Chains {
+        announced: announced.collect::<anyhow::Result<_>>()?,
+        learned: learned.collect::<anyhow::Result<_>>()?,
+    })
 }
 
 fn recorded_link(engine: &Engine, policy: &UsedPolicy) -> anyhow::Result<Link> {
     let settings = policy.settings.clone().into();
-    link(engine, policy.clone(), &policy.module, &settings)
+    module::load(engine, &policy.module)
+        .and_then(|loaded| link(&loaded, policy.clone(), &policy.module, &settings))
         .with_context(|| format!("the recorded policy `{}`", policy.name))
 }
 
 /// A module by itself, called as it calls itself.
-fn alone(engine: &Engine, module: &str, settings: &serde_json::Value) -> anyhow::Result<Link> {
-    let loaded = module::load(engine, module)?;
+fn alone(loaded: &Module, module: &str, settings: &serde_json::Value) -> anyhow::Result<Link> {
     Ok(Link {
         name: loaded.description().name.as_str().into(),
         module: module.to_owned(),
-        policy: Arc::new(WasmPolicy::new(&loaded, settings, LIMITS)?),
+        policy: Arc::new(WasmPolicy::new(loaded, settings, LIMITS)?),
         on_error: OnError::default(),
         limits: LIMITS,
         audience: Audience::Everyone,
@@ -179,7 +277,7 @@ fn alone(engine: &Engine, module: &str, settings: &serde_json::Value) -> anyhow:
 
 /// A module in the place of a recorded policy.
 fn link(
-    engine: &Engine,
+    loaded: &Module,
     place: UsedPolicy,
     module: &str,
     settings: &serde_json::Value,
@@ -197,7 +295,7 @@ fn link(
         on_error,
         audience: peers.map_or(Audience::Everyone, Audience::Only),
         mode,
-        ..alone(engine, module, settings)?
+        ..alone(loaded, module, settings)?
     })
 }
 

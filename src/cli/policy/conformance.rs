@@ -17,16 +17,18 @@ use serde_json::json;
 
 use super::decisions::{self, LIMITS};
 use super::module::{ModuleArg, SettingsArg};
-use crate::cases::{CaseFile, Check, Scene};
+use super::{learned, purpose};
+use crate::cases::{CaseFile, LearnedScene, Question, Scene};
 use crate::cli::output::{self, OutputFormat};
 use crate::cli::{Outcome, text};
-use crate::wasm::conformance::{Trial, check};
-use crate::wasm::{Engine, Module, ModuleError, WasmPolicy};
+use crate::policy::PolicyFailure;
+use crate::wasm::conformance::{Trial, Violation, check, check_imports};
+use crate::wasm::{Engine, Module, ModuleError, WasmImportPolicy, WasmPolicy};
 
 const DETAILS: &str = "\
 The agent splits batches, reorders them and remembers decisions. So a decision may depend on \
-nothing but the settings, the node, the peer group and the candidate itself; a module for which \
-that is not so makes routes flap. Here a module is asked in every way that must make no difference.";
+nothing but the settings, the node, the peer group and the candidate itself, or the peer and the \
+learned route; a module for which that is not so makes routes flap. Here a module is asked in every way that must make no difference.";
 
 /// Check that a module keeps the contract's promises
 #[derive(Debug, Args)]
@@ -55,9 +57,10 @@ struct Report {
     module: String,
     conformant: bool,
     seed: u64,
-    /// How many batches it was asked about, and how many candidates they had together.
+    /// How many batches it was asked about, and what they had together.
     batches: usize,
     candidates: usize,
+    learned_routes: usize,
     checks: Vec<CheckReport>,
 }
 
@@ -108,23 +111,28 @@ pub(super) fn run(
         Some(path) => decisions::read(path)?,
         None => CaseFile::from_document("the situation", situation::document())?,
     };
-    let scenes: Vec<&Scene> = file
-        .scenes
-        .iter()
-        .filter(|scene| match scene.check {
-            Check::Decisions(_) | Check::Snapshot => true,
-            Check::Refusal(_) => false,
-        })
-        .collect();
     let settings = args.settings.read()?;
     let loaded = args.module.load(&Engine::new()?);
-    let broken = examine(loaded, &scenes, &settings, args.seed).err();
+    let mut questions = match &loaded {
+        Ok(module) => purpose::questions(&file, module)?,
+        Err(_) => file.questions(),
+    };
+    questions.retain(|question| question.refusal().is_none());
+    let broken = examine(loaded, &questions, &settings, args.seed).err();
+    let count = |of: fn(&Question<'_>) -> usize| questions.iter().map(of).sum();
     let report = Report {
         module: args.module.text().to_owned(),
         conformant: broken.is_none(),
         seed: args.seed,
-        batches: scenes.len(),
-        candidates: scenes.iter().map(|scene| scene.candidates.len()).sum(),
+        batches: questions.len(),
+        candidates: count(|question| match question {
+            Question::Announced(scene) => scene.candidates.len(),
+            Question::Learned(_) => 0,
+        }),
+        learned_routes: count(|question| match question {
+            Question::Announced(_) => 0,
+            Question::Learned(scene) => scene.routes.len(),
+        }),
         checks: checks(broken),
     };
     match format {
@@ -138,38 +146,86 @@ pub(super) fn run(
     })
 }
 
+/// A question with the policy that it is put to.
+enum Asked<'a> {
+    Announced(&'a Scene, WasmPolicy),
+    Learned(&'a LearnedScene, WasmImportPolicy),
+}
+
 /// Asks until a promise is broken.
 fn examine(
     loaded: anyhow::Result<Module>,
-    scenes: &[&Scene],
+    questions: &[Question<'_>],
     settings: &serde_json::Value,
     seed: u64,
 ) -> Result<(), Broken> {
     let module = loaded.map_err(|error| Promise::Loads.broken(&error))?;
     refuses_in_words(&module)?;
     let mut asked = Vec::new();
-    for scene in scenes {
-        let own = scene.settings.clone().map(serde_json::Value::from);
-        let policy = WasmPolicy::new(&module, own.as_ref().unwrap_or(settings), LIMITS)
-            .map_err(|error| Promise::TakesSettings.broken(&error.into()))?;
-        asked.push((*scene, policy));
+    for question in questions {
+        let own = question.settings().cloned().map(serde_json::Value::from);
+        let policy = Asked::new(&module, *question, own.as_ref().unwrap_or(settings));
+        asked.push(policy.map_err(|error| Promise::TakesSettings.broken(&error.into()))?);
     }
-    for (scene, policy) in &asked {
-        decisions::ask(policy, scene).map_err(|failure| {
-            let error = anyhow::Error::from(failure).context(scene.name.clone());
+    for asked in &asked {
+        asked.ask().map_err(|failure| {
+            let error = anyhow::Error::from(failure).context(asked.name().to_owned());
             Promise::PossibleAnswers.broken(&error)
         })?;
     }
-    for (scene, policy) in &asked {
-        let routes = decisions::routes(scene);
-        check(policy, &decisions::batch(scene, &routes), seed).map_err(|violation| {
+    for asked in &asked {
+        asked.check(seed).map_err(|violation| {
             let promise = Promise::Same(violation.trial());
             // A violation's message has its cause in it.
-            let problem = format!("{}: {violation}", scene.name);
+            let problem = format!("{}: {violation}", asked.name());
             Broken { promise, problem }
         })?;
     }
     Ok(())
+}
+
+impl<'a> Asked<'a> {
+    fn new(
+        module: &Module,
+        question: Question<'a>,
+        settings: &serde_json::Value,
+    ) -> Result<Self, ModuleError> {
+        Ok(match question {
+            Question::Announced(scene) => {
+                Self::Announced(scene, WasmPolicy::new(module, settings, LIMITS)?)
+            }
+            Question::Learned(scene) => {
+                Self::Learned(scene, WasmImportPolicy::new(module, settings, LIMITS)?)
+            }
+        })
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Announced(scene, _) => &scene.name,
+            Self::Learned(scene, _) => &scene.name,
+        }
+    }
+
+    fn ask(&self) -> Result<(), PolicyFailure> {
+        match self {
+            Self::Announced(scene, policy) => decisions::ask(policy, scene).map(drop),
+            Self::Learned(scene, policy) => learned::ask(policy, scene).map(drop),
+        }
+    }
+
+    fn check(&self, seed: u64) -> Result<(), Violation> {
+        match self {
+            Self::Announced(scene, policy) => {
+                let routes = decisions::routes(scene);
+                check(policy, &decisions::batch(scene, &routes), seed)
+            }
+            Self::Learned(scene, policy) => {
+                let routes = learned::routes(scene);
+                check_imports(policy, &learned::batch(scene, &routes), seed)
+            }
+        }
+    }
 }
 
 /// Whether nonsense leads to a refusal, or is taken, but never makes the module fail.
@@ -183,8 +239,8 @@ fn refuses_in_words(module: &Module) -> Result<(), Broken> {
         json!({"\u{0}\u{1F600}": "\u{FFFD}"}),
     ];
     for settings in nonsense {
-        match WasmPolicy::new(module, &settings, LIMITS) {
-            Ok(_) | Err(ModuleError::Settings { .. }) => {}
+        match purpose::check_settings(module, &settings, LIMITS) {
+            Ok(()) | Err(ModuleError::Settings { .. }) => {}
             Err(other) => {
                 let error = anyhow::Error::from(other).context(settings.to_string());
                 return Err(Promise::RefusesInWords.broken(&error));
@@ -272,17 +328,28 @@ fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         seed,
         batches,
         candidates,
-        ..
+        learned_routes,
+        module: _, // is what was typed
+        checks: _,
     } = report;
     let verdict = if *conformant {
         "conformant"
     } else {
         "not conformant"
     };
+    let kinds = [(candidates, "candidate"), (learned_routes, "learned route")];
+    let asked: Vec<String> = kinds
+        .iter()
+        .filter(|(number, _)| **number > 0)
+        .map(|(number, noun)| text::count(**number as u64, noun))
+        .collect();
+    let asked = match asked.as_slice() {
+        [] => "nothing".to_owned(),
+        kinds => kinds.join(" and "),
+    };
     writeln!(
         out,
-        "{verdict}, asked about {} in {} with seed {seed}",
-        text::count(*candidates as u64, "candidate"),
+        "{verdict}, asked about {asked} in {} with seed {seed}",
         // No noun that `count` could make plural.
         match batches {
             1 => "1 batch".to_owned(),

@@ -1,5 +1,5 @@
 //! A module's decisions about the candidates of a scene, as every command here asks for them and
-//! prints them.
+//! prints them. [`learned`](super::learned) has those about learned routes.
 
 use std::fmt;
 use std::path::Path;

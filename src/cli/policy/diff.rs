@@ -20,7 +20,8 @@ pub(in crate::cli) use live::summary as shadow_summary;
 const DETAILS: &str = "\
 With --batch each of two modules runs alone, or with --as in the place of a policy of the recorded \
 chain. Compared is what peers would be sent: routes that are added (+), withdrawn (-) or announced \
-with other attributes (~).
+with other attributes (~). For import policies it is what is done with learned routes: used (+), used \
+no longer (-), or used otherwise (~).
 
 With --live the agent is asked. A policy with `mode = \"shadow\"` is asked beside the chain, at its \
 place, and decides nothing; what its peers would be told otherwise if it did is printed.

@@ -1,5 +1,5 @@
 //! `rutter policy explain SUBJECT --batch FILE`: why a chain decides so about one prefix or Service
-//! of a recording, module by module.
+//! of a recording, module by module; and about routes of that prefix that were learned.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -8,15 +8,15 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::chain::{self, ChainArgs};
+use super::chain::{self, ChainArgs, LearnedReport};
 use super::decisions;
 use crate::api::{DecisionReport, ServiceReport, StepReport};
 use crate::candidates::{Candidate, CandidateKey, Origin, addresses};
-use crate::cases::{CaseFile, Scene};
+use crate::cases::{CaseFile, LearnedScene, Scene};
 use crate::cli::explain::{Subject, print_service, step_text};
 use crate::cli::output::{self, OutputFormat};
 use crate::cli::{Outcome, text};
-use crate::policy::Link;
+use crate::policy::{ImportLink, Link};
 use crate::types::{Prefix, RouteAttributes};
 use crate::wasm::Engine;
 
@@ -42,6 +42,7 @@ struct Report {
     subject: String,
     services: Vec<ServiceReport>,
     routes: Vec<RouteReport>,
+    learned: Vec<FromPeer>,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,6 +52,17 @@ struct RouteReport {
     prefix: Prefix,
     origin: Origin,
     decision: DecisionReport,
+    /// What the route had after each policy that accepted it, by the policy's name.
+    given: BTreeMap<String, RouteAttributes>,
+}
+
+/// A learned route.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct FromPeer {
+    peer: String,
+    #[serde(flatten)]
+    route: LearnedReport,
     /// What the route had after each policy that accepted it, by the policy's name.
     given: BTreeMap<String, RouteAttributes>,
 }
@@ -65,17 +77,26 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     let file = chain::read(&args.batch)?;
-    let links = args.chain.links(&Engine::new()?, &file)?;
+    let chains = args.chain.chains(&Engine::new()?, &file)?;
     let mut routes = Vec::new();
-    for scene in &file.scenes {
-        routes.extend(walk(&file, &links, &concerned(scene, &args.subject))?);
+    if !chains.announced.is_empty() {
+        for scene in &file.scenes {
+            let scene = concerned(scene, &args.subject);
+            routes.extend(walk(&file, &chains.announced, &scene)?);
+        }
+    }
+    let mut learned = Vec::new();
+    if let (Subject::Prefix(prefix), false) = (&args.subject, chains.learned.is_empty()) {
+        for scene in &file.learned {
+            learned.extend(walk_learned(&file, &chains.learned, scene, *prefix)?);
+        }
     }
     let services = services(&file, &args.subject);
-    if routes.is_empty() && services.is_empty() {
+    if routes.is_empty() && services.is_empty() && learned.is_empty() {
         let subject = &args.subject;
         writeln!(
             out,
-            "{subject} is no candidate in {}, and no Service's",
+            "{subject} is no candidate in {}, no Service's, and not learned",
             file.name
         )?;
         return Ok(Outcome::Unknown);
@@ -86,6 +107,7 @@ pub(super) fn run(
         subject: args.subject.to_string(),
         services,
         routes,
+        learned,
     };
     match format {
         OutputFormat::Json => output::json(&report, out)?,
@@ -131,6 +153,34 @@ fn walk(file: &CaseFile, links: &[Link], scene: &Scene) -> anyhow::Result<Vec<Ro
         given: given.remove(key).unwrap_or_default(),
     };
     Ok(played.decisions().map(route).collect())
+}
+
+/// The same for a learned route of one peer, if it announced that.
+fn walk_learned(
+    file: &CaseFile,
+    links: &[ImportLink],
+    scene: &LearnedScene,
+    prefix: Prefix,
+) -> anyhow::Result<Option<FromPeer>> {
+    let mut scene = scene.clone();
+    scene.routes.retain(|route| route.prefix == prefix);
+    let mut given = BTreeMap::new();
+    for (index, link) in links.iter().enumerate() {
+        for route in chain::play_learned(file, &links[..=index], &scene)? {
+            let accepts =
+                |step: &StepReport| *step.policy == *link.name && step.verdict == "accept";
+            let decision = route.decision;
+            if decision.accepted && decision.steps.iter().any(accepts) {
+                given.insert(link.name.to_string(), decision.attributes);
+            }
+        }
+    }
+    let played = chain::play_learned(file, links, &scene)?;
+    Ok(played.into_iter().next().map(|route| FromPeer {
+        peer: scene.peer.name,
+        route,
+        given,
+    }))
 }
 
 /// The Services that a subject concerns; they are the same in every scene of a recording.
@@ -182,16 +232,34 @@ fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         };
         let peers = text::printable(peer_group);
         writeln!(out, "  {verdict} towards {peers}")?;
-        for step in &decision.steps {
-            let step = match given.get(&step.policy) {
-                Some(attributes) => StepReport {
-                    verdict: with_attributes(&step.verdict, attributes),
-                    ..step.clone()
-                },
-                None => step.clone(),
-            };
-            writeln!(out, "    policy {}", text::printable(&step_text(&step)))?;
-        }
+        print_steps(&decision.steps, given, out)?;
+    }
+    for FromPeer { peer, route, given } in &report.learned {
+        let title = format!("{}, learned from {peer}", route.prefix);
+        writeln!(out, "{separator}{}", text::printable(&title))?;
+        let received = with_attributes("received", &route.received);
+        writeln!(out, "  {}", text::printable(&received))?;
+        writeln!(out, "  {}", text::printable(&route.usage()))?;
+        print_steps(&route.decision.steps, given, out)?;
+        separator = "\n";
+    }
+    Ok(())
+}
+
+fn print_steps(
+    steps: &[StepReport],
+    given: &BTreeMap<String, RouteAttributes>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    for step in steps {
+        let step = match given.get(&step.policy) {
+            Some(attributes) => StepReport {
+                verdict: with_attributes(&step.verdict, attributes),
+                ..step.clone()
+            },
+            None => step.clone(),
+        };
+        writeln!(out, "    policy {}", text::printable(&step_text(&step)))?;
     }
     Ok(())
 }

@@ -34,6 +34,9 @@ struct Report {
     digest: String,
     /// Interfaces of the contract that it exports.
     interfaces: Vec<Interface>,
+    /// The world of the contract that it is of, and what it decides on; absent where the agent
+    /// would refuse it.
+    world: Option<World>,
     imports: Vec<Import>,
     /// What it says about itself; absent where the agent would refuse it.
     description: Option<Description>,
@@ -45,6 +48,13 @@ struct Report {
 struct Interface {
     name: String,
     version: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct World {
+    name: &'static str,
+    decides_on: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -88,9 +98,12 @@ fn inspect(name: &str, bytes: &[u8], engine: &Engine) -> Report {
         interfaces,
         damage: _, // is the reason of the refusal
     } = Inspection::of(bytes);
-    let (description, refusal) = match Module::from_bytes(engine, name, bytes) {
-        Ok(module) => (Some(describe(&module)), None),
-        Err(refusal) => (None, Some(format!("{:#}", anyhow::Error::from(refusal)))),
+    let (world, description, refusal) = match Module::from_bytes(engine, name, bytes) {
+        Ok(module) => (Some(world(&module)), Some(describe(&module)), None),
+        Err(refusal) => {
+            let refusal = format!("{:#}", anyhow::Error::from(refusal));
+            (None, None, Some(refusal))
+        }
     };
     let import = |name: String| Import {
         refused: refusal.is_some() && !name.starts_with("rutter:policy/"),
@@ -108,9 +121,18 @@ fn inspect(name: &str, bytes: &[u8], engine: &Engine) -> Report {
             .into_iter()
             .map(|(name, version)| Interface { name, version })
             .collect(),
+        world,
         imports: imports.into_iter().map(import).collect(),
         description,
         refusal,
+    }
+}
+
+fn world(module: &Module) -> World {
+    let purpose = module.purpose();
+    World {
+        name: purpose.world(),
+        decides_on: purpose.to_string(),
     }
 }
 
@@ -132,6 +154,7 @@ fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         bytes,
         digest,
         interfaces,
+        world,
         imports,
         description,
         refusal,
@@ -150,6 +173,9 @@ fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         format!("rutter:policy/{name}@{version}")
     };
     list("Exports", interfaces.iter().map(contract), out)?;
+    if let Some(World { name, decides_on }) = world {
+        field("World", &format!("{name}: decides on {decides_on}"), out)?;
+    }
     let import = |import: &Import| {
         let note = if import.refused { ": refused" } else { "" };
         format!("{}{note}", import.name)

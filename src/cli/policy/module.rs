@@ -9,7 +9,7 @@ use clap::Args;
 use crate::cli::wait_for;
 use crate::config::PolicyModule;
 use crate::source::{Demands, Fetcher, Obtained};
-use crate::wasm::{Engine, Limits, Module, WasmPolicy};
+use crate::wasm::{Engine, Module};
 
 /// How long a module from the network may take. A person waits, and can end it.
 pub(super) const DOWNLOAD_TIME_MAX: Duration = Duration::from_secs(120);
@@ -114,14 +114,6 @@ impl SettingsArg {
     /// The settings in this file.
     pub(super) fn new(settings: Option<PathBuf>) -> Self {
         Self { settings }
-    }
-
-    /// A policy of this module with these settings.
-    ///
-    /// # Errors
-    /// The file cannot be read, or the module refuses what is in it.
-    pub(super) fn apply(&self, module: &Module) -> anyhow::Result<WasmPolicy> {
-        Ok(WasmPolicy::new(module, &self.read()?, Limits::default())?)
     }
 
     /// Whether there is a file of settings.

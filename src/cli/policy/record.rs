@@ -17,24 +17,37 @@ groups, and the policies with their settings. `rutter policy test`, replay, diff
 conformance take it, on any machine. It has no keys and no addresses of peers. Labels, annotations \
 and settings are in it as they are: read it before you give it away.
 
+With --learned it has what import policies are given, too: the peers with their addresses, and every \
+route that they announced.
+
   rutter policy record > live.toml";
 
 /// Print what policies are given on this node, as a case file
 #[derive(Debug, Args)]
 #[command(after_help = DETAILS)]
-pub(super) struct RecordArgs {}
+pub(super) struct RecordArgs {
+    /// Record learned routes, too, with the peers that they come from and the import policies
+    #[arg(long)]
+    learned: bool,
+}
 
 /// Asks the agent and prints what it answers: TOML, or with `-o json` the agent's document.
 ///
 /// # Errors
 /// There is no answer, or writing fails.
 pub(super) async fn run(
+    args: &RecordArgs,
     client: &Client,
     format: OutputFormat,
     now: Timestamp,
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
-    let answer = client.ask("/v1/policy/batch", &[]).await?;
+    let query: &[_] = if args.learned {
+        &[("learned", "true")]
+    } else {
+        &[]
+    };
+    let answer = client.ask("/v1/policy/batch", query).await?;
     match format {
         OutputFormat::Json => output::json(answer.document(), out)?,
         OutputFormat::Text => {

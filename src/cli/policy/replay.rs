@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::chain::{self, ChainArgs, Played};
+use super::chain::{self, ChainArgs, LearnedReport, Played};
 use super::decisions;
 use crate::api::{DecisionReport, StepReport};
 use crate::candidates::{CandidateKey, Origin};
@@ -34,6 +35,9 @@ struct Report {
     /// The names of the policies that decided, in order.
     policies: Vec<String>,
     groups: Vec<GroupReport>,
+    /// The same about learned routes.
+    import_policies: Vec<String>,
+    peers: Vec<PeerReport>,
 }
 
 #[derive(Debug, Serialize)]
@@ -53,6 +57,15 @@ struct RouteReport {
     decision: DecisionReport,
 }
 
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct PeerReport {
+    peer: String,
+    asn: Asn,
+    kind: PeerKind,
+    routes: Vec<LearnedReport>,
+}
+
 /// Decides and prints.
 ///
 /// # Errors
@@ -63,20 +76,38 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     let file = chain::read(&args.file)?;
-    let links = args.chain.links(&Engine::new()?, &file)?;
-    let mut groups = Vec::new();
-    for scene in &file.scenes {
-        groups.push(group(&chain::play(&file, &links, scene)?));
-    }
-    let report = Report {
-        policies: links.iter().map(|link| link.name.to_string()).collect(),
-        groups,
+    let chains = args.chain.chains(&Engine::new()?, &file)?;
+    let mut report = Report {
+        policies: names(chains.announced.iter().map(|link| &link.name)),
+        groups: Vec::new(),
+        import_policies: names(chains.learned.iter().map(|link| &link.name)),
+        peers: Vec::new(),
     };
+    if !chains.announced.is_empty() {
+        for scene in &file.scenes {
+            let played = chain::play(&file, &chains.announced, scene)?;
+            report.groups.push(group(&played));
+        }
+    }
+    if !chains.learned.is_empty() {
+        for scene in &file.learned {
+            report.peers.push(PeerReport {
+                peer: scene.peer.name.clone(),
+                asn: scene.peer_group.asn,
+                kind: scene.peer_group.kind,
+                routes: chain::play_learned(&file, &chains.learned, scene)?,
+            });
+        }
+    }
     match format {
         OutputFormat::Json => output::json(&report, out)?,
         OutputFormat::Text => print(&report, out)?,
     }
     Ok(Outcome::Done)
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> Vec<String> {
+    names.map(ToString::to_string).collect()
 }
 
 fn group(played: &Played<'_>) -> GroupReport {
@@ -115,28 +146,52 @@ fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         }
         separator = "\n";
     }
+    for peer in &report.peers {
+        let PeerReport {
+            peer,
+            asn,
+            kind,
+            routes,
+        } = peer;
+        let from = format!("learned from {peer} ({kind}, AS {asn})");
+        writeln!(out, "{separator}{}", text::printable(&from))?;
+        for route in routes {
+            writeln!(out, "  {}: {}", route.prefix, route.words())?;
+        }
+        separator = "\n";
+    }
     Ok(())
 }
 
 /// `accepted with MED 10 (default, because: ...)`: the end of the chain, and who made it so.
 pub(super) fn decided(decision: &DecisionReport) -> String {
-    let DecisionReport {
-        accepted,
-        attributes,
-        steps,
-    } = decision;
-    let verdict = match (accepted, text::attributes(attributes).as_str()) {
+    let verdict = match (
+        decision.accepted,
+        text::attributes(&decision.attributes).as_str(),
+    ) {
         (true, "") => "accepted".to_owned(),
         (true, attributes) => format!("accepted with {attributes}"),
         (false, _) => "rejected".to_owned(),
     };
-    let wanted = if *accepted { "accept" } else { "reject" };
-    let by = steps.iter().rfind(|step| step.verdict == wanted);
-    let by = by.map(|StepReport { policy, reason, .. }| match reason {
-        Some(reason) => format!(" ({policy}, because: {reason})"),
-        None => format!(" ({policy})"),
-    });
-    text::printable(&format!("{verdict}{}", by.unwrap_or_default()))
+    text::printable(&format!("{verdict}{}", by(decision)))
+}
+
+/// ` (default, because: ...)`: who made the end of the chain what it is.
+pub(super) fn by(decision: &DecisionReport) -> String {
+    let wanted = if decision.accepted {
+        "accept"
+    } else {
+        "reject"
+    };
+    let mut steps = decision.steps.iter();
+    let by = steps.rfind(|step| step.verdict == wanted);
+    by.map_or_else(String::new, |step| {
+        let StepReport { policy, reason, .. } = step;
+        match reason {
+            Some(reason) => format!(" ({policy}, because: {reason})"),
+            None => format!(" ({policy})"),
+        }
+    })
 }
 
 #[cfg(test)]

@@ -22,7 +22,8 @@ use clap::Args;
 
 use super::decisions;
 use super::module::{self, SettingsArg};
-use crate::cases::{CaseFile, Check};
+use super::purpose;
+use crate::cases::CaseFile;
 use crate::cli::Outcome;
 use crate::cli::output::{self, OutputFormat};
 use crate::wasm::{Engine, Module};
@@ -32,8 +33,8 @@ use report::{CaseReport, FileReport, Report, Verdict};
 use snapshot::Snapshot;
 
 const DETAILS: &str = "\
-A case file says in TOML what a node, its cluster and its peers are like, and what the policy \
-should decide there; policies/README.md tells all of it. A file that `rutter policy record` made \
+A case file says in TOML what a node, its cluster and its peers are like, or what routes they \
+announce, and what the policy should decide there; policies/README.md tells all of it. A file that `rutter policy record` made \
 is a case file, too. Decisions that no case expects are compared with a snapshot beside the file \
 (local.snap for local.toml), which --update writes.
 
@@ -91,7 +92,7 @@ pub(super) fn run(
             Snapshots::Compare
         },
     };
-    let mut coverage = Coverage::default();
+    let mut coverage = Coverage::new(module.purpose());
     let files = files
         .iter()
         .map(|file| runner.run(file, &mut coverage))
@@ -168,27 +169,27 @@ impl Runner<'_> {
         let mut after = before.clone();
         let mut cases = Vec::new();
         coverage.declare(&file.reasons);
-        for scene in &file.scenes {
-            let settings = match &scene.settings {
+        for question in purpose::questions(file, self.module)? {
+            let settings = match question.settings() {
                 Some(settings) => settings.clone().into(),
                 None => self.settings.clone(),
             };
-            let mut judged = judge(self.module, &settings, scene, &before);
+            let mut judged = judge(self.module, &settings, question, &before);
             let decided = judged.decided.as_deref();
             coverage.add(decided.unwrap_or_default());
             let mut verdict = Verdict::of(&judged.problems);
-            if let (Snapshots::Update, Check::Snapshot, Some(decided)) =
-                (self.snapshots, &scene.check, decided)
+            if let (Snapshots::Update, true, Some(decided)) =
+                (self.snapshots, question.has_snapshot(), decided)
             {
-                after.insert(&scene.name, decided);
+                after.insert(question.name(), decided);
                 if verdict == Verdict::Failed {
                     verdict = Verdict::Updated;
                     judged.problems.clear();
                 }
             }
             cases.push(CaseReport {
-                name: scene.name.clone(),
-                line: scene.line,
+                name: question.name().to_owned(),
+                line: question.line(),
                 verdict,
                 decisions: decided.map_or(0, <[_]>::len),
                 problems: judged.problems,

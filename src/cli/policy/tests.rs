@@ -16,7 +16,10 @@ fn policy(arguments: &[&str]) -> Ran {
 fn the_built_in_policy_is_valid_without_settings() {
     let ran = policy(&["validate", "builtin:default"]);
     assert_eq!((ran.outcome, ran.err.as_str()), (Outcome::Done, ""));
-    assert_eq!(ran.out, "default 0.1.0 is valid with these settings\n");
+    assert_eq!(
+        ran.out,
+        "default 0.1.0 is valid with these settings; it decides on announced routes\n"
+    );
 }
 
 #[test]

@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::module::{ModuleArg, SettingsArg};
 use crate::cli::output::{self, OutputFormat};
+use crate::cli::policy::purpose;
 use crate::cli::{Outcome, text};
-use crate::wasm::Engine;
+use crate::wasm::{Engine, Limits};
 
 /// Tell whether the agent would take a module with these settings
 ///
@@ -24,10 +25,13 @@ pub(super) struct ValidateArgs {
 
 /// What was found; printed as it is with `-o json`.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct Report {
     valid: bool,
     name: Option<String>,
     version: Option<String>,
+    /// Announced routes, learned ones, or both.
+    decides_on: Option<String>,
     /// Why the agent would refuse it.
     error: Option<String>,
 }
@@ -42,17 +46,18 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     let engine = Engine::new()?;
-    let checked = args
-        .module
-        .load(&engine)
-        .and_then(|module| args.settings.apply(&module));
+    let checked = args.module.load(&engine).and_then(|module| {
+        purpose::check_settings(&module, &args.settings.read()?, Limits::default())?;
+        Ok(module)
+    });
     let report = match checked {
-        Ok(policy) => {
-            let description = policy.module().description();
+        Ok(module) => {
+            let description = module.description();
             Report {
                 valid: true,
                 name: Some(description.name.clone()),
                 version: Some(description.version.clone()),
+                decides_on: Some(module.purpose().to_string()),
                 error: None,
             }
         }
@@ -60,6 +65,7 @@ pub(super) fn run(
             valid: false,
             name: None,
             version: None,
+            decides_on: None,
             error: Some(format!("{refusal:#}")),
         },
     };
@@ -79,11 +85,17 @@ fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
         Report {
             error: Some(error), ..
         } => writeln!(out, "not valid: {}", text::printable(error)),
-        Report { name, version, .. } => writeln!(
+        Report {
+            name,
+            version,
+            decides_on,
+            ..
+        } => writeln!(
             out,
-            "{} {} is valid with these settings",
+            "{} {} is valid with these settings; it decides on {}",
             text::printable(name.as_deref().unwrap_or_default()),
-            text::printable(version.as_deref().unwrap_or_default())
+            text::printable(version.as_deref().unwrap_or_default()),
+            decides_on.as_deref().unwrap_or_default()
         ),
     }
 }

@@ -1,5 +1,5 @@
 //! The examination of modules: the default policy passes it, and every way to depend on more
-//! than the candidate is found out.
+//! than the candidate, or the learned route, is found out.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,8 +7,13 @@ use super::{BUILTIN, Limits, asked, hostile, pod_cidr, policy, routes};
 use super::{ENGINE, Module};
 use crate::candidates::Candidate;
 use crate::facts::NodeFacts;
-use crate::policy::{Batch, Decision, PolicyFailure, Reasons, RoutePolicy, Verdict};
-use crate::wasm::conformance::{Trial, Violation, check, check_any};
+use crate::policy::{
+    Acceptance, Batch, Decision, ImportBatch, ImportDecision, ImportPolicy, ImportVerdict,
+    LearnedFrom, LearnedPath, PathOrigin, PeerGroup, PeerKind, PolicyFailure, ProposedImport,
+    Reasons, RoutePolicy, Verdict,
+};
+use crate::types::{Asn, Installation, RouterId};
+use crate::wasm::conformance::{Trial, Violation, check, check_any, check_any_imports};
 
 /// A policy in plain Rust that sees the whole batch, and how often it was asked before.
 struct Native<F>(Mutex<(usize, F)>);
@@ -32,9 +37,9 @@ fn examine(decide: impl FnMut(usize, &Batch<'_>) -> Vec<Decision> + Send) -> Res
     let candidates = pods();
     let attributes = Arc::default();
     let routes = routes(&candidates, &attributes);
-    let mut native = Native(Mutex::new((0, decide)));
+    let native = Native(Mutex::new((0, decide)));
     asked(&NodeFacts::default(), &routes, |batch| {
-        check_any(&mut native, batch, 1)
+        check_any(&native, batch, 1)
     })
 }
 
@@ -133,7 +138,7 @@ fn a_wrong_number_of_decisions_is_found() {
         examine(|_, _| vec![accept_if(true)]),
         Err(Violation::Count {
             trial: Trial::AsGiven,
-            candidates: 150,
+            routes: 150,
             decisions: 1
         })
     );
@@ -173,4 +178,94 @@ fn a_difference_names_the_candidate_and_both_answers() {
         violation.to_string(),
         "the same batch once more: 10.0.0.0/24 was answered with accept at first, then with reject"
     );
+}
+
+/// An import policy in plain Rust that sees the whole batch.
+struct NativeImports<F>(F);
+
+impl<F: Fn(&ImportBatch<'_>) -> Vec<ImportDecision> + Send + Sync> ImportPolicy
+    for NativeImports<F>
+{
+    fn evaluate(&self, batch: &ImportBatch<'_>) -> Result<Vec<ImportDecision>, PolicyFailure> {
+        Ok(self.0(batch))
+    }
+}
+
+/// What is found out about an import policy that decides by the batch, asked about 150 routes.
+fn examine_imports(
+    decide: impl Fn(&ImportBatch<'_>) -> Vec<ImportDecision> + Send + Sync,
+) -> Result<(), Violation> {
+    let path = Arc::new(LearnedPath {
+        origin: PathOrigin::Igp,
+        as_path: Vec::new(),
+    });
+    let attributes = Arc::default();
+    let routes: Vec<ProposedImport<'_>> = (0..150u8)
+        .map(|number| ProposedImport {
+            prefix: format!("10.{number}.0.0/16").parse().unwrap(),
+            path: &path,
+            attributes: &attributes,
+        })
+        .collect();
+    let address = std::net::Ipv4Addr::new(192, 0, 2, 1);
+    let batch = ImportBatch {
+        node: &NodeFacts::default(),
+        asn: Asn(64512),
+        peer_group: &PeerGroup {
+            name: "tor".to_owned(),
+            asn: Asn(64513),
+            kind: PeerKind::Ebgp,
+            labels: [].into(),
+        },
+        peer: &LearnedFrom {
+            name: "tor".to_owned(),
+            address: address.into(),
+            router_id: RouterId::try_from(address).unwrap(),
+        },
+        routes: &routes,
+        reasons: Reasons::Wanted,
+    };
+    check_any_imports(&NativeImports(decide), &batch, 1)
+}
+
+fn keep_if(keep: bool) -> ImportDecision {
+    ImportDecision {
+        verdict: ImportVerdict::Accept(Acceptance {
+            attributes: None,
+            installation: keep.then_some(Installation::Keep),
+        }),
+        reason: None,
+    }
+}
+
+#[test]
+fn an_import_policy_that_looks_at_the_route_alone_passes() {
+    let by_prefix = |batch: &ImportBatch<'_>| {
+        let routes = batch.routes.iter();
+        let odd = |route: &ProposedImport<'_>| route.prefix.to_string().len() % 2 == 1;
+        routes.map(|route| keep_if(odd(route))).collect()
+    };
+    assert_eq!(examine_imports(by_prefix), Ok(()));
+}
+
+#[test]
+fn an_import_policy_that_looks_at_the_place_in_the_batch_is_found() {
+    let by_place = |batch: &ImportBatch<'_>| {
+        let places = 0..batch.routes.len();
+        places.map(|place| keep_if(place == 0)).collect()
+    };
+    let violation = examine_imports(by_place).unwrap_err();
+    assert_eq!(violation.trial(), Trial::Shuffled);
+    let words = violation.to_string();
+    assert!(words.contains("accept, kernel: keep"), "{words}");
+}
+
+#[test]
+fn an_import_policy_that_looks_at_the_number_of_routes_is_found() {
+    let by_number = |batch: &ImportBatch<'_>| {
+        let routes = batch.routes.len();
+        vec![keep_if(routes == 150); routes]
+    };
+    let violation = examine_imports(by_number).unwrap_err();
+    assert_eq!(violation.trial(), Trial::Split);
 }

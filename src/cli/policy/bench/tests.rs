@@ -54,11 +54,12 @@ fn figures_have_their_units() {
         shape,
         "
 Policy:                default\u{20}
+Asked about:           announced routes
 Module:                 bytes
 Compiled code:          bytes
 Load, compiling:        ms
 Load, compiled before:  ms
-One candidate:          µs
+One of them:            µs
 Of :                   µs each,  with reasons
 Memory of a call:       bytes
 "
@@ -73,6 +74,25 @@ fn settings_that_are_refused_are_the_error() {
     let ran = bench(&["builtin:default", "--settings", file.to_str().unwrap()]);
     assert_eq!((ran.outcome, ran.out.as_str()), (Outcome::Failed, ""));
     assert!(ran.err.contains("unknown setting `colour`"), "{}", ran.err);
+}
+
+#[test]
+fn learned_routes_are_measured_of_modules_that_decide_on_them() {
+    let ran = bench(&["builtin:default", "--learned"]);
+    assert_eq!((ran.outcome, ran.out.as_str()), (Outcome::Failed, ""));
+    assert_eq!(
+        ran.err,
+        "error: default decides on announced routes only: leave out --learned\n"
+    );
+}
+
+#[test]
+fn the_routes_that_are_made_up_are_all_different() {
+    let routes = super::learned::routes(1 << 10);
+    let prefixes: std::collections::BTreeSet<_> = routes.iter().map(|r| r.prefix).collect();
+    assert_eq!(prefixes.len(), 1 << 10);
+    let last = super::learned::routes(1_000_000).pop().unwrap().prefix;
+    assert_eq!(last.to_string(), "10.244.35.240/28");
 }
 
 #[test]

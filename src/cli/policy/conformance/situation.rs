@@ -1,14 +1,22 @@
 //! A situation that has a bit of everything: each kind of candidate in both families, every type
-//! of Service, endpoints of every condition, labels and annotations, internal and external peers.
+//! of Service, endpoints of every condition, labels and annotations, internal and external peers,
+//! and routes learned from either.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::cases::{Advertise, ByFamily, Counts, Document, Endpoints, Group, Node, Service};
+use crate::cases::{
+    Advertise, ByFamily, Counts, Document, Endpoints, Group, Learned, Node, OriginText, PathText,
+    Peer, Service,
+};
 use crate::facts::{ServiceKey, ServiceType, StringMap, TrafficPolicy};
-use crate::types::Asn;
+use crate::policy::{PathSegment, SegmentKind};
+use crate::types::{Asn, Community, LargeCommunity};
 
 /// So many that a batch has some 250 candidates: it is split into several parts.
 const SERVICES: u32 = 90;
+
+/// So many that one peer's routes are split into several parts.
+const ROUTES: u32 = 240;
 
 const TYPES: [ServiceType; 4] = [
     ServiceType::ClusterIP,
@@ -42,6 +50,13 @@ pub(super) fn document() -> Document {
         },
         peer_groups: vec![group("tor", 64513), group("reflector", 64512)],
         services: (0..SERVICES).map(service).collect(),
+        peers: vec![
+            peer("tor-a", "tor", "192.0.2.254"),
+            peer("rr-a", "reflector", "2001:db8::254"),
+        ],
+        learned: (0..ROUTES)
+            .flat_map(|number| [learned(number, Some(number % 200)), learned(number, None)])
+            .collect(),
         ..Document::default()
     }
 }
@@ -95,6 +110,78 @@ fn service(number: u32) -> Service {
         endpoints_elsewhere: Some(endpoints(number + 1)),
         labels: Some(map(&[("app", &text), ("tier", "gold")])),
         annotations: Some(map(&[("example.com/number", &text)])),
+    }
+}
+
+fn peer(name: &str, group: &str, address: &str) -> Peer {
+    Peer {
+        name: name.to_owned(),
+        address: address.parse().ok(),
+        router_id: None,
+        peer_group: Some(group.to_owned()),
+        asn: None,
+        labels: None,
+    }
+}
+
+/// The routes differ in everything a policy can look at. With a local preference it is from the
+/// internal peer.
+fn learned(number: u32, local_pref: Option<u32>) -> Learned {
+    let [_, _, high, low] = number.to_be_bytes();
+    let group = u16::from_be_bytes([high, low]);
+    let (network, next_hop, lengths): (IpAddr, IpAddr, [u8; 4]) = match number % 2 {
+        0 => (
+            Ipv4Addr::new(10, high, low, 0).into(),
+            Ipv4Addr::new(192, 0, 2, low).into(),
+            [24, 25, 28, 32],
+        ),
+        _ => (
+            Ipv6Addr::new(0x2001, 0xDB8, 3, group, 0, 0, 0, 0).into(),
+            Ipv6Addr::new(0x2001, 0xDB8, 4, 0, 0, 0, 0, group).into(),
+            [64, 72, 120, 128],
+        ),
+    };
+    let length = lengths[number as usize / 2 % 4];
+    let sequence = PathSegment {
+        kind: SegmentKind::Sequence,
+        asns: (0..number % 6).map(|hop| Asn(64_513 + hop)).collect(),
+    };
+    let set = PathSegment {
+        kind: SegmentKind::Set,
+        asns: vec![Asn(65_000 + number), Asn(65_500)],
+    };
+    let segments = [
+        (!sequence.asns.is_empty()).then_some(sequence),
+        number.is_multiple_of(7).then_some(set),
+    ];
+    Learned {
+        prefix: format!("{network}/{length}").parse().expect("a prefix"),
+        peer: Some(match local_pref {
+            Some(_) => "rr-a".to_owned(),
+            None => "tor-a".to_owned(),
+        }),
+        origin: match number % 3 {
+            0 => None,
+            1 => Some(OriginText::Egp),
+            _ => Some(OriginText::Incomplete),
+        },
+        as_path: Some(PathText(segments.into_iter().flatten().collect())),
+        next_hop: Some(next_hop),
+        med: number.is_multiple_of(5).then_some(number),
+        local_pref,
+        communities: Some(
+            (0..number % 4)
+                .map(|mark| Community(0xFC00_0000 + mark))
+                .collect(),
+        ),
+        large_communities: number.is_multiple_of(4).then(|| {
+            vec![LargeCommunity {
+                global_administrator: 64_512,
+                local_data_1: number,
+                local_data_2: 0,
+            }]
+        }),
+        extended_communities: None,
     }
 }
 

@@ -3,8 +3,10 @@
 use serde_json::Value;
 
 use super::*;
+use crate::cases::Received;
 use crate::cli::policy::fixture::{Bench, RECORDING};
 use crate::cli::testing::printed;
+use crate::policy::{PeerKind, SegmentKind};
 
 #[test]
 fn the_built_in_policy_is_conformant() {
@@ -68,12 +70,36 @@ fn the_checks_before_a_broken_promise_are_told_as_kept() {
         seed: 1,
         batches: 1,
         candidates: 2,
+        learned_routes: 0,
         checks: checks(Some(Broken {
             promise: Promise::Same(Trial::Split),
             problem: "towards tor: it differs".to_owned(),
         })),
     };
     insta::assert_snapshot!(printed(|out| print(&report, out)));
+}
+
+#[test]
+fn the_situation_has_learned_routes_of_either_family_and_kind_of_peer() {
+    let file = CaseFile::from_document("it", situation::document()).unwrap();
+    let kinds: Vec<_> = file
+        .learned
+        .iter()
+        .map(|scene| scene.peer_group.kind)
+        .collect();
+    assert_eq!(kinds, [PeerKind::Ebgp, PeerKind::Ibgp]);
+    for scene in &file.learned {
+        for family in crate::types::Family::ALL {
+            let routes = scene.routes.iter();
+            let of_family = routes.filter(|route| route.prefix.family() == family);
+            assert!(of_family.count() > 50, "{} of {family}", scene.name);
+        }
+        let sets = |route: &Received| {
+            let mut segments = route.path.as_path.iter();
+            segments.any(|segment| segment.kind == SegmentKind::Set)
+        };
+        assert!(scene.routes.iter().any(sets), "{}", scene.name);
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! `rutter policy diff OLD NEW --batch FILE`: what one module announces of a recording, beside
-//! another.
+//! `rutter policy diff OLD NEW --batch FILE`: what one module announces of a recording, or uses of
+//! its learned routes, beside another.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::api::DecisionReport;
 use crate::cli::output::{self, OutputFormat};
-use crate::cli::policy::chain::{self, Chosen, Played};
+use crate::cli::policy::chain::{self, Chosen, LearnedReport, Played};
 use crate::cli::policy::module::SettingsArg;
 use crate::cli::policy::replay::decided;
 use crate::cli::{Outcome, text};
@@ -30,32 +30,74 @@ pub(super) struct Comparison<'a> {
 }
 
 /// What differs; printed as it is with `-o json`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Report {
     added: usize,
     withdrawn: usize,
     changed: usize,
     same: usize,
-    groups: Vec<GroupReport>,
+    groups: Vec<GroupReport<DecisionReport>>,
+    /// Routes that are learned: those that are used, no longer used or used otherwise.
+    peers: Vec<GroupReport<LearnedReport>>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct GroupReport {
-    /// As scenes are called: `towards tor`.
+struct GroupReport<D> {
+    /// As scenes are called: `towards tor`, `learned from tor-a`.
     name: String,
-    routes: Vec<Difference>,
+    routes: Vec<Difference<D>>,
 }
 
-/// A prefix that is not announced alike.
+/// A prefix that is not announced, or used, alike.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Difference {
+struct Difference<D> {
     prefix: Prefix,
     kind: DifferenceKind,
-    old: DecisionReport,
-    new: DecisionReport,
+    old: D,
+    new: D,
+}
+
+/// What a chain makes of a prefix.
+trait Decided {
+    fn is_accepted(&self) -> bool;
+
+    /// Whether two that accept do so alike.
+    fn is_alike(&self, other: &Self) -> bool;
+
+    /// With who made it so.
+    fn words(&self) -> String;
+}
+
+impl Decided for DecisionReport {
+    fn is_accepted(&self) -> bool {
+        self.accepted
+    }
+
+    fn is_alike(&self, other: &Self) -> bool {
+        self.attributes == other.attributes
+    }
+
+    fn words(&self) -> String {
+        decided(self)
+    }
+}
+
+impl Decided for LearnedReport {
+    fn is_accepted(&self) -> bool {
+        self.decision.accepted
+    }
+
+    fn is_alike(&self, other: &Self) -> bool {
+        self.decision.attributes == other.decision.attributes
+            && self.installation == other.installation
+    }
+
+    fn words(&self) -> String {
+        self.words()
+    }
 }
 
 /// What would happen to a route.
@@ -64,12 +106,12 @@ struct Difference {
 enum DifferenceKind {
     Added,
     Withdrawn,
-    /// Announced with other attributes.
+    /// Announced with other attributes, or used otherwise.
     Changed,
 }
 
 /// Every prefix with its first accepted candidate's decision, or a rejection.
-type Routes = BTreeMap<Prefix, DecisionReport>;
+type Routes<D = DecisionReport> = BTreeMap<Prefix, D>;
 
 /// Decides with both, compares and prints.
 ///
@@ -96,22 +138,42 @@ pub(super) fn run(
             settings,
             place,
         };
-        chain::links(&engine, &file, chosen)
+        chain::chains(&engine, &file, chosen)
     };
     let old = chain(old, settings)?;
     let new = chain(new, new_settings)?;
-    let mut report = Report {
-        added: 0,
-        withdrawn: 0,
-        changed: 0,
-        same: 0,
-        groups: Vec::new(),
-    };
-    for scene in &file.scenes {
-        let old = routes(&chain::play(&file, &old, scene)?);
-        let new = routes(&chain::play(&file, &new, scene)?);
-        report.add(&scene.name, old, new);
+    let mut report = Report::default();
+    if !old.announced.is_empty() && !new.announced.is_empty() {
+        for scene in &file.scenes {
+            let old = routes(&chain::play(&file, &old.announced, scene)?);
+            let new = routes(&chain::play(&file, &new.announced, scene)?);
+            let differences = report.differences(old, new);
+            report.groups.push(GroupReport {
+                name: scene.name.clone(),
+                routes: differences,
+            });
+        }
     }
+    if !old.learned.is_empty() && !new.learned.is_empty() {
+        for scene in &file.learned {
+            let routes = |links| -> anyhow::Result<Routes<LearnedReport>> {
+                let played = chain::play_learned(&file, links, scene)?;
+                let routes = played.into_iter();
+                Ok(routes.map(|route| (route.prefix, route)).collect())
+            };
+            let (old, new) = (routes(&old.learned)?, routes(&new.learned)?);
+            let differences = report.differences(old, new);
+            report.peers.push(GroupReport {
+                name: scene.name.clone(),
+                routes: differences,
+            });
+        }
+    }
+    anyhow::ensure!(
+        !report.groups.is_empty() || !report.peers.is_empty(),
+        "there is nothing to compare: one of the modules decides on announced routes, the other \
+         on learned ones"
+    );
     match format {
         OutputFormat::Json => output::json(&report, out)?,
         OutputFormat::Text => print(&report, out)?,
@@ -132,16 +194,20 @@ fn routes(played: &Played<'_>) -> Routes {
 }
 
 impl Report {
-    /// Both were asked about the same prefixes.
-    fn add(&mut self, group: &str, old: Routes, mut new: Routes) {
+    /// What differs between two that were asked about the same prefixes, counted.
+    fn differences<D: Decided>(
+        &mut self,
+        old: Routes<D>,
+        mut new: Routes<D>,
+    ) -> Vec<Difference<D>> {
         let mut differences = Vec::new();
         for (prefix, old) in old {
             let Some(new) = new.remove(&prefix) else {
                 continue;
             };
-            let kind = match (old.accepted, new.accepted) {
+            let kind = match (old.is_accepted(), new.is_accepted()) {
                 (false, false) => continue,
-                (true, true) if old.attributes == new.attributes => {
+                (true, true) if old.is_alike(&new) => {
                     self.same += 1;
                     continue;
                 }
@@ -161,38 +227,41 @@ impl Report {
                 new,
             });
         }
-        self.groups.push(GroupReport {
-            name: group.to_owned(),
-            routes: differences,
-        });
+        differences
     }
 }
 
 fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    for group in &report.groups {
-        writeln!(out, "{}", text::printable(&group.name))?;
-        if group.routes.is_empty() {
-            writeln!(out, "  no difference")?;
-        }
-        for route in &group.routes {
-            print_difference(route, out)?;
-        }
-        writeln!(out)?;
-    }
     let Report {
         added,
         withdrawn,
         changed,
         same,
-        groups: _,
+        groups,
+        peers,
     } = report;
+    groups
+        .iter()
+        .try_for_each(|group| print_group(group, out))?;
+    peers.iter().try_for_each(|peer| print_group(peer, out))?;
     writeln!(
         out,
         "{added} added, {withdrawn} withdrawn, {changed} changed, {same} the same"
     )
 }
 
-fn print_difference(difference: &Difference, out: &mut dyn Write) -> io::Result<()> {
+fn print_group<D: Decided>(group: &GroupReport<D>, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", text::printable(&group.name))?;
+    if group.routes.is_empty() {
+        writeln!(out, "  no difference")?;
+    }
+    for route in &group.routes {
+        print_difference(route, out)?;
+    }
+    writeln!(out)
+}
+
+fn print_difference<D: Decided>(difference: &Difference<D>, out: &mut dyn Write) -> io::Result<()> {
     let Difference {
         prefix,
         kind,
@@ -200,12 +269,12 @@ fn print_difference(difference: &Difference, out: &mut dyn Write) -> io::Result<
         new,
     } = difference;
     match kind {
-        DifferenceKind::Added => writeln!(out, "  + {prefix}: {}", decided(new)),
-        DifferenceKind::Withdrawn => writeln!(out, "  - {prefix}: {}", decided(new)),
+        DifferenceKind::Added => writeln!(out, "  + {prefix}: {}", new.words()),
+        DifferenceKind::Withdrawn => writeln!(out, "  - {prefix}: {}", new.words()),
         DifferenceKind::Changed => {
-            writeln!(out, "  ~ {prefix}: {}", decided(old))?;
+            writeln!(out, "  ~ {prefix}: {}", old.words())?;
             let indent = prefix.to_string().len();
-            writeln!(out, "    {:indent$}  {}", "", decided(new))
+            writeln!(out, "    {:indent$}  {}", "", new.words())
         }
     }
 }

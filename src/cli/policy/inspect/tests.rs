@@ -42,12 +42,17 @@ fn the_built_in_policy_is_told_from_its_digest_to_its_description() {
         .collect();
     interfaces.sort_unstable();
     assert_eq!(interfaces, ["announce", "module"]);
+    assert_eq!(
+        report["world"],
+        json!({"name": "policy", "decides-on": "announced routes"})
+    );
     assert_eq!(report["description"]["name"], "default");
     assert_eq!(report["refusal"], Value::Null);
 
     let text = inspect("builtin:default", &[]).out;
     assert!(text.contains(&format!("Digest:   {digest}\n")), "{text}");
-    assert!(text.contains("Imports:  nothing\n"), "{text}");
+    let world = "World:    policy: decides on announced routes\nImports:  nothing\n";
+    assert!(text.contains(world), "{text}");
     assert!(text.contains("Settings:\n  {\n"), "{text}");
 }
 

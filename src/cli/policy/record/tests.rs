@@ -35,6 +35,42 @@ fn a_recording_is_a_case_file_that_says_where_it_is_from() {
 }
 
 #[test]
+fn learned_routes_are_asked_for_and_printed_on_request() {
+    let learned: Document = toml::from_str(
+        r#"
+        [[peers]]
+        name = "tor-a"
+        address = "192.0.2.1"
+        router-id = "192.0.2.9"
+        asn = 64513
+        [[import-policies]]
+        name = "filter"
+        module = "/etc/rutter/filter.wasm"
+        [[learned]]
+        peer = "tor-a"
+        prefix = "10.0.0.0/8"
+        as-path = ""
+        extended-communities = ["0x0004fc004db2d05e"]
+        "#,
+    )
+    .unwrap();
+    let document = Document {
+        import_policies: learned.import_policies,
+        peers: learned.peers,
+        learned: learned.learned,
+        ..document()
+    };
+    let agent = FakeAgent::answering(StatusCode::OK, &document);
+    let ran = agent.run(&["policy", "record", "--learned"]);
+    assert_eq!((ran.outcome, ran.err.as_str()), (Outcome::Done, ""));
+    assert_eq!(agent.requests(), ["/v1/policy/batch?learned=true"]);
+    assert_eq!(toml::from_str::<Document>(&ran.out).unwrap(), document);
+    let file = CaseFile::parse("live.toml", &ran.out).unwrap();
+    assert_eq!((file.scenes.len(), file.learned.len()), (2, 1));
+    assert_eq!(file.import_policies, document.import_policies);
+}
+
+#[test]
 fn json_is_the_agents_own_document() {
     let agent = FakeAgent::answering(StatusCode::OK, &document());
     let ran = agent.run(&["policy", "record", "-o", "json"]);

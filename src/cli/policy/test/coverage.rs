@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::judge::Shown;
 use crate::cases::{ExpectedVerdict, RouteKind};
-use crate::cli::policy::decisions::{Answer, Decided};
 use crate::types::Family;
+use crate::wasm::Purpose;
 
 /// Gathered case by case.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Coverage {
-    asked: BTreeMap<(RouteKind, Family), Verdicts>,
+    purpose: Purpose,
+    asked: BTreeMap<Kind, Verdicts>,
     reasons: BTreeSet<String>,
     declared: BTreeSet<String>,
 }
@@ -28,11 +30,11 @@ pub(super) struct Verdicts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct CoverageReport {
-    /// Of all candidates.
+    /// Of all routes.
     pub(super) decisions: Verdicts,
     /// Each kind and family that was asked about.
     pub(super) asked: Vec<Asked>,
-    /// Kinds and families that no case asked about.
+    /// Kinds and families that the policy can be asked about, and that no case asked about.
     pub(super) never_asked: Vec<Kind>,
     /// Reasons that the files declare and no decision gave.
     pub(super) reasons_never_seen: Vec<String>,
@@ -40,7 +42,7 @@ pub(super) struct CoverageReport {
     pub(super) reasons_not_declared: Vec<String>,
 }
 
-/// One kind of candidate with its decisions.
+/// One kind of route with its decisions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Asked {
@@ -50,27 +52,79 @@ pub(super) struct Asked {
     pub(super) decisions: Verdicts,
 }
 
-/// One kind of candidate of one family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// One kind of route of one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Kind {
-    pub(super) route: RouteKind,
+    pub(super) route: Route,
     pub(super) family: Family,
 }
 
+/// What a policy is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(untagged)]
+pub(super) enum Route {
+    /// A candidate.
+    Candidate(RouteKind),
+    /// A learned route.
+    Learned(Learned),
+}
+
+/// Learned routes are all of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Learned {
+    Learned,
+}
+
+impl Route {
+    /// Everything that a policy of this purpose may be asked about.
+    fn all(purpose: Purpose) -> Vec<Self> {
+        let mut all = Vec::new();
+        if purpose.serves(Purpose::Announce) {
+            all.extend(RouteKind::ALL.map(Self::Candidate));
+        }
+        if purpose.serves(Purpose::Learn) {
+            all.push(Self::Learned(Learned::Learned));
+        }
+        all
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Candidate(kind) => kind.name(),
+            Self::Learned(Learned::Learned) => "learned",
+        }
+    }
+}
+
 impl Coverage {
+    /// Of a policy of this purpose, which nobody has asked anything yet.
+    pub(super) fn new(purpose: Purpose) -> Self {
+        Self {
+            purpose,
+            asked: BTreeMap::new(),
+            reasons: BTreeSet::new(),
+            declared: BTreeSet::new(),
+        }
+    }
+
     /// Reasons that a file says the policy gives, with `*` in them.
     pub(super) fn declare(&mut self, reasons: &[String]) {
         self.declared.extend(reasons.iter().cloned());
     }
 
     /// Takes in the decisions of a case.
-    pub(super) fn add(&mut self, decided: &[Decided]) {
-        for Decided { candidate, answer } in decided {
-            let kind = RouteKind::from(&candidate.origin);
-            let family = candidate.prefix.family();
-            self.asked.entry((kind, family)).or_default().count(answer);
-            self.reasons.extend(answer.reason.clone());
+    pub(super) fn add(&mut self, decided: &[Shown]) {
+        for shown in decided {
+            let Shown {
+                kind,
+                verdict,
+                reason,
+                line: _,
+            } = shown;
+            self.asked.entry(*kind).or_default().count(*verdict);
+            self.reasons.extend(reason.clone());
         }
     }
 
@@ -82,11 +136,8 @@ impl Coverage {
             decisions.reject += counted.reject;
             decisions.abstain += counted.abstain;
         }
-        let asked = |(&(route, family), &decisions): (&_, &_)| Asked {
-            kind: Kind { route, family },
-            decisions,
-        };
-        let kinds = RouteKind::ALL.into_iter().flat_map(|route| {
+        let asked = |(&kind, &decisions): (&_, &_)| Asked { kind, decisions };
+        let kinds = Route::all(self.purpose).into_iter().flat_map(|route| {
             let families = Family::ALL.into_iter();
             families.map(move |family| Kind { route, family })
         });
@@ -96,7 +147,7 @@ impl Coverage {
             decisions,
             asked: self.asked.iter().map(asked).collect(),
             never_asked: kinds
-                .filter(|kind| !self.asked.contains_key(&(kind.route, kind.family)))
+                .filter(|kind| !self.asked.contains_key(kind))
                 .collect(),
             reasons_never_seen: self.declared.iter().filter(seen).cloned().collect(),
             reasons_not_declared: if self.declared.is_empty() {
@@ -109,8 +160,8 @@ impl Coverage {
 }
 
 impl Verdicts {
-    fn count(&mut self, answer: &Answer) {
-        *match answer.verdict {
+    fn count(&mut self, verdict: ExpectedVerdict) {
+        *match verdict {
             ExpectedVerdict::Accept => &mut self.accept,
             ExpectedVerdict::Reject => &mut self.reject,
             ExpectedVerdict::Abstain => &mut self.abstain,

@@ -1,22 +1,34 @@
-//! One scene: the question is put, and the answer is held against what the author expects.
+//! One question: it is put, and the answer is held against what the author expects.
 
-use std::collections::BTreeMap;
+mod announced;
+mod learned;
 
 use serde::Serialize;
 
+use super::coverage::Kind;
 use super::snapshot::{Compared, Snapshot};
-use crate::cases::{Check, ExpectedDecision, Scene};
-use crate::cli::policy::decisions::{self, Decided, LIMITS};
-use crate::cli::text;
-use crate::wasm::{Module, ModuleError, WasmPolicy};
+use crate::cases::{Check, ExpectedVerdict, Question};
+use crate::cli::policy::decisions::LIMITS;
+use crate::cli::policy::purpose;
+use crate::wasm::{Module, ModuleError};
 
-/// What came of a scene.
+/// What came of a question.
 #[derive(Debug)]
 pub(super) struct Judged {
     /// Every decision, for coverage and the snapshot; absent where there was none to be had.
-    pub(super) decided: Option<Vec<Decided>>,
+    pub(super) decided: Option<Vec<Shown>>,
     /// Nothing where all is as expected.
     pub(super) problems: Vec<Problem>,
+}
+
+/// A decision, for coverage and the snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Shown {
+    pub(super) kind: Kind,
+    pub(super) verdict: ExpectedVerdict,
+    pub(super) reason: Option<String>,
+    /// All of it, in words.
+    pub(super) line: String,
 }
 
 /// What is not as expected.
@@ -27,6 +39,7 @@ pub(super) enum Problem {
     Decision {
         /// Of the expectation.
         line: usize,
+        /// The candidate, or the prefix of a learned route.
         candidate: String,
         expected: String,
         got: String,
@@ -38,7 +51,7 @@ pub(super) enum Problem {
         /// Decided, but not in the snapshot.
         unexpected: Vec<String>,
     },
-    /// There is no snapshot of the scene.
+    /// There is no snapshot of the case.
     NoSnapshot,
     /// The module failed, refused the settings, or did not.
     Module {
@@ -51,52 +64,32 @@ pub(super) enum Problem {
 pub(super) fn judge(
     module: &Module,
     settings: &serde_json::Value,
-    scene: &Scene,
+    question: Question<'_>,
     snapshot: &Snapshot,
 ) -> Judged {
-    let policy = WasmPolicy::new(module, settings, LIMITS);
-    let policy = match (policy, &scene.check) {
-        (Ok(policy), Check::Decisions(_) | Check::Snapshot) => policy,
-        (refused, Check::Refusal(words)) => return Judged::undecided(refusal(refused, words)),
-        (Err(refused), Check::Decisions(_) | Check::Snapshot) => {
-            return Judged::undecided(Some(message(&refused.into())));
-        }
-    };
-    let decided = match decisions::ask(&policy, scene) {
-        Ok(decided) => decided,
-        Err(failure) => return Judged::undecided(Some(message(&failure.into()))),
-    };
-    let problems = match &scene.check {
-        Check::Decisions(expected) => differences(expected, &decided),
-        Check::Snapshot | Check::Refusal(_) => {
-            compare(snapshot, scene, &decided).into_iter().collect()
-        }
-    };
-    Judged {
-        decided: Some(decided),
-        problems,
-    }
-}
-
-impl Judged {
-    fn undecided(problem: Option<Problem>) -> Self {
-        Self {
+    if let Some(words) = question.refusal() {
+        let problem = refusal(purpose::check_settings(module, settings, LIMITS), words);
+        return Judged {
             decided: None,
             problems: problem.into_iter().collect(),
-        }
+        };
     }
-}
-
-fn message(error: &anyhow::Error) -> Problem {
-    Problem::Module {
-        message: format!("{error:#}"),
-    }
+    let judged = match question {
+        Question::Announced(scene) => announced::judge(module, settings, scene, snapshot),
+        Question::Learned(scene) => learned::judge(module, settings, scene, snapshot),
+    };
+    judged.unwrap_or_else(|failure| Judged {
+        decided: None,
+        problems: vec![Problem::Module {
+            message: format!("{failure:#}"),
+        }],
+    })
 }
 
 /// What is wrong with a refusal that should be in these words.
-fn refusal(policy: Result<WasmPolicy, ModuleError>, expected: &str) -> Option<Problem> {
-    let got = match policy {
-        Ok(_) => "it takes them".to_owned(),
+fn refusal(checked: Result<(), ModuleError>, expected: &str) -> Option<Problem> {
+    let got = match checked {
+        Ok(()) => "it takes them".to_owned(),
         Err(ModuleError::Settings { words, .. }) if words == expected => return None,
         Err(ModuleError::Settings { words, .. }) => format!("it says: {words}"),
         Err(other) => format!("{:#}", anyhow::Error::from(other)),
@@ -106,51 +99,28 @@ fn refusal(policy: Result<WasmPolicy, ModuleError>, expected: &str) -> Option<Pr
     })
 }
 
-fn differences(expected: &[ExpectedDecision], decided: &[Decided]) -> Vec<Problem> {
-    let answers: BTreeMap<_, _> = decided
-        .iter()
-        .map(|decided| (&decided.candidate, &decided.answer))
-        .collect();
-    let mut problems = Vec::new();
-    for expectation in expected {
-        let ExpectedDecision {
-            line,
-            candidate,
-            verdict,
-            attributes,
-            reason,
-        } = expectation;
-        let Some(answer) = answers.get(candidate) else {
-            // The scene found it among its candidates, and each was decided.
-            continue;
-        };
-        let reason = reason.as_deref().map(text::printable);
-        let as_expected = answer.verdict == *verdict
-            && answer.attributes == *attributes
-            && (reason.is_none() || answer.reason == reason);
-        if !as_expected {
-            // Attributes are told wherever they are the difference.
-            let tell = answer.attributes_changed || answer.attributes != *attributes;
-            let told = |verdict, attributes, reason: Option<&String>| {
-                let reason = reason.map_or_else(String::new, |r| format!(", because: {r}"));
-                format!(
-                    "{}{reason}",
-                    decisions::with_attributes(verdict, attributes, tell)
-                )
-            };
-            problems.push(Problem::Decision {
-                line: *line,
-                candidate: decisions::shown(candidate),
-                expected: told(*verdict, attributes, reason.as_ref()),
-                got: told(answer.verdict, &answer.attributes, answer.reason.as_ref()),
-            });
+/// Holds the decisions against the expectations, or where there are none against the snapshot.
+fn held<D>(
+    name: &str,
+    check: &Check<D>,
+    decided: Vec<Shown>,
+    snapshot: &Snapshot,
+    differences: impl FnOnce(&[D]) -> Vec<Problem>,
+) -> Judged {
+    let problems = match check {
+        Check::Decisions(expected) => differences(expected),
+        Check::Snapshot | Check::Refusal(_) => {
+            compare(snapshot, name, &decided).into_iter().collect()
         }
+    };
+    Judged {
+        decided: Some(decided),
+        problems,
     }
-    problems
 }
 
-fn compare(snapshot: &Snapshot, scene: &Scene, decided: &[Decided]) -> Option<Problem> {
-    match snapshot.compare(&scene.name, decided) {
+fn compare(snapshot: &Snapshot, name: &str, decided: &[Shown]) -> Option<Problem> {
+    match snapshot.compare(name, decided) {
         Compared::Same => None,
         Compared::Absent => Some(Problem::NoSnapshot),
         Compared::Differs {
@@ -161,4 +131,9 @@ fn compare(snapshot: &Snapshot, scene: &Scene, decided: &[Decided]) -> Option<Pr
             unexpected,
         }),
     }
+}
+
+/// `, because: ...`, where there is a reason.
+fn because(reason: Option<&String>) -> String {
+    reason.map_or_else(String::new, |reason| format!(", because: {reason}"))
 }

@@ -44,7 +44,7 @@ pub(super) struct CaseReport {
     pub(super) name: String,
     pub(super) line: usize,
     pub(super) verdict: Verdict,
-    /// How many candidates were decided about.
+    /// How many candidates or learned routes were decided about.
     pub(super) decisions: usize,
     pub(super) problems: Vec<Problem>,
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::cases::{CaseFile, Check};
-use crate::cli::policy::decisions::Decided;
+use super::judge::Shown;
+use crate::cases::CaseFile;
 
 const HEADING: &str =
     "# Decisions of the cases that state none. Written by `rutter policy test --update`.\n";
@@ -74,12 +74,12 @@ impl Snapshot {
     }
 
     /// Takes a case's decisions down.
-    pub(super) fn insert(&mut self, case: &str, decided: &[Decided]) {
+    pub(super) fn insert(&mut self, case: &str, decided: &[Shown]) {
         self.cases.insert(case.to_owned(), lines(decided));
     }
 
     /// What differs between a case's lines and its decisions.
-    pub(super) fn compare(&self, case: &str, decided: &[Decided]) -> Compared {
+    pub(super) fn compare(&self, case: &str, decided: &[Shown]) -> Compared {
         let Some(before) = self.cases.get(case) else {
             return Compared::Absent;
         };
@@ -101,8 +101,9 @@ impl Snapshot {
     /// The cases that it has and that the file does not have, or not without expectations.
     pub(super) fn stale(&self, file: &CaseFile) -> Vec<String> {
         let uses = |name: &String| {
-            let mut scenes = file.scenes.iter();
-            scenes.any(|scene| scene.check == Check::Snapshot && scene.name == *name)
+            let questions = file.questions();
+            let mut uses = questions.iter();
+            uses.any(|question| question.has_snapshot() && question.name() == name)
         };
         self.cases
             .keys()
@@ -140,9 +141,9 @@ impl Snapshot {
     }
 }
 
-fn lines(decided: &[Decided]) -> Vec<String> {
+fn lines(decided: &[Shown]) -> Vec<String> {
     if decided.is_empty() {
         return vec![NO_CANDIDATE.to_owned()];
     }
-    decided.iter().map(ToString::to_string).collect()
+    decided.iter().map(|shown| shown.line.clone()).collect()
 }

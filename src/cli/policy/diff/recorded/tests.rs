@@ -44,13 +44,7 @@ fn modules_that_decide_alike_do_not_differ() {
 
 #[test]
 fn added_withdrawn_and_changed_routes_are_told_with_their_reasons() {
-    let mut report = Report {
-        added: 0,
-        withdrawn: 0,
-        changed: 0,
-        same: 0,
-        groups: Vec::new(),
-    };
+    let mut report = Report::default();
     let cases = [
         ("10.0.0.0/8", ("accept", None), ("accept", None)),
         ("10.1.0.0/16", ("accept", Some(10)), ("accept", Some(20))),
@@ -67,8 +61,8 @@ fn added_withdrawn_and_changed_routes_are_told_with_their_reasons() {
             })
             .collect()
     };
-    report.add("towards tor", routes(false), routes(true));
-    report.add("towards mesh", routes(false), routes(false));
+    add(&mut report, "towards tor", routes(false), routes(true));
+    add(&mut report, "towards mesh", routes(false), routes(false));
     insta::assert_snapshot!(printed(|out| print(&report, out)));
     let kinds: Vec<DifferenceKind> = report.groups[0].routes.iter().map(|d| d.kind).collect();
     assert_eq!(
@@ -96,4 +90,12 @@ fn a_running_agent_and_a_recording_are_not_compared_at_once() {
             "{arguments:?}"
         );
     }
+}
+
+fn add(report: &mut Report, name: &str, old: Routes, new: Routes) {
+    let routes = report.differences(old, new);
+    report.groups.push(GroupReport {
+        name: name.to_owned(),
+        routes,
+    });
 }
