@@ -143,6 +143,7 @@ pub(super) fn import_fallback(config: &Config, reason: String) -> Link<Importing
     Link {
         name: first.map_or("", |link| &link.name).into(),
         module: "none".to_owned(),
+        settings: Arc::default(),
         policy: Importing::not_loaded(reason),
         on_error: OnError::Withdraw,
         limits: Limits::DEFAULT,
@@ -177,6 +178,7 @@ fn link_of<P>(link: &PolicyLink, module: &str, policy: P) -> Link<P> {
     Link {
         name: link.name.as_str().into(),
         module: module.to_owned(),
+        settings: Arc::new(link.settings.clone()),
         policy,
         on_error: link.on_error,
         limits: link.limits,

@@ -11,7 +11,7 @@ use super::imports;
 use super::peering::peer_group;
 use super::pipeline::Pipeline;
 use crate::candidates::AdvertiseConfig;
-use crate::cases::{Document, Group, Learned, Peer, Recorded, Settings, UsedPolicy};
+use crate::cases::{Document, Group, Learned, Peer, Recorded, UsedPolicy};
 use crate::facts::{NodeFacts, ServiceFacts};
 use crate::policy::{Audience, ChainDefault, ImportPeer, LinkStatus, PeerGroup};
 use crate::speaker::Undecided;
@@ -52,7 +52,7 @@ impl Recording {
             policies: pipeline
                 .exports
                 .links()
-                .map(|link| used_policy(pipeline, &link))
+                .map(|link| used_policy(&link))
                 .collect(),
             policy_default: pipeline.config.policy_default,
             services: view.services.values().map(Arc::clone).collect(),
@@ -104,7 +104,12 @@ impl ImportRecording {
         };
         Self {
             peers: config.peers.iter().filter_map(peer).collect(),
-            policies: used_import_policies(pipeline),
+            policies: pipeline
+                .import_side
+                .imports
+                .links()
+                .map(|link| used_policy(&link))
+                .collect(),
             policy_default: config.import_policy_default,
         }
     }
@@ -160,46 +165,15 @@ fn recorded_peer(peer: &ImportPeer, router_id: Option<RouterId>, groups: &[Group
     }
 }
 
-/// The links of the import chain in force, with the settings that the configuration has for them.
-fn used_import_policies(pipeline: &Pipeline) -> Vec<UsedPolicy> {
-    let configured = &pipeline.config.import_policies;
-    let links = pipeline.import_side.imports.links();
-    links
-        .map(|link| {
-            let configured = configured.iter().find(|policy| {
-                policy.name == link.name && policy.module.to_string() == link.module
-            });
-            UsedPolicy {
-                name: link.name.to_owned(),
-                module: without_credentials(link.module),
-                on_error: link.on_error,
-                mode: link.mode,
-                peers: configured.and_then(|policy| groups(&policy.audience)),
-                settings: configured.map_or_else(Settings::new, |policy| {
-                    UsedPolicy::settings_of(&policy.settings)
-                }),
-            }
-        })
-        .collect()
-}
-
-/// A link of the chain in force, with the settings that the configuration has for it. One that
-/// stands in for the configured chain has none.
-fn used_policy(pipeline: &Pipeline, link: &LinkStatus<'_>) -> UsedPolicy {
-    let configured = pipeline
-        .config
-        .policies
-        .iter()
-        .find(|policy| policy.name == link.name && policy.module.to_string() == link.module);
+/// A link of the chain in force, with the settings that it was made with.
+fn used_policy(link: &LinkStatus<'_>) -> UsedPolicy {
     UsedPolicy {
         name: link.name.to_owned(),
         module: without_credentials(link.module),
         on_error: link.on_error,
         mode: link.mode,
-        peers: configured.and_then(|policy| groups(&policy.audience)),
-        settings: configured.map_or_else(Settings::new, |policy| {
-            UsedPolicy::settings_of(&policy.settings)
-        }),
+        peers: groups(link.audience),
+        settings: UsedPolicy::settings_of(link.settings),
     }
 }
 

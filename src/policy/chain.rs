@@ -31,6 +31,8 @@ pub struct Link<P = Arc<dyn RoutePolicy>> {
     pub name: Arc<str>,
     /// Where the policy came from, for status: `builtin:default`, or a path.
     pub module: String,
+    /// What it was made with, for whoever wants to make it again.
+    pub settings: Arc<serde_json::Value>,
     /// The policy.
     pub policy: P,
     /// What becomes of its routes while it fails.
@@ -112,6 +114,8 @@ pub struct LinkStatus<'a> {
     pub name: &'a str,
     /// Where it came from.
     pub module: &'a str,
+    /// What it was made with.
+    pub settings: &'a serde_json::Value,
     /// What becomes of its routes while it fails.
     pub on_error: OnError,
     /// What one call of it may use.
@@ -259,6 +263,7 @@ impl<P: Clone> Chain<P> {
             LinkStatus {
                 name: &state.link.name,
                 module: &state.link.module,
+                settings: &state.link.settings,
                 on_error: state.link.on_error,
                 limits: state.link.limits,
                 audience: &state.link.audience,

@@ -112,6 +112,7 @@ fn link(engine: &Engine, name: &str, mode: Mode) -> Link {
     Link {
         name: name.into(),
         module: "builtin:default".to_owned(),
+        settings: Arc::default(),
         policy: Arc::new(policy),
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,

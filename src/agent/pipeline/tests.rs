@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::*;
+use crate::agent::record::Recording;
 use crate::config::Overrides;
 use crate::kube::fixtures::{HERE, endpoint, named, node, object, service, slice};
 use crate::kube::{Kind, Object};
@@ -88,6 +89,7 @@ fn link(rule: Rule) -> Link {
     Link {
         name: "rule".into(),
         module: "test".to_owned(),
+        settings: Arc::default(),
         policy: Arc::new(rule),
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,
@@ -444,4 +446,24 @@ fn only_rounds_that_asked_a_policy_are_counted() {
     pipeline.configure(settings(TEXT, None));
     pipeline.retry();
     assert_eq!(pipeline.work.rounds, 1);
+}
+
+/// A newer version of a policy may be refused while the rest of its configuration is in force.
+#[test]
+fn a_recording_has_the_settings_that_a_policy_was_made_with() {
+    let newer = "[[policies]]\nname = 'rule'\nmodule = 'other.wasm'\nsettings = { allow = 'b' }\n";
+    let older = json!({ "allow": "a" });
+    let mut settings = settings(&format!("{TEXT}{newer}"), None);
+    let running = Link {
+        settings: Arc::new(older.clone()),
+        ..link(Rule::Accept)
+    };
+    settings.chain = Some(vec![running.into()]);
+    let mut pipeline = Pipeline::new(HERE, &settings.config);
+    pipeline.configure(settings);
+    pipeline.on_events(everything_listed());
+    let recording = Recording::of(&pipeline).unwrap().into_document();
+    let document = serde_json::to_value(recording).unwrap();
+    assert_eq!(document.pointer("/policies/0/settings"), Some(&older));
+    assert_eq!(document.pointer("/policies/0/module"), Some(&json!("test")));
 }

@@ -53,6 +53,7 @@ fn link(name: &str, policy: impl RoutePolicy + 'static, mode: Mode) -> Link {
     Link {
         name: name.into(),
         module: "test".to_owned(),
+        settings: Arc::default(),
         policy: Arc::new(policy),
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,

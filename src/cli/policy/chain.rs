@@ -267,6 +267,7 @@ fn alone(loaded: &Module, module: &str, settings: &serde_json::Value) -> anyhow:
     Ok(Link {
         name: loaded.description().name.as_str().into(),
         module: module.to_owned(),
+        settings: Arc::new(settings.clone()),
         policy: Arc::new(WasmPolicy::new(loaded, settings, LIMITS)?),
         on_error: OnError::default(),
         limits: LIMITS,

@@ -86,6 +86,7 @@ fn link(name: &str, policy: &Arc<Scripted>, on_error: OnError) -> ImportLink {
     ImportLink {
         name: name.into(),
         module: format!("test:{name}"),
+        settings: Arc::default(),
         policy: Arc::clone(policy) as Arc<dyn ImportPolicy>,
         on_error,
         limits: Limits::DEFAULT,

@@ -77,6 +77,7 @@ impl Fake {
         Link {
             name: name.into(),
             module: format!("fake:{name}"),
+            settings: Arc::default(),
             policy: Arc::new(self.clone()),
             on_error,
             limits: Limits::DEFAULT,

@@ -55,6 +55,7 @@ fn link(rule: ImportRule) -> ImportLink {
     ImportLink {
         name: "filter".into(),
         module: "test".to_owned(),
+        settings: Arc::default(),
         policy: Arc::new(rule),
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,

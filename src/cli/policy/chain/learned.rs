@@ -46,6 +46,7 @@ pub(super) fn alone(
     Ok(ImportLink {
         name: loaded.description().name.as_str().into(),
         module: module.to_owned(),
+        settings: Arc::new(settings.clone()),
         policy: Arc::new(WasmImportPolicy::new(loaded, settings, LIMITS)?),
         on_error: OnError::default(),
         limits: LIMITS,
