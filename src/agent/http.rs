@@ -13,13 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{FromRequestParts, Query, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
@@ -163,6 +164,20 @@ fn error(status: StatusCode, text: &str) -> Response {
         .into_response()
 }
 
+/// What a request asks for, read from its query; one that is unclear is told so as all errors are.
+struct Asked<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(query)) => Ok(Self(query)),
+            Err(unclear) => Err(error(StatusCode::BAD_REQUEST, &unclear.body_text())),
+        }
+    }
+}
+
 async fn status(State(reporter): State<Arc<Reporter>>) -> Response {
     answer(async { reporter.status().await.map(Json) }).await
 }
@@ -177,12 +192,8 @@ struct RoutesQuery {
 
 async fn routes(
     State(reporter): State<Arc<Reporter>>,
-    query: Result<Query<RoutesQuery>, QueryRejection>,
+    Asked(query): Asked<RoutesQuery>,
 ) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(unclear) => return error(StatusCode::BAD_REQUEST, &unclear.body_text()),
-    };
     answer(async {
         if let Some(unknown) = unknown_peer(&reporter, query.peer.as_ref()).await? {
             return Ok(unknown);
@@ -223,12 +234,8 @@ struct ReceivedQuery {
 
 async fn received(
     State(reporter): State<Arc<Reporter>>,
-    query: Result<Query<ReceivedQuery>, QueryRejection>,
+    Asked(query): Asked<ReceivedQuery>,
 ) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(unclear) => return error(StatusCode::BAD_REQUEST, &unclear.body_text()),
-    };
     answer(async {
         if let Some(unknown) = unknown_peer(&reporter, query.peer.as_ref()).await? {
             return Ok(unknown);
@@ -246,12 +253,8 @@ struct ExplainQuery {
 
 async fn explain(
     State(reporter): State<Arc<Reporter>>,
-    query: Result<Query<ExplainQuery>, QueryRejection>,
+    Asked(query): Asked<ExplainQuery>,
 ) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(unclear) => return error(StatusCode::BAD_REQUEST, &unclear.body_text()),
-    };
     answer(async {
         Ok(match reporter.explain(&query.subject).await? {
             Ok(explanation) => Json(explanation).into_response(),
@@ -269,12 +272,8 @@ struct ApproveQuery {
 
 async fn approve(
     State(reporter): State<Arc<Reporter>>,
-    query: Result<Query<ApproveQuery>, QueryRejection>,
+    Asked(ApproveQuery { id }): Asked<ApproveQuery>,
 ) -> Response {
-    let id = match query {
-        Ok(Query(ApproveQuery { id })) => id,
-        Err(unclear) => return error(StatusCode::BAD_REQUEST, &unclear.body_text()),
-    };
     answer(async {
         let approved = reporter.approve(id.clone());
         // The change is tried to its end, whoever waits.
@@ -307,12 +306,12 @@ struct BatchQuery {
 
 async fn policy_batch(
     State(reporter): State<Arc<Reporter>>,
-    query: Result<Query<BatchQuery>, QueryRejection>,
+    Asked(BatchQuery { learned }): Asked<BatchQuery>,
 ) -> Response {
-    let learned = match query {
-        Ok(Query(BatchQuery { learned: true })) => LearnedRoutes::Wanted,
-        Ok(Query(BatchQuery { learned: false })) => LearnedRoutes::Unwanted,
-        Err(unclear) => return error(StatusCode::BAD_REQUEST, &unclear.body_text()),
+    let learned = if learned {
+        LearnedRoutes::Wanted
+    } else {
+        LearnedRoutes::Unwanted
     };
     answer(async {
         Ok(match reporter.policy_batch(learned).await? {
