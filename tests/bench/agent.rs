@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use rutter::api::Status;
 use tempfile::TempDir;
 
-use crate::cluster;
 use crate::manifests::NODE;
+use crate::{cluster, memory};
 
 /// The policy's file, as the configuration in the folder names it.
 pub(crate) const MODULE: &str = "policy.wasm";
@@ -133,21 +133,12 @@ impl Agent {
 
     /// Its memory now, in octets.
     pub(crate) fn resident(&self) -> u64 {
-        self.memory("VmRSS:")
+        memory::of(self.process.id(), "VmRSS")
     }
 
     /// The most memory that it had so far, in octets.
     pub(crate) fn peak(&self) -> u64 {
-        self.memory("VmHWM:")
-    }
-
-    fn memory(&self, key: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()));
-        let status = status.expect("it runs");
-        let mut lines = status.lines();
-        let value = lines.find_map(|line| line.strip_prefix(key)?.strip_suffix(" kB"));
-        let kibibytes: u64 = value.and_then(|v| v.trim().parse().ok()).expect("a size");
-        kibibytes << 10
+        memory::of(self.process.id(), "VmHWM")
     }
 }
 

@@ -3,6 +3,8 @@
 //! --bench incremental`; the ratio is printed in any case.
 
 mod cluster;
+#[path = "../support/memory.rs"]
+mod memory;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -168,22 +170,13 @@ fn shadow(c: &mut Criterion) {
 /// what an earlier part gave back would be taken again without being seen.
 #[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 fn print_memory(engine: &Engine) {
-    let empty = resident();
+    let empty = memory::of("self", "VmRSS");
     let node = Node::new(vec![link(engine, "default", Mode::Enforce)]);
     println!(
         "memory: facts, candidates and decisions of {} Services, {} MiB",
         node.view.services.len(),
-        (resident() - empty) >> 20
+        (memory::of("self", "VmRSS") - empty) >> 20
     );
-}
-
-/// The memory of this process, in octets.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let mut lines = status.lines();
-    let value = lines.find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix(" kB"));
-    let kibibytes: u64 = value.and_then(|v| v.trim().parse().ok()).expect("a size");
-    kibibytes << 10
 }
 
 #[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]

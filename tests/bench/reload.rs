@@ -8,6 +8,8 @@ mod cluster;
 #[path = "../support/guests.rs"]
 mod guests;
 mod manifests;
+#[path = "../support/memory.rs"]
+mod memory;
 
 use std::time::{Duration, Instant};
 

@@ -11,6 +11,7 @@ pub(crate) mod hostile;
 pub(crate) mod json;
 pub(crate) mod kernel;
 pub(crate) mod keys;
+pub(crate) mod memory;
 pub(crate) mod netns;
 pub(crate) mod objects;
 pub(crate) mod process;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::memory;
+
 /// How long a process may take to end after SIGTERM; GoBGP takes 1.5 s.
 const STOP_LIMIT: Duration = Duration::from_secs(8);
 
@@ -107,16 +109,10 @@ impl Process {
 
     /// How much memory it has, and the most it had since [`Self::forget_peak`].
     pub(crate) fn memory(&self) -> Memory {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let bytes = |key: &str| -> u64 {
-            let mut lines = status.lines();
-            let value = lines.find_map(|line| line.strip_prefix(key)?.strip_suffix(" kB"));
-            let kib: u64 = value.unwrap().trim().parse().unwrap();
-            kib * 1024
-        };
+        let process = self.child.id();
         Memory {
-            resident: bytes("VmRSS:"),
-            peak: bytes("VmHWM:"),
+            resident: memory::of(process, "VmRSS"),
+            peak: memory::of(process, "VmHWM"),
         }
     }
 
