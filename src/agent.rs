@@ -10,8 +10,8 @@
 //! Where the configuration says so, `fib` puts what the speaker learns into the kernel.
 //!
 //! Every arrow is a bounded queue. The pipeline may be slow (policies compute there); the driver
-//! never waits for anything but its own queues. Policies in shadow mode are asked on a thread of
-//! their own, which nothing waits for.
+//! never waits for anything but its own queues. Policies in shadow mode are asked on threads of
+//! their own, one a direction, which nothing waits for.
 
 mod changed;
 pub(crate) mod clock;
@@ -28,6 +28,7 @@ mod meters;
 mod metrics;
 mod peering;
 mod pipeline;
+mod policy_status;
 mod received;
 mod record;
 mod reload;

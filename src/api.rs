@@ -30,7 +30,10 @@ use crate::policy::{ImportOutcome, Limits, Mode, OnError, Outcome, PeerKind, Ste
 use crate::types::{Asn, Installation, Prefix, RouteAttributes, RouterId};
 
 pub use kernel::{KernelPath, KernelStatus};
-pub use shadow::{ShadowCounts, ShadowDifference, ShadowGroup, ShadowPolicy, ShadowReport};
+pub use shadow::{
+    LearnedDifference, LearnedUse, ShadowComparison, ShadowCounts, ShadowDifference, ShadowPolicy,
+    ShadowReport,
+};
 
 /// Answer of `/v1/status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -233,8 +236,8 @@ pub struct PolicyStatus {
     /// Whether it decides.
     #[serde(default)]
     pub mode: Mode,
-    /// In shadow mode, how much it would change, for each peer group that it is for; absent while
-    /// it has not compared anything.
+    /// In shadow mode, how much it would change, for each peer group, or of an import policy each
+    /// peer, that it is for; absent while it has not compared anything.
     #[serde(default)]
     pub shadow: Option<Vec<ShadowCounts>>,
     /// Why it is failing, or why another module runs in its place.
@@ -428,6 +431,9 @@ pub struct StepReport {
     pub policy: String,
     /// `accept`, `reject`, `abstain`, or `not asked` where the policy is not for this peer.
     pub verdict: String,
+    /// What it said about the kernel and a learned route that it accepted; absent where nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installation: Option<Installation>,
     /// Its words.
     pub reason: Option<String>,
     /// Whether this is the policy's last good decision, because it is failing.
@@ -509,6 +515,7 @@ impl StepReport {
         Self {
             policy: step.policy.to_string(),
             verdict: step.verdict.to_string(),
+            installation: step.installation,
             reason: step.reason.as_deref().map(str::to_owned),
             kept: step.kept,
         }

@@ -362,7 +362,8 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
         peers: known.as_deref(),
     };
     let policies = policies::read(&top, &surroundings, report);
-    let import_policies = import_policies::read(&top, &surroundings, report);
+    let import_policy_default = import_policies::read_default(&top, report, &mut warnings);
+    let import_policies = import_policies::read(&top, import_policy_default, &surroundings, report);
     Config {
         source: source(&top, directory, report),
         advertise: advertise::read(&top, overrides, report, &mut warnings),
@@ -370,7 +371,7 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
         guard: guard::read(&top, report),
         policy_default: policies::read_default(&top, report, &mut warnings),
         policies,
-        import_policy_default: import_policies::read_default(&top, report, &mut warnings),
+        import_policy_default,
         import_policies,
         kernel: kernel::read(&top, report),
         policy,

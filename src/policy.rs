@@ -32,6 +32,7 @@
 mod answer;
 mod audience;
 mod chain;
+mod directed;
 mod exports;
 mod group;
 mod import;
@@ -48,6 +49,7 @@ mod tests;
 pub use answer::checked;
 pub use audience::Audience;
 pub use chain::{Link, LinkStatus, NextLink};
+pub use directed::{Directed, Inquiry};
 pub use exports::{ExportChange, Exports};
 pub use import::{
     Acceptance, AcceptedImport, ImportBatch, ImportChange, ImportDecision, ImportLink,
@@ -172,7 +174,7 @@ pub trait RoutePolicy: Send + Sync {
     fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Decision>, PolicyFailure>;
 }
 
-impl fmt::Debug for dyn RoutePolicy {
+impl fmt::Debug for dyn RoutePolicy + '_ {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RoutePolicy")
     }

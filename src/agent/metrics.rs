@@ -106,18 +106,19 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
 
 struct Table(Registry);
 
-/// By policy, peer group and what is counted. Groups of one name are counted together.
-type Sums = BTreeMap<(String, String, &'static str), u64>;
+/// By direction, policy, peer group and what is counted. Groups of one name are counted together,
+/// and so are the peers of one.
+type Sums = BTreeMap<(Direction, String, String, &'static str), u64>;
 
 fn sums<const COUNTS: usize>(
-    shadows: &[&PolicyStatus],
+    shadows: &[&(Direction, &PolicyStatus)],
     counted: impl Fn(&ShadowCounts) -> [(&'static str, u64); COUNTS],
 ) -> Sums {
     let mut sums = Sums::new();
-    for policy in shadows {
+    for (direction, policy) in shadows {
         for counts in policy.shadow.iter().flatten() {
             for (what, count) in counted(counts) {
-                let key = (policy.name.clone(), counts.group.clone(), what);
+                let key = (*direction, policy.name.clone(), counts.group.clone(), what);
                 *sums.entry(key).or_default() += count;
             }
         }
@@ -245,7 +246,6 @@ impl Table {
         let (enforced, shadows): (Vec<_>, Vec<_>) = policies
             .iter()
             .partition(|(_, policy)| policy.mode == Mode::Enforce);
-        let shadows: Vec<&PolicyStatus> = shadows.into_iter().map(|(_, policy)| policy).collect();
         self.shadows(&shadows);
         self.gauge(
             "policy_up",
@@ -298,12 +298,12 @@ impl Table {
         self.counter("policy_failures", "Calls that failed, by kind.", failures);
     }
 
-    fn shadows(&mut self, shadows: &[&PolicyStatus]) {
+    fn shadows(&mut self, shadows: &[&(Direction, &PolicyStatus)]) {
         self.gauge(
             "policy_shadow_up",
             "0 while a policy in shadow mode fails; nothing in force depends on it.",
-            shadows.iter().map(|policy| {
-                let labels = vec![("policy", policy.name.clone())];
+            shadows.iter().map(|(direction, policy)| {
+                let labels = named(&policy.name, *direction);
                 (labels, u64::from(policy.error.is_none()))
             }),
         );
@@ -317,25 +317,15 @@ impl Table {
         self.gauge(
             "policy_shadow_differences",
             "Prefixes that a policy in shadow mode would withdraw, change or add, by peer group.",
-            differences
-                .into_iter()
-                .map(|((policy, group, change), sum)| {
-                    let change = ("change", change.to_owned());
-                    (vec![("policy", policy), ("group", group), change], sum)
-                }),
+            labelled_sums(differences, "change"),
         );
-        let candidates = sums(shadows, |counts| {
+        let routes = sums(shadows, |counts| {
             [("yes", counts.compared), ("no", counts.waiting)]
         });
         self.gauge(
-            "policy_shadow_candidates",
-            "Candidates that a policy in shadow mode was compared on, or not because it fails.",
-            candidates
-                .into_iter()
-                .map(|((policy, group, compared), sum)| {
-                    let compared = ("compared", compared.to_owned());
-                    (vec![("policy", policy), ("group", group), compared], sum)
-                }),
+            "policy_shadow_routes",
+            "Routes that a policy in shadow mode was compared on, or not because it fails.",
+            labelled_sums(routes, "compared"),
         );
     }
 
@@ -449,6 +439,16 @@ impl Table {
         }
         self.0.register(name, help.trim_end_matches('.'), family);
     }
+}
+
+/// Sums with labels, the last of which is called `counted`.
+fn labelled_sums(sums: Sums, counted: &'static str) -> impl Iterator<Item = (Labels, u64)> {
+    let sums = sums.into_iter();
+    sums.map(move |((direction, policy, group, what), sum)| {
+        let mut labels = named(&policy, direction);
+        labels.extend([("group", group), (counted, what.to_owned())]);
+        (labels, sum)
+    })
 }
 
 fn named(policy: &str, direction: Direction) -> Labels {

@@ -16,15 +16,15 @@ use super::fib::KernelRoutes;
 use super::metrics::{Load, Scrape};
 use super::peering::peer_kind;
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
+use super::policy_status;
 use super::received;
 use super::record::{ImportRecording, LearnedRoutes, Recording};
 use super::reload::{Approval, NotApproved};
-use super::shadow::{self, ShadowHandle};
 use super::sources::Sources;
-use super::state::{ChainState, ConfigState};
+use super::state::ConfigState;
 use crate::api::{
-    ChangeEffect, ConfigStatus, DecisionReport, Explanation, PeerStatus, PolicyStatus, Readiness,
-    Route, Routes, Sent, ServiceReport, ShadowReport, SourceStatus, Status,
+    ChangeEffect, ConfigStatus, DecisionReport, Explanation, PeerStatus, Readiness, Route, Routes,
+    Sent, ServiceReport, ShadowReport, SourceStatus, Status,
 };
 use crate::bgp::SessionState;
 use crate::candidates::{CandidateKey, addresses};
@@ -32,7 +32,6 @@ use crate::cases::Document;
 use crate::config::{Config, Source};
 use crate::facts::{ServiceFacts, ServiceKey};
 use crate::kube::Health;
-use crate::policy::{LinkStatus, Mode};
 use crate::speaker::{Advertised, PeerView, Speaker};
 use crate::types::{GroupId, PeerId, Prefix};
 use crate::wasm::Engine;
@@ -103,11 +102,11 @@ impl Reporter {
                     error: source_error_of(pipeline, source_error),
                     services: count(pipeline.index.view().services.len()),
                 };
-                let policies = policies(pipeline, &shadows, &config_state);
-                let imports = pipeline.import_side.imports.links();
-                let import_policies = imports
-                    .map(|link| enforced(link, &config_state.imports))
-                    .collect();
+                let links = pipeline.exports.links();
+                let policies = policy_status::all(links, &shadows.exports, &config_state.exports);
+                let links = pipeline.import_side.imports.links();
+                let import_policies =
+                    policy_status::all(links, &shadows.imports, &config_state.imports);
                 let held = config_state.held.clone();
                 let status = Status {
                     version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -190,8 +189,7 @@ impl Reporter {
     /// `/v1/policy/shadow`.
     pub(super) async fn shadow(&self) -> anyhow::Result<ShadowReport> {
         let peers = self.pipeline.ask(peers_by_group).await?;
-        let policies = self.pipeline.shadows().report(peers).await?;
-        Ok(ShadowReport { policies })
+        Ok(self.pipeline.shadows().report(peers).await?)
     }
 
     /// `/v1/explain`.
@@ -453,57 +451,6 @@ fn config_status(state: ConfigState, warnings: Vec<String>) -> ConfigStatus {
         loaded_at,
         error,
         warnings,
-    }
-}
-
-fn policies(pipeline: &Pipeline, shadows: &ShadowHandle, state: &ConfigState) -> Vec<PolicyStatus> {
-    let links = pipeline.exports.links();
-    links
-        .map(|link| match link.mode {
-            Mode::Enforce => enforced(link, &state.exports),
-            Mode::Shadow => in_shadow(link, shadows, &state.exports),
-        })
-        .collect()
-}
-
-/// A policy that decides.
-fn enforced(link: LinkStatus<'_>, state: &ChainState) -> PolicyStatus {
-    let now = clock::now();
-    let module = state.modules.get(link.name);
-    PolicyStatus {
-        digest: module.and_then(|module| module.digest.clone()),
-        loaded_at: module.map(|module| module.loaded_at),
-        refused: module.and_then(|module| module.refused.clone()),
-        name: link.name.to_owned(),
-        module: link.module.to_owned(),
-        on_error: link.on_error,
-        limits: link.limits.into(),
-        mode: link.mode,
-        shadow: None,
-        error: link
-            .error
-            .map(ToString::to_string)
-            .or_else(|| state.error.clone()),
-        failures: link.failures,
-        retry_in: link
-            .retry_at
-            .map(|at| at.saturating_duration_since(now).as_secs()),
-    }
-}
-
-/// A policy in shadow mode: how it is, is told by the thread that asks it.
-fn in_shadow(link: LinkStatus<'_>, shadows: &ShadowHandle, state: &ChainState) -> PolicyStatus {
-    let summary = shadows.summary(link.name);
-    let fault = summary.as_ref().and_then(|summary| summary.fault.as_ref());
-    PolicyStatus {
-        error: fault.map(|fault| shadow::told(fault, link.name)),
-        failures: summary.as_ref().map_or(0, |summary| summary.failures),
-        retry_in: fault.map(|fault| {
-            let pause = fault.retry_at.saturating_duration_since(clock::now());
-            pause.as_secs()
-        }),
-        shadow: summary.map(|summary| summary.groups),
-        ..enforced(link, state)
     }
 }
 

@@ -1,10 +1,11 @@
-//! The thread on which policies in shadow mode are asked.
+//! The threads on which policies in shadow mode are asked, one a direction.
 //!
-//! A thread of its own, so that one that computes for as long as its limits let it delays no
-//! decision in force. The pipeline hands over what it decided and goes on; while this thread is
+//! Threads of their own, so that a policy that computes for as long as its limits let it delays
+//! no decision in force. The pipeline hands over what it decided and goes on; while a thread is
 //! busy, what comes in is put together. Reports read what it published last, and only a question
-//! about each difference waits for it.
+//! about each difference ([`report`]) waits for it.
 
+mod report;
 #[cfg(test)]
 mod tests;
 
@@ -16,42 +17,55 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::clock;
-use crate::api::{ShadowCounts, ShadowDifference, ShadowGroup, ShadowPolicy};
-use crate::policy::{Change, Comparison, Difference, Fault, Observation, Shadow, Shadows};
-use crate::types::{GroupId, Prefix};
+use super::decider::{Exporting, Importing};
+use crate::api::ShadowCounts;
+use crate::policy::{Directed, Fault, Observation, Shadow, Shadows};
+
+pub(super) use report::told;
 
 /// Questions waiting; people ask, one at a time.
 const QUESTIONS_MAX: usize = 16;
 
 /// A question about the differences, answered between two comparisons.
-type Question = Box<dyn FnOnce(&Shadows) + Send>;
+type Question<P> = Box<dyn FnOnce(&Shadows<P>) + Send>;
 
-/// How the rest of the agent reaches the thread.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ShadowHandle(Arc<Shared>);
+/// How the rest of the agent reaches the thread of each direction.
+#[derive(Clone, Debug)]
+pub(super) struct ShadowHandles {
+    pub(super) exports: ShadowHandle<Exporting>,
+    pub(super) imports: ShadowHandle<Importing>,
+}
+
+/// The threads of both directions.
+#[derive(Debug)]
+pub(super) struct ShadowThreads {
+    pub(super) exports: ShadowThread<Exporting>,
+    pub(super) imports: ShadowThread<Importing>,
+}
+
+/// How the rest of the agent reaches a thread.
+#[derive(Clone, Debug)]
+pub(super) struct ShadowHandle<P: Directed>(Arc<Shared<P>>);
 
 /// The end of this ends the thread.
 #[derive(Debug)]
-pub(super) struct ShadowThread(ShadowHandle);
+pub(super) struct ShadowThread<P: Directed>(ShadowHandle<P>);
 
-#[derive(Default)]
-struct Shared {
-    inbox: Mutex<Inbox>,
+struct Shared<P: Directed> {
+    inbox: Mutex<Inbox<P>>,
     arrived: Condvar,
     published: Mutex<Published>,
 }
 
 /// What the thread has not taken yet.
-#[derive(Default)]
-struct Inbox {
-    observation: Option<Observation>,
-    questions: Vec<Question>,
+struct Inbox<P: Directed> {
+    observation: Option<Observation<P>>,
+    questions: Vec<Question<P>>,
     ended: Ended,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
-    #[default]
     No,
     Yes,
 }
@@ -64,7 +78,7 @@ type Published = BTreeMap<String, Summary>;
 pub(super) struct Summary {
     pub(super) fault: Option<Fault>,
     pub(super) failures: u64,
-    pub(super) groups: Vec<ShadowCounts>,
+    pub(super) counts: Vec<ShadowCounts>,
 }
 
 /// Why there is no answer.
@@ -76,30 +90,50 @@ pub(super) enum NoAnswer {
     Ended,
 }
 
-/// Starts the thread.
-///
-/// # Errors
-/// The system has no thread left.
-pub(super) fn spawn() -> std::io::Result<ShadowThread> {
-    let handle = ShadowHandle::default();
-    let shared = Arc::clone(&handle.0);
-    std::thread::Builder::new()
-        .name("shadow".to_owned())
-        .spawn(move || {
-            // However it ends, whoever asks shall hear of it.
-            let _ending = Ending(Arc::clone(&shared));
-            run(&shared);
-        })?;
-    Ok(ShadowThread(handle))
+impl ShadowThreads {
+    /// Starts both.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub(super) fn spawn() -> std::io::Result<Self> {
+        Ok(Self {
+            exports: ShadowThread::spawn()?,
+            imports: ShadowThread::spawn()?,
+        })
+    }
+
+    pub(super) fn handles(&self) -> ShadowHandles {
+        ShadowHandles {
+            exports: self.exports.handle(),
+            imports: self.imports.handle(),
+        }
+    }
 }
 
-impl ShadowThread {
-    pub(super) fn handle(&self) -> ShadowHandle {
+impl<P: Directed + 'static> ShadowThread<P> {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    fn spawn() -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::new());
+        let handle = ShadowHandle(Arc::clone(&shared));
+        std::thread::Builder::new()
+            .name(format!("shadow-{}", P::DIRECTION.label()))
+            .spawn(move || {
+                // However it ends, whoever asks shall hear of it.
+                let _ending = Ending(Arc::clone(&shared));
+                run(&shared);
+            })?;
+        Ok(Self(handle))
+    }
+
+    fn handle(&self) -> ShadowHandle<P> {
         self.0.clone()
     }
 
     /// Hands over what the chain in force decided. Never waits.
-    pub(super) fn offer(&self, observation: Observation) {
+    pub(super) fn offer(&self, observation: Observation<P>) {
         let mut inbox = self.0.0.inbox();
         if inbox.ended == Ended::Yes {
             return;
@@ -112,47 +146,45 @@ impl ShadowThread {
     }
 }
 
-impl Drop for ShadowThread {
+impl<P: Directed> Drop for ShadowThread<P> {
     fn drop(&mut self) {
         self.0.0.end();
     }
 }
 
 /// Within the thread.
-struct Ending(Arc<Shared>);
+struct Ending<P: Directed>(Arc<Shared<P>>);
 
-impl Drop for Ending {
+impl<P: Directed> Drop for Ending<P> {
     fn drop(&mut self) {
         self.0.end();
     }
 }
 
-impl ShadowHandle {
+impl<P: Directed> ShadowHandle<P> {
     /// How a policy was when it last compared; nothing before that, and for one in force.
     pub(super) fn summary(&self, policy: &str) -> Option<Summary> {
         self.0.published().get(policy).cloned()
     }
 
-    /// Each policy in shadow mode with all it would change. `peers` tells who is in a group.
+    /// What there is to tell of each policy in shadow mode, in the chain's order.
     ///
     /// # Errors
     /// Too many others ask, or the thread has ended.
-    pub(super) async fn report(
+    async fn each<T: Send + 'static>(
         &self,
-        peers: BTreeMap<GroupId, Vec<String>>,
-    ) -> Result<Vec<ShadowPolicy>, NoAnswer> {
+        tell: impl Fn(&Shadow<P>) -> T + Send + 'static,
+    ) -> Result<Vec<T>, NoAnswer> {
         let (answer, answered) = oneshot::channel();
-        let question: Question = Box::new(move |shadows| {
-            let now = clock::now();
-            let policies = shadows.iter().map(|shadow| policy(shadow, &peers, now));
+        let question: Question<P> = Box::new(move |shadows| {
             // Whoever asked may have given up waiting.
-            let _ = answer.send(policies.collect());
+            let _ = answer.send(shadows.iter().map(tell).collect());
         });
         self.ask(question)?;
         answered.await.map_err(|_| NoAnswer::Ended)
     }
 
-    fn ask(&self, question: Question) -> Result<(), NoAnswer> {
+    fn ask(&self, question: Question<P>) -> Result<(), NoAnswer> {
         let mut inbox = self.0.inbox();
         if inbox.ended == Ended::Yes {
             return Err(NoAnswer::Ended);
@@ -167,18 +199,32 @@ impl ShadowHandle {
 }
 
 impl Summary {
-    fn of(shadow: &Shadow) -> Self {
-        let groups = shadow.comparisons();
+    fn of<P: Directed>(shadow: &Shadow<P>) -> Self {
+        let comparisons = shadow.comparisons();
+        let counts = comparisons.map(|(_, comparison)| report::counts(comparison));
         Self {
             fault: shadow.fault(),
             failures: shadow.failures(),
-            groups: groups.map(|(_, comparison)| counts(comparison)).collect(),
+            counts: counts.collect(),
         }
     }
 }
 
-impl Shared {
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+impl<P: Directed> Shared<P> {
+    fn new() -> Self {
+        let inbox = Inbox {
+            observation: None,
+            questions: Vec::new(),
+            ended: Ended::No,
+        };
+        Self {
+            inbox: Mutex::new(inbox),
+            arrived: Condvar::new(),
+            published: Mutex::default(),
+        }
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox<P>> {
         self.inbox.lock().expect("no holder panics")
     }
 
@@ -196,7 +242,7 @@ impl Shared {
     }
 
     /// Waits until there is something to do, at `retry_at` at the latest.
-    fn wait(&self, retry_at: Option<Instant>) -> (Option<Observation>, Vec<Question>, Ended) {
+    fn wait(&self, retry_at: Option<Instant>) -> (Option<Observation<P>>, Vec<Question<P>>, Ended) {
         let mut inbox = self.inbox();
         loop {
             let idle = inbox.observation.is_none() && inbox.questions.is_empty();
@@ -215,8 +261,8 @@ impl Shared {
         }
     }
 
-    fn publish(&self, shadows: &Shadows) {
-        let summary = |shadow: &Shadow| (shadow.link().name.to_string(), Summary::of(shadow));
+    fn publish(&self, shadows: &Shadows<P>) {
+        let summary = |shadow: &Shadow<P>| (shadow.link().name.to_string(), Summary::of(shadow));
         let published: Published = shadows.iter().map(summary).collect();
         let before = std::mem::replace(&mut *self.published(), published.clone());
         for (policy, summary) in published {
@@ -226,22 +272,25 @@ impl Shared {
                     policy,
                     error = fault.error,
                     asked = fault.policy,
-                    "policy in shadow mode failing; nothing in force depends on it"
+                    "{} in shadow mode failing; nothing in force depends on it",
+                    P::DIRECTION.noun()
                 ),
-                (Some(_), None) => info!(policy, "policy in shadow mode well again"),
+                (Some(_), None) => {
+                    info!(policy, "{} in shadow mode well again", P::DIRECTION.noun());
+                }
                 (None, None) | (Some(_), Some(_)) => {}
             }
         }
     }
 }
 
-impl std::fmt::Debug for Shared {
+impl<P: Directed> std::fmt::Debug for Shared<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
     }
 }
 
-fn run(shared: &Shared) {
+fn run<P: Directed>(shared: &Shared<P>) {
     let mut shadows = Shadows::default();
     loop {
         let (observation, questions, ended) = shared.wait(shadows.retry_at());
@@ -250,7 +299,7 @@ fn run(shared: &Shared) {
         }
         // Whoever asks hears of what is in force at present, but does not wait for another
         // attempt at a policy that fails.
-        let answer = |shadows: &Shadows| questions.into_iter().for_each(|ask| ask(shadows));
+        let answer = |shadows: &Shadows<P>| questions.into_iter().for_each(|ask| ask(shadows));
         match observation {
             Some(observation) => {
                 shadows.observe(clock::now(), observation);
@@ -262,79 +311,5 @@ fn run(shared: &Shared) {
             }
         }
         shared.publish(&shadows);
-    }
-}
-
-fn policy(shadow: &Shadow, peers: &BTreeMap<GroupId, Vec<String>>, now: Instant) -> ShadowPolicy {
-    let fault = shadow.fault();
-    let retry_in = fault.as_ref().map(|fault| {
-        let pause = fault.retry_at.saturating_duration_since(now);
-        pause.as_secs()
-    });
-    let group = |(id, comparison): (GroupId, &Comparison)| ShadowGroup {
-        counts: counts(comparison),
-        peers: peers.get(&id).cloned().unwrap_or_default(),
-        differences: comparison.differences().map(difference).collect(),
-    };
-    ShadowPolicy {
-        policy: shadow.link().name.to_string(),
-        module: shadow.link().module.clone(),
-        error: fault.map(|fault| told(&fault, &shadow.link().name)),
-        retry_in,
-        groups: shadow.comparisons().map(group).collect(),
-    }
-}
-
-/// A fault in words; whose it is where it is not the policy's own.
-pub(super) fn told(fault: &Fault, policy: &str) -> String {
-    let Fault {
-        policy: asked,
-        error,
-        retry_at: _,
-    } = fault;
-    if asked == policy {
-        error.clone()
-    } else {
-        format!("{asked}, which comes after it, fails on what it makes of routes: {error}")
-    }
-}
-
-fn counts(comparison: &Comparison) -> ShadowCounts {
-    let mut counts = ShadowCounts {
-        group: comparison.peers().name.clone(),
-        compared: comparison.compared() as u64,
-        waiting: comparison.waiting() as u64,
-        withdrawn: 0,
-        changed: 0,
-        added: 0,
-    };
-    for (_, Difference { change, .. }) in comparison.differences() {
-        match change {
-            Change::Withdrawn(_) => counts.withdrawn += 1,
-            Change::Changed { .. } => counts.changed += 1,
-            Change::Added(_) => counts.added += 1,
-        }
-    }
-    counts
-}
-
-fn difference((prefix, difference): (&Prefix, &Difference)) -> ShadowDifference {
-    let Difference {
-        change,
-        origin,
-        step,
-    } = difference;
-    let (from, to) = match change {
-        Change::Withdrawn(from) => (Some(from), None),
-        Change::Added(to) => (None, Some(to)),
-        Change::Changed { from, to } => (Some(from), Some(to)),
-    };
-    ShadowDifference {
-        prefix: *prefix,
-        origin: origin.clone(),
-        from: from.map(|route| (**route).clone()),
-        to: to.map(|route| (**route).clone()),
-        policy: step.policy.to_string(),
-        reason: step.reason.as_deref().map(str::to_owned),
     }
 }

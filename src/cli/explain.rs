@@ -351,9 +351,11 @@ pub(super) fn step_text(step: &StepReport) -> String {
     let StepReport {
         policy,
         verdict,
+        installation,
         reason,
         kept,
     } = step;
+    let kernel = installation.map_or_else(String::new, |word| format!(", kernel: {word}"));
     let reason = reason
         .as_ref()
         .map_or_else(String::new, |reason| format!(", because: {reason}"));
@@ -364,7 +366,7 @@ pub(super) fn step_text(step: &StepReport) -> String {
     };
     match verdict.as_str() {
         "not asked" => format!("{policy} is not asked{reason}"),
-        verdict => format!("{policy} says {verdict}{kept}{reason}"),
+        verdict => format!("{policy} says {verdict}{kernel}{kept}{reason}"),
     }
 }
 

@@ -241,7 +241,7 @@ fn print_policy(
         retry_in,
     } = policy;
     if *mode == Mode::Shadow {
-        shadow::print(policy, out)?;
+        shadow::print(kind, policy, out)?;
     } else if let Some(error) = error {
         let retry = retry_in.map_or_else(String::new, |seconds| format!(", retry in {seconds} s"));
         let failures = text::count(*failures, "failure");

@@ -322,6 +322,7 @@ pub(super) fn announced(next_hop: &str) -> Sent {
 
 pub(super) fn step(policy: &str, verdict: &str, reason: &str) -> StepReport {
     StepReport {
+        installation: None,
         policy: policy.to_owned(),
         verdict: verdict.to_owned(),
         reason: (!reason.is_empty()).then(|| reason.to_owned()),

@@ -1,9 +1,9 @@
 //! `[[import-policies]]` and `import-policy-default`.
 
-use super::policies::{DEFAULTS, MODE, Surroundings, chain, link, module};
+use super::policies::{DEFAULTS, Surroundings, are_all_in_shadow, chain, link, module};
 use super::raw::{Report, Section};
 use super::{PolicyLink, PolicyModule};
-use crate::policy::{ChainDefault, Direction, Mode};
+use crate::policy::{ChainDefault, Direction};
 
 /// `import-policy-default`.
 pub(super) fn read_default(
@@ -34,21 +34,34 @@ pub(super) fn read_default(
     default
 }
 
-/// `[[import-policies]]`.
+/// `[[import-policies]]`, at the end of which this stands.
 pub(super) fn read(
     top: &Section<'_>,
+    default: ChainDefault,
     surroundings: &Surroundings<'_>,
     report: &mut Report,
 ) -> Vec<PolicyLink> {
     let tables = chain(top, Direction::Import, report);
-    tables
+    let links: Vec<_> = tables
         .into_iter()
         .map(|(name, section)| {
             let module = module_of(&section, surroundings, report);
-            refuse_shadow(&section, report);
             link(name, module.as_ref(), &section, surroundings, report)
         })
-        .collect()
+        .collect();
+    // What a shadow is compared with would else be that nothing is used, from one reload to the
+    // next, where without import policies everything was.
+    if let Some(value) = top.value("import-policies")
+        && !links.is_empty()
+        && are_all_in_shadow(&links)
+        && default == ChainDefault::Reject
+    {
+        let problem = "has no policy that decides: all are in shadow mode, so that no learned \
+                       route would be used; write import-policy-default = \"accept\" to use all of \
+                       them meanwhile, as without import policies";
+        value.problem(problem, report);
+    }
+    links
 }
 
 /// Nothing that is built in decides on learned routes.
@@ -71,15 +84,5 @@ fn module_of(
         module @ (PolicyModule::File(_) | PolicyModule::Oci(_) | PolicyModule::Http(_)) => {
             Some(module)
         }
-    }
-}
-
-fn refuse_shadow(section: &Section<'_>, report: &mut Report) {
-    if let Some(value) = section.value("mode")
-        && value.choice(&MODE, report) == Some(Mode::Shadow)
-    {
-        let problem = "is \"shadow\", which there is for [[policies]] only; remove the policy, or \
-                       set guard.max-withdraw to have it held back where it rejects too much";
-        value.problem(problem, report);
     }
 }

@@ -33,7 +33,7 @@ pub(super) const COMMON_KEYS: &[&str] = &[
     "registry-auth",
 ];
 
-pub(super) const MODE: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
+const MODE: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
 
 const ON_ERROR: [(&str, OnError); 3] = [
     ("keep-last", OnError::KeepLast),
@@ -89,19 +89,13 @@ pub(super) fn read(
                 Some(value) => module(&value, surroundings.directory, report),
                 None => Some(PolicyModule::Builtin(Builtin::Default)),
             };
-            let link = link(name, module.as_ref(), &section, surroundings, report);
-            let mode = section.value("mode");
-            let mode = mode.and_then(|value| value.choice(&MODE, report));
-            PolicyLink {
-                mode: mode.unwrap_or_default(),
-                ..link
-            }
+            link(name, module.as_ref(), &section, surroundings, report)
         })
         .collect();
     if links.is_empty() {
         links.push(default_link("default"));
     }
-    if links.iter().all(|link| link.mode == Mode::Shadow)
+    if are_all_in_shadow(&links)
         && let Some(value) = top.value("policies")
     {
         let problem = "has no policy that decides: all are in shadow mode; add the one they are to \
@@ -109,6 +103,11 @@ pub(super) fn read(
         value.problem(problem, report);
     }
     links
+}
+
+/// Whether no policy decides.
+pub(super) fn are_all_in_shadow(links: &[PolicyLink]) -> bool {
+    links.iter().all(|link| link.mode == Mode::Shadow)
 }
 
 /// The tables of a chain, each with its name; empty where that has been reported.
@@ -205,6 +204,8 @@ pub(super) fn link(
     let settings = settings.and_then(|value| value.json(report));
     let on_error = section.value("on-error");
     let on_error = on_error.and_then(|value| value.choice(&ON_ERROR, report));
+    let mode = section.value("mode");
+    let mode = mode.and_then(|value| value.choice(&MODE, report));
     PolicyLink {
         name: default.name,
         module: module.cloned().unwrap_or(default.module),
@@ -214,7 +215,7 @@ pub(super) fn link(
         on_error: on_error.unwrap_or(default.on_error),
         limits: limits::read(section.value("limits").as_ref(), report),
         audience: audience.unwrap_or_default(),
-        mode: default.mode,
+        mode: mode.unwrap_or(default.mode),
     }
 }
 

@@ -64,8 +64,21 @@ fn the_words_for_import_policies() {
         "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\npeers = ['nobody']",
         "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\nmode = 'shadow'",
         "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\nmode = 'off'",
+        "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\nmode = 'shadow'\n\
+         [[import-policies]]\nname = 'b'\nmodule = 'b.wasm'\nmode = 'shadow'",
         "import-policy-default = 'accept'",
     ]));
+}
+
+#[test]
+fn import_policies_that_are_all_in_shadow_mode_leave_everything_in_use() {
+    let shadow = "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\nmode = 'shadow'";
+    let config = parse(&format!("import-policy-default = 'accept'\n{shadow}"));
+    assert_eq!(config.import_policies[0].mode, Mode::Shadow);
+    let enforced = "[[import-policies]]\nname = 'b'\nmodule = 'b.wasm'";
+    let config = parse(&format!("{enforced}\n{shadow}"));
+    let modes = config.import_policies.iter().map(|link| link.mode);
+    assert!(modes.eq([Mode::Enforce, Mode::Shadow]));
 }
 
 #[test]

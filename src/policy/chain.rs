@@ -251,6 +251,11 @@ impl<P: Clone> Chain<P> {
         self.links.iter().map(|state| &state.link)
     }
 
+    /// Whether some link is in shadow mode.
+    pub(super) fn has_shadows(&self) -> bool {
+        self.links().any(|link| link.mode == Mode::Shadow)
+    }
+
     /// How often a link was asked, since the beginning.
     pub(super) fn asked(&self) -> u64 {
         self.asked
@@ -325,7 +330,7 @@ impl<P: Clone> Chain<P> {
     }
 
     /// Lets `evaluate` ask the link at `position` and check its answer, unless it is failing.
-    fn ask_by<D>(
+    pub(super) fn ask_by<D>(
         &mut self,
         position: usize,
         now: Instant,

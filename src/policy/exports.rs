@@ -12,7 +12,9 @@ use std::time::Instant;
 use super::chain::{Chain, Due};
 use super::group::{Context, Group};
 use super::observation::{Cases, Circumstances, Extent, Observation, Seen, Unseen};
-use super::{ChainDefault, LinkStatus, Mode, NextLink, Outcome, PeerGroup, PeerGroups, Step};
+use super::{
+    ChainDefault, LinkStatus, NextLink, Outcome, PeerGroup, PeerGroups, RoutePolicy, Step,
+};
 use crate::candidates::{Candidate, CandidateChange, CandidateKey};
 use crate::facts::NodeFacts;
 use crate::types::{Asn, GroupId, Prefix, RouteAttributes};
@@ -41,7 +43,7 @@ pub struct Exports {
     candidates: BTreeMap<CandidateKey, Candidate>,
     groups: BTreeMap<GroupId, Group>,
     proposed: Arc<RouteAttributes>,
-    unseen: Unseen,
+    unseen: Unseen<GroupId, CandidateKey>,
 }
 
 /// What a round has to evaluate.
@@ -99,7 +101,7 @@ impl Exports {
         self.groups.retain(|id, group| {
             let stays = groups.contains_key(id);
             if !stays {
-                self.unseen.add_groups(&BTreeSet::from([*id]));
+                self.unseen.add_peers(&BTreeSet::from([*id]));
                 let prefixes = group.announced().keys();
                 changes.extend(prefixes.map(|&prefix| change(*id, (prefix, None))));
             }
@@ -182,7 +184,7 @@ impl Exports {
                 }
                 CandidateChange::Removed(key) => {
                     removed.insert(key.prefix);
-                    self.unseen.add_candidates([&key]);
+                    self.unseen.add_routes([key.clone()]);
                     self.candidates.remove(&key);
                     for group in self.groups.values_mut() {
                         group.remove(&key);
@@ -296,8 +298,8 @@ impl Exports {
         }
         match &scope {
             Scope::Everything => self.unseen.add_everything(),
-            Scope::Groups(groups) => self.unseen.add_groups(groups),
-            Scope::Candidates(keys) => self.unseen.add_candidates(keys),
+            Scope::Groups(groups) => self.unseen.add_peers(groups),
+            Scope::Candidates(keys) => self.unseen.add_routes(keys.iter().cloned()),
         }
         self.settle(&scope, removed)
     }
@@ -308,26 +310,27 @@ impl Exports {
     /// To be called after every round: what nobody has seen yet is remembered.
     pub fn observe(&mut self) -> Option<Observation> {
         let unseen = std::mem::take(&mut self.unseen);
-        let has_shadows = self.chain.links().any(|link| link.mode == Mode::Shadow);
+        let has_shadows = self.chain.has_shadows();
         let (extent, cases) = match unseen {
             Unseen::Nothing => return None,
             // The last policy in shadow mode may just have gone.
             Unseen::Everything if !has_shadows => (Extent::Everything, BTreeMap::new()),
             Unseen::Some { .. } if !has_shadows => return None,
             Unseen::Everything => {
-                let cases = self
-                    .groups
-                    .iter()
-                    .map(|(id, group)| (*id, self.all_of(group)));
+                let groups = self.groups.iter();
+                let cases = groups.map(|(id, group)| (*id, self.all_of(group)));
                 (Extent::Everything, cases.collect())
             }
-            Unseen::Some { groups, candidates } => {
+            Unseen::Some { peers, routes } => {
                 let cases = self.groups.iter().map(|(id, group)| {
-                    let cases = if groups.contains(id) {
+                    let cases = if peers.contains(id) {
                         self.all_of(group)
                     } else {
                         let seen = |key| (CandidateKey::clone(key), self.seen(group, key));
-                        candidates.iter().map(seen).collect()
+                        Cases {
+                            extent: Extent::Changes,
+                            routes: routes.iter().map(seen).collect(),
+                        }
                     };
                     (*id, cases)
                 });
@@ -341,7 +344,7 @@ impl Exports {
                 asn: self.asn,
                 default: self.default,
             },
-            groups: self
+            peers: self
                 .groups()
                 .map(|(id, peers)| (id, peers.clone()))
                 .collect(),
@@ -350,15 +353,18 @@ impl Exports {
         })
     }
 
-    fn all_of(&self, group: &Group) -> Cases {
+    fn all_of(&self, group: &Group) -> Cases<Arc<dyn RoutePolicy>> {
         let keys = self.candidates.keys();
-        keys.map(|key| (key.clone(), self.seen(group, key)))
-            .collect()
+        let seen = |key: &CandidateKey| (key.clone(), self.seen(group, key));
+        Cases {
+            extent: Extent::Everything,
+            routes: keys.map(seen).collect(),
+        }
     }
 
-    fn seen(&self, group: &Group, key: &CandidateKey) -> Option<Seen> {
+    fn seen(&self, group: &Group, key: &CandidateKey) -> Option<Seen<Arc<dyn RoutePolicy>>> {
         Some(Seen {
-            candidate: self.candidates.get(key)?.clone(),
+            route: self.candidates.get(key)?.clone(),
             outcome: group.outcome(key)?.clone(),
         })
     }

@@ -105,20 +105,19 @@ impl Group {
                 Case::new(candidate, entry.unwrap_or_default(), chain.len())
             })
             .collect();
-        let (end, verdict) = match context.node {
+        let end = match context.node {
             Some(node) => {
                 ask_chain(chain, context, node, &self.peers, &mut cases);
                 end_of_chain(context.default)
             }
             None => {
                 let reason = "the Node object of this node is not known";
-                let step = step(NODE_UNKNOWN, StepVerdict::Reject, reason);
-                (step, Verdict::Reject)
+                step(NODE_UNKNOWN, StepVerdict::Reject, reason)
             }
         };
         for mut case in cases {
             if case.state == State::Undecided {
-                case.take(end.clone(), verdict.clone(), Arc::clone(context.proposed));
+                case.take(end.clone(), Arc::clone(context.proposed));
             }
             let key = case.candidate.key.clone();
             self.entries.insert(key, case.entry);
@@ -189,13 +188,12 @@ impl Group {
 }
 
 /// What becomes of a route from which every policy abstained.
-pub(super) fn end_of_chain(default: ChainDefault) -> (Step, Verdict) {
+pub(super) fn end_of_chain(default: ChainDefault) -> Step {
     let verdict = match default {
-        ChainDefault::Reject => Verdict::Reject,
-        ChainDefault::Accept => Verdict::Accept(None),
+        ChainDefault::Reject => StepVerdict::Reject,
+        ChainDefault::Accept => StepVerdict::Accept,
     };
-    let reason = "no policy decided about this route";
-    (step(CHAIN_DEFAULT, (&verdict).into(), reason), verdict)
+    step(CHAIN_DEFAULT, verdict, "no policy decided about this route")
 }
 
 fn step(policy: &str, verdict: StepVerdict, reason: &str) -> Step {
@@ -203,6 +201,7 @@ fn step(policy: &str, verdict: StepVerdict, reason: &str) -> Step {
         policy: policy.into(),
         verdict,
         attributes: None,
+        installation: None,
         reason: Some(reason.into()),
         kept: false,
     }
@@ -356,15 +355,13 @@ impl<'a> Case<'a> {
         decision: Decision,
         proposed: Arc<RouteAttributes>,
     ) {
-        let Decision { verdict, reason } = decision;
         self.entry.last[position] = Some(LastDecision {
-            verdict: verdict.clone(),
-            reason: reason.clone(),
+            verdict: decision.verdict.clone(),
+            reason: decision.reason.clone(),
             endpoints: NodeEndpoints::of(self.candidate),
             source: DecisionSource::Own,
         });
-        let step = Step::new(Arc::clone(name), &verdict, reason);
-        self.take(step, verdict, proposed);
+        self.take(Step::new(Arc::clone(name), decision), proposed);
     }
 
     /// Decides for a link that cannot.
@@ -383,23 +380,24 @@ impl<'a> Case<'a> {
         };
         let step = Step {
             kept,
-            ..Step::new(Arc::clone(absence.name), &verdict, reason)
+            ..Step::new(Arc::clone(absence.name), Decision { verdict, reason })
         };
-        self.take(step, verdict, proposed);
+        self.take(step, proposed);
     }
 
-    fn take(&mut self, step: Step, verdict: Verdict, proposed: Arc<RouteAttributes>) {
-        self.entry.outcome.steps.push(step);
-        match verdict {
-            Verdict::Abstain => {}
-            Verdict::Accept(attributes) => {
-                self.entry.outcome.accepted = Some(attributes.unwrap_or(proposed));
+    fn take(&mut self, step: Step, proposed: Arc<RouteAttributes>) {
+        let outcome = &mut self.entry.outcome;
+        match step.verdict {
+            StepVerdict::Abstain | StepVerdict::NotAsked => {}
+            StepVerdict::Accept => {
+                outcome.accepted = Some(step.attributes.clone().unwrap_or(proposed));
                 self.state = State::Accepted;
             }
-            Verdict::Reject => {
-                self.entry.outcome.accepted = None;
+            StepVerdict::Reject => {
+                outcome.accepted = None;
                 self.state = State::Rejected;
             }
         }
+        outcome.steps.push(step);
     }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Link, PeerGroup, PolicyFailure, Reasons, Step};
+use super::{Link, Outcome, PeerGroup, PolicyFailure, Reasons};
 use crate::facts::NodeFacts;
 use crate::types::{Asn, Installation, PeerId, Prefix, RouteAttributes, RouteVersion, RouterId};
 
@@ -133,7 +133,7 @@ pub trait ImportPolicy: Send + Sync {
     fn evaluate(&self, batch: &ImportBatch<'_>) -> Result<Vec<ImportDecision>, PolicyFailure>;
 }
 
-impl fmt::Debug for dyn ImportPolicy {
+impl fmt::Debug for dyn ImportPolicy + '_ {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ImportPolicy")
     }
@@ -189,10 +189,4 @@ pub struct AcceptedImport {
 }
 
 /// The end of a chain for one learned route.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ImportOutcome {
-    /// How it is used; absent when it is rejected.
-    pub accepted: Option<AcceptedImport>,
-    /// Each policy that was asked, or answered for, in order; the last one decided.
-    pub steps: Vec<Step>,
-}
+pub type ImportOutcome = Outcome<AcceptedImport>;

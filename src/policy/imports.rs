@@ -8,7 +8,8 @@
 //! that none before rejected. Reject is final, accept carries on with its attributes and its
 //! word on the kernel, abstain leaves things as they are, and a route that all abstained from is
 //! decided by the step [`CHAIN_DEFAULT`](super::CHAIN_DEFAULT). A policy may be for the routes of
-//! some peers only: see [`Audience`](super::Audience).
+//! some peers only: see [`Audience`](super::Audience); or only tell what it would change: see
+//! [`Mode`](super::Mode).
 //!
 //! # Failure
 //! A policy that fails is not asked again before a time that doubles with each failure. Until
@@ -18,6 +19,7 @@
 //!
 //! Nothing is decided before the own node's facts are known; facts that are lost again are kept.
 
+mod observe;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +28,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::chain::Due;
+use super::observation::Unseen;
 use super::outcome::with_passed_over;
 use super::{
     AcceptedImport, ChainDefault, ImportChange, ImportOutcome, ImportPolicy, LearnedChange,
@@ -58,6 +61,7 @@ pub struct Imports {
     chain: ImportChain,
     peers: BTreeMap<PeerId, ImportPeer>,
     routes: BTreeMap<PeerId, BTreeMap<Prefix, Entry>>,
+    unseen: Unseen<PeerId, (PeerId, Prefix)>,
 }
 
 /// A learned route.
@@ -98,6 +102,7 @@ impl Imports {
             chain: ImportChain::default(),
             peers: BTreeMap::new(),
             routes: BTreeMap::new(),
+            unseen: Unseen::default(),
         }
     }
 
@@ -127,6 +132,8 @@ impl Imports {
         peers: BTreeMap<PeerId, ImportPeer>,
     ) -> Vec<ImportChange> {
         self.routes.retain(|peer, _| peers.contains_key(peer));
+        let gone = self.peers.keys().filter(|peer| !peers.contains_key(peer));
+        self.unseen.add_peers(&gone.copied().collect());
         let differs = |(id, peer): &(&PeerId, &ImportPeer)| self.peers.get(id) != Some(peer);
         let concerned = peers.iter().filter(differs).map(|(id, _)| *id).collect();
         self.peers = peers;
@@ -179,6 +186,7 @@ impl Imports {
             let routes = self.routes.entry(peer).or_default();
             let Some(route) = route else {
                 routes.remove(&prefix);
+                self.unseen.add_routes([(peer, prefix)]);
                 continue;
             };
             concerned.entry(peer).or_default().insert(prefix);
@@ -195,6 +203,7 @@ impl Imports {
     /// Forgets every route: whoever gave them will give them anew.
     pub fn forget_routes(&mut self) {
         self.routes.clear();
+        self.unseen.add_everything();
     }
 
     /// When to call [`Imports::retry`], because a policy is failing; absent while none is.
@@ -273,6 +282,7 @@ impl Imports {
     /// owner does not know yet.
     fn round(&mut self, now: Instant, mut scope: Scope) -> Vec<ImportChange> {
         if self.node.is_none() {
+            self.note(&scope);
             return Vec::new();
         }
         if self.chain.begin_round(now) == Due::Yes {
@@ -290,7 +300,22 @@ impl Imports {
             Scope::Everything => self.drop_stand_ins(),
             Scope::Peers(_) | Scope::Routes(_) => {}
         }
+        self.note(&scope);
         self.tell(&scope)
+    }
+
+    /// Remembers what nobody has observed yet.
+    fn note(&mut self, scope: &Scope) {
+        match scope {
+            Scope::Everything => self.unseen.add_everything(),
+            Scope::Peers(peers) => self.unseen.add_peers(peers),
+            Scope::Routes(routes) => {
+                for (peer, prefixes) in routes {
+                    let routes = prefixes.iter().map(|prefix| (*peer, *prefix));
+                    self.unseen.add_routes(routes);
+                }
+            }
+        }
     }
 
     /// Whether a link failed whose routes were not all decided about under its failure: its
@@ -397,7 +422,8 @@ impl Scope {
 }
 
 impl ImportPeer {
-    fn learned_from(&self, router_id: RouterId) -> LearnedFrom {
+    /// The peer in a session with this BGP Identifier.
+    pub(super) fn learned_from(&self, router_id: RouterId) -> LearnedFrom {
         LearnedFrom {
             name: self.name.clone(),
             address: self.address,

@@ -1,34 +1,39 @@
-//! What came of the chain in force, told to those who watch it and change nothing.
+//! What came of a chain in force, told to those who watch it and change nothing.
 //!
-//! Made by [`Exports::observe`](super::Exports::observe), taken by [`Shadows`](super::Shadows),
-//! perhaps on another thread and perhaps several at once: whoever is slow is given the sum of what
-//! it missed, which is never more than everything there is.
+//! Made by [`Exports::observe`](super::Exports::observe) and
+//! [`Imports::observe`](super::Imports::observe), taken by [`Shadows`](super::Shadows), perhaps on
+//! another thread and perhaps several at once: whoever is slow is given the sum of what it missed,
+//! which is never more than everything there is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{ChainDefault, Link, Outcome, PeerGroup};
-use crate::candidates::{Candidate, CandidateKey};
+use super::{ChainDefault, Directed, Link, Outcome, RoutePolicy};
 use crate::facts::NodeFacts;
-use crate::types::{Asn, GroupId};
+use crate::types::Asn;
 
 /// What came of one or more rounds.
 #[derive(Debug)]
-pub struct Observation {
+pub struct Observation<P: Directed = Arc<dyn RoutePolicy>> {
     /// The chain, with the policies in shadow mode at their places.
-    pub(super) links: Vec<Link>,
+    pub(super) links: Vec<Link<P>>,
     pub(super) circumstances: Circumstances,
-    /// All peer groups.
-    pub(super) groups: BTreeMap<GroupId, PeerGroup>,
+    /// All that there are.
+    pub(super) peers: BTreeMap<P::PeersId, P::Peers>,
     pub(super) extent: Extent,
-    /// What the chain made of the candidates concerned.
-    pub(super) cases: BTreeMap<GroupId, Cases>,
+    /// What the chain made of the routes concerned.
+    pub(super) cases: BTreeMap<P::PeersId, Cases<P>>,
 }
 
-/// Candidates by key; nothing for one that is gone.
-pub(super) type Cases = BTreeMap<CandidateKey, Option<Seen>>;
+/// What came of routes of the same peers.
+#[derive(Debug)]
+pub(super) struct Cases<P: Directed> {
+    pub(super) extent: Extent,
+    /// Nothing for one that is gone.
+    pub(super) routes: BTreeMap<P::Key, Option<Seen<P>>>,
+}
 
-/// What every policy is told besides the group and the candidates, and the end of the chain.
+/// What every policy is told besides the peers and the routes, and the end of the chain.
 #[derive(Clone, Debug)]
 pub(super) struct Circumstances {
     pub(super) node: Option<Arc<NodeFacts>>,
@@ -36,23 +41,23 @@ pub(super) struct Circumstances {
     pub(super) default: ChainDefault,
 }
 
-/// Whether an observation has all there is.
+/// Whether all that there is was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extent {
-    /// What is not in it does not exist.
+    /// What was not does not exist.
     Everything,
-    /// What is not in it is as it was; chain and circumstances are, too.
+    /// What was not is as it was; of an observation, chain and circumstances are, too.
     Changes,
 }
 
-/// A candidate, and what the chain in force made of it towards a group.
+/// A route, and what the chain in force made of it.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) candidate: Candidate,
-    pub(super) outcome: Outcome,
+pub(super) struct Seen<P: Directed> {
+    pub(super) route: P::Route,
+    pub(super) outcome: Outcome<P::Accepted>,
 }
 
-impl Observation {
+impl<P: Directed> Observation<P> {
     /// Adds a later one, so that both are seen as one.
     pub fn add(&mut self, later: Self) {
         if later.extent == Extent::Everything {
@@ -62,68 +67,73 @@ impl Observation {
         let Self {
             links,
             circumstances,
-            groups,
+            peers,
             extent: _,
             cases,
         } = later;
         self.links = links;
         self.circumstances = circumstances;
-        self.groups = groups;
-        for (id, cases) in cases {
-            self.cases.entry(id).or_default().extend(cases);
+        self.peers = peers;
+        for (id, later) in cases {
+            match (self.cases.get_mut(&id), later.extent) {
+                (Some(cases), Extent::Changes) => cases.routes.extend(later.routes),
+                (Some(_), Extent::Everything) | (None, _) => {
+                    self.cases.insert(id, later);
+                }
+            }
         }
     }
 }
 
-/// What nobody has observed yet.
+/// What nobody has observed yet: `I` names peers, `R` routes.
 #[derive(Clone, Debug, Default)]
-pub(super) enum Unseen {
+pub(super) enum Unseen<I, R> {
     #[default]
     Nothing,
     Some {
-        /// With all their candidates.
-        groups: BTreeSet<GroupId>,
-        /// Towards every group; among them such as are gone.
-        candidates: BTreeSet<CandidateKey>,
+        /// With all their routes.
+        peers: BTreeSet<I>,
+        /// Among them such as are gone.
+        routes: BTreeSet<R>,
     },
     Everything,
 }
 
-impl Unseen {
+impl<I: Copy + Ord, R: Clone + Ord> Unseen<I, R> {
     pub(super) fn add_everything(&mut self) {
         *self = Self::Everything;
     }
 
-    pub(super) fn add_groups(&mut self, more: &BTreeSet<GroupId>) {
+    pub(super) fn add_peers(&mut self, more: &BTreeSet<I>) {
         if more.is_empty() {
             return;
         }
-        if let Some((groups, _)) = self.partial() {
-            groups.extend(more);
+        if let Some((peers, _)) = self.partial() {
+            peers.extend(more);
         }
     }
 
-    pub(super) fn add_candidates<'k>(&mut self, more: impl IntoIterator<Item = &'k CandidateKey>) {
+    pub(super) fn add_routes(&mut self, more: impl IntoIterator<Item = R>) {
         let mut more = more.into_iter().peekable();
         if more.peek().is_none() {
             return;
         }
-        if let Some((_, candidates)) = self.partial() {
-            candidates.extend(more.cloned());
+        if let Some((_, routes)) = self.partial() {
+            routes.extend(more);
         }
     }
 
     /// What to add to, unless everything is unseen anyway.
-    fn partial(&mut self) -> Option<(&mut BTreeSet<GroupId>, &mut BTreeSet<CandidateKey>)> {
+    fn partial(&mut self) -> Option<(&mut BTreeSet<I>, &mut BTreeSet<R>)> {
         if let Self::Nothing = self {
             *self = Self::Some {
-                groups: BTreeSet::new(),
-                candidates: BTreeSet::new(),
+                peers: BTreeSet::new(),
+                routes: BTreeSet::new(),
             };
         }
         match self {
             Self::Nothing | Self::Everything => None,
-            Self::Some { groups, candidates } => Some((groups, candidates)),
+            Self::Some { peers, routes } => Some((peers, routes)),
         }
     }
 }

@@ -1,12 +1,12 @@
-//! What a chain made of one candidate, step by step, kept for whoever asks why.
+//! What a chain made of one route, step by step, kept for whoever asks why.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::Verdict;
+use super::{Decision, ImportDecision, ImportVerdict, LearnedRoute, Verdict};
 use crate::candidates::Candidate;
 use crate::facts::TrafficPolicy;
-use crate::types::RouteAttributes;
+use crate::types::{Installation, RouteAttributes};
 
 /// The name of the last step of a chain whose every policy abstained.
 pub const CHAIN_DEFAULT: &str = "chain default";
@@ -14,16 +14,26 @@ pub const CHAIN_DEFAULT: &str = "chain default";
 /// The name of the only step while there are no facts about the own node to ask policies with.
 pub const NODE_UNKNOWN: &str = "own node";
 
-/// The end of a chain for one candidate towards one peer group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// What the candidate is announced with; absent when it is rejected.
-    pub accepted: Option<Arc<RouteAttributes>>,
+/// The end of a chain for one route: by default a candidate towards one peer group, else
+/// [a learned one](super::ImportOutcome).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome<U = Arc<RouteAttributes>> {
+    /// How it is announced, or used; absent when it is rejected.
+    pub accepted: Option<U>,
     /// Each policy that was asked, or answered for, in order; the last one decided.
     pub steps: Vec<Step>,
 }
 
-impl Outcome {
+impl<U> Default for Outcome<U> {
+    fn default() -> Self {
+        Self {
+            accepted: None,
+            steps: Vec::new(),
+        }
+    }
+}
+
+impl<U> Outcome<U> {
     /// The steps, and between them one for each policy of `chain` that was passed over.
     pub(super) fn steps_of<'c>(
         &self,
@@ -60,6 +70,7 @@ pub(super) fn with_passed_over<'c>(
                 policy: Arc::clone(name),
                 verdict: StepVerdict::NotAsked,
                 attributes: None,
+                installation: None,
                 reason: Some(reason.into()),
                 kept: false,
             }),
@@ -78,6 +89,8 @@ pub struct Step {
     pub verdict: StepVerdict,
     /// With which attributes it accepted; absent where it left them as they were.
     pub attributes: Option<Arc<RouteAttributes>>,
+    /// What it said about the kernel and a learned route that it accepted; absent where nothing.
+    pub installation: Option<Installation>,
     /// Why.
     pub reason: Option<Arc<str>>,
     /// Whether this is the policy's last good decision, because it is failing.
@@ -86,21 +99,55 @@ pub struct Step {
 
 impl Step {
     /// A decision as a step.
-    pub(super) fn new(policy: Arc<str>, verdict: &Verdict, reason: Option<Arc<str>>) -> Self {
+    pub(super) fn new(policy: Arc<str>, decision: Decision) -> Self {
+        let Decision { verdict, reason } = decision;
         Self {
             policy,
-            verdict: verdict.into(),
+            verdict: (&verdict).into(),
             attributes: match verdict {
-                Verdict::Accept(attributes) => attributes.clone(),
+                Verdict::Accept(attributes) => attributes,
                 Verdict::Abstain | Verdict::Reject => None,
             },
+            installation: None,
+            reason,
+            kept: false,
+        }
+    }
+
+    /// The same about a learned route. A next hop that the policy leaves out is the one received.
+    pub(super) fn imported(
+        policy: Arc<str>,
+        decision: ImportDecision,
+        route: &LearnedRoute,
+    ) -> Self {
+        let ImportDecision { verdict, reason } = decision;
+        let said = StepVerdict::from(&verdict);
+        let (attributes, installation) = match verdict {
+            ImportVerdict::Accept(acceptance) => (acceptance.attributes, acceptance.installation),
+            ImportVerdict::Abstain | ImportVerdict::Reject => (None, None),
+        };
+        Self {
+            policy,
+            verdict: said,
+            attributes: attributes.map(|attributes| with_next_hop(attributes, route)),
+            installation,
             reason,
             kept: false,
         }
     }
 }
 
-/// A [`Verdict`] without its attributes.
+fn with_next_hop(attributes: Arc<RouteAttributes>, route: &LearnedRoute) -> Arc<RouteAttributes> {
+    match (attributes.next_hop, route.attributes.next_hop) {
+        (None, next_hop @ Some(_)) => Arc::new(RouteAttributes {
+            next_hop,
+            ..(*attributes).clone()
+        }),
+        (Some(_), _) | (None, None) => attributes,
+    }
+}
+
+/// A [`Verdict`] or [`ImportVerdict`] without what it accepts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepVerdict {
     /// The next policy was asked.
@@ -121,6 +168,16 @@ impl fmt::Display for StepVerdict {
             Self::Reject => "reject",
             Self::NotAsked => "not asked",
         })
+    }
+}
+
+impl From<&ImportVerdict> for StepVerdict {
+    fn from(verdict: &ImportVerdict) -> Self {
+        match verdict {
+            ImportVerdict::Abstain => Self::Abstain,
+            ImportVerdict::Accept(_) => Self::Accept,
+            ImportVerdict::Reject => Self::Reject,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Policies in shadow mode: for each, what would differ if it decided at its place in the chain.
 //!
-//! [`Shadows`] is given what the chain in force decided ([`Observation`]), and changes nothing of
-//! it. Each policy in shadow mode is looked at alone, as if the others were not there. It has
+//! [`Shadows`] is given what a chain in force decided ([`Observation`]), of either direction, and
+//! changes nothing of it. Each policy in shadow mode is looked at alone, as if the others were not there. It has
 //! health of its own: while it fails, what it was not asked about is not compared. It keeps no
 //! clock; the agent gives it a thread of its own, so that a slow one delays no route.
 
@@ -14,28 +14,28 @@ use std::time::Instant;
 
 use super::chain::Chain;
 use super::observation::{Cases, Circumstances, Extent, Observation, Seen};
-use super::{Link, Mode, NextLink, Outcome, PeerGroup, Step};
-use crate::candidates::{CandidateKey, Origin};
-use crate::types::{GroupId, Prefix, RouteAttributes};
-use walk::Question;
+use super::{Directed, Link, Mode, NextLink, Outcome, RoutePolicy, Step};
+use crate::candidates::CandidateKey;
+use crate::types::{Prefix, RouteAttributes};
+use walk::{Question, Walked};
 
-/// Every policy in shadow mode, with what it would change.
-#[derive(Debug, Default)]
-pub struct Shadows {
-    shadows: Vec<Shadow>,
+/// Every policy of a chain in shadow mode, with what it would change.
+#[derive(Debug)]
+pub struct Shadows<P: Directed = Arc<dyn RoutePolicy>> {
+    shadows: Vec<Shadow<P>>,
     circumstances: Option<Circumstances>,
 }
 
 /// A policy in shadow mode.
 #[derive(Debug)]
-pub struct Shadow {
-    link: Link,
+pub struct Shadow<P: Directed = Arc<dyn RoutePolicy>> {
+    link: Link<P>,
     /// The policies in force that are asked before it.
     ahead: BTreeSet<Arc<str>>,
     /// Itself, then the policies in force that are asked after it. Their health here is their
     /// own: what happens to them on its behalf is nothing to the chain in force.
-    chain: Chain,
-    groups: BTreeMap<GroupId, Comparison>,
+    chain: Chain<P>,
+    comparisons: BTreeMap<P::PeersId, Comparison<P>>,
 }
 
 /// What keeps a shadow from comparing.
@@ -49,57 +49,66 @@ pub struct Fault {
     pub retry_at: Instant,
 }
 
-/// What a shadow would change towards one peer group.
+/// What a shadow would change towards one peer group, or of what one peer announces.
 #[derive(Debug)]
-pub struct Comparison {
-    peers: PeerGroup,
-    compared: BTreeMap<CandidateKey, Compared>,
+pub struct Comparison<P: Directed = Arc<dyn RoutePolicy>> {
+    peers: P::Peers,
+    compared: BTreeMap<P::Key, Compared<P::Accepted>>,
     /// Still to be compared.
-    waiting: BTreeMap<CandidateKey, Seen>,
+    waiting: BTreeMap<P::Key, Seen<P>>,
     /// Prefixes of which something changed since they were settled.
     unsettled: BTreeSet<Prefix>,
-    differences: BTreeMap<Prefix, Difference>,
+    differences: BTreeMap<Prefix, Difference<P::Key, P::Accepted>>,
 }
 
-/// What becomes of a candidate.
+/// What becomes of a route.
 #[derive(Debug)]
-struct Compared {
+struct Compared<U> {
     /// In force.
-    enforced: Option<Arc<RouteAttributes>>,
+    enforced: Option<U>,
     /// With the shadow, where it differs.
-    included: Option<Outcome>,
+    included: Option<Outcome<U>>,
 }
 
 /// What would be another thing about a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
+pub struct Difference<K = CandidateKey, U = Arc<RouteAttributes>> {
     /// What would happen to it.
-    pub change: Change,
-    /// The candidate that the decision is about.
-    pub origin: Origin,
+    pub change: Change<U>,
+    /// The route that the decision is about.
+    pub key: K,
     /// The decision: the shadow's, or that of a later policy about what the shadow made of it.
     pub step: Step,
 }
 
-/// What would happen to an announcement.
+/// What would happen to a route, which is announced, or used, in a way `U`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It is announced with these attributes, and would not be.
-    Withdrawn(Arc<RouteAttributes>),
-    /// It is not announced, and would be with these attributes.
-    Added(Arc<RouteAttributes>),
-    /// It would be announced with other attributes.
+pub enum Change<U = Arc<RouteAttributes>> {
+    /// It is announced or used in this way, and would not be.
+    Withdrawn(U),
+    /// It is not announced or used, and would be in this way.
+    Added(U),
+    /// It would be in another way.
     Changed {
-        /// Those in force.
-        from: Arc<RouteAttributes>,
-        /// Those it would have.
-        to: Arc<RouteAttributes>,
+        /// The one in force.
+        from: U,
+        /// The one that would be.
+        to: U,
     },
 }
 
-impl Shadows {
+impl<P: Directed> Default for Shadows<P> {
+    fn default() -> Self {
+        Self {
+            shadows: Vec::new(),
+            circumstances: None,
+        }
+    }
+}
+
+impl<P: Directed> Shadows<P> {
     /// Takes what came of the chain in force, and compares it.
-    pub fn observe(&mut self, now: Instant, observation: Observation) {
+    pub fn observe(&mut self, now: Instant, observation: Observation<P>) {
         if observation.extent == Extent::Everything {
             self.follow(&observation.links);
         }
@@ -128,13 +137,13 @@ impl Shadows {
     }
 
     /// Each policy in shadow mode, in the chain's order.
-    pub fn iter(&self) -> impl Iterator<Item = &Shadow> {
+    pub fn iter(&self) -> impl Iterator<Item = &Shadow<P>> {
         self.shadows.iter()
     }
 
     /// Takes the policies in shadow mode of another chain; those whose every policy is the same
     /// keep their health.
-    fn follow(&mut self, links: &[Link]) {
+    fn follow(&mut self, links: &[Link<P>]) {
         let mut former = std::mem::take(&mut self.shadows);
         for (place, link) in links.iter().enumerate() {
             if link.mode == Mode::Enforce {
@@ -150,9 +159,9 @@ impl Shadows {
     }
 }
 
-impl Shadow {
-    fn new(link: &Link, ahead: &[Link], after: &[Link]) -> Self {
-        let in_force = |link: &&Link| link.mode == Mode::Enforce;
+impl<P: Directed> Shadow<P> {
+    fn new(link: &Link<P>, ahead: &[Link<P>], after: &[Link<P>]) -> Self {
+        let in_force = |link: &&Link<P>| link.mode == Mode::Enforce;
         let own = Link {
             mode: Mode::Enforce,
             ..link.clone()
@@ -165,13 +174,13 @@ impl Shadow {
             link: link.clone(),
             ahead: ahead.map(|link| Arc::clone(&link.name)).collect(),
             chain,
-            groups: BTreeMap::new(),
+            comparisons: BTreeMap::new(),
         }
     }
 
     /// The policy as it stands in the chain.
     #[must_use]
-    pub fn link(&self) -> &Link {
+    pub fn link(&self) -> &Link<P> {
         &self.link
     }
 
@@ -193,16 +202,15 @@ impl Shadow {
         self.chain.status().map(|link| link.failures).sum()
     }
 
-    /// What it would change, by peer group; only those that it is for.
-    pub fn comparisons(&self) -> impl Iterator<Item = (GroupId, &Comparison)> {
-        self.groups.iter().map(|(id, group)| (*id, group))
+    /// What it would change, by peer group or peer; only those that it is for.
+    pub fn comparisons(&self) -> impl Iterator<Item = (P::PeersId, &Comparison<P>)> {
+        let comparisons = self.comparisons.iter();
+        comparisons.map(|(id, comparison)| (*id, comparison))
     }
 
     fn asks_the_same(&self, other: &Self) -> bool {
-        let same = |(one, other): (&Link, &Link)| {
-            one.name == other.name
-                && one.audience == other.audience
-                && Arc::ptr_eq(&one.policy, &other.policy)
+        let same = |(one, other): (&Link<P>, &Link<P>)| {
+            one.name == other.name && one.audience == other.audience && one.policy.is(&other.policy)
         };
         self.ahead == other.ahead
             && self.chain.len() == other.chain.len()
@@ -210,21 +218,22 @@ impl Shadow {
     }
 
     /// Notes what there is to compare.
-    fn take(&mut self, observation: &Observation) {
+    fn take(&mut self, observation: &Observation<P>) {
         let Observation {
             links: _,
             circumstances: _,
-            groups,
+            peers,
             extent,
             cases,
         } = observation;
         if *extent == Extent::Everything {
-            self.groups.clear();
+            self.comparisons.clear();
         }
-        self.groups.retain(|id, _| groups.contains_key(id));
+        self.comparisons.retain(|id, _| peers.contains_key(id));
         let audience = &self.link.audience;
-        for (id, peers) in groups.iter().filter(|(_, peers)| audience.includes(peers)) {
-            let comparison = self.groups.entry(*id);
+        let includes = |peers: &P::Peers| audience.includes(P::peer_group(peers));
+        for (id, peers) in peers.iter().filter(|(_, peers)| includes(peers)) {
+            let comparison = self.comparisons.entry(*id);
             let comparison = comparison.or_insert_with(|| Comparison::new(peers.clone()));
             comparison.peers.clone_from(peers);
             if let Some(cases) = cases.get(id) {
@@ -239,7 +248,7 @@ impl Shadow {
         if !pausing {
             self.chain.begin_round(now);
         }
-        for comparison in self.groups.values_mut() {
+        for comparison in self.comparisons.values_mut() {
             if !pausing {
                 let question = Question {
                     now,
@@ -248,9 +257,8 @@ impl Shadow {
                     ahead: &self.ahead,
                 };
                 let waiting = std::mem::take(&mut comparison.waiting);
-                let walked = walk::walk(&mut self.chain, &question, waiting.into_values());
-                for (seen, outcome) in walked {
-                    comparison.insert(seen, outcome);
+                for walked in walk::walk(&mut self.chain, &question, waiting) {
+                    comparison.insert(walked);
                 }
             }
             comparison.settle(&self.link.name);
@@ -261,8 +269,8 @@ impl Shadow {
     }
 }
 
-impl Comparison {
-    fn new(peers: PeerGroup) -> Self {
+impl<P: Directed> Comparison<P> {
+    fn new(peers: P::Peers) -> Self {
         Self {
             peers,
             compared: BTreeMap::new(),
@@ -274,31 +282,34 @@ impl Comparison {
 
     /// The peers it is about.
     #[must_use]
-    pub fn peers(&self) -> &PeerGroup {
+    pub fn peers(&self) -> &P::Peers {
         &self.peers
     }
 
-    /// How many candidates were compared.
+    /// How many routes were compared.
     #[must_use]
     pub fn compared(&self) -> usize {
         self.compared.len()
     }
 
-    /// How many candidates are not compared, because a policy fails.
+    /// How many routes are not compared, because a policy fails.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// What would differ, ordered by prefix. Nothing is said of a prefix with a candidate that
-    /// is not compared.
-    pub fn differences(&self) -> impl Iterator<Item = (&Prefix, &Difference)> {
+    /// What would differ, ordered by prefix. Nothing is said of a prefix with a route that is not
+    /// compared.
+    pub fn differences(&self) -> impl Iterator<Item = (&Prefix, &Difference<P::Key, P::Accepted>)> {
         self.differences.iter()
     }
 
-    fn take(&mut self, cases: &Cases) {
-        for (key, seen) in cases {
-            self.unsettled.insert(key.prefix);
+    fn take(&mut self, cases: &Cases<P>) {
+        if cases.extent == Extent::Everything {
+            *self = Self::new(self.peers.clone());
+        }
+        for (key, seen) in &cases.routes {
+            self.unsettled.insert(P::prefix(key));
             self.compared.remove(key);
             match seen {
                 Some(seen) => self.waiting.insert(key.clone(), seen.clone()),
@@ -307,9 +318,8 @@ impl Comparison {
         }
     }
 
-    fn insert(&mut self, seen: Seen, outcome: Option<Outcome>) {
-        let key = seen.candidate.key.clone();
-        self.unsettled.insert(key.prefix);
+    fn insert(&mut self, (key, seen, outcome): Walked<P>) {
+        self.unsettled.insert(P::prefix(&key));
         let Some(included) = outcome else {
             self.waiting.insert(key, seen);
             return;
@@ -329,14 +339,15 @@ impl Comparison {
         }
     }
 
-    /// As [`Exports`](super::Exports) does, the first accepted candidate of a prefix is announced.
-    fn difference(&self, prefix: Prefix, shadow: &str) -> Option<Difference> {
-        if of_prefix(&self.waiting, prefix).next().is_some() {
+    /// As [`Exports`](super::Exports) does, the first accepted candidate of a prefix is announced;
+    /// of learned routes there is one a prefix.
+    fn difference(&self, prefix: Prefix, shadow: &str) -> Option<Difference<P::Key, P::Accepted>> {
+        if of_prefix::<P, _>(&self.waiting, prefix).next().is_some() {
             return None;
         }
         let mut enforced = None;
         let mut included = None;
-        for (key, compared) in of_prefix(&self.compared, prefix) {
+        for (key, compared) in of_prefix::<P, _>(&self.compared, prefix) {
             if enforced.is_none() {
                 enforced = compared.enforced.clone().map(|route| (key, route));
             }
@@ -357,15 +368,26 @@ impl Comparison {
         let outcome = self.compared.get(key)?.included.as_ref()?;
         Some(Difference {
             change,
-            origin: key.origin.clone(),
+            key: key.clone(),
             step: decisive(outcome, shadow)?.clone(),
         })
     }
 }
 
-impl Compared {
-    /// What the candidate would be announced with.
-    fn accepted(&self) -> Option<&Arc<RouteAttributes>> {
+impl<U> Change<U> {
+    /// How the route is announced or used, and how it would be.
+    pub fn sides(&self) -> (Option<&U>, Option<&U>) {
+        match self {
+            Self::Withdrawn(from) => (Some(from), None),
+            Self::Added(to) => (None, Some(to)),
+            Self::Changed { from, to } => (Some(from), Some(to)),
+        }
+    }
+}
+
+impl<U> Compared<U> {
+    /// How the route would be announced or used.
+    fn accepted(&self) -> Option<&U> {
         match &self.included {
             Some(included) => included.accepted.as_ref(),
             None => self.enforced.as_ref(),
@@ -374,7 +396,7 @@ impl Compared {
 }
 
 /// The step that made the difference: a rejection is the last one, else it is the shadow's own.
-fn decisive<'o>(outcome: &'o Outcome, shadow: &str) -> Option<&'o Step> {
+fn decisive<'o, U>(outcome: &'o Outcome<U>, shadow: &str) -> Option<&'o Step> {
     let own = outcome.steps.iter().find(|step| *step.policy == *shadow);
     match outcome.accepted {
         Some(_) => own,
@@ -382,13 +404,10 @@ fn decisive<'o>(outcome: &'o Outcome, shadow: &str) -> Option<&'o Step> {
     }
 }
 
-fn of_prefix<V>(
-    candidates: &BTreeMap<CandidateKey, V>,
+fn of_prefix<P: Directed, V>(
+    routes: &BTreeMap<P::Key, V>,
     prefix: Prefix,
-) -> impl Iterator<Item = (&CandidateKey, &V)> {
-    // No origin sorts before this one.
-    let origin = Origin::PodCidr;
-    let first = CandidateKey { prefix, origin };
-    let from = candidates.range((Bound::Included(first), Bound::Unbounded));
-    from.take_while(move |(key, _)| key.prefix == prefix)
+) -> impl Iterator<Item = (&P::Key, &V)> {
+    let from = routes.range((Bound::Included(P::first_key(prefix)), Bound::Unbounded));
+    from.take_while(move |(key, _)| P::prefix(key) == prefix)
 }

@@ -293,6 +293,7 @@ pub(crate) fn agent_config(source: Source, peers: Vec<AgentPeer>) -> AgentConfig
         peers,
         policies: String::new(),
         guard: "",
+        import_policy_default: "",
     }
 }
 

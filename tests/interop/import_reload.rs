@@ -20,14 +20,14 @@ use crate::support::router::{Neighbor, RouterConfig};
 use crate::support::verdicts;
 use crate::support::wait::{equal, eventually};
 
-const ANNOUNCED: [&str; 3] = ["100.64.0.0/24", "100.65.0.0/24", "100.66.0.0/16"];
+pub(super) const ANNOUNCED: [&str; 3] = ["100.64.0.0/24", "100.65.0.0/24", "100.66.0.0/16"];
 
 /// An agent that takes the routes of a router by a filter, and behind that asks a module in a file,
 /// which has no opinion.
-struct Learning {
-    agent: Agent,
-    config: AgentConfig,
-    folder: TempDir,
+pub(super) struct Learning {
+    pub(super) agent: Agent,
+    pub(super) config: AgentConfig,
+    pub(super) folder: TempDir,
     /// They live as long as the agent.
     _bird: Bird,
     _network: Network,
@@ -35,7 +35,7 @@ struct Learning {
 }
 
 impl Learning {
-    fn start(guard: &'static str) -> Self {
+    pub(super) fn start(guard: &'static str) -> Self {
         let mut network = Network::new();
         let upstream = network.host(1);
         let nodes = cluster::nodes(&mut network);
@@ -80,7 +80,7 @@ impl Learning {
     }
 
     /// Replaces the last module in one step.
-    fn replace(&self, module: &[u8]) {
+    pub(super) fn replace(&self, module: &[u8]) {
         let folder = self.folder.path();
         replace(folder, &folder.join("last.wasm"), module);
     }
@@ -91,7 +91,7 @@ impl Learning {
     }
 
     /// Whether exactly these routes are used.
-    fn uses(&self, prefixes: &[&str]) -> Result<(), String> {
+    pub(super) fn uses(&self, prefixes: &[&str]) -> Result<(), String> {
         let best = Usage::Best {
             installation: Installation::Install,
         };
@@ -123,7 +123,7 @@ impl Learning {
     }
 
     #[track_caller]
-    fn has_one_session(&self) {
+    pub(super) fn has_one_session(&self) {
         let peer = self.agent.peer("upstream").unwrap();
         assert_eq!((peer.established_count, peer.last_error), (1, None));
     }

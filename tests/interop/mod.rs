@@ -10,6 +10,7 @@ mod guide;
 mod harness;
 mod hostile;
 mod import_reload;
+mod import_shadow;
 mod imports;
 mod kernel_routes;
 mod kubernetes;

@@ -33,6 +33,8 @@ pub(crate) struct AgentConfig {
     pub(crate) policies: String,
     /// `guard.max-withdraw` as TOML; empty for the default.
     pub(crate) guard: &'static str,
+    /// Empty for the default.
+    pub(crate) import_policy_default: &'static str,
 }
 
 /// Where an agent's facts come from.
@@ -370,6 +372,7 @@ fn render(folder: &Path, config: &AgentConfig) -> String {
         peers,
         policies,
         guard,
+        import_policy_default,
     } = config;
     let source = match source {
         Source::Files(path) => format!("source = \"files\"\nfiles = {path:?}\n"),
@@ -379,8 +382,12 @@ fn render(folder: &Path, config: &AgentConfig) -> String {
         "" => String::new(),
         guard => format!("guard = {{ max-withdraw = {guard} }}\n"),
     };
+    let default = match *import_policy_default {
+        "" => String::new(),
+        default => format!("import-policy-default = {default:?}\n"),
+    };
     let mut text = format!(
-        "{source}{guard}\
+        "{source}{default}{guard}\
          [bgp]\nasn = {asn}\nhold-time = \"{hold_time}s\"\n\
          [advertise]\n\
          service-cluster-cidrs = {cluster_cidrs:?}\n\

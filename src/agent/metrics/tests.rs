@@ -43,6 +43,7 @@ fn scrape() -> Scrape {
     };
     let counts = |group: &str, withdrawn| ShadowCounts {
         group: group.to_owned(),
+        peer: None,
         compared: 20,
         waiting: 1,
         withdrawn,
@@ -61,6 +62,14 @@ fn scrape() -> Scrape {
         retry_in: None,
         refused: Some("no wasm".to_owned()),
         ..policy.clone()
+    };
+    let of_peer = |peer: &str, withdrawn| ShadowCounts {
+        peer: Some(peer.to_owned()),
+        ..counts("tors", withdrawn)
+    };
+    let import_shadow = PolicyStatus {
+        shadow: Some(vec![of_peer("tor-a", 2), of_peer("tor-b", 5)]),
+        ..shadow.clone()
     };
     let status = Status {
         version: "0.1.0".to_owned(),
@@ -81,7 +90,7 @@ fn scrape() -> Scrape {
             error: None,
         },
         policies: vec![policy, shadow],
-        import_policies: vec![import],
+        import_policies: vec![import, import_shadow],
         peers: vec![peer],
         kernel: Some(KernelStatus {
             installs: true,

@@ -22,7 +22,7 @@ use crate::agent::clock;
 use crate::agent::driver::{SpeakerHandle, SpeakerStopped};
 use crate::agent::events::Notices;
 use crate::agent::fib::OwnPrefixes;
-use crate::agent::shadow::{self, ShadowHandle, ShadowThread};
+use crate::agent::shadow::{ShadowHandles, ShadowThreads};
 use crate::kube::{Source, SourceEvent};
 use crate::speaker::Input;
 
@@ -51,7 +51,7 @@ enum Order {
 pub(in crate::agent) struct PipelineHandle {
     orders: mpsc::Sender<Order>,
     busy_since: BusySince,
-    shadows: ShadowHandle,
+    shadows: ShadowHandles,
     own: watch::Sender<OwnPrefixes>,
 }
 
@@ -131,7 +131,7 @@ impl PipelineHandle {
     }
 
     /// What policies in shadow mode would change.
-    pub(in crate::agent) fn shadows(&self) -> &ShadowHandle {
+    pub(in crate::agent) fn shadows(&self) -> &ShadowHandles {
         &self.shadows
     }
 
@@ -158,7 +158,7 @@ struct Runner {
     speaker: SpeakerHandle,
     notices: Notices,
     busy_since: BusySince,
-    shadows: ShadowThread,
+    shadows: ShadowThreads,
     own: watch::Sender<OwnPrefixes>,
 }
 
@@ -175,12 +175,12 @@ pub(in crate::agent) fn spawn(
 ) -> std::io::Result<PipelineHandle> {
     let (orders, inbox) = mpsc::channel(ORDERS_MAX);
     let busy_since = BusySince::default();
-    let shadows = shadow::spawn()?;
+    let shadows = ShadowThreads::spawn()?;
     let own = watch::Sender::new(None);
     let handle = PipelineHandle {
         orders,
         busy_since: Arc::clone(&busy_since),
-        shadows: shadows.handle(),
+        shadows: shadows.handles(),
         own: own.clone(),
     };
     let runner = Runner {
@@ -238,9 +238,7 @@ impl Runner {
             self.tell_own_prefixes();
             // As one step: what one of them takes away and another brings back must not flap.
             self.speaker.blocking_feed_all(inputs)?;
-            if let Some(observation) = self.pipeline.exports.observe() {
-                self.shadows.offer(observation);
-            }
+            self.tell_shadows();
             self.set_busy_since(None);
             next = runtime.block_on(wait(
                 &mut self.source.events,
@@ -269,6 +267,16 @@ impl Runner {
                 *before = own;
                 differs
             });
+        }
+    }
+
+    /// Tells the policies in shadow mode what came of the step.
+    fn tell_shadows(&mut self) {
+        if let Some(observation) = self.pipeline.exports.observe() {
+            self.shadows.exports.offer(observation);
+        }
+        if let Some(observation) = self.pipeline.import_side.imports.observe() {
+            self.shadows.imports.offer(observation);
         }
     }
 

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use super::*;
 use crate::agent::testing::{self, Parts, until};
-use crate::api::PolicyStatus;
+use crate::api::{PolicyStatus, ShadowComparison, ShadowDifference, ShadowPolicy, ShadowReport};
 use crate::candidates::{Candidate, CandidateChange, CandidateKey, Origin};
 use crate::facts::NodeFacts;
 use crate::policy::{
     Audience, Batch, Decision, Exports, Limits, Link, Mode, OnError, PeerGroup, PeerGroups,
     PeerKind, PolicyFailure, RoutePolicy, Verdict,
 };
-use crate::types::Asn;
+use crate::types::{Asn, GroupId};
+use crate::wasm::tests::hostile::Way;
+use crate::wasm::tests::verdicts;
 
 /// Longer than any machine takes.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -99,8 +101,19 @@ fn announce(exports: &mut Exports, prefix: &str) -> Observation {
     exports.observe().unwrap()
 }
 
-fn group() -> BTreeMap<GroupId, Vec<String>> {
-    [(GroupId(1), vec!["tor-a".to_owned()])].into()
+/// The threads' report, where group 1 is one peer.
+async fn report(threads: &ShadowThreads) -> Result<ShadowReport, NoAnswer> {
+    let peers = [(GroupId(1), vec!["tor-a".to_owned()])];
+    threads.handles().report(peers.into()).await
+}
+
+/// What the only policy in shadow mode would change towards the only group.
+async fn only(threads: &ShadowThreads) -> ShadowComparison<ShadowDifference> {
+    let mut report = report(threads).await.unwrap();
+    assert_eq!(report.import_policies, []);
+    let mut policy: ShadowPolicy<_> = report.policies.pop().unwrap();
+    assert_eq!(report.policies, []);
+    policy.comparisons.pop().unwrap()
 }
 
 #[tokio::test]
@@ -112,8 +125,8 @@ async fn what_comes_while_it_is_busy_is_compared_together_and_nobody_waits() {
         go: Mutex::new(going),
     };
     let mut exports = exports(link("next", gate, Mode::Shadow));
-    let thread = spawn().unwrap();
-    let handle = thread.handle();
+    let threads = ShadowThreads::spawn().unwrap();
+    let (thread, handle) = (&threads.exports, threads.exports.handle());
     thread.offer(announce(&mut exports, "10.1.0.0/24"));
     assert_eq!(was_asked.recv_timeout(DEADLINE), Ok(1));
     // It is busy: these calls return all the same, and the summary is there.
@@ -122,26 +135,25 @@ async fn what_comes_while_it_is_busy_is_compared_together_and_nobody_waits() {
     assert_eq!(handle.summary("next"), None, "nothing is compared yet");
     go.send(()).unwrap();
     assert_eq!(was_asked.recv_timeout(DEADLINE), Ok(2), "both at once");
-    assert_eq!(handle.summary("next").unwrap().groups[0].withdrawn, 1);
+    assert_eq!(handle.summary("next").unwrap().counts[0].withdrawn, 1);
     go.send(()).unwrap();
-    let report = handle.report(group()).await.unwrap();
-    let [ShadowPolicy { groups, .. }] = &report[..] else {
-        panic!("{report:?}");
-    };
-    let prefixes: Vec<_> = groups[0].differences.iter().map(|it| it.prefix).collect();
+    let comparison = only(&threads).await;
+    let differences = comparison.differences.iter();
+    let prefixes: Vec<_> = differences.map(|it| it.prefix).collect();
     let expected = ["10.1.0.0/24", "10.2.0.0/24", "10.3.0.0/24"];
     assert_eq!(prefixes, expected.map(|prefix| prefix.parse().unwrap()));
-    assert_eq!(groups[0].peers, ["tor-a"]);
-    assert_eq!(groups[0].counts.withdrawn, 3);
+    assert_eq!(comparison.peers, ["tor-a"]);
+    assert_eq!(comparison.counts.withdrawn, 3);
     assert_eq!(handle.summary("enforced"), None);
 }
 
 #[tokio::test]
 async fn whoever_asks_at_its_end_is_told() {
-    let thread = spawn().unwrap();
-    let handle = thread.handle();
-    drop(thread);
-    assert_eq!(handle.report(group()).await, Err(NoAnswer::Ended));
+    let threads = ShadowThreads::spawn().unwrap();
+    let handles = threads.handles();
+    drop(threads);
+    let answer = handles.report(BTreeMap::new()).await;
+    assert_eq!(answer, Err(NoAnswer::Ended));
 }
 
 #[tokio::test]
@@ -153,11 +165,10 @@ async fn a_shadow_that_panics_ends_the_thread_and_not_the_agent() {
         }
     }
     let mut exports = exports(link("next", Panics, Mode::Shadow));
-    let thread = spawn().unwrap();
-    let handle = thread.handle();
-    thread.offer(announce(&mut exports, "10.1.0.0/24"));
-    assert_eq!(handle.report(group()).await, Err(NoAnswer::Ended));
-    thread.offer(announce(&mut exports, "10.2.0.0/24"));
+    let threads = ShadowThreads::spawn().unwrap();
+    threads.exports.offer(announce(&mut exports, "10.1.0.0/24"));
+    assert_eq!(report(&threads).await, Err(NoAnswer::Ended));
+    threads.exports.offer(announce(&mut exports, "10.2.0.0/24"));
 }
 
 #[tokio::test]
@@ -169,14 +180,14 @@ async fn too_many_questions_are_turned_away() {
         go: Mutex::new(going),
     };
     let mut exports = exports(link("next", gate, Mode::Shadow));
-    let thread = spawn().unwrap();
-    let handle = thread.handle();
-    thread.offer(announce(&mut exports, "10.1.0.0/24"));
+    let threads = ShadowThreads::spawn().unwrap();
+    let handle = threads.exports.handle();
+    threads.exports.offer(announce(&mut exports, "10.1.0.0/24"));
     assert_eq!(was_asked.recv_timeout(DEADLINE), Ok(1));
     for _ in 0..QUESTIONS_MAX {
         handle.ask(Box::new(|_| ())).unwrap();
     }
-    assert_eq!(handle.report(group()).await, Err(NoAnswer::Busy));
+    assert_eq!(report(&threads).await, Err(NoAnswer::Busy));
     go.send(()).unwrap();
 }
 
@@ -200,8 +211,8 @@ async fn a_shadow_that_does_not_load_is_told_and_the_chain_is_in_force() {
     until(&parts.reporter, |status| {
         let shadows = &status.policies[1..];
         let told = |policy: &PolicyStatus| {
-            let groups = policy.shadow.iter().flatten();
-            groups.map(|it| it.compared + it.waiting).sum::<u64>() > 0
+            let counts = policy.shadow.iter().flatten();
+            counts.map(|it| it.compared + it.waiting).sum::<u64>() > 0
         };
         shadows.iter().all(told)
     })
@@ -217,11 +228,55 @@ async fn a_shadow_that_does_not_load_is_told_and_the_chain_is_in_force() {
     let report = parts.reporter.shadow().await.unwrap();
     let names = report.policies.iter().map(|it| &*it.policy);
     assert_eq!(names.collect::<Vec<_>>(), ["same", "missing"]);
-    let counts = report.policies.iter().map(|it| &it.groups[0].counts);
+    let counts = report.policies.iter().map(|it| &it.comparisons[0].counts);
     let waiting: Vec<_> = counts.map(|it| it.waiting > 0).collect();
     assert_eq!(waiting, [false, true]);
-    for group in report.policies.iter().flat_map(|it| &it.groups) {
-        assert_eq!(group.differences, [], "{group:?}");
-        assert_eq!(group.peers, ["tor"]);
+    for comparison in report.policies.iter().flat_map(|it| &it.comparisons) {
+        assert_eq!(comparison.differences, [], "{comparison:?}");
+        assert_eq!(comparison.peers, ["tor"]);
     }
+}
+
+/// Two import policies in shadow mode, of which one does not load. Alone they decide nothing.
+const IMPORT_SHADOWS: &str = "
+import-policy-default = 'accept'
+[[import-policies]]
+name = 'rejects'
+module = 'rejects.wasm'
+mode = 'shadow'
+[[import-policies]]
+name = 'missing'
+module = 'missing.wasm'
+mode = 'shadow'
+";
+
+#[tokio::test]
+async fn import_policies_in_shadow_mode_have_a_thread_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let module = verdicts::rejects(Way::Learn);
+    std::fs::write(folder.path().join("rejects.wasm"), module).unwrap();
+    let text = testing::text("").replace("[bgp]", &format!("{IMPORT_SHADOWS}[bgp]"));
+    let parts = Parts::start_with(folder, &text).await;
+    until(&parts.reporter, |status| {
+        let compared = |policy: &PolicyStatus| policy.shadow.is_some();
+        status.import_policies.iter().all(compared)
+    })
+    .await;
+    let status = parts.reporter.status().await.unwrap();
+    assert_eq!(status.config.error, None);
+    let [rejects, missing] = &status.import_policies[..] else {
+        panic!("{status:?}");
+    };
+    assert_eq!((rejects.mode, &rejects.error), (Mode::Shadow, &None));
+    let [counts] = &rejects.shadow.as_ref().unwrap()[..] else {
+        panic!("{rejects:?}");
+    };
+    // There is no session: nothing is learned, and nothing is asked.
+    assert_eq!(counts.peer.as_deref(), Some("tor"));
+    assert_eq!((counts.compared, counts.waiting), (0, 0));
+    assert_eq!((missing.mode, &missing.error), (Mode::Shadow, &None));
+    let report = parts.reporter.shadow().await.unwrap();
+    let names = report.import_policies.iter().map(|it| &*it.policy);
+    assert_eq!(names.collect::<Vec<_>>(), ["rejects", "missing"]);
+    assert_eq!(report.policies, []);
 }

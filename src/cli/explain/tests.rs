@@ -191,9 +191,11 @@ fn a_learned_route_tells_what_became_of_it_and_who_said_so() {
     let unused = |reason: &str| Usage::Unused {
         reason: reason.to_owned(),
     };
+    let mut kept = decision(true, "accept", "rule `own`");
+    kept.steps[0].installation = Some(Installation::Keep);
     let mut explanation = explanation("10.20.0.0/16");
     explanation.learned = vec![
-        learned("tor-a", best, Some(decision(true, "accept", "rule `own`"))),
+        learned("tor-a", best, Some(kept)),
         learned(
             "tor-b",
             unused("rejected"),

@@ -24,7 +24,8 @@ with other attributes (~). For import policies it is what is done with learned r
 no longer (-), or used otherwise (~).
 
 With --live the agent is asked. A policy with `mode = \"shadow\"` is asked beside the chain, at its \
-place, and decides nothing; what its peers would be told otherwise if it did is printed.
+place, and decides nothing; what its peers would be told otherwise if it did is printed, and of an \
+import policy what would be done otherwise with the routes they announce.
 
 Exit codes:
   0  printed, whether anything would change or not

@@ -8,10 +8,10 @@ use crate::cli::policy::shadow_summary;
 use crate::cli::text;
 
 /// Prints how one is, and how much it would change.
-pub(super) fn print(policy: &PolicyStatus, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn print(kind: &str, policy: &PolicyStatus, out: &mut dyn Write) -> io::Result<()> {
     let name = format!("{} ({})", policy.name, policy.module);
     match &policy.error {
-        None => field("Policy", &format!("{name}, in shadow mode"), out)?,
+        None => field(kind, &format!("{name}, in shadow mode"), out)?,
         Some(error) => {
             let failures = text::count(policy.failures, "failure");
             let retry = policy.retry_in;
@@ -19,15 +19,14 @@ pub(super) fn print(policy: &PolicyStatus, out: &mut dyn Write) -> io::Result<()
             let failing = format!(
                 "{name}, in shadow mode, FAILING: {failures}, nothing depends on it{retry}"
             );
-            field("Policy", &failing, out)?;
+            field(kind, &failing, out)?;
             detail(error, out)?;
         }
     }
     let Some(groups) = &policy.shadow else {
         return detail("nothing compared yet", out);
     };
-    groups.iter().try_for_each(|counts| {
-        let line = format!("towards {}: {}", counts.group, shadow_summary(counts));
-        detail(&line, out)
-    })
+    groups
+        .iter()
+        .try_for_each(|counts| detail(&shadow_summary(counts, ""), out))
 }

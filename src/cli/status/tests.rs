@@ -125,6 +125,7 @@ fn a_change_that_is_held_back_shows_the_learned_routes_that_it_would_reject() {
 fn a_policy_in_shadow_mode_tells_what_it_would_change_and_is_no_trouble() {
     let counts = |group: &str, waiting| ShadowCounts {
         group: group.to_owned(),
+        peer: None,
         compared: 120,
         waiting,
         withdrawn: 1,
@@ -148,8 +149,15 @@ fn a_policy_in_shadow_mode_tells_what_it_would_change_and_is_no_trouble() {
             shadow: Some(vec![counts("tors", 7)]),
             ..shadow.clone()
         },
-        shadow,
+        shadow.clone(),
     ]);
+    status.import_policies.push(PolicyStatus {
+        shadow: Some(vec![ShadowCounts {
+            peer: Some("tor-a".to_owned()),
+            ..counts("tors", 0)
+        }]),
+        ..shadow
+    });
     assert_eq!(outcome(&status), Outcome::Done);
     assert_snapshot!(text(&status));
 }

@@ -1,6 +1,8 @@
 //! The import chain against policies in plain Rust: what carries on, what is kept, and what is
 //! never brought back.
 
+mod shadow;
+
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ const SPINE: PeerId = PeerId(2);
 struct Scripted {
     answer: Mutex<Option<ImportVerdict>>,
     asked: Mutex<Vec<(String, Prefix, Option<u32>)>>,
+    next_hops: Mutex<Vec<Option<IpAddr>>>,
 }
 
 impl Scripted {
@@ -37,6 +40,11 @@ impl Scripted {
         *self.answer.lock().unwrap() = None;
     }
 
+    /// Those it was proposed.
+    fn next_hops(&self) -> Vec<Option<IpAddr>> {
+        std::mem::take(&mut self.next_hops.lock().unwrap())
+    }
+
     fn take_asked(&self) -> Vec<(String, Prefix, Option<u32>)> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
@@ -49,6 +57,8 @@ impl ImportPolicy for Scripted {
             (batch.peer.name.clone(), route.prefix, local_pref)
         });
         self.asked.lock().unwrap().extend(asked);
+        let next_hops = batch.routes.iter().map(|route| route.attributes.next_hop);
+        self.next_hops.lock().unwrap().extend(next_hops);
         let Some(verdict) = self.answer.lock().unwrap().clone() else {
             return Err(PolicyFailure::Trap("unreachable".into()));
         };
@@ -129,6 +139,25 @@ impl Fixture {
         });
         let changes = changes.collect();
         self.imports.learn(self.now, changes)
+    }
+
+    /// A peer announces by a next hop.
+    fn announce_by(&mut self, peer: PeerId, prefix: &str, next_hop: Option<IpAddr>) {
+        self.versions += 1;
+        let attributes = RouteAttributes {
+            next_hop,
+            ..RouteAttributes::default()
+        };
+        let route = LearnedRoute {
+            attributes: Arc::new(attributes),
+            ..route(self.versions, 0)
+        };
+        let change = LearnedChange {
+            peer,
+            prefix: prefix.parse().unwrap(),
+            route: Some(route),
+        };
+        self.imports.learn(self.now, vec![change]);
     }
 
     fn withdraw(&mut self, peer: PeerId, prefix: &str) -> Vec<ImportChange> {
@@ -236,12 +265,47 @@ fn accept_carries_on_with_its_attributes_and_reject_is_final() {
 }
 
 #[test]
-fn the_last_word_on_the_kernel_stands() {
-    let keep = ImportVerdict::Accept(Acceptance {
+fn a_next_hop_that_a_policy_leaves_out_is_the_one_received() {
+    let next_hop = Some("192.0.2.9".parse().unwrap());
+    let first = Scripted::saying(prefer(200));
+    let second = Scripted::saying(ImportVerdict::Abstain);
+    let mut fixture = Fixture::new(vec![
+        link("first", &first, OnError::KeepLast),
+        link("second", &second, OnError::KeepLast),
+    ]);
+    fixture.announce_by(TOR, "10.0.0.0/8", next_hop);
+    let used = |fixture: &Fixture| {
+        let outcome = fixture.outcome(TOR, "10.0.0.0/8")?;
+        Some(outcome.accepted.clone()?.attributes)
+    };
+    assert_eq!(used(&fixture).unwrap().next_hop, next_hop);
+    assert_eq!(
+        second.next_hops(),
+        [next_hop],
+        "and what the next is proposed"
+    );
+    let other = Some("192.0.2.10".parse().unwrap());
+    first.says(ImportVerdict::Accept(Acceptance {
+        attributes: Some(Arc::new(RouteAttributes {
+            next_hop: other,
+            ..RouteAttributes::default()
+        })),
+        installation: None,
+    }));
+    fixture.announce_by(TOR, "10.0.0.0/8", Some("192.0.2.8".parse().unwrap()));
+    assert_eq!(used(&fixture).unwrap().next_hop, other);
+}
+
+fn keep() -> ImportVerdict {
+    ImportVerdict::Accept(Acceptance {
         attributes: None,
         installation: Some(Installation::Keep),
-    });
-    let first = Scripted::saying(keep);
+    })
+}
+
+#[test]
+fn the_last_word_on_the_kernel_stands() {
+    let first = Scripted::saying(keep());
     let second = Scripted::saying(prefer(50));
     let mut fixture = Fixture::new(vec![
         link("first", &first, OnError::KeepLast),

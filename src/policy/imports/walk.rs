@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::chain::{Answer, Chain};
+use super::super::group::{State, end_of_chain};
 use super::super::{
-    Acceptance, AcceptedImport, CHAIN_DEFAULT, ChainDefault, ImportBatch, ImportDecision,
-    ImportOutcome, ImportPolicy, ImportVerdict, LearnedFrom, OnError, PeerGroup, ProposedImport,
-    Reasons, Step, StepVerdict,
+    Acceptance, AcceptedImport, ChainDefault, ImportBatch, ImportDecision, ImportOutcome,
+    ImportPolicy, ImportVerdict, LearnedFrom, OnError, PeerGroup, ProposedImport, Reasons, Step,
+    StepVerdict,
 };
 use super::Entry;
 use crate::facts::NodeFacts;
@@ -131,7 +132,7 @@ fn ask(chain: &mut ImportChain, position: usize, context: &Context<'_>, cases: &
                     decision: decision.clone(),
                     source: Source::Own,
                 });
-                case.take(name, decision, Origin::Fresh);
+                case.decide(name, decision, Origin::Fresh);
             }
         }
         Answer::Failing(on_error, cause) => {
@@ -139,7 +140,7 @@ fn ask(chain: &mut ImportChain, position: usize, context: &Context<'_>, cases: &
             for case in &mut open {
                 let kept = case.entry.last[position].clone();
                 let (decision, origin) = absent.decision(kept);
-                case.take(name, decision, origin);
+                case.decide(name, decision, origin);
             }
         }
     }
@@ -186,16 +187,6 @@ struct Case<'a> {
     state: State,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Every link so far abstained.
-    Undecided,
-    /// Some link accepted and none rejected.
-    Accepted,
-    /// A link rejected; that is final.
-    Rejected,
-}
-
 /// Whether a decision is the link's present one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
@@ -222,62 +213,40 @@ impl<'a> Case<'a> {
         Arc::clone(attributes)
     }
 
-    fn take(&mut self, name: &Arc<str>, decision: ImportDecision, origin: Origin) {
-        let ImportDecision { verdict, reason } = decision;
-        self.outcome.steps.push(Step {
-            policy: Arc::clone(name),
-            verdict: (&verdict).into(),
-            attributes: match &verdict {
-                ImportVerdict::Accept(acceptance) => acceptance.attributes.clone(),
-                ImportVerdict::Abstain | ImportVerdict::Reject => None,
-            },
-            reason,
+    /// Takes what a policy says, or what is said for it.
+    fn decide(&mut self, name: &Arc<str>, decision: ImportDecision, origin: Origin) {
+        let step = Step {
             kept: origin == Origin::Kept,
-        });
-        match verdict {
-            ImportVerdict::Abstain => {}
-            ImportVerdict::Accept(acceptance) => self.accept(acceptance),
-            ImportVerdict::Reject => {
+            ..Step::imported(Arc::clone(name), decision, &self.entry.route)
+        };
+        self.take(step);
+    }
+
+    fn take(&mut self, step: Step) {
+        match step.verdict {
+            StepVerdict::Abstain | StepVerdict::NotAsked => {}
+            StepVerdict::Accept => {
+                let before = self.outcome.accepted.as_ref();
+                let before = before.map_or(Installation::default(), |as_is| as_is.installation);
+                let attributes = step.attributes.clone();
+                self.outcome.accepted = Some(AcceptedImport {
+                    attributes: attributes.unwrap_or_else(|| self.proposed()),
+                    installation: step.installation.unwrap_or(before),
+                });
+                self.state = State::Accepted;
+            }
+            StepVerdict::Reject => {
                 self.outcome.accepted = None;
                 self.state = State::Rejected;
             }
         }
-    }
-
-    fn accept(&mut self, acceptance: Acceptance) {
-        let Acceptance {
-            attributes,
-            installation,
-        } = acceptance;
-        let before = self.outcome.accepted.as_ref();
-        let before = before.map_or(Installation::default(), |as_is| as_is.installation);
-        self.outcome.accepted = Some(AcceptedImport {
-            attributes: attributes.unwrap_or_else(|| self.proposed()),
-            installation: installation.unwrap_or(before),
-        });
-        self.state = State::Accepted;
+        self.outcome.steps.push(step);
     }
 
     fn finish(mut self, default: ChainDefault) {
         if self.state == State::Undecided {
-            let verdict = match default {
-                ChainDefault::Reject => ImportVerdict::Reject,
-                ChainDefault::Accept => ImportVerdict::Accept(Acceptance::default()),
-            };
-            let reason = Some("no policy decided about this route".into());
-            let decision = ImportDecision { verdict, reason };
-            self.take(&CHAIN_DEFAULT.into(), decision, Origin::Fresh);
+            self.take(end_of_chain(default));
         }
         self.entry.outcome = Some(self.outcome);
-    }
-}
-
-impl From<&ImportVerdict> for StepVerdict {
-    fn from(verdict: &ImportVerdict) -> Self {
-        match verdict {
-            ImportVerdict::Abstain => Self::Abstain,
-            ImportVerdict::Accept(_) => Self::Accept,
-            ImportVerdict::Reject => Self::Reject,
-        }
     }
 }

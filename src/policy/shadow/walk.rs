@@ -1,9 +1,9 @@
-//! Candidates on their way through the chain, as it is in force and with one policy more.
+//! Routes on their way through the chain, as it is in force and with one policy more.
 //!
 //! Used by [`Shadow`](super::Shadow) only. What the policies in force said is not asked for again
 //! where they would be asked the same: by contract they would say the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,29 +11,36 @@ use crate::facts::NodeFacts;
 use crate::policy::chain::{Answer, Chain};
 use crate::policy::group::{State, end_of_chain};
 use crate::policy::observation::{Circumstances, Seen};
-use crate::policy::{
-    Batch, Decision, Outcome, PeerGroup, ProposedRoute, Reasons, Step, StepVerdict,
-};
-use crate::types::RouteAttributes;
+use crate::policy::{Directed, Inquiry, Outcome, Step, StepVerdict};
+use crate::types::{Installation, RouteAttributes};
 
-/// What is the same for all candidates of a walk.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Question<'a> {
+/// What is the same for all routes of a walk.
+#[derive(Debug)]
+pub(super) struct Question<'a, P: Directed> {
     pub(super) now: Instant,
     pub(super) circumstances: &'a Circumstances,
-    pub(super) peers: &'a PeerGroup,
+    pub(super) peers: &'a P::Peers,
     /// The policies in force before the one in shadow mode.
     pub(super) ahead: &'a BTreeSet<Arc<str>>,
 }
 
-/// What would become of each candidate with the first policy of `chain` in force, followed by the
-/// others; nothing where a policy that had to be asked fails.
-pub(super) fn walk(
-    chain: &mut Chain,
-    question: &Question<'_>,
-    cases: impl Iterator<Item = Seen>,
-) -> Vec<(Seen, Option<Outcome>)> {
-    let mut walks: Vec<Walk> = cases.map(|seen| Walk::new(seen, question.ahead)).collect();
+/// A route with what would become of it; nothing where a policy that had to be asked fails.
+pub(super) type Walked<P> = (
+    <P as Directed>::Key,
+    Seen<P>,
+    Option<Outcome<<P as Directed>::Accepted>>,
+);
+
+/// Takes each route through `chain`, as if its first policy were in force, followed by the others.
+pub(super) fn walk<P: Directed>(
+    chain: &mut Chain<P>,
+    question: &Question<'_, P>,
+    routes: BTreeMap<P::Key, Seen<P>>,
+) -> Vec<Walked<P>> {
+    let routes = routes.into_iter();
+    let mut walks: Vec<Walk<P>> = routes
+        .map(|(key, seen)| Walk::new(key, seen, question.ahead))
+        .collect();
     // Without it nobody is asked, in force or not.
     if let Some(node) = &question.circumstances.node {
         for position in 0..chain.len() {
@@ -45,17 +52,18 @@ pub(super) fn walk(
 
 /// Asks the policy at `position` about those that it has not answered about, as it is proposed
 /// them now.
-fn ask(
-    chain: &mut Chain,
+fn ask<P: Directed>(
+    chain: &mut Chain<P>,
     position: usize,
     node: &NodeFacts,
-    question: &Question<'_>,
-    walks: &mut [Walk],
+    question: &Question<'_, P>,
+    walks: &mut [Walk<P>],
 ) {
-    if !chain.link(position).is_asked_for(question.peers) {
+    let link = chain.link(position);
+    if !link.is_asked_for(P::peer_group(question.peers)) {
         return;
     }
-    let name = Arc::clone(chain.name(position));
+    let name = Arc::clone(&link.name);
     let mut open = Vec::new();
     for walk in walks {
         if walk.pass(&name) == Ask::Yes {
@@ -65,24 +73,19 @@ fn ask(
     if open.is_empty() {
         return;
     }
-    let routes: Vec<_> = open
-        .iter()
-        .map(|walk| ProposedRoute {
-            candidate: &walk.seen.candidate,
-            attributes: &walk.included.attributes,
-        })
-        .collect();
-    let batch = Batch {
+    let routes = open.iter();
+    let routes = routes.map(|walk| (&walk.key, &walk.seen.route, &walk.included.attributes));
+    let inquiry = Inquiry {
         node,
         asn: question.circumstances.asn,
-        peer_group: question.peers,
-        candidates: &routes,
-        reasons: Reasons::Wanted,
+        peers: question.peers,
+        routes: routes.collect(),
     };
-    match chain.ask(position, question.now, &batch) {
-        Answer::Decisions(decisions) => {
-            for (walk, decision) in open.into_iter().zip(decisions) {
-                walk.decide(&name, decision);
+    let answer = chain.ask_by(position, question.now, |policy| policy.ask(&name, &inquiry));
+    match answer {
+        Answer::Decisions(steps) => {
+            for (walk, step) in open.into_iter().zip(steps) {
+                walk.decide(step);
             }
         }
         Answer::Failing(_, _) => {
@@ -93,10 +96,11 @@ fn ask(
     }
 }
 
-/// A candidate, at the same place of both chains.
+/// A route, at the same place of both chains.
 #[derive(Debug)]
-struct Walk {
-    seen: Seen,
+struct Walk<P: Directed> {
+    key: P::Key,
+    seen: Seen<P>,
     /// The first step of the chain in force that was not passed yet.
     next: usize,
     enforced: Side,
@@ -106,11 +110,12 @@ struct Walk {
     course: Course,
 }
 
-/// Where a candidate stands in one of the chains.
+/// Where a route stands in one of the chains.
 #[derive(Clone, Debug)]
 struct Side {
     state: State,
     attributes: Arc<RouteAttributes>,
+    installation: Installation,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,9 +134,9 @@ enum Ask {
     No,
 }
 
-impl Walk {
+impl<P: Directed> Walk<P> {
     /// At the place of the shadow.
-    fn new(seen: Seen, ahead: &BTreeSet<Arc<str>>) -> Self {
+    fn new(key: P::Key, seen: Seen<P>, ahead: &BTreeSet<Arc<str>>) -> Self {
         let steps = seen.outcome.steps.iter();
         let passed: Vec<Step> = steps
             .take_while(|step| ahead.contains(&step.policy))
@@ -139,12 +144,14 @@ impl Walk {
             .collect();
         let mut side = Side {
             state: State::Undecided,
-            attributes: Arc::default(),
+            attributes: P::proposed(&seen.route),
+            installation: Installation::default(),
         };
         for step in &passed {
             side.take(step);
         }
         Self {
+            key,
             seen,
             next: passed.len(),
             enforced: side.clone(),
@@ -177,37 +184,40 @@ impl Walk {
         }
     }
 
-    fn decide(&mut self, policy: &Arc<str>, decision: Decision) {
-        let Decision { verdict, reason } = decision;
-        let step = Step::new(Arc::clone(policy), &verdict, reason);
+    fn decide(&mut self, step: Step) {
         self.course = Course::Own;
         self.included.take(&step);
         self.steps.push(step);
     }
 
-    fn end(mut self, question: &Question<'_>) -> (Seen, Option<Outcome>) {
+    fn end(mut self, question: &Question<'_, P>) -> Walked<P> {
         match self.course {
             Course::Same => {
                 let outcome = self.seen.outcome.clone();
-                return (self.seen, Some(outcome));
+                return (self.key, self.seen, Some(outcome));
             }
-            Course::Lost => return (self.seen, None),
+            Course::Lost => return (self.key, self.seen, None),
             Course::Own => {}
         }
         if self.included.state == State::Undecided {
-            let (step, _) = end_of_chain(question.circumstances.default);
+            let step = end_of_chain(question.circumstances.default);
             self.included.take(&step);
             self.steps.push(step);
         }
-        let accepted = match self.included.state {
-            State::Accepted => Some(self.included.attributes),
+        let Side {
+            state,
+            attributes,
+            installation,
+        } = self.included;
+        let accepted = match state {
+            State::Accepted => Some(P::accepted(attributes, installation)),
             State::Undecided | State::Rejected => None,
         };
         let outcome = Outcome {
             accepted,
             steps: self.steps,
         };
-        (self.seen, Some(outcome))
+        (self.key, self.seen, Some(outcome))
     }
 }
 
@@ -220,6 +230,7 @@ impl Side {
                 if let Some(attributes) = &step.attributes {
                     self.attributes = Arc::clone(attributes);
                 }
+                self.installation = step.installation.unwrap_or(self.installation);
             }
             StepVerdict::Reject => self.state = State::Rejected,
         }

@@ -79,7 +79,7 @@ fn told(comparison: &Comparison) -> impl Iterator<Item = String> {
     comparison.differences().map(|(prefix, difference)| {
         let Difference {
             change,
-            origin: _,
+            key: _,
             step,
         } = difference;
         let change = match change {
@@ -308,6 +308,23 @@ fn a_shadow_is_for_its_peer_groups_only() {
 }
 
 #[test]
+fn a_candidate_that_goes_while_its_group_changes_leaves_no_difference() {
+    let (enforced, shadow) = (Fake::new(accept), Fake::new(reject));
+    let mut watched = Watched::new(vec![
+        enforced.link("enforced", OnError::KeepLast),
+        shadow.shadow("shadow"),
+    ]);
+    watched.upsert([pod("10.1.0.0/24"), pod("10.2.0.0/24")]);
+    // Both are seen as one, as a reload makes them.
+    watched.bench.set_groups(&[(1, "renamed")]);
+    watched.bench.remove(&pod("10.2.0.0/24"));
+    watched.look();
+    let left = ["shadow 1: -10.1.0.0/24, shadow: by rule"];
+    assert_eq!(watched.differences(), left);
+    assert_eq!(watched.counts(), (1, 0));
+}
+
+#[test]
 fn shadows_are_looked_at_one_by_one() {
     let enforced = Fake::new(accept);
     let (first, second) = (Fake::new(reject), Fake::new(med_7));
@@ -440,11 +457,7 @@ proptest! {
         let mut expected = table(&enforced.bench);
         for (_, comparison) in enforced.only().comparisons() {
             for (prefix, difference) in comparison.differences() {
-                let (from, to) = match &difference.change {
-                    Change::Withdrawn(from) => (Some(from), None),
-                    Change::Added(to) => (None, Some(to)),
-                    Change::Changed { from, to } => (Some(from), Some(to)),
-                };
+                let (from, to) = difference.change.sides();
                 prop_assert_eq!(expected.get(prefix), from);
                 match to {
                     Some(to) => expected.insert(*prefix, to.clone()),

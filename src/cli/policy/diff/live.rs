@@ -2,10 +2,15 @@
 
 use std::io::{self, Write};
 
-use crate::api::{ShadowCounts, ShadowDifference, ShadowGroup, ShadowPolicy, ShadowReport};
+use crate::api::{
+    LearnedDifference, LearnedUse, ShadowComparison, ShadowCounts, ShadowDifference, ShadowPolicy,
+    ShadowReport,
+};
 use crate::cli::client::Client;
 use crate::cli::output::{self, OutputFormat};
 use crate::cli::{Outcome, text};
+use crate::policy::Direction;
+use crate::types::{Installation, RouteAttributes};
 
 /// Asks and prints.
 ///
@@ -26,68 +31,94 @@ pub(super) async fn run(
 }
 
 fn outcome(report: &ShadowReport) -> Outcome {
-    let waits = |policy: &ShadowPolicy| policy.groups.iter().any(|group| group.counts.waiting > 0);
-    let well = |policy: &ShadowPolicy| policy.error.is_none() && !waits(policy);
-    if report.policies.iter().all(well) {
+    let ShadowReport {
+        policies,
+        import_policies,
+    } = report;
+    if policies.iter().all(is_compared) && import_policies.iter().all(is_compared) {
         Outcome::Done
     } else {
         Outcome::Degraded
     }
 }
 
+/// Whether there is nothing left to compare.
+fn is_compared<D>(policy: &ShadowPolicy<D>) -> bool {
+    let mut comparisons = policy.comparisons.iter();
+    policy.error.is_none() && comparisons.all(|comparison| comparison.counts.waiting == 0)
+}
+
 fn print(report: &ShadowReport, out: &mut dyn Write) -> io::Result<()> {
-    let ShadowReport { policies } = report;
-    if policies.is_empty() {
+    let ShadowReport {
+        policies,
+        import_policies,
+    } = report;
+    if policies.is_empty() && import_policies.is_empty() {
         return writeln!(
             out,
             "No policy is in shadow mode; give one `mode = \"shadow\"` to compare it."
         );
     }
-    policies
-        .iter()
-        .try_for_each(|policy| print_policy(policy, out))
+    let mut exports = policies.iter();
+    exports.try_for_each(|policy| print_policy(Direction::Export, policy, announced, out))?;
+    let mut imports = import_policies.iter();
+    imports.try_for_each(|policy| print_policy(Direction::Import, policy, learned, out))
 }
 
-fn print_policy(policy: &ShadowPolicy, out: &mut dyn Write) -> io::Result<()> {
+fn print_policy<D>(
+    direction: Direction,
+    policy: &ShadowPolicy<D>,
+    shown: fn(&D) -> String,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let ShadowPolicy {
         policy: name,
         module,
         error,
         retry_in,
-        groups,
+        comparisons,
     } = policy;
-    writeln!(out, "{}", text::printable(&format!("{name} ({module})")))?;
+    let heading = format!("{} {name} ({module})", direction.noun());
+    writeln!(out, "{}", text::printable(&heading))?;
     if let Some(error) = error {
         let retry = retry_in.map_or_else(String::new, |seconds| format!(", retry in {seconds} s"));
         writeln!(out, "  FAILING{retry}: {}", text::printable(error))?;
     }
-    if groups.is_empty() {
+    if comparisons.is_empty() {
         writeln!(out, "  for no peer that there is")?;
     }
-    groups.iter().try_for_each(|group| print_group(group, out))
+    let mut comparisons = comparisons.iter();
+    comparisons.try_for_each(|comparison| print_comparison(comparison, shown, out))
 }
 
-fn print_group(group: &ShadowGroup, out: &mut dyn Write) -> io::Result<()> {
-    let ShadowGroup {
+fn print_comparison<D>(
+    comparison: &ShadowComparison<D>,
+    shown: fn(&D) -> String,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let ShadowComparison {
         counts,
         peers,
         differences,
-    } = group;
-    let mut whom = counts.group.clone();
-    if *peers != [whom.as_str()] {
-        whom = format!("{whom} ({})", peers.join(", "));
-    }
-    let line = format!("towards {whom}: {}", summary(counts));
+    } = comparison;
+    let who = if counts.peer.is_some() || *peers == [counts.group.as_str()] {
+        String::new()
+    } else {
+        format!(" ({})", peers.join(", "))
+    };
+    let line = summary(counts, &who);
     writeln!(out, "  {}", text::printable(&line))?;
     differences
         .iter()
         .try_for_each(|difference| writeln!(out, "    {}", text::printable(&shown(difference))))
 }
 
-/// How much a policy would change towards one peer group.
-pub(in crate::cli) fn summary(counts: &ShadowCounts) -> String {
+/// How much a policy would change towards one peer group, whose members are `who`, or of what one
+/// peer announces.
+pub(in crate::cli) fn summary(counts: &ShadowCounts, who: &str) -> String {
     let ShadowCounts {
-        group: _,
+        group,
+        peer,
         compared,
         waiting,
         withdrawn,
@@ -98,13 +129,25 @@ pub(in crate::cli) fn summary(counts: &ShadowCounts) -> String {
         0 => String::new(),
         waiting => format!(", {waiting} not"),
     };
-    let compared = text::count(*compared, "candidate");
-    format!(
-        "would withdraw {withdrawn}, change {changed}, add {added} ({compared} compared{waiting})"
-    )
+    match peer {
+        None => {
+            let compared = text::count(*compared, "candidate");
+            format!(
+                "towards {group}{who}: would withdraw {withdrawn}, change {changed}, add {added} \
+                 ({compared} compared{waiting})"
+            )
+        }
+        Some(peer) => {
+            let compared = text::count(*compared, "route");
+            format!(
+                "from {peer}: would use {withdrawn} no longer, {changed} otherwise, {added} more \
+                 ({compared} compared{waiting})"
+            )
+        }
+    }
 }
 
-fn shown(difference: &ShadowDifference) -> String {
+fn announced(difference: &ShadowDifference) -> String {
     let ShadowDifference {
         prefix,
         origin,
@@ -113,20 +156,57 @@ fn shown(difference: &ShadowDifference) -> String {
         policy,
         reason,
     } = difference;
-    let with = |route| match text::attributes(route).as_str() {
+    let sides = (from.as_ref().map(attributes), to.as_ref().map(attributes));
+    line(
+        &format!("{prefix}, {origin}"),
+        sides,
+        policy,
+        reason.as_deref(),
+    )
+}
+
+fn learned(difference: &LearnedDifference) -> String {
+    let LearnedDifference {
+        prefix,
+        from,
+        to,
+        policy,
+        reason,
+    } = difference;
+    let sides = (from.as_ref().map(used), to.as_ref().map(used));
+    line(&prefix.to_string(), sides, policy, reason.as_deref())
+}
+
+fn used(used: &LearnedUse) -> String {
+    let kernel = match used.installation {
+        Installation::Install => "",
+        Installation::Keep => " (kernel: keep)",
+    };
+    attributes(&used.attributes) + kernel
+}
+
+fn attributes(route: &RouteAttributes) -> String {
+    match text::attributes(route).as_str() {
         "" => "no attributes".to_owned(),
         attributes => attributes.to_owned(),
-    };
-    let (sign, change) = match (from, to) {
-        (Some(from), Some(to)) => ('~', format!("{} -> {}", with(from), with(to))),
+    }
+}
+
+/// A route with how it is and how it would be.
+fn line(
+    route: &str,
+    sides: (Option<String>, Option<String>),
+    policy: &str,
+    reason: Option<&str>,
+) -> String {
+    let (sign, change) = match sides {
+        (Some(from), Some(to)) => ('~', format!("{from} -> {to}")),
         (Some(_), None) => ('-', "rejected".to_owned()),
-        (None, Some(to)) => ('+', format!("accepted with {}", with(to))),
-        (None, None) => (' ', "not announced".to_owned()),
+        (None, Some(to)) => ('+', format!("accepted with {to}")),
+        (None, None) => (' ', "rejected".to_owned()),
     };
-    let reason = reason
-        .as_ref()
-        .map_or_else(String::new, |reason| format!(", because: {reason}"));
-    format!("{sign} {prefix}, {origin}: {change} by {policy}{reason}")
+    let reason = reason.map_or_else(String::new, |reason| format!(", because: {reason}"));
+    format!("{sign} {route}: {change} by {policy}{reason}")
 }
 
 #[cfg(test)]

@@ -34,10 +34,11 @@ fn difference(
     }
 }
 
-fn group(name: &str, peers: &[&str]) -> ShadowGroup {
-    ShadowGroup {
+fn comparison<D>(name: &str, peers: &[&str]) -> ShadowComparison<D> {
+    ShadowComparison {
         counts: ShadowCounts {
             group: name.to_owned(),
+            peer: None,
             compared: 120,
             waiting: 0,
             withdrawn: 0,
@@ -49,18 +50,57 @@ fn group(name: &str, peers: &[&str]) -> ShadowGroup {
     }
 }
 
-fn shadow(groups: Vec<ShadowGroup>) -> ShadowPolicy {
+fn shadow<D>(comparisons: Vec<ShadowComparison<D>>) -> ShadowPolicy<D> {
     ShadowPolicy {
         policy: "next".to_owned(),
         module: "/etc/rutter/next.wasm".to_owned(),
         error: None,
         retry_in: None,
-        groups,
+        comparisons,
     }
 }
 
+fn learned_by(peer: &str) -> ShadowComparison<LearnedDifference> {
+    let used = |med, installation| LearnedUse {
+        attributes: with_med(med),
+        installation,
+    };
+    let difference = |address: &str, from, to| LearnedDifference {
+        prefix: prefix(address),
+        from,
+        to,
+        policy: "next".to_owned(),
+        reason: Some("rule `far`".to_owned()),
+    };
+    let (install, keep) = (Installation::Install, Installation::Keep);
+    let mut learned = comparison("tors", &[peer]);
+    learned.counts.peer = Some(peer.to_owned());
+    (
+        learned.counts.withdrawn,
+        learned.counts.changed,
+        learned.counts.added,
+    ) = (1, 1, 1);
+    learned.differences = vec![
+        difference("100.64.0.0/24", Some(used(1, install)), None),
+        difference("100.65.0.0/24", Some(used(1, install)), Some(used(1, keep))),
+        difference("100.66.0.0/24", None, Some(used(7, keep))),
+    ];
+    learned
+}
+
+#[test]
+fn one_import_policy_that_waits_is_not_all_compared() {
+    let mut waiting = learned_by("tor-a");
+    waiting.counts.waiting = 1;
+    let report = ShadowReport {
+        import_policies: vec![shadow(vec![waiting])],
+        ..report()
+    };
+    assert_eq!(outcome(&report), Outcome::Degraded);
+}
+
 fn report() -> ShadowReport {
-    let mut tors = group("tors", &["tor-a", "tor-b"]);
+    let mut tors = comparison("tors", &["tor-a", "tor-b"]);
     (
         tors.counts.withdrawn,
         tors.counts.changed,
@@ -80,7 +120,8 @@ fn report() -> ShadowReport {
         difference("10.0.0.3/32", None, Some(with_med(7))),
     ];
     ShadowReport {
-        policies: vec![shadow(vec![tors, group("upstream", &["upstream"])])],
+        policies: vec![shadow(vec![tors, comparison("upstream", &["upstream"])])],
+        import_policies: vec![shadow(vec![learned_by("tor-a")])],
     }
 }
 
@@ -92,7 +133,7 @@ fn each_difference_is_a_line_with_who_makes_it() {
 
 #[test]
 fn a_failing_policy_tells_what_is_not_compared() {
-    let mut waiting = group("tors", &["tor-a"]);
+    let mut waiting = comparison("tors", &["tor-a"]);
     waiting.counts.waiting = 3;
     let report = ShadowReport {
         policies: vec![
@@ -103,6 +144,7 @@ fn a_failing_policy_tells_what_is_not_compared() {
             },
             shadow(Vec::new()),
         ],
+        import_policies: Vec::new(),
     };
     assert_eq!(outcome(&report), Outcome::Degraded);
     assert_snapshot!(printed(|out| print(&report, out)));
@@ -112,6 +154,7 @@ fn a_failing_policy_tells_what_is_not_compared() {
 fn without_a_shadow_it_says_how_to_have_one() {
     let report = ShadowReport {
         policies: Vec::new(),
+        import_policies: Vec::new(),
     };
     assert_eq!(outcome(&report), Outcome::Done);
     assert_snapshot!(printed(|out| print(&report, out)));

@@ -24,6 +24,7 @@ fn decision(verdict: &str, med: Option<u32>) -> DecisionReport {
         steps: vec![StepReport {
             policy: "mine".to_owned(),
             verdict: verdict.to_owned(),
+            installation: None,
             reason: Some(format!("{verdict} it")),
             kept: false,
         }],
