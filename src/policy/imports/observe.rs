@@ -12,7 +12,7 @@ use crate::types::{PeerId, Prefix};
 type ImportCases = Cases<Arc<dyn ImportPolicy>>;
 
 impl Imports {
-    /// What came of the rounds since this was last asked, for [`Shadows`](super::Shadows) to look
+    /// What came of the rounds since this was last asked, for [`Shadows`](crate::policy::Shadows) to look
     /// at; nothing where nothing did, or the chain has no policy in shadow mode.
     ///
     /// To be called after every round: what nobody has seen yet is remembered.
