@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! local ------------------------------------> Artifact --verify--> Obtained
-//! registry (http, auth, manifest, archive) -->    ^
+//! registry (http, auth, index, manifest, archive) ^
 //!                                                 v
 //!                                               cache
 //! ```
@@ -18,6 +18,7 @@ mod auth;
 mod cache;
 mod error;
 mod http;
+mod index;
 mod local;
 mod manifest;
 mod pull;
@@ -219,9 +220,10 @@ impl Fetcher {
         let mut artifact = pull::pull(&repository, reference).await?;
         match signatures {
             Signatures::Wanted => {
-                let manifest = artifact.manifest.as_deref().unwrap_or_default();
-                let manifest = digest_of(manifest.as_bytes());
-                artifact.signatures = pull::signatures(&repository, manifest).await?;
+                if let Some(description) = &artifact.description {
+                    let digest = description.digest();
+                    artifact.signatures = pull::signatures(&repository, digest).await?;
+                }
             }
             Signatures::Ignored => {}
         }

@@ -2,6 +2,7 @@
 //!
 //! Downloads and the cache both end here: nothing becomes a module without [`Artifact::verify`].
 
+use super::index::module_manifest;
 use super::manifest::{ModuleLayer, Packing, module_layer};
 use super::signature::{PublicKey, Signature};
 use super::{Demands, Obtained, SourceError, archive, digest_of};
@@ -12,12 +13,28 @@ use crate::wasm::MODULE_BYTES_MAX;
 /// What a registry or a web server gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Artifact {
-    /// A registry's description of it, as it is digested; absent from a web server.
-    pub(super) manifest: Option<String>,
+    /// A registry's description of it; absent from a web server.
+    pub(super) description: Option<Description>,
     /// The file, or the layer that holds the module.
     pub(super) blob: Vec<u8>,
     /// None unless there was a demand for them.
     pub(super) signatures: Vec<Signature>,
+}
+
+/// What a registry says of an artifact, as it is digested.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Description {
+    /// Absent where the name is that of the manifest itself.
+    pub(super) index: Option<String>,
+    pub(super) manifest: String,
+}
+
+impl Description {
+    /// What a tag stands for, and a signature is over.
+    pub(super) fn digest(&self) -> Digest {
+        let named = self.index.as_ref().unwrap_or(&self.manifest);
+        digest_of(named.as_bytes())
+    }
 }
 
 impl Artifact {
@@ -28,7 +45,7 @@ impl Artifact {
             signature,
         });
         Self {
-            manifest: None,
+            description: None,
             blob,
             signatures: signature.into_iter().collect(),
         }
@@ -44,13 +61,14 @@ impl Artifact {
         demands: &Demands,
     ) -> Result<Obtained, SourceError> {
         let Self {
-            manifest,
+            description,
             blob,
             signatures,
         } = self;
-        let (bytes, source, manifest) = match (source, manifest) {
-            (PolicyModule::Oci(reference), Some(manifest)) => {
-                let (bytes, digest) = unpack(reference, manifest.as_bytes(), blob)?;
+        let (bytes, source, signed) = match (source, description) {
+            (PolicyModule::Oci(reference), Some(description)) => {
+                let bytes = unpack(reference, &description, blob)?;
+                let digest = description.digest();
                 let source = PolicyModule::Oci(reference.pinned(digest));
                 (bytes, source, Some(digest))
             }
@@ -78,8 +96,8 @@ impl Artifact {
             && !matches!(source, PolicyModule::Builtin(_))
         {
             let key_read = PublicKey::read(key)?;
-            let good = |signature: &Signature| match manifest {
-                Some(manifest) => key_read.vouches(manifest, signature),
+            let good = |signature: &Signature| match signed {
+                Some(digest) => key_read.vouches(digest, signature),
                 None => key_read.verifies(&bytes, &signature.signature),
             };
             if !signatures.iter().any(good) {
@@ -100,19 +118,30 @@ impl Artifact {
     }
 }
 
-/// The module in the blob, and the digest of the manifest that describes it.
+/// The module in the blob.
 fn unpack(
     reference: &OciReference,
-    manifest: &[u8],
+    description: &Description,
     blob: Vec<u8>,
-) -> Result<(Vec<u8>, Digest), SourceError> {
+) -> Result<Vec<u8>, SourceError> {
+    let Description { index, manifest } = description;
+    let manifest = manifest.as_bytes();
     let malformed = |what: &str, problem| SourceError::Malformed {
         what: format!("{what} of {reference}"),
         problem,
     };
-    let digest = digest_of(manifest);
     if let Some(expected) = reference.digest() {
-        same("the manifest", expected, digest)?;
+        let what = match index {
+            Some(_) => "the index",
+            None => "the manifest",
+        };
+        same(what, expected, description.digest())?;
+    }
+    if let Some(index) = index {
+        let named = module_manifest(index.as_bytes());
+        let named = named.map_err(|problem| malformed("the index", problem))?;
+        let named = named.ok_or_else(|| malformed("the index", "is none".to_owned()))?;
+        same("the manifest", named, digest_of(manifest))?;
     }
     let layer = module_layer(manifest).map_err(|problem| malformed("the manifest", problem))?;
     let ModuleLayer {
@@ -121,13 +150,12 @@ fn unpack(
         packing,
     } = layer;
     same("the layer", expected, digest_of(&blob))?;
-    let bytes = match packing {
-        Packing::Plain => blob,
+    match packing {
+        Packing::Plain => Ok(blob),
         Packing::TarGzip => {
-            archive::module_in(&blob).map_err(|problem| malformed("the layer", problem))?
+            archive::module_in(&blob).map_err(|problem| malformed("the layer", problem))
         }
-    };
-    Ok((bytes, digest))
+    }
 }
 
 fn same(what: &str, expected: Digest, found: Digest) -> Result<(), SourceError> {

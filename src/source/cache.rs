@@ -1,7 +1,7 @@
 //! Modules from the network, kept in a directory of the node.
 //!
 //! A blob is a file named by its digest; a record, named by the digest of the source's text, says
-//! which blob the source gave last and with which manifest. Whatever is read is checked as if it
+//! which blob the source gave last and with which index and manifest. Whatever is read is checked as if it
 //! had just been downloaded: an entry that is missing, cut short or altered is as good as none.
 //! Only a name that is not pinned is believed, so that the directory is the agent's alone.
 
@@ -14,7 +14,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::artifact::Artifact;
+use super::artifact::{Artifact, Description};
 use super::manifest::MANIFEST_BYTES_MAX;
 use super::signature::Signature;
 use super::{digest_of, local};
@@ -24,7 +24,7 @@ use crate::wasm::MODULE_BYTES_MAX;
 /// Most that entries may take that the chain does not use; the oldest go first.
 const UNUSED_BYTES_MAX: u64 = 64 << 20;
 
-/// Most that a record takes: a manifest, and signatures of the same order.
+/// Most that a record takes: an index, a manifest, and signatures of the same order.
 const RECORD_BYTES_MAX: usize = 4 * MANIFEST_BYTES_MAX;
 
 const BLOB: &str = "blob";
@@ -48,6 +48,8 @@ struct Record {
     source: String,
     /// Its digest.
     blob: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    index: Option<String>,
     manifest: Option<String>,
     signatures: Vec<Signature>,
 }
@@ -68,13 +70,14 @@ impl Cache {
         let Record {
             source: named,
             blob,
+            index,
             manifest,
             signatures,
         } = self.record(&self.record_path(source))?;
         let digest: Digest = blob.parse().ok()?;
         let blob = local::read_at_most(&self.blob_path(digest), MODULE_BYTES_MAX).ok()?;
         let artifact = Artifact {
-            manifest,
+            description: manifest.map(|manifest| Description { index, manifest }),
             blob,
             signatures,
         };
@@ -94,7 +97,7 @@ impl Cache {
             DirBuilder::new().mode(0o700).create(&self.folder)?;
         }
         let Artifact {
-            manifest,
+            description,
             blob,
             signatures,
         } = artifact;
@@ -102,7 +105,8 @@ impl Cache {
         let record = Record {
             source: source.to_owned(),
             blob: digest.to_string(),
-            manifest: manifest.clone(),
+            index: description.as_ref().and_then(|it| it.index.clone()),
+            manifest: description.as_ref().map(|it| it.manifest.clone()),
             signatures: signatures.clone(),
         };
         // The blob first: a record never names one that is not there.
@@ -195,7 +199,10 @@ mod tests {
 
     fn artifact(blob: &[u8]) -> Artifact {
         Artifact {
-            manifest: Some("{}".into()),
+            description: Some(Description {
+                index: Some("{}".into()),
+                manifest: "{}".into(),
+            }),
             blob: blob.into(),
             signatures: vec![Signature {
                 payload: Some("{}".into()),

@@ -7,11 +7,13 @@
 //! | Wasm image specification of the proxies | `application/vnd.module.wasm.content.layer.v1+wasm` |
 //! | its "compat" variant: a container image | the only layer, a packed archive with one `.wasm` |
 //!
-//! The type of the configuration blob says nothing more, so that it is not looked at.
+//! The type of the configuration blob says nothing more, so that it is not looked at. Where there are
+//! several artifacts under a name, [`index`](super::index) says which is meant.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::digest_of;
@@ -98,11 +100,8 @@ pub(super) enum Packing {
 /// What is wrong with it, to be read after its name.
 pub(super) fn module_layer(manifest: &[u8]) -> Result<ModuleLayer, String> {
     let Manifest { layers, manifests } = parse(manifest)?;
-    if let Some(manifests) = manifests {
-        return Err(format!(
-            "is an index of {} artifacts; name one of them by its digest",
-            manifests.len()
-        ));
+    if manifests.is_some() {
+        return Err("is an index, in an index".to_owned());
     }
     let layers = layers.unwrap_or_default();
     let kind = |layer: &Layer, kinds: &[&str]| kinds.contains(&layer.media_type.as_str());
@@ -129,7 +128,8 @@ pub(super) fn module_layer(manifest: &[u8]) -> Result<ModuleLayer, String> {
 /// # Errors
 /// What is wrong with it, to be read after its name.
 pub(super) fn signed_layers(manifest: &[u8]) -> Result<Vec<(Digest, String)>, String> {
-    let layers = parse(manifest)?.layers.unwrap_or_default();
+    let Manifest { layers, .. } = parse(manifest)?;
+    let layers = layers.unwrap_or_default();
     let signed = layers
         .into_iter()
         .filter(|layer| layer.media_type == SIGNED_LAYER);
@@ -183,7 +183,8 @@ impl Layer {
     }
 }
 
-fn parse(manifest: &[u8]) -> Result<Manifest, String> {
+/// Any document that a registry keeps under `manifests`.
+pub(super) fn parse<M: DeserializeOwned>(manifest: &[u8]) -> Result<M, String> {
     serde_json::from_slice(manifest).map_err(|error| format!("is no manifest: {error}"))
 }
 
@@ -237,7 +238,7 @@ mod tests {
             assert!(error.contains(problem), "{error}");
         }
         let index = module_layer(br#"{"manifests": [{}, {}]}"#).unwrap_err();
-        assert!(index.starts_with("is an index of 2 artifacts"), "{index}");
+        assert!(index.starts_with("is an index"), "{index}");
         assert!(
             module_layer(b"<html>")
                 .unwrap_err()

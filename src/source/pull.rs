@@ -1,7 +1,10 @@
 //! From a reference to an artifact, and to what vouches for it.
 
+use hyper::body::Bytes;
+
 use super::SourceError;
-use super::artifact::Artifact;
+use super::artifact::{Artifact, Description};
+use super::index::module_manifest;
 use super::manifest::{module_layer, signed_layers};
 use super::registry::Repository;
 use super::signature::Signature;
@@ -12,7 +15,7 @@ use crate::wasm::MODULE_BYTES_MAX;
 /// What a signature is over takes some hundred bytes.
 const PAYLOAD_BYTES_MAX: usize = 64 << 10;
 
-/// Downloads the manifest and the layer that holds the module. What a digest in the reference
+/// Downloads the manifest, by way of an index where there is one, and the layer that holds the module. What a digest in the reference
 /// demands is not checked here, but with everything else.
 ///
 /// # Errors
@@ -25,8 +28,16 @@ pub(super) async fn pull(
         what: format!("the manifest of {reference}"),
         problem,
     };
-    let manifest = repository.manifest(&reference.version()).await?;
-    let manifest = manifest.ok_or_else(|| SourceError::Missing(reference.clone()))?;
+    let named = repository.manifest(&reference.version()).await?;
+    let named = named.ok_or_else(|| SourceError::Missing(reference.clone()))?;
+    let (index, manifest) = match module_manifest(&named).map_err(malformed)? {
+        None => (None, named),
+        Some(digest) => {
+            let manifest = repository.manifest(&digest.to_string()).await?;
+            let missing = || malformed(format!("is an index, and its {digest} is not there"));
+            (Some(named), manifest.ok_or_else(missing)?)
+        }
+    };
     let layer = module_layer(&manifest).map_err(malformed)?;
     if layer.size > MODULE_BYTES_MAX as u64 {
         return Err(SourceError::TooLarge {
@@ -35,9 +46,15 @@ pub(super) async fn pull(
         });
     }
     let blob = repository.blob(layer.digest, MODULE_BYTES_MAX).await?;
-    let manifest = String::from_utf8(manifest.into());
+    let text = |document: Bytes| {
+        let text = String::from_utf8(document.into());
+        text.map_err(|_| malformed("is no text".to_owned()))
+    };
     Ok(Artifact {
-        manifest: Some(manifest.map_err(|_| malformed("is no text".to_owned()))?),
+        description: Some(Description {
+            index: index.map(text).transpose()?,
+            manifest: text(manifest)?,
+        }),
         blob: blob.into(),
         signatures: Vec::new(),
     })

@@ -13,6 +13,7 @@ use hyper::{Method, Request, StatusCode};
 
 use super::auth::{Challenge, Credentials, secret};
 use super::http::{Answer, HttpClient, is_protected, parsed, shown};
+use super::index::{DOCKER_LIST, INDEX};
 use super::manifest::{DOCKER_MANIFEST, MANIFEST, MANIFEST_BYTES_MAX};
 use super::{SourceError, digest_of};
 use crate::config::OciReference;
@@ -84,12 +85,12 @@ impl<'c> Repository<'c> {
         format!("{}/{path}", self.base)
     }
 
-    /// The manifest of a tag or digest; nothing where there is none.
+    /// The manifest, or index, of a tag or digest; nothing where there is none.
     ///
     /// # Errors
     /// The registry gives no answer, or one that says neither.
     pub(super) async fn manifest(&self, version: &str) -> Result<Option<Bytes>, SourceError> {
-        let accept = format!("{MANIFEST}, {DOCKER_MANIFEST}");
+        let accept = [MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_LIST].join(", ");
         let answer = self
             .ask(&Ask {
                 method: Method::GET,

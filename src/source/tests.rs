@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::manifest::WASM_LAYER;
@@ -109,6 +110,61 @@ async fn a_tag_is_resolved_to_the_digest_it_stands_for() {
         assert_eq!(obtained.source, pinned);
         assert!(Node::new().obtain(&pinned).await.is_ok());
     }
+}
+
+/// An index that names a manifest for `wasi/wasm`, beside another platform's.
+fn index_of(manifest: Digest) -> String {
+    let entry = |digest: Digest, os: &str, architecture: &str| {
+        let platform = json!({"architecture": architecture, "os": os});
+        json!({"digest": digest.to_string(), "size": 7, "platform": platform})
+    };
+    let other = entry(digest_of(b"other"), "linux", "amd64");
+    let entries = [other, entry(manifest, "wasi", "wasm")];
+    json!({"schemaVersion": 2, "manifests": entries}).to_string()
+}
+
+#[tokio::test]
+async fn an_index_leads_to_the_module_and_is_what_a_tag_stands_for() {
+    let server = Server::start().await;
+    let manifest = server.hold("wasm", WASM_LAYER, MODULE);
+    let index = server.hold_manifest("v1", &index_of(manifest));
+    let node = Node::new();
+    let tagged = server.reference(":v1");
+    let obtained = node.obtain(&tagged).await.unwrap();
+    assert_eq!(obtained.bytes, MODULE);
+    let pinned = server.reference(&format!(":v1@{index}"));
+    assert_eq!(obtained.source, pinned);
+    node.obtain(&pinned).await.unwrap();
+
+    // A manifest that is not the one named, under its digest.
+    let path = format!("/v2/p/manifests/{manifest}");
+    let other = describe(WASM_LAYER, b"other", 5);
+    server.answer(&path, ok(other.as_bytes()));
+    let blob = format!("/v2/p/blobs/{}", digest_of(b"other"));
+    server.answer(&blob, ok(b"other"));
+    let error = refusal(&tagged).await;
+    assert!(
+        error.starts_with("the manifest has the digest sha256:"),
+        "{error}"
+    );
+    // Another index, an index in it, and a manifest that is not there.
+    server.hold_manifest("v2", &index_of(index));
+    let error = refusal(&server.reference(":v2")).await;
+    assert!(error.contains("is an index, in an index"), "{error}");
+    server.hold_manifest("v3", &index_of(digest_of(b"nowhere")));
+    let error = refusal(&server.reference(":v3")).await;
+    assert!(error.contains("is an index, and its sha256:"), "{error}");
+    let wrong = server.reference(&format!("@{}", digest_of(b"elsewhere")));
+    let path = format!("/v2/p/manifests/{}", digest_of(b"elsewhere"));
+    server.answer(&path, ok(index_of(manifest).as_bytes()));
+    server.hold("wasm", WASM_LAYER, MODULE);
+    let error = refusal(&wrong).await;
+    assert!(error.starts_with("the index has the digest"), "{error}");
+
+    // Without its registry the node has all of it.
+    drop(server);
+    assert_eq!(node.obtain(&pinned).await.unwrap().bytes, MODULE);
+    assert_eq!(node.obtain(&tagged).await.unwrap().source, pinned);
 }
 
 #[tokio::test]

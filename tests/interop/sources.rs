@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::cluster::{WORKERS, agent_config};
@@ -115,6 +115,59 @@ fn a_pushed_module_is_pulled_as_it_was() {
     let spoilt = bench.policy(&["pull", &pinned, text(&copy)]).unwrap_err();
     assert!(spoilt.contains("has the digest sha256:"), "{spoilt}");
     assert!(!copy.exists());
+}
+
+#[test]
+fn an_index_of_several_platforms_leads_to_the_module() {
+    let bench = Bench::new();
+    let keys = KeyPair::make();
+    let registry = Registry::plain(&bench.host);
+    let digest_of = |pinned: &str| pinned.rsplit_once('@').unwrap().1.to_owned();
+    let module = digest_of(&bench.push(&registry, "p:wasm", &[]));
+    let other = bench.path("other.wasm");
+    fs::write(&other, verdicts::rejects(Way::Announce)).unwrap();
+    let pushed = bench.policy(&["push", text(&other), &registry.reference("p:other")]);
+    let other = digest_of(pushed.unwrap()["reference"].as_str().unwrap());
+    let entry = |digest: &str, os: &str, architecture: &str| {
+        json!({
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": digest,
+            "size": 500,
+            "platform": {"os": os, "architecture": architecture},
+        })
+    };
+    let index = |entries: [Value; 2]| {
+        let media_type = "application/vnd.oci.image.index.v1+json";
+        json!({"schemaVersion": 2, "mediaType": media_type, "manifests": entries}).to_string()
+    };
+    let for_wasm = index([
+        entry(&other, "linux", "amd64"),
+        entry(&module, "wasi", "wasm"),
+    ]);
+    registry.put_index("p", "v1", &for_wasm);
+    let copy = bench.path("copy.wasm");
+    let tagged = registry.reference("p:v1");
+    let report = bench.policy(&["pull", &tagged, text(&copy)]).unwrap();
+    assert_eq!(fs::read(&copy).unwrap(), rutter::wasm::builtin_bytes());
+    // What pins it is the index, and a signature is asked of that.
+    let pinned = report["reference"].as_str().unwrap();
+    let digest = format!("@sha256:{}", rutter::wasm::digest(for_wasm.as_bytes()));
+    assert!(pinned.ends_with(&digest), "{pinned}");
+    bench.policy(&["pull", pinned]).unwrap();
+    let signed = ["pull", pinned, "--require-signature", text(&keys.public)];
+    let unsigned = bench.policy(&signed).unwrap_err();
+    assert!(unsigned.contains("signatures found: 0"), "{unsigned}");
+
+    // One without a module among its platforms.
+    let others = [
+        entry(&other, "linux", "amd64"),
+        entry(&module, "linux", "arm64"),
+    ];
+    registry.put_index("p", "v2", &index(others));
+    let refused = bench.policy(&["pull", &registry.reference("p:v2")]);
+    let refused = refused.unwrap_err();
+    let words = "is an index of 2 artifacts, for linux/amd64, linux/arm64: 0 are for the";
+    assert!(refused.contains(words), "{refused}");
 }
 
 #[test]

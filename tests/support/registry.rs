@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::netns::Host;
-use super::process::{Process, program};
+use super::process::{Process, program, run};
 use super::wait::eventually;
 
 /// How long it may take to listen.
@@ -109,6 +109,26 @@ impl Registry {
         );
         fs::write(&path, text).unwrap();
         path
+    }
+
+    /// Puts an index under a tag of a repository, as tools do that build for several platforms. Only
+    /// for a plain one.
+    pub(crate) fn put_index(&self, repository: &str, tag: &str, index: &str) {
+        let request = self.folder.path().join("request");
+        let head = format!(
+            "PUT /v2/{repository}/manifests/{tag} HTTP/1.1\r\nHost: {}\r\n\
+             Content-Type: application/vnd.oci.image.index.v1+json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n",
+            self.address,
+            index.len()
+        );
+        fs::write(&request, head + index).unwrap();
+        let (host, port) = self.address.split_once(':').unwrap();
+        let exchange = "exec 3<>/dev/tcp/$0/$1; cat \"$2\" >&3; cat <&3";
+        let mut command = self.host.command("bash");
+        command.args(["-c", exchange, host, port]).arg(&request);
+        let answer = run(&mut command).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
     }
 
     /// Spoils every blob that is these bytes: they come out altered.
