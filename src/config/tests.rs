@@ -71,6 +71,14 @@ fn the_words_for_import_policies() {
 }
 
 #[test]
+fn the_default_policys_readme_configures_what_is_built_in() {
+    let readme = include_str!("../../policies/default/README.md");
+    let (_, example) = readme.split_once("```toml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    assert_eq!(parse(example).policies, parse("").policies);
+}
+
+#[test]
 fn import_policies_that_are_all_in_shadow_mode_leave_everything_in_use() {
     let shadow = "[[import-policies]]\nname = 'a'\nmodule = 'a.wasm'\nmode = 'shadow'";
     let config = parse(&format!("import-policy-default = 'accept'\n{shadow}"));
