@@ -33,6 +33,7 @@ mod received;
 mod record;
 mod reload;
 mod report;
+mod routes;
 mod shadow;
 mod sockets;
 mod sources;

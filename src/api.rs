@@ -18,18 +18,22 @@
 //! An error is any other HTTP status than 200, with an [`ApiError`].
 
 mod kernel;
+mod routes;
 mod shadow;
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::candidates::{AddressKind, AdvertiseConfig, Exclusion, Origin, exclusions};
+use crate::candidates::{AddressKind, AdvertiseConfig, Exclusion, exclusions};
 use crate::facts::{FamilyCounts, ServiceFacts, ServiceKey, ServiceType, TrafficPolicy};
-use crate::policy::{ImportOutcome, Limits, Mode, OnError, Outcome, PeerKind, Step};
-use crate::types::{Asn, Installation, Prefix, RouteAttributes, RouterId};
+use crate::policy::{Limits, Mode, OnError, PeerKind};
+use crate::types::{Asn, Prefix, RouterId};
 
 pub use kernel::{KernelPath, KernelStatus};
+pub use routes::{
+    DecisionReport, ReceivedRoute, ReceivedRoutes, Route, Routes, Sent, StepReport, Usage,
+};
 pub use shadow::{
     LearnedDifference, LearnedUse, ShadowComparison, ShadowCounts, ShadowDifference, ShadowPolicy,
     ShadowReport,
@@ -315,131 +319,6 @@ pub struct PeerStatus {
     pub router_id: Option<RouterId>,
 }
 
-/// Answer of `/v1/routes`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Routes {
-    /// Ordered by peer, then prefix.
-    pub routes: Vec<Route>,
-}
-
-/// One candidate towards one peer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Route {
-    /// The peer's name.
-    pub peer: String,
-    /// What.
-    pub prefix: Prefix,
-    /// Why it is a candidate.
-    pub origin: Origin,
-    /// What the chain decided.
-    pub decision: DecisionReport,
-    /// Whether the peer was sent it in its present session.
-    pub sent: Sent,
-}
-
-/// What the peer knows of a route.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "kebab-case")]
-pub enum Sent {
-    /// It was announced and not withdrawn.
-    Announced {
-        /// With this next hop.
-        next_hop: IpAddr,
-    },
-    /// It is to be announced as soon as the connection takes it.
-    Pending,
-    /// It was not, for this reason: rejected, no session, no next hop of the family.
-    NotSent {
-        /// The reason.
-        reason: String,
-    },
-}
-
-/// Answer of `/v1/received`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ReceivedRoutes {
-    /// Ordered by peer, then prefix.
-    pub routes: Vec<ReceivedRoute>,
-}
-
-/// A route that a peer announced.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ReceivedRoute {
-    /// The peer's name.
-    pub peer: String,
-    /// Where to.
-    pub prefix: Prefix,
-    /// By which address: as decided where the route takes part in the choice of the best path, as
-    /// received where it does not.
-    pub next_hop: IpAddr,
-    /// The nearest AS first, sets in braces; as decided or received, as above.
-    pub as_path: String,
-    /// As decided or received, as above.
-    pub attributes: RouteAttributes,
-    /// What became of it.
-    pub usage: Usage,
-    /// What became of it in the kernel; absent where it is not used, is not for the kernel, or the
-    /// kernel is left alone.
-    #[serde(default)]
-    pub kernel: Option<KernelPath>,
-    /// What the import policies decided; absent where there are none, or not yet.
-    pub decision: Option<DecisionReport>,
-}
-
-/// What became of a received route.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "kebab-case")]
-pub enum Usage {
-    /// The best path to its prefix.
-    Best {
-        /// Whether the kernel may forward by it.
-        installation: Installation,
-    },
-    /// As good as the best, and used beside it.
-    Multipath {
-        /// Whether the kernel may forward by it.
-        installation: Installation,
-    },
-    /// Not used, for this reason: rejected, a better path, a loop.
-    Unused {
-        /// The reason.
-        reason: String,
-    },
-    /// The import policies have yet to decide.
-    Undecided,
-}
-
-/// The end of a chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct DecisionReport {
-    /// Whether it is announced; of a learned route, whether it may be used.
-    pub accepted: bool,
-    /// With these attributes, when it is.
-    pub attributes: RouteAttributes,
-    /// Each policy that was asked, or passed over because it is not for this peer, in order.
-    pub steps: Vec<StepReport>,
-}
-
-/// What one policy of the chain said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct StepReport {
-    /// The policy's name; `chain default` at the end of a chain that abstained throughout.
-    pub policy: String,
-    /// `accept`, `reject`, `abstain`, or `not asked` where the policy is not for this peer.
-    pub verdict: String,
-    /// What it said about the kernel and a learned route that it accepted; absent where nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub installation: Option<Installation>,
-    /// Its words.
-    pub reason: Option<String>,
-    /// Whether this is the policy's last good decision, because it is failing.
-    pub kept: bool,
-}
-
 /// Answer of `/v1/explain`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -485,41 +364,6 @@ pub struct ExcludedAddress {
     pub kind: AddressKind,
     /// Why not.
     pub reason: Exclusion,
-}
-
-impl DecisionReport {
-    /// A chain's outcome, with the steps that led to it.
-    #[must_use]
-    pub fn new(outcome: &Outcome, steps: &[Step]) -> Self {
-        Self {
-            accepted: outcome.accepted.is_some(),
-            attributes: outcome.accepted.as_deref().cloned().unwrap_or_default(),
-            steps: steps.iter().map(StepReport::new).collect(),
-        }
-    }
-
-    /// The same of a learned route.
-    #[must_use]
-    pub fn imported(outcome: &ImportOutcome, steps: &[Step]) -> Self {
-        let attributes = outcome.accepted.as_ref().map(|used| &*used.attributes);
-        Self {
-            accepted: outcome.accepted.is_some(),
-            attributes: attributes.cloned().unwrap_or_default(),
-            steps: steps.iter().map(StepReport::new).collect(),
-        }
-    }
-}
-
-impl StepReport {
-    fn new(step: &Step) -> Self {
-        Self {
-            policy: step.policy.to_string(),
-            verdict: step.verdict.to_string(),
-            installation: step.installation,
-            reason: step.reason.as_deref().map(str::to_owned),
-            kept: step.kept,
-        }
-    }
 }
 
 impl ServiceReport {

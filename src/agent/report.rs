@@ -1,9 +1,10 @@
 //! Reports: what the API tells, put together from the pipeline, the speaker and the source.
 //!
 //! Each owner is asked for its part between two of its steps; nothing is kept here. The parts of
-//! one report may be a moment apart.
+//! one report may be a moment apart. What there is to tell of candidates is in
+//! [`routes`](super::routes), of learned routes in [`received`], of policies in [`policy_status`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
@@ -23,17 +24,14 @@ use super::reload::{Approval, NotApproved};
 use super::sources::Sources;
 use super::state::ConfigState;
 use crate::api::{
-    ChangeEffect, ConfigStatus, DecisionReport, Explanation, PeerStatus, Readiness, Route, Routes,
-    Sent, ServiceReport, ShadowReport, SourceStatus, Status,
+    ChangeEffect, ConfigStatus, PeerStatus, Readiness, ShadowReport, SourceStatus, Status,
 };
 use crate::bgp::SessionState;
-use crate::candidates::{CandidateKey, addresses};
 use crate::cases::Document;
 use crate::config::{Config, Source};
-use crate::facts::{ServiceFacts, ServiceKey};
 use crate::kube::Health;
-use crate::speaker::{Advertised, PeerView, Speaker};
-use crate::types::{GroupId, PeerId, Prefix};
+use crate::speaker::{PeerView, Speaker};
+use crate::types::{GroupId, PeerId};
 use crate::wasm::Engine;
 
 /// Whom to ask for what.
@@ -54,15 +52,6 @@ pub(super) struct Reporter {
     pub(super) kernel: Option<KernelRoutes>,
     /// Where to ask for a change to be let through.
     pub(super) approve: mpsc::Sender<Approval>,
-}
-
-/// A subject that nothing is known about, in words for whoever asked.
-pub(super) type Unknown = String;
-
-/// What `explain` is asked about.
-enum Subject {
-    Prefix(Prefix),
-    Service(ServiceKey),
 }
 
 impl Reporter {
@@ -172,60 +161,10 @@ impl Reporter {
         Ok(self.pipeline.ask(names).await?)
     }
 
-    /// `/v1/routes`, accepted and rejected ones.
-    pub(super) async fn routes(&self, peer: Option<String>) -> anyhow::Result<Routes> {
-        let decided = self
-            .pipeline
-            .ask(move |pipeline| {
-                let wanted = |name: &str| peer.as_ref().is_none_or(|peer| peer == name);
-                decisions(pipeline, wanted, |_| true)
-            })
-            .await?;
-        Ok(Routes {
-            routes: self.with_sent(decided).await?,
-        })
-    }
-
     /// `/v1/policy/shadow`.
     pub(super) async fn shadow(&self) -> anyhow::Result<ShadowReport> {
         let peers = self.pipeline.ask(peers_by_group).await?;
         Ok(self.pipeline.shadows().report(peers).await?)
-    }
-
-    /// `/v1/explain`.
-    pub(super) async fn explain(
-        &self,
-        subject: &str,
-    ) -> anyhow::Result<Result<Explanation, Unknown>> {
-        let parsed = match parse_subject(subject) {
-            Ok(parsed) => parsed,
-            Err(unknown) => return Ok(Err(unknown)),
-        };
-        let learned = match parsed {
-            Subject::Prefix(prefix) => self.learned(prefix).await?,
-            Subject::Service(_) => Vec::new(),
-        };
-        let answer = self
-            .pipeline
-            .ask(move |pipeline| explain(pipeline, &parsed))
-            .await?;
-        let explained = match answer {
-            Ok(explained) => explained,
-            Err(unknown) if learned.is_empty() => return Ok(Err(unknown)),
-            Err(_) => Explained::default(),
-        };
-        let Explained {
-            services,
-            decided,
-            covered_by,
-        } = explained;
-        Ok(Ok(Explanation {
-            subject: subject.to_owned(),
-            services,
-            routes: self.with_sent(decided).await?,
-            covered_by,
-            learned,
-        }))
     }
 
     /// `/v1/policy/batch`; nothing while there is nothing to ask policies about.
@@ -246,170 +185,6 @@ impl Reporter {
             }
         }
         Ok(Some(document))
-    }
-
-    /// Adds what each peer was sent.
-    async fn with_sent(&self, decided: Vec<Decided>) -> anyhow::Result<Vec<Route>> {
-        let routes = self
-            .speaker
-            .ask(move |speaker| {
-                let route = |decided: Decided| {
-                    let sent = sent(speaker, &decided);
-                    Route {
-                        sent,
-                        ..decided.route
-                    }
-                };
-                decided.into_iter().map(route).collect()
-            })
-            .await?;
-        Ok(routes)
-    }
-}
-
-/// A route of which it is not yet known whether it was sent.
-struct Decided {
-    peer: PeerId,
-    route: Route,
-    /// Whether another candidate of the same prefix is announced in its place.
-    prefix_announced: bool,
-}
-
-/// The pipeline's part of an explanation.
-#[derive(Default)]
-struct Explained {
-    services: Vec<ServiceReport>,
-    decided: Vec<Decided>,
-    covered_by: Vec<Prefix>,
-}
-
-fn parse_subject(subject: &str) -> Result<Subject, Unknown> {
-    if let Ok(prefix) = subject.parse() {
-        return Ok(Subject::Prefix(prefix));
-    }
-    match subject.split_once('/') {
-        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
-            Ok(Subject::Service(ServiceKey::new(namespace, name)))
-        }
-        Some(_) | None => Err(format!(
-            "`{subject}` is neither a prefix such as 172.16.0.10/32 nor NAMESPACE/SERVICE"
-        )),
-    }
-}
-
-fn explain(pipeline: &Pipeline, subject: &Subject) -> Result<Explained, Unknown> {
-    let services = &pipeline.index.view().services;
-    let concerned: Vec<&Arc<ServiceFacts>> = match subject {
-        Subject::Service(key) => match services.get(key) {
-            Some(service) => vec![service],
-            None => return Err(format!("there is no Service {key}")),
-        },
-        Subject::Prefix(prefix) => services
-            .values()
-            .filter(|service| has_address_in(service, prefix))
-            .collect(),
-    };
-    let is_concerned = |candidate: &CandidateKey| match subject {
-        Subject::Service(key) => candidate.origin.service() == Some(key),
-        Subject::Prefix(prefix) => candidate.prefix == *prefix,
-    };
-    let decided = decisions(pipeline, |_| true, is_concerned);
-    let prefixes: BTreeSet<Prefix> = match subject {
-        Subject::Service(_) => decided.iter().map(|decided| decided.route.prefix).collect(),
-        Subject::Prefix(prefix) => BTreeSet::from([*prefix]),
-    };
-    let covered_by: BTreeSet<Prefix> = pipeline
-        .exports
-        .candidates()
-        .map(|candidate| candidate.key.prefix)
-        .filter(|cover| {
-            prefixes
-                .iter()
-                .any(|prefix| cover != prefix && cover.covers(prefix))
-        })
-        .collect();
-    if concerned.is_empty() && decided.is_empty() && covered_by.is_empty() {
-        return Err(
-            "no Service has this address, no peer announced it, and nothing this node could announce \
-             covers it"
-                .to_owned(),
-        );
-    }
-    let advertise = &pipeline.config.advertise;
-    let report = |service: &&Arc<ServiceFacts>| ServiceReport::new(service, advertise);
-    Ok(Explained {
-        services: concerned.iter().map(report).collect(),
-        decided,
-        covered_by: covered_by.into_iter().collect(),
-    })
-}
-
-fn has_address_in(service: &ServiceFacts, prefix: &Prefix) -> bool {
-    prefix.is_host() && addresses(service).any(|(_, address)| prefix.contains(address))
-}
-
-/// What the chain decided, towards the peers asked about, of the candidates asked about.
-fn decisions(
-    pipeline: &Pipeline,
-    is_peer: impl Fn(&str) -> bool,
-    is_candidate: impl Fn(&CandidateKey) -> bool,
-) -> Vec<Decided> {
-    let mut decided = Vec::new();
-    for peer in pipeline
-        .config
-        .peers
-        .iter()
-        .filter(|peer| is_peer(&peer.name))
-    {
-        let Some(id) = pipeline.peering.known_id(peer) else {
-            continue;
-        };
-        let Some(group) = pipeline.peering.group_of(id) else {
-            continue;
-        };
-        let announced: BTreeSet<Prefix> = pipeline
-            .exports
-            .announced(group)
-            .map(|(prefix, _)| *prefix)
-            .collect();
-        for (key, outcome) in pipeline
-            .exports
-            .outcomes(group)
-            .filter(|(key, _)| is_candidate(key))
-        {
-            decided.push(Decided {
-                peer: id,
-                prefix_announced: announced.contains(&key.prefix),
-                route: Route {
-                    peer: peer.name.clone(),
-                    prefix: key.prefix,
-                    origin: key.origin.clone(),
-                    decision: DecisionReport::new(outcome, &pipeline.exports.steps(group, key)),
-                    sent: Sent::Pending,
-                },
-            });
-        }
-    }
-    decided
-}
-
-fn sent(speaker: &Speaker, decided: &Decided) -> Sent {
-    let not_sent = |reason: &str| Sent::NotSent {
-        reason: reason.to_owned(),
-    };
-    if !decided.route.decision.accepted {
-        return if decided.prefix_announced {
-            not_sent("rejected; the prefix is announced for another reason")
-        } else {
-            not_sent("rejected")
-        };
-    }
-    match speaker.advertised(decided.peer, decided.route.prefix) {
-        Advertised::Announced(route) => Sent::Announced {
-            next_hop: route.next_hop.address,
-        },
-        Advertised::Pending => Sent::Pending,
-        Advertised::NotSent(reason) => not_sent(&reason.to_string()),
     }
 }
 

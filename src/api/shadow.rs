@@ -29,7 +29,7 @@ pub struct ShadowPolicy<D> {
     /// When it will be asked again, in seconds from now.
     pub retry_in: Option<u64>,
     /// For each peer group, or of an import policy each peer, that it is for.
-    pub comparisons: Vec<ShadowComparison<D>>,
+    pub groups: Vec<ShadowComparison<D>>,
 }
 
 /// What a policy would change towards one peer group, or of what one peer announces.

@@ -18,7 +18,7 @@ fn foretells(learning: &Learning, expected: &[&str]) {
     eventually(CHANGE_LIMIT, || {
         let mut report = learning.agent.shadow_differences()?;
         let shadow = report.import_policies.pop().ok_or("no import policies")?;
-        let [upstream] = &shadow.comparisons[..] else {
+        let [upstream] = &shadow.groups[..] else {
             return Err(format!("{shadow:?}"));
         };
         equal(upstream.counts.peer.as_deref(), Some("upstream"))?;

@@ -75,7 +75,7 @@ fn a_shadow_moves_nothing_and_foretells_what_it_does_in_force() {
     let report = agent.shadow_differences().unwrap();
     let names = report.policies.iter().map(|policy| &*policy.policy);
     assert_eq!(names.collect::<Vec<_>>(), ["endless", "allow-list"]);
-    let groups = &report.policies[1].comparisons;
+    let groups = &report.policies[1].groups;
     let first = &groups[0].differences;
     assert!(!first.is_empty() && first.iter().all(|it| it.to.is_none()));
     let told: u64 = counts.iter().map(|it| it.withdrawn).sum();

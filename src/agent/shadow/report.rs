@@ -66,7 +66,7 @@ fn policy<P: Directed, D>(
         module: shadow.link().module.clone(),
         error: fault.map(|fault| told(&fault, &shadow.link().name)),
         retry_in,
-        comparisons: shadow.comparisons().map(compared).collect(),
+        groups: shadow.comparisons().map(compared).collect(),
     }
 }
 

@@ -113,7 +113,7 @@ async fn only(threads: &ShadowThreads) -> ShadowComparison<ShadowDifference> {
     assert_eq!(report.import_policies, []);
     let mut policy: ShadowPolicy<_> = report.policies.pop().unwrap();
     assert_eq!(report.policies, []);
-    policy.comparisons.pop().unwrap()
+    policy.groups.pop().unwrap()
 }
 
 #[tokio::test]
@@ -228,10 +228,10 @@ async fn a_shadow_that_does_not_load_is_told_and_the_chain_is_in_force() {
     let report = parts.reporter.shadow().await.unwrap();
     let names = report.policies.iter().map(|it| &*it.policy);
     assert_eq!(names.collect::<Vec<_>>(), ["same", "missing"]);
-    let counts = report.policies.iter().map(|it| &it.comparisons[0].counts);
+    let counts = report.policies.iter().map(|it| &it.groups[0].counts);
     let waiting: Vec<_> = counts.map(|it| it.waiting > 0).collect();
     assert_eq!(waiting, [false, true]);
-    for comparison in report.policies.iter().flat_map(|it| &it.comparisons) {
+    for comparison in report.policies.iter().flat_map(|it| &it.groups) {
         assert_eq!(comparison.differences, [], "{comparison:?}");
         assert_eq!(comparison.peers, ["tor"]);
     }

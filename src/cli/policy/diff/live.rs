@@ -44,8 +44,8 @@ fn outcome(report: &ShadowReport) -> Outcome {
 
 /// Whether there is nothing left to compare.
 fn is_compared<D>(policy: &ShadowPolicy<D>) -> bool {
-    let mut comparisons = policy.comparisons.iter();
-    policy.error.is_none() && comparisons.all(|comparison| comparison.counts.waiting == 0)
+    let mut groups = policy.groups.iter();
+    policy.error.is_none() && groups.all(|comparison| comparison.counts.waiting == 0)
 }
 
 fn print(report: &ShadowReport, out: &mut dyn Write) -> io::Result<()> {
@@ -76,7 +76,7 @@ fn print_policy<D>(
         module,
         error,
         retry_in,
-        comparisons,
+        groups,
     } = policy;
     let heading = format!("{} {name} ({module})", direction.noun());
     writeln!(out, "{}", text::printable(&heading))?;
@@ -84,11 +84,11 @@ fn print_policy<D>(
         let retry = retry_in.map_or_else(String::new, |seconds| format!(", retry in {seconds} s"));
         writeln!(out, "  FAILING{retry}: {}", text::printable(error))?;
     }
-    if comparisons.is_empty() {
+    if groups.is_empty() {
         writeln!(out, "  for no peer that there is")?;
     }
-    let mut comparisons = comparisons.iter();
-    comparisons.try_for_each(|comparison| print_comparison(comparison, shown, out))
+    let mut groups = groups.iter();
+    groups.try_for_each(|comparison| print_comparison(comparison, shown, out))
 }
 
 fn print_comparison<D>(

@@ -50,13 +50,13 @@ fn comparison<D>(name: &str, peers: &[&str]) -> ShadowComparison<D> {
     }
 }
 
-fn shadow<D>(comparisons: Vec<ShadowComparison<D>>) -> ShadowPolicy<D> {
+fn shadow<D>(groups: Vec<ShadowComparison<D>>) -> ShadowPolicy<D> {
     ShadowPolicy {
         policy: "next".to_owned(),
         module: "/etc/rutter/next.wasm".to_owned(),
         error: None,
         retry_in: None,
-        comparisons,
+        groups,
     }
 }
 
