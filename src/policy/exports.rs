@@ -310,20 +310,24 @@ impl Exports {
     /// To be called after every round: what nobody has seen yet is remembered.
     pub fn observe(&mut self) -> Option<Observation> {
         let unseen = std::mem::take(&mut self.unseen);
-        let has_shadows = self.chain.has_shadows();
-        let (extent, cases) = match unseen {
-            Unseen::Nothing => return None,
-            // The last policy in shadow mode may just have gone.
-            Unseen::Everything if !has_shadows => (Extent::Everything, BTreeMap::new()),
-            Unseen::Some { .. } if !has_shadows => return None,
-            Unseen::Everything => {
-                let groups = self.groups.iter();
-                let cases = groups.map(|(id, group)| (*id, self.all_of(group)));
-                (Extent::Everything, cases.collect())
-            }
-            Unseen::Some { peers, routes } => {
+        let circumstances = Circumstances {
+            node: self.node.clone(),
+            asn: self.asn,
+            default: self.default,
+        };
+        let peers = || {
+            self.groups()
+                .map(|(id, peers)| (id, peers.clone()))
+                .collect()
+        };
+        Observation::new(
+            &self.chain,
+            circumstances,
+            peers,
+            unseen,
+            |whole, routes| {
                 let cases = self.groups.iter().map(|(id, group)| {
-                    let cases = if peers.contains(id) {
+                    let cases = if whole.contains(id) {
                         self.all_of(group)
                     } else {
                         let seen = |key| (CandidateKey::clone(key), self.seen(group, key));
@@ -334,23 +338,9 @@ impl Exports {
                     };
                     (*id, cases)
                 });
-                (Extent::Changes, cases.collect())
-            }
-        };
-        Some(Observation {
-            links: self.chain.links().cloned().collect(),
-            circumstances: Circumstances {
-                node: self.node.clone(),
-                asn: self.asn,
-                default: self.default,
+                cases.collect()
             },
-            peers: self
-                .groups()
-                .map(|(id, peers)| (id, peers.clone()))
-                .collect(),
-            extent,
-            cases,
-        })
+        )
     }
 
     fn all_of(&self, group: &Group) -> Cases<Arc<dyn RoutePolicy>> {

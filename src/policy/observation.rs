@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::chain::Chain;
 use super::{ChainDefault, Directed, Link, Outcome, RoutePolicy};
 use crate::facts::NodeFacts;
 use crate::types::Asn;
@@ -58,6 +59,35 @@ pub(super) struct Seen<P: Directed> {
 }
 
 impl<P: Directed> Observation<P> {
+    /// What there is to observe of what is `unseen`; nothing where there is not, or `chain` has no
+    /// policy in shadow mode. `look` gives the cases of these peers with all their routes, and of
+    /// these routes.
+    pub(super) fn new<R>(
+        chain: &Chain<P>,
+        circumstances: Circumstances,
+        peers: impl FnOnce() -> BTreeMap<P::PeersId, P::Peers>,
+        unseen: Unseen<P::PeersId, R>,
+        look: impl FnOnce(BTreeSet<P::PeersId>, BTreeSet<R>) -> BTreeMap<P::PeersId, Cases<P>>,
+    ) -> Option<Self> {
+        let (extent, some) = match (unseen, chain.has_shadows()) {
+            (Unseen::Nothing, _) | (Unseen::Some { .. }, false) => return None,
+            // The last policy in shadow mode may just have gone.
+            (Unseen::Everything, false) => (Extent::Everything, Some(Default::default())),
+            (Unseen::Everything, true) => (Extent::Everything, None),
+            (Unseen::Some { peers, routes }, true) => (Extent::Changes, Some((peers, routes))),
+        };
+        let peers = peers();
+        let (whole, routes) =
+            some.unwrap_or_else(|| (peers.keys().copied().collect(), BTreeSet::new()));
+        Some(Self {
+            links: chain.links().cloned().collect(),
+            circumstances,
+            peers,
+            extent,
+            cases: look(whole, routes),
+        })
+    }
+
     /// Adds a later one, so that both are seen as one.
     pub fn add(&mut self, later: Self) {
         if later.extent == Extent::Everything {

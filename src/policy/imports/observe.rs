@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::ImportPolicy;
-use super::super::observation::{Cases, Circumstances, Extent, Observation, Seen, Unseen};
+use super::super::observation::{Cases, Circumstances, Extent, Observation, Seen};
 use super::Imports;
 use crate::types::{PeerId, Prefix};
 
@@ -18,38 +18,27 @@ impl Imports {
     /// To be called after every round: what nobody has seen yet is remembered.
     pub fn observe(&mut self) -> Option<Observation<Arc<dyn ImportPolicy>>> {
         let unseen = std::mem::take(&mut self.unseen);
-        let has_shadows = self.chain.has_shadows();
-        let (extent, cases) = match unseen {
-            Unseen::Nothing => return None,
-            // The last policy in shadow mode may just have gone.
-            Unseen::Everything if !has_shadows => (Extent::Everything, BTreeMap::new()),
-            Unseen::Some { .. } if !has_shadows => return None,
-            Unseen::Everything => {
-                let peers = self.peers.keys();
-                let cases = peers.map(|peer| (*peer, self.all_of(*peer)));
-                (Extent::Everything, cases.collect())
-            }
-            Unseen::Some { peers, routes } => (Extent::Changes, self.some_of(peers, routes)),
+        let circumstances = Circumstances {
+            node: self.node.clone(),
+            asn: self.asn,
+            default: self.default,
         };
-        Some(Observation {
-            links: self.chain.links().cloned().collect(),
-            circumstances: Circumstances {
-                node: self.node.clone(),
-                asn: self.asn,
-                default: self.default,
-            },
-            peers: self.peers.clone(),
-            extent,
-            cases,
-        })
+        let peers = || self.peers.clone();
+        Observation::new(
+            &self.chain,
+            circumstances,
+            peers,
+            unseen,
+            |whole, routes| self.cases(whole, routes),
+        )
     }
 
-    fn some_of(
+    fn cases(
         &self,
-        peers: BTreeSet<PeerId>,
+        whole: BTreeSet<PeerId>,
         routes: BTreeSet<(PeerId, Prefix)>,
     ) -> BTreeMap<PeerId, ImportCases> {
-        let whole = peers.into_iter().map(|peer| (peer, self.all_of(peer)));
+        let whole = whole.into_iter().map(|peer| (peer, self.all_of(peer)));
         let mut cases: BTreeMap<_, _> = whole.collect();
         for (peer, prefix) in routes {
             let cases = cases.entry(peer).or_insert_with(|| Cases {
