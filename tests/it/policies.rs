@@ -2,11 +2,13 @@
 //! there, what they refuse, and that they keep the contract's promises. Their rules are tested
 //! in full beside their sources.
 
+mod bench;
 mod cases;
 mod imports;
 mod javascript;
 mod scaffold;
 mod shipped_cases;
+mod two_way;
 mod workbench;
 
 use std::collections::{BTreeMap, BTreeSet};
