@@ -22,3 +22,4 @@ mod sessions;
 mod shadow;
 mod sources;
 mod tables;
+mod two_way;
