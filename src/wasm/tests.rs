@@ -9,6 +9,7 @@ mod default_policy;
 mod failing;
 mod old_guest;
 mod refused;
+mod two_way;
 
 #[path = "../../tests/support/hostile.rs"]
 pub(crate) mod hostile;

@@ -23,3 +23,4 @@ mod sessions;
 mod shadow;
 mod sources;
 mod tables;
+mod two_way;

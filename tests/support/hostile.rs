@@ -239,6 +239,8 @@ pub(crate) struct Recipe<'a> {
     pub(crate) fields: &'a str,
     /// The body of `evaluate`: from the address of the batch to that of the answer.
     pub(crate) evaluate: &'a str,
+    /// The same for routes of the other way, where it decides about both.
+    pub(crate) other_way: Option<&'a str>,
 }
 
 impl Default for Recipe<'_> {
@@ -252,6 +254,7 @@ impl Default for Recipe<'_> {
             imports: "",
             fields: "",
             evaluate: "(unreachable)",
+            other_way: None,
         }
     }
 }
@@ -260,12 +263,12 @@ impl Recipe<'_> {
     pub(crate) fn build(&self) -> Vec<u8> {
         let mut resolve = Resolve::default();
         let package = resolve.push_str("policy.wit", &self.contract()).unwrap();
-        let candidates = candidates_at(&resolve, self.way).to_string();
-        let text = self.text().replace("$CANDIDATES", &candidates);
-        let mut module = wat::parse_str(text).unwrap();
-        let world = resolve
-            .select_world(&[package], Some(self.way.world()))
-            .unwrap();
+        let mut module = wat::parse_str(self.text(&resolve)).unwrap();
+        let world = match self.other_way {
+            None => self.way.world(),
+            Some(_) => "two-way-policy",
+        };
+        let world = resolve.select_world(&[package], Some(world)).unwrap();
         embed_component_metadata(&mut module, &resolve, world, self.strings, false).unwrap();
         module
     }
@@ -286,15 +289,28 @@ impl Recipe<'_> {
         format!("{types}{policy}{}", self.packages).replace(number, self.version)
     }
 
-    fn text(&self) -> String {
-        let interface = self.way.interface();
+    fn text(&self, resolve: &Resolve) -> String {
         let Self {
+            way,
             version,
             imports,
             fields,
             evaluate,
+            other_way,
             ..
         } = self;
+        let evaluates = |way: Way, body: &str| {
+            let interface = way.interface();
+            let candidates = candidates_at(resolve, way).to_string();
+            let body = body.replace("$CANDIDATES", &candidates);
+            format!(
+                r#"(func (export "rutter:policy/{interface}@{version}#evaluate")
+                    (param i32) (result i32)
+                    {body})"#
+            )
+        };
+        let evaluate = evaluates(*way, evaluate);
+        let other_way = other_way.map_or_else(String::new, |body| evaluates(way.other(), body));
         format!(
             r#"(module
             {imports}
@@ -319,8 +335,8 @@ impl Recipe<'_> {
             (func (export "rutter:policy/module@{version}#validate-settings")
                 (param i32 i32) (result i32)
                 (i32.const 1024))
-            (func (export "rutter:policy/{interface}@{version}#evaluate") (param i32) (result i32)
-                {evaluate})
+            {evaluate}
+            {other_way}
             {fields})"#
         )
     }
@@ -347,6 +363,13 @@ impl Way {
         match self {
             Self::Announce => "policy",
             Self::Learn => "import-policy",
+        }
+    }
+
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Announce => Self::Learn,
+            Self::Learn => Self::Announce,
         }
     }
 

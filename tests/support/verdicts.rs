@@ -4,20 +4,63 @@ use wit_parser::{Resolve, SizeAlign, TypeDefKind};
 
 use super::hostile::{Recipe, Way};
 
+/// What a module says of every route of a way, without a reason.
+#[derive(Clone, Copy)]
+pub(crate) enum Mind {
+    Abstains,
+    Rejects,
+}
+
 /// Has no opinion about anything.
 pub(crate) fn abstains(way: Way) -> Vec<u8> {
-    always(way, 0)
+    one_way(way, Mind::Abstains)
 }
 
 /// Rejects everything.
 pub(crate) fn rejects(way: Way) -> Vec<u8> {
-    always(way, 2)
+    one_way(way, Mind::Rejects)
 }
 
-/// Answers with this case of `verdict` for each route, and with no reason.
-fn always(way: Way, verdict: u8) -> Vec<u8> {
+/// Decides about both, each way as it is told.
+pub(crate) fn two_ways(announced: Mind, learned: Mind) -> Vec<u8> {
+    Recipe {
+        way: Way::Announce,
+        evaluate: &evaluate(Way::Announce, announced),
+        other_way: Some(&evaluate(Way::Learn, learned)),
+        ..Recipe::default()
+    }
+    .build()
+}
+
+/// Decides about both: traps on routes of this way, has no opinion about the others.
+pub(crate) fn traps_on(way: Way) -> Vec<u8> {
+    Recipe {
+        way,
+        evaluate: "(unreachable)",
+        other_way: Some(&evaluate(way.other(), Mind::Abstains)),
+        ..Recipe::default()
+    }
+    .build()
+}
+
+fn one_way(way: Way, mind: Mind) -> Vec<u8> {
+    Recipe {
+        way,
+        evaluate: &evaluate(way, mind),
+        ..Recipe::default()
+    }
+    .build()
+}
+
+/// The body of `evaluate` that answers alike for each route.
+fn evaluate(way: Way, mind: Mind) -> String {
     let (candidates, decision) = layout(way);
-    let evaluate = format!(
+    // The case of `verdict`.
+    let verdict = match mind {
+        Mind::Abstains => 0,
+        Mind::Rejects => 2,
+    };
+    format!(
         "(local $count i32) (local $first i32) (local $at i32)
         (local.set $count (i32.load (i32.add (local.get 0) (i32.const {length}))))
         ;; Fresh pages are zero: no attributes, no reason.
@@ -37,13 +80,7 @@ fn always(way: Way, verdict: u8) -> Vec<u8> {
             (br $next)))
         (i32.const 1024)",
         length = candidates + 4,
-    );
-    Recipe {
-        way,
-        evaluate: &evaluate,
-        ..Recipe::default()
-    }
-    .build()
+    )
 }
 
 /// Where a batch has its list of routes, and the size of a decision; in bytes.

@@ -1,14 +1,16 @@
 //! The settings as a BGPFilter writes them, and their way to rules. A field that has no meaning
-//! for a node's own routes is read only to be refused by its name.
+//! for routes of a direction is read only to be refused by its name.
 
-use std::ops::RangeInclusive;
+mod net;
+mod operation;
 
-use rutter_policy::{Cidr, Community, Family, PREPEND_MAX, PeerKind, Prefix};
+use rutter_policy::{Cidr, Community, Family, PeerKind};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::CalicoFilter;
-use super::rule::{Action, Net, Operations, Prepend, Rule};
+use super::rule::{Action, Rule, Rules};
+use net::{Operator, PrefixLength};
+use operation::Operation;
 
 /// What the operator may set: the `spec` of a BGPFilter.
 #[derive(Clone, Debug, Deserialize)]
@@ -18,8 +20,10 @@ pub struct Settings {
     export_v4: Vec<RawRule>,
     #[serde(default)]
     export_v6: Vec<RawRule>,
-    import_v4: Option<IgnoredAny>,
-    import_v6: Option<IgnoredAny>,
+    #[serde(default)]
+    import_v4: Vec<RawRule>,
+    #[serde(default)]
+    import_v6: Vec<RawRule>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -31,11 +35,11 @@ struct RawRule {
     prefix_length: Option<PrefixLength>,
     peer_type: Option<PeerType>,
     communities: Option<Communities>,
+    source: Option<Source>,
+    as_path_prefix: Option<Vec<u32>>,
     #[serde(default)]
     operations: Vec<Operation>,
-    source: Option<IgnoredAny>,
     interface: Option<IgnoredAny>,
-    as_path_prefix: Option<IgnoredAny>,
     priority: Option<IgnoredAny>,
 }
 
@@ -43,21 +47,6 @@ struct RawRule {
 enum RawAction {
     Accept,
     Reject,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-enum Operator {
-    Equal,
-    NotEqual,
-    In,
-    NotIn,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PrefixLength {
-    min: Option<u8>,
-    max: Option<u8>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -74,59 +63,78 @@ struct Communities {
     values: Vec<Community>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-enum Operation {
-    AddCommunity {
-        value: Community,
-    },
-    #[serde(rename = "prependASPath")]
-    PrependAsPath {
-        prefix: Vec<u32>,
-    },
-    SetPriority(IgnoredAny),
+#[derive(Clone, Copy, Debug, Deserialize)]
+enum Source {
+    RemotePeers,
+}
+
+/// Which routes rules are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    /// Those that a node announces.
+    Export,
+    /// Those that it learns.
+    Import,
 }
 
 impl Settings {
-    /// The rules, checked.
+    /// The rules on routes to announce, checked.
     ///
     /// # Errors
     /// Names the key of what is wrong, as `exportV4[1].cidr`.
-    pub(super) fn into_policy(self) -> Result<CalicoFilter, String> {
-        let Self {
-            export_v4,
-            export_v6,
-            import_v4,
-            import_v6,
-        } = self;
-        for (key, import) in [("importV4", import_v4), ("importV6", import_v6)] {
-            if import.is_some() {
-                return Err(format!(
-                    "{key}: this policy decides on what a node announces; leave import rules out"
-                ));
-            }
-        }
-        if export_v4.is_empty() && export_v6.is_empty() {
-            return Err("neither exportV4 nor exportV6 has a rule".into());
-        }
-        let rules = |key: &str, raw: Vec<RawRule>, family| {
-            raw.into_iter()
-                .enumerate()
-                .map(|(index, raw)| {
-                    raw.into_rule(family)
-                        .map_err(|error| format!("{key}[{index}].{error}"))
-                })
-                .collect::<Result<Vec<_>, _>>()
-        };
-        Ok(CalicoFilter {
-            export_v4: rules("exportV4", export_v4, Family::Ipv4)?,
-            export_v6: rules("exportV6", export_v6, Family::Ipv6)?,
+    pub(super) fn export_rules(self) -> Result<Rules, String> {
+        self.check()?;
+        Ok(Rules {
+            ipv4: rules("exportV4", self.export_v4, Direction::Export, Family::Ipv4)?,
+            ipv6: rules("exportV6", self.export_v6, Direction::Export, Family::Ipv6)?,
         })
+    }
+
+    /// The rules on learned routes, checked.
+    ///
+    /// # Errors
+    /// As [`export_rules`](Self::export_rules).
+    pub(super) fn import_rules(self) -> Result<Rules, String> {
+        self.check()?;
+        Ok(Rules {
+            ipv4: rules("importV4", self.import_v4, Direction::Import, Family::Ipv4)?,
+            ipv6: rules("importV6", self.import_v6, Direction::Import, Family::Ipv6)?,
+        })
+    }
+
+    /// One list is enough: a BGPFilter for one direction may be configured for the other, too.
+    fn check(&self) -> Result<(), String> {
+        let lists = [
+            &self.export_v4,
+            &self.export_v6,
+            &self.import_v4,
+            &self.import_v6,
+        ];
+        if lists.iter().all(|rules| rules.is_empty()) {
+            return Err("none of exportV4, exportV6, importV4 and importV6 has a rule".into());
+        }
+        Ok(())
     }
 }
 
+fn rules(
+    key: &str,
+    raw: Vec<RawRule>,
+    direction: Direction,
+    family: Family,
+) -> Result<Vec<Rule>, String> {
+    raw.into_iter()
+        .enumerate()
+        .map(|(index, raw)| {
+            raw.into_rule(direction, family)
+                .map_err(|error| format!("{key}[{index}].{error}"))
+        })
+        .collect()
+}
+
 impl RawRule {
-    fn into_rule(self, family: Family) -> Result<Rule, String> {
+    fn into_rule(self, direction: Direction, family: Family) -> Result<Rule, String> {
+        self.check_meaning(direction)?;
         let Self {
             action,
             cidr,
@@ -134,146 +142,68 @@ impl RawRule {
             prefix_length,
             peer_type,
             communities,
-            operations,
-            source,
-            interface,
+            // Learned routes have no other.
+            source: Some(Source::RemotePeers) | None,
             as_path_prefix,
-            priority,
+            operations,
+            interface: _, // is refused
+            priority: _,
         } = self;
-        let own = "routes that a node announces by itself have none to match";
-        for (key, given, why) in [
-            (
-                "source",
-                source,
-                "it matches routes learned from peers; this policy decides on a node's own",
-            ),
-            ("interface", interface, own),
-            ("asPathPrefix", as_path_prefix, own),
-            ("priority", priority, own),
-        ] {
-            if given.is_some() {
-                return Err(format!("{key}: {why}; leave the rule out"));
-            }
-        }
         Ok(Rule {
             peers: peer_type.map(|kind| match kind {
                 PeerType::Ebgp => PeerKind::Ebgp,
                 PeerType::Ibgp => PeerKind::Ibgp,
             }),
-            net: net(family, cidr, match_operator, prefix_length)?,
+            net: net::net(family, cidr, match_operator, prefix_length)?,
             community: communities.map(only_community).transpose()?,
+            as_path: as_path_prefix.unwrap_or_default(),
             action: match action {
                 RawAction::Reject if !operations.is_empty() => {
                     return Err("operations: a rule that rejects cannot change the route".into());
                 }
                 RawAction::Reject => Action::Reject,
-                RawAction::Accept => Action::Accept(self::operations(operations)?),
+                RawAction::Accept => Action::Accept(operation::all(operations, direction)?),
             },
         })
     }
-}
 
-fn net(
-    family: Family,
-    cidr: Option<Cidr>,
-    operator: Option<Operator>,
-    lengths: Option<PrefixLength>,
-) -> Result<Option<Net>, String> {
-    let (Cidr(cidr), operator) = match (cidr, operator) {
-        (Some(cidr), Some(operator)) => (cidr, operator),
-        (Some(_), None) => {
-            return Err("matchOperator is missing: say how cidr is to match".into());
-        }
-        (None, Some(_)) => return Err("cidr is missing: matchOperator needs one".into()),
-        (None, None) if lengths.is_some() => {
-            return Err("prefixLength: it needs cidr and matchOperator".into());
-        }
-        (None, None) => return Ok(None),
-    };
-    if cidr.family() != family {
-        return Err(format!("cidr: {cidr} is not of family {family}"));
-    }
-    Ok(Some(match (operator, lengths) {
-        (Operator::Equal | Operator::NotEqual, Some(_)) => {
-            return Err("prefixLength: it goes with the matchOperator In or NotIn".into());
-        }
-        (Operator::Equal, None) => Net::Equal(cidr),
-        (Operator::NotEqual, None) => Net::NotEqual(cidr),
-        (Operator::In, lengths) => Net::In(cidr, length_range(&cidr, lengths)?),
-        (Operator::NotIn, lengths) => Net::NotIn(cidr, length_range(&cidr, lengths)?),
-    }))
-}
-
-/// As Calico has it: no shorter than the prefix itself, no longer than an address.
-fn length_range(
-    cidr: &Prefix,
-    lengths: Option<PrefixLength>,
-) -> Result<RangeInclusive<u8>, String> {
-    let bits = match cidr.family() {
-        Family::Ipv4 => 32,
-        Family::Ipv6 => 128,
-    };
-    let PrefixLength { min, max } = lengths.unwrap_or(PrefixLength {
-        min: None,
-        max: None,
-    });
-    for (key, length) in [("min", min), ("max", max)] {
-        if let Some(length) = length.filter(|length| *length > bits) {
-            return Err(format!("prefixLength.{key}: {length} is above {bits}"));
+    /// Whether routes of this direction have what the rule wants to match.
+    fn check_meaning(&self, direction: Direction) -> Result<(), String> {
+        let own = "routes that a node announces by itself have none to match";
+        let refused: &[(&str, bool, &str)] = match direction {
+            Direction::Export => &[
+                (
+                    "source",
+                    self.source.is_some(),
+                    "it matches routes learned from peers; export rules decide on a node's own",
+                ),
+                ("interface", self.interface.is_some(), own),
+                ("asPathPrefix", self.as_path_prefix.is_some(), own),
+                ("priority", self.priority.is_some(), own),
+            ],
+            Direction::Import => &[
+                (
+                    "interface",
+                    self.interface.is_some(),
+                    "policies are not told by which one traffic would leave",
+                ),
+                (
+                    "priority",
+                    self.priority.is_some(),
+                    "it is a metric of the kernel's routes, which learned ones do not have",
+                ),
+            ],
+        };
+        match refused.iter().find(|(_, given, _)| *given) {
+            Some((key, _, why)) => Err(format!("{key}: {why}; leave the rule out")),
+            None => Ok(()),
         }
     }
-    let range = min.unwrap_or(0).max(cidr.length)..=max.unwrap_or(bits);
-    if range.is_empty() {
-        return Err(format!(
-            "prefixLength: no length is at least {} and at most {}",
-            range.start(),
-            range.end()
-        ));
-    }
-    Ok(range)
 }
 
 fn only_community(communities: Communities) -> Result<Community, String> {
     match communities.values[..] {
         [community] => Ok(community),
         [] | [_, ..] => Err("communities.values: write exactly one".into()),
-    }
-}
-
-fn operations(raw: Vec<Operation>) -> Result<Operations, String> {
-    let mut operations = Operations::default();
-    for (index, operation) in raw.into_iter().enumerate() {
-        match operation {
-            Operation::AddCommunity { value } => operations.communities.push(value),
-            Operation::PrependAsPath { prefix } => {
-                operations.prepend =
-                    Some(prepend(operations.prepend, &prefix).map_err(|why| {
-                        format!("operations[{index}].prependASPath.prefix: {why}")
-                    })?);
-            }
-            Operation::SetPriority(IgnoredAny) => {
-                return Err(format!(
-                    "operations[{index}].setPriority: it is a metric of the kernel's routes, \
-                     which are not announced"
-                ));
-            }
-        }
-    }
-    Ok(operations)
-}
-
-/// One more list of AS numbers to prepend.
-fn prepend(so_far: Option<Prepend>, prefix: &[u32]) -> Result<Prepend, String> {
-    let [first, ..] = *prefix else {
-        return Err("it is empty: name our own AS number".into());
-    };
-    let asn = so_far.map_or(first, |prepend| prepend.asn);
-    if prefix.iter().any(|other| *other != asn) {
-        return Err("only our own AS number can be prepended, so all must be the same".into());
-    }
-    let times = usize::from(so_far.map_or(0, |prepend| prepend.times)) + prefix.len();
-    match u8::try_from(times) {
-        Ok(times) if times <= PREPEND_MAX => Ok(Prepend { asn, times }),
-        Ok(_) | Err(_) => Err(format!("{times} numbers are more than {PREPEND_MAX}")),
     }
 }

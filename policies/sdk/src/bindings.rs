@@ -1,6 +1,7 @@
 //! The contract in `wit/` as Rust types, generated. Policies use the names that the crate's root
-//! re-exports; the macros [`export_policy!`](crate::export_policy) and
-//! [`export_import_policy!`](crate::export_import_policy) use the rest.
+//! re-exports; the macros [`export_policy!`](crate::export_policy),
+//! [`export_import_policy!`](crate::export_import_policy) and
+//! [`export_two_way_policy!`](crate::export_two_way_policy) use the rest.
 //!
 //! Each interface is a world of its own here, because a module exports those it implements, and
 //! a generated macro exports all of its world.

@@ -1,5 +1,6 @@
 //! Write Rutter route policies in Rust: implement [`Policy`], then [`export_policy!`]; for the
-//! routes that peers announce to us, [`ImportPolicy`] and [`export_import_policy!`].
+//! routes that peers announce to us, [`ImportPolicy`] and [`export_import_policy!`]; for both in
+//! one module, both traits and [`export_two_way_policy!`].
 //!
 //! ```
 //! use rutter_policy::{Candidate, Context, Decision, Description, NoSettings, Policy};
@@ -46,6 +47,7 @@ mod select;
 mod service;
 mod settings;
 pub mod testing;
+mod two_way;
 mod values;
 
 pub use amend::{COMMUNITIES_MAX, LEARNED_COMMUNITIES_MAX, PREPEND_MAX};
@@ -66,6 +68,7 @@ pub use run::{Candidate, Context, Exported, Origin, evaluate, validate_settings}
 pub use select::{Selector, Wanted, has_all, has_any};
 pub use service::{Protocol, Service, ServicePort};
 pub use settings::NoSettings;
+pub use two_way::{ExportedTwoWay, validate_two_way_settings};
 pub use values::{Cidr, Community, RouteKind};
 
 use serde::de::DeserializeOwned;
@@ -115,7 +118,8 @@ macro_rules! export_policy {
 }
 
 /// Makes an [`ImportPolicy`] the one that this crate's WebAssembly module exports. Once a crate,
-/// and not beside [`export_policy!`]; it does nothing in native builds.
+/// and not beside [`export_policy!`], whose place in a module that decides both ways
+/// [`export_two_way_policy!`] takes; it does nothing in native builds.
 #[macro_export]
 macro_rules! export_import_policy {
     ($policy:ty) => {
@@ -124,6 +128,84 @@ macro_rules! export_import_policy {
             #[cfg(target_family = "wasm")]
             $crate::bindings::describing::export_module!(
                 Module with_types_in $crate::bindings::describing
+            );
+            #[cfg(target_family = "wasm")]
+            $crate::bindings::learning::export_learn!(
+                Module with_types_in $crate::bindings::learning
+            );
+            #[cfg(not(target_family = "wasm"))]
+            const _: ::core::marker::PhantomData<Module> = ::core::marker::PhantomData;
+        };
+    };
+}
+
+/// Makes a [`Policy`] and an [`ImportPolicy`] those that this crate's WebAssembly module exports: it
+/// may be configured under `[[policies]]`, under `[[import-policies]]`, or under both, each time
+/// with settings of its own. Once a crate, and alone; it does nothing in native builds.
+///
+/// Both have the same [`Settings`](Policy::Settings), and settings that either refuses are refused.
+/// The first describes the module. One type may be both:
+///
+/// ```
+/// use rutter_policy::{
+///     Candidate, Context, Decision, Description, ImportDecision, ImportPolicy, LearnedRoute,
+///     NoSettings, Policy,
+/// };
+///
+/// struct NoDefaultRoute;
+///
+/// impl Policy for NoDefaultRoute {
+///     type Settings = NoSettings;
+///
+///     fn describe() -> Description {
+///         rutter_policy::description!("Keeps the default route out of both directions")
+///     }
+///
+///     fn new(NoSettings: NoSettings) -> Result<Self, String> {
+///         Ok(Self)
+///     }
+///
+///     fn decide(&self, _context: &Context<'_>, candidate: &Candidate<'_>) -> Decision {
+///         match candidate.prefix.length {
+///             0 => Decision::reject("the default route is not announced"),
+///             _ => Decision::abstain(),
+///         }
+///     }
+/// }
+///
+/// impl ImportPolicy for NoDefaultRoute {
+///     type Settings = NoSettings;
+///
+///     fn describe() -> Description {
+///         <Self as Policy>::describe()
+///     }
+///
+///     fn new(NoSettings: NoSettings) -> Result<Self, String> {
+///         Ok(Self)
+///     }
+///
+///     fn decide(&self, _context: &Context<'_>, route: &LearnedRoute<'_>) -> ImportDecision {
+///         match route.prefix.length {
+///             0 => ImportDecision::reject("the default route is not used"),
+///             _ => ImportDecision::abstain(),
+///         }
+///     }
+/// }
+///
+/// rutter_policy::export_two_way_policy!(NoDefaultRoute, NoDefaultRoute);
+/// ```
+#[macro_export]
+macro_rules! export_two_way_policy {
+    ($policy:ty, $import_policy:ty) => {
+        const _: () = {
+            type Module = $crate::ExportedTwoWay<$policy, $import_policy>;
+            #[cfg(target_family = "wasm")]
+            $crate::bindings::describing::export_module!(
+                Module with_types_in $crate::bindings::describing
+            );
+            #[cfg(target_family = "wasm")]
+            $crate::bindings::announcing::export_announce!(
+                Module with_types_in $crate::bindings::announcing
             );
             #[cfg(target_family = "wasm")]
             $crate::bindings::learning::export_learn!(

@@ -223,6 +223,7 @@ fn in_place(
                 ..policy.clone()
             };
             link(loaded, seen, chosen.module, &settings(policy)?)
+                .with_context(|| format!("in the place of policy `{place}`"))
         };
         let links = file.policies.iter().map(in_chain);
         chains.announced = links.collect::<anyhow::Result<_>>()?;
@@ -233,6 +234,7 @@ fn in_place(
                 return learned::recorded(engine, policy);
             }
             learned::link(loaded, policy, chosen.module, &settings(policy)?)
+                .with_context(|| format!("in the place of import policy `{place}`"))
         };
         let links = file.import_policies.iter().map(in_chain);
         chains.learned = links.collect::<anyhow::Result<_>>()?;

@@ -2,12 +2,10 @@
 //! conformance of what decides on learned routes.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
+use super::bench::Bench;
 use crate::support::guests;
 
 /// A recording of two peers, whose import chain is `import-filter` alone.
@@ -80,70 +78,9 @@ local-pref = 100
 "#;
 
 /// A directory with `import-filter.wasm` and the recording.
-struct Bench(TempDir);
-
-/// What a command left behind.
-#[derive(Debug)]
-struct Ran {
-    success: bool,
-    out: String,
-    err: String,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let bench = Self(TempDir::new().unwrap());
-        bench.write_bytes("import-filter.wasm", &guests::compiled("import-filter"));
-        let directory = bench.0.path().to_str().unwrap();
-        bench.write("live.toml", &RECORDING.replace("DIR", directory));
-        bench
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        self.write_bytes(name, text.as_bytes());
-    }
-
-    fn write_bytes(&self, name: &str, bytes: &[u8]) {
-        fs::write(self.path(name), bytes).unwrap();
-    }
-
-    /// Runs `rutter policy ARGUMENTS` in the directory.
-    fn run(&self, arguments: &[&str]) -> Ran {
-        let output = Command::new(env!("CARGO_BIN_EXE_rutter"))
-            .arg("policy")
-            .args(arguments)
-            .current_dir(self.0.path())
-            .output()
-            .unwrap();
-        Ran {
-            success: output.status.success(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    /// What a command prints that ends well.
-    fn out(&self, arguments: &[&str]) -> String {
-        let ran = self.run(arguments);
-        assert!(ran.success, "{ran:#?}");
-        ran.out
-    }
-
-    /// The words of a command that does not.
-    fn err(&self, arguments: &[&str]) -> String {
-        let ran = self.run(arguments);
-        assert!(!ran.success && ran.out.is_empty(), "{ran:#?}");
-        ran.err
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        let out = self.out(&[arguments, &["-o", "json"]].concat());
-        serde_json::from_str(&out).unwrap()
-    }
+fn bench() -> Bench {
+    let modules = [("import-filter", guests::compiled("import-filter"))];
+    Bench::new(&modules, RECORDING)
 }
 
 const SETTINGS: &str = "\
@@ -158,7 +95,7 @@ name = 'a'
 
 #[test]
 fn a_decision_about_a_learned_route_that_differs_fails_with_file_and_line() {
-    let bench = Bench::new();
+    let bench = bench();
     let expect = "expect = [
   { prefix = '10.0.0.0/8', verdict = 'accept', attributes = { med = 1 }, installation = 'keep' },
   { prefix = '11.0.0.0/8', verdict = 'reject', reason = 'because' },
@@ -188,7 +125,7 @@ import-filter 0.1.0: 0 passed, 1 failed
 
 #[test]
 fn decisions_about_learned_routes_that_no_case_states_are_kept_in_a_snapshot() {
-    let bench = Bench::new();
+    let bench = bench();
     bench.write("a.toml", SETTINGS);
     let test = ["test", "a.toml", "--module", "import-filter.wasm"];
     assert!(!bench.run(&test).success);
@@ -213,7 +150,7 @@ fn decisions_about_learned_routes_that_no_case_states_are_kept_in_a_snapshot() {
 
 #[test]
 fn a_case_about_routes_that_the_module_does_not_decide_on_is_an_error() {
-    let bench = Bench::new();
+    let bench = bench();
     bench.write("learned.toml", SETTINGS);
     bench.write(
         "services.toml",
@@ -249,7 +186,7 @@ fn a_case_about_routes_that_the_module_does_not_decide_on_is_an_error() {
 
 #[test]
 fn a_module_passes_over_the_questions_of_a_recording_that_are_not_for_it() {
-    let bench = Bench::new();
+    let bench = bench();
     let settings = "rules = [{ name = 'a', action = 'accept', prefixes = ['10.0.0.0/8'] }]";
     bench.write("settings.toml", settings);
     let import = [
@@ -280,7 +217,7 @@ fn a_module_passes_over_the_questions_of_a_recording_that_are_not_for_it() {
 
 #[test]
 fn import_filter_is_conformant_about_its_cases_and_about_a_bit_of_everything() {
-    let bench = Bench::new();
+    let bench = bench();
     let cases = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/policies/import-filter/cases/import-filter.toml"
@@ -307,7 +244,7 @@ fn import_filter_is_conformant_about_its_cases_and_about_a_bit_of_everything() {
 
 #[test]
 fn the_recorded_chains_decide_about_either_kind_of_route() {
-    let bench = Bench::new();
+    let bench = bench();
     let out = bench.out(&["replay", "live.toml"]);
     let learned = "
 learned from tor-a (eBGP, AS 64600)
@@ -328,7 +265,7 @@ learned from reflector (iBGP, AS 64512)
 
 #[test]
 fn an_import_policy_for_some_peers_is_not_asked_about_routes_of_others() {
-    let bench = Bench::new();
+    let bench = bench();
     let live = fs::read_to_string(bench.path("live.toml")).unwrap();
     let module = "[[import-policies]]\n";
     let for_tors = live.replace(module, &format!("{module}peers = ['tors']\n"));
@@ -345,7 +282,7 @@ fn an_import_policy_for_some_peers_is_not_asked_about_routes_of_others() {
 
 #[test]
 fn what_other_settings_of_an_import_policy_change_is_seen_before_they_do() {
-    let bench = Bench::new();
+    let bench = bench();
     bench.write(
         "new.toml",
         "rules = [
@@ -383,7 +320,7 @@ learned from reflector
 
 #[test]
 fn a_learned_route_is_explained_module_by_module() {
-    let bench = Bench::new();
+    let bench = bench();
     let out = bench.out(&["explain", "10.20.0.0/16", "--batch", "live.toml"]);
     assert_eq!(
         out,
@@ -408,7 +345,7 @@ fn a_learned_route_is_explained_module_by_module() {
 
 #[test]
 fn a_module_in_a_place_that_is_not_for_it_is_refused_with_what_either_decides_on() {
-    let bench = Bench::new();
+    let bench = bench();
     let as_filter = ["--as", "filter", "--module", "builtin:default"];
     assert_eq!(
         bench.err(&[&["replay", "live.toml"], &as_filter[..]].concat()),
@@ -451,7 +388,7 @@ fn a_module_in_a_place_that_is_not_for_it_is_refused_with_what_either_decides_on
 
 #[test]
 fn an_import_policy_is_measured_inspected_and_validated_as_what_it_is() {
-    let bench = Bench::new();
+    let bench = bench();
     let settings = "rules = [{ name = 'a', action = 'accept', prefixes = ['10.0.0.0/8'] }]";
     bench.write("settings.toml", settings);
     let with = ["import-filter.wasm", "--settings", "settings.toml"];

@@ -2,13 +2,11 @@
 //! some that misbehave: what an author sees before a policy is anywhere near a network.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use serde_json::json;
 
 use super::MODULES;
+use super::bench::Bench;
 use crate::support::{guests, hostile};
 
 /// A recording whose chain is the default policy and `communities`.
@@ -43,60 +41,14 @@ load-balancer-ips = ["192.0.2.10", "192.0.2.200"]
 endpoints-here = 1
 "#;
 
-/// A directory with modules and the recording.
-struct Bench(TempDir);
-
-/// What a command left behind.
-struct Ran {
-    success: bool,
-    out: String,
-    err: String,
-}
-
-impl Bench {
-    fn with(modules: &[(&str, Vec<u8>)]) -> Self {
-        let bench = Self(TempDir::new().unwrap());
-        for (name, bytes) in modules {
-            fs::write(bench.path(&format!("{name}.wasm")), bytes).unwrap();
-        }
-        let directory = bench.0.path().to_str().unwrap();
-        bench.write("live.toml", &RECORDING.replace("DIR", directory));
-        bench
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).unwrap();
-    }
-
-    /// Runs `rutter policy ARGUMENTS` in the directory.
-    fn run(&self, arguments: &[&str]) -> Ran {
-        let output = Command::new(env!("CARGO_BIN_EXE_rutter"))
-            .arg("policy")
-            .args(arguments)
-            .current_dir(self.0.path())
-            .output()
-            .unwrap();
-        Ran {
-            success: output.status.success(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        let ran = self.run(&[arguments, &["-o", "json"]].concat());
-        assert!(ran.success, "{}{}", ran.out, ran.err);
-        serde_json::from_str(&ran.out).unwrap()
-    }
+/// A directory with these modules and the recording.
+fn bench(modules: &[(&str, Vec<u8>)]) -> Bench {
+    Bench::new(modules, RECORDING)
 }
 
 #[test]
 fn a_change_of_settings_is_seen_in_the_recorded_chain_before_it_is_made() {
-    let bench = Bench::with(&[("communities", guests::compiled("communities"))]);
+    let bench = bench(&[("communities", guests::compiled("communities"))]);
     bench.write("new.toml", "rules = [{ add = ['64512:2'] }]");
     let ran = bench.run(&[
         "diff",
@@ -130,7 +82,7 @@ towards tor
 
 #[test]
 fn routes_that_another_policy_would_withdraw_are_seen_before_they_are() {
-    let bench = Bench::with(&[
+    let bench = bench(&[
         ("communities", guests::compiled("communities")),
         ("drain", guests::compiled("graceful-drain")),
     ]);
@@ -166,7 +118,7 @@ fn routes_that_another_policy_would_withdraw_are_seen_before_they_are() {
 
 #[test]
 fn each_module_of_a_chain_says_what_it_did_to_a_route() {
-    let bench = Bench::with(&[("communities", guests::compiled("communities"))]);
+    let bench = bench(&[("communities", guests::compiled("communities"))]);
     let ran = bench.run(&["explain", "192.0.2.10/32", "--batch", "live.toml"]);
     assert!(ran.success, "{}{}", ran.out, ran.err);
     let walk = "\
@@ -181,7 +133,7 @@ fn each_module_of_a_chain_says_what_it_did_to_a_route() {
 #[test]
 fn every_module_is_conformant_about_its_own_cases() {
     let modules = MODULES.map(|name| (name, guests::compiled(name)));
-    let bench = Bench::with(&modules);
+    let bench = bench(&modules);
     for name in MODULES {
         let cases = format!(
             "{}/policies/{name}/cases/{name}.toml",
@@ -197,7 +149,7 @@ fn every_module_is_conformant_about_its_own_cases() {
 /// A recording is a case file: its decisions become a snapshot, and the snapshot holds.
 #[test]
 fn a_recording_becomes_a_test() {
-    let bench = Bench::with(&[("communities", guests::compiled("communities"))]);
+    let bench = bench(&[("communities", guests::compiled("communities"))]);
     let test = ["test", "live.toml", "--module", "builtin:default"];
     assert!(!bench.run(&test).success);
     assert!(bench.run(&[&test[..], &["--update"]].concat()).success);
@@ -211,7 +163,7 @@ fn a_recording_becomes_a_test() {
 
 #[test]
 fn a_module_that_fails_makes_every_command_fail_with_its_words() {
-    let bench = Bench::with(&[("bad", hostile::traps())]);
+    let bench = bench(&[("bad", hostile::traps())]);
     bench.write("a.toml", "[node]\npod-cidrs = ['10.244.1.0/24']");
     let words = "the module trapped: ";
     for arguments in [

@@ -8,13 +8,14 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::api::DecisionReport;
+use crate::cases::CaseFile;
 use crate::cli::output::{self, OutputFormat};
-use crate::cli::policy::chain::{self, Chosen, LearnedReport, Played};
+use crate::cli::policy::chain::{self, Chains, Chosen, LearnedReport, Played};
 use crate::cli::policy::module::SettingsArg;
 use crate::cli::policy::replay::decided;
 use crate::cli::{Outcome, text};
 use crate::types::Prefix;
-use crate::wasm::Engine;
+use crate::wasm::{Engine, Purpose};
 
 /// Two modules, and the recording to compare them on.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,18 @@ struct Report {
     groups: Vec<GroupReport<DecisionReport>>,
     /// Routes that are learned: those that are used, no longer used or used otherwise.
     peers: Vec<GroupReport<LearnedReport>>,
+    /// What the recording has besides, and one of the modules only decides on.
+    not_compared: Vec<NotCompared>,
+}
+
+/// Routes that one of the modules says nothing of.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct NotCompared {
+    /// In words.
+    routes: String,
+    /// The one that does not decide on them, as the command line names it.
+    module: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -140,9 +153,13 @@ pub(super) fn run(
         };
         chain::chains(&engine, &file, chosen)
     };
+    let modules = [old, new];
     let old = chain(old, settings)?;
     let new = chain(new, new_settings)?;
-    let mut report = Report::default();
+    let mut report = Report {
+        not_compared: not_compared(&file, modules, [&old, &new]),
+        ..Report::default()
+    };
     if !old.announced.is_empty() && !new.announced.is_empty() {
         for scene in &file.scenes {
             let old = routes(&chain::play(&file, &old.announced, scene)?);
@@ -179,6 +196,36 @@ pub(super) fn run(
         OutputFormat::Text => print(&report, out)?,
     }
     Ok(Outcome::Done)
+}
+
+/// What the recording has that one of two modules decides on, and the other does not.
+fn not_compared(file: &CaseFile, modules: [&str; 2], chains: [&Chains; 2]) -> Vec<NotCompared> {
+    let kinds = [
+        (
+            Purpose::Announce,
+            file.scenes.is_empty(),
+            chains.map(|chains| chains.announced.is_empty()),
+        ),
+        (
+            Purpose::Learn,
+            file.learned.is_empty(),
+            chains.map(|chains| chains.learned.is_empty()),
+        ),
+    ];
+    let recorded = kinds.into_iter().filter(|(_, is_absent, _)| !is_absent);
+    recorded
+        .filter_map(|(routes, _, is_silent)| {
+            let module = match is_silent {
+                [true, false] => modules[0],
+                [false, true] => modules[1],
+                [true, true] | [false, false] => return None,
+            };
+            Some(NotCompared {
+                routes: routes.to_string(),
+                module: module.to_owned(),
+            })
+        })
+        .collect()
 }
 
 /// As routes are announced: the first accepted candidate of a prefix speaks for it.
@@ -239,11 +286,16 @@ fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         same,
         groups,
         peers,
+        not_compared,
     } = report;
     groups
         .iter()
         .try_for_each(|group| print_group(group, out))?;
     peers.iter().try_for_each(|peer| print_group(peer, out))?;
+    for NotCompared { routes, module } in not_compared {
+        let note = format!("{routes} are not compared: {module} does not decide on them");
+        writeln!(out, "{}", text::printable(&note))?;
+    }
     writeln!(
         out,
         "{added} added, {withdrawn} withdrawn, {changed} changed, {same} the same"
