@@ -189,6 +189,9 @@ pub enum PolicyFailure {
     /// It took longer than it may.
     #[error("the module ran longer than {0:?} and was stopped")]
     OutOfTime(std::time::Duration),
+    /// On a workbench, where instructions are counted: it took more than it may.
+    #[error("the module executed more than {0} instructions and was stopped")]
+    OutOfInstructions(u64),
     /// It wanted more memory than it may have.
     #[error("the module wanted more than {0} bytes of memory")]
     OutOfMemory(u64),
@@ -220,7 +223,7 @@ impl PolicyFailure {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Trap(_) => "trap",
-            Self::OutOfTime(_) => "out-of-time",
+            Self::OutOfTime(_) | Self::OutOfInstructions(_) => "out-of-time",
             Self::OutOfMemory(_) => "out-of-memory",
             Self::BadAnswer(_) => "bad-answer",
             Self::Inconsistent(_) => "inconsistent",

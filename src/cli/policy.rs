@@ -1,7 +1,8 @@
 //! `rutter policy ...`: policy modules on the workbench. Each command is a file.
 //!
-//! They run a module exactly as the agent does, with its limits, but need neither an agent nor a
-//! cluster unless they say so.
+//! They run a module exactly as the agent does, with its limits, but for time, in place of which all
+//! but [`bench`] count instructions (see [`workbench`]). They need neither an agent nor a cluster unless
+//! they say so.
 
 mod approve;
 mod bench;
@@ -23,6 +24,7 @@ mod replay;
 mod scratch;
 mod test;
 mod validate;
+mod workbench;
 
 #[cfg(test)]
 mod fixture;

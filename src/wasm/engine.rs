@@ -3,17 +3,22 @@
 //! A module's code looks at a counter, the engine's epoch, at each loop and call. A thread moves
 //! the counter on while calls are in progress; with none it sleeps, so that an idle agent has no
 //! timer.
+//!
+//! Workbenches have another bound: a number of instructions. It costs time, but what is over it on
+//! one machine is over it on every other, and in every run.
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use wasmtime::Store;
 use wasmtime::component::Component;
 
 use super::code_cache::{CodeCache, Key};
 use super::error::ModuleError;
-use super::limits::INSTANCES_MAX;
+use super::limits::{INSTANCES_MAX, Limits, Meter};
+use crate::policy::PolicyFailure;
 
 /// How often the epoch moves while a module runs.
 const TICK: Duration = Duration::from_millis(10);
@@ -44,8 +49,17 @@ const WARM_MAX: u32 = 2;
 #[derive(Clone, Debug)]
 pub struct Engine {
     inner: wasmtime::Engine,
-    ticker: Arc<Ticker>,
+    bound: Bound,
     cache: Arc<Caching>,
+}
+
+/// What stops a module that runs on.
+#[derive(Clone, Debug)]
+enum Bound {
+    /// The time that its limits give it.
+    Time(Arc<Ticker>),
+    /// So many instructions, for each start and each call.
+    Instructions(u64),
 }
 
 /// Whether compiled code is kept.
@@ -63,13 +77,25 @@ impl Engine {
     /// # Errors
     /// This machine's processor cannot run compiled modules, or no thread can be started.
     pub fn new() -> Result<Self, ModuleError> {
-        let inner = wasmtime::Engine::new(&config())
-            .map_err(|error| ModuleError::Engine(format!("{error:#}")))?;
+        let inner = start(config().epoch_interruption(true))?;
         let ticker =
             Ticker::start(inner.clone()).map_err(|error| ModuleError::Engine(error.to_string()))?;
         Ok(Self {
             inner,
-            ticker: Arc::new(ticker),
+            bound: Bound::Time(Arc::new(ticker)),
+            cache: Arc::new(Caching::Off),
+        })
+    }
+
+    /// An engine that stops a module after so many instructions, whatever time they take, for each
+    /// start of it and each call. The same module does the same on every machine; it runs slower.
+    ///
+    /// # Errors
+    /// This machine's processor cannot run compiled modules.
+    pub fn metered(instructions: u64) -> Result<Self, ModuleError> {
+        Ok(Self {
+            inner: start(config().consume_fuel(true))?,
+            bound: Bound::Instructions(instructions),
             cache: Arc::new(Caching::Off),
         })
     }
@@ -128,24 +154,50 @@ impl Engine {
         &self.inner
     }
 
-    /// Keeps the clock running for as long as the answer lives.
-    pub(super) fn running(&self) -> Running<'_> {
-        let mut state = self.ticker.lock();
+    /// Keeps the clock, where there is one, running for as long as the answer lives.
+    pub(super) fn running(&self) -> Option<Running<'_>> {
+        let ticker = match &self.bound {
+            Bound::Time(ticker) => ticker,
+            Bound::Instructions(_) => return None,
+        };
+        let mut state = ticker.lock();
         state.calls += 1;
         if state.asleep {
-            self.ticker.wake.notify_one();
+            ticker.wake.notify_one();
         }
         drop(state);
-        Running(&self.ticker)
+        Some(Running(ticker))
     }
 
-    /// A time in ticks, rounded up, with one more because the first may be nearly over.
-    pub(super) fn ticks(time: Duration) -> u64 {
-        let ticks = time.as_nanos().div_ceil(TICK.as_nanos());
-        u64::try_from(ticks)
-            .unwrap_or(u64::MAX - 1)
-            .saturating_add(1)
+    /// Lets what runs in this store from now on run for as long as it may.
+    pub(super) fn allow(&self, store: &mut Store<Meter>, limits: Limits) {
+        match self.bound {
+            Bound::Time(_) => store.set_epoch_deadline(ticks(limits.time)),
+            Bound::Instructions(instructions) => store
+                .set_fuel(instructions)
+                .expect("this engine was made to count instructions"),
+        }
     }
+
+    /// How a module failed that ran for longer than it may.
+    pub(super) fn overrun(&self, limits: Limits) -> PolicyFailure {
+        match self.bound {
+            Bound::Time(_) => PolicyFailure::OutOfTime(limits.time),
+            Bound::Instructions(instructions) => PolicyFailure::OutOfInstructions(instructions),
+        }
+    }
+}
+
+fn start(config: &wasmtime::Config) -> Result<wasmtime::Engine, ModuleError> {
+    wasmtime::Engine::new(config).map_err(|error| ModuleError::Engine(format!("{error:#}")))
+}
+
+/// A time in ticks, rounded up, with one more because the first may be nearly over.
+fn ticks(time: Duration) -> u64 {
+    let ticks = time.as_nanos().div_ceil(TICK.as_nanos());
+    u64::try_from(ticks)
+        .unwrap_or(u64::MAX - 1)
+        .saturating_add(1)
 }
 
 /// The same on every machine and every run: no threads, no choice left to the processor.
@@ -153,7 +205,6 @@ fn config() -> wasmtime::Config {
     let mut config = wasmtime::Config::new();
     config
         .allocation_strategy(pool())
-        .epoch_interruption(true)
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)
@@ -278,5 +329,18 @@ pub(super) struct Running<'a>(&'a Ticker);
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.lock().calls -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_rounded_up_to_whole_ticks() {
+        assert_eq!(ticks(Duration::ZERO), 1);
+        assert_eq!(ticks(Duration::from_millis(1)), 2);
+        assert_eq!(ticks(Duration::from_millis(50)), 6);
+        assert_eq!(ticks(Duration::MAX), u64::MAX);
     }
 }

@@ -3,6 +3,7 @@
 use wasmtime::Trap;
 
 use super::contract::Purpose;
+use super::engine::Engine;
 use super::limits::{Limits, MODULE_BYTES_MAX, Memory, Meter};
 use crate::policy::PolicyFailure;
 
@@ -106,12 +107,13 @@ pub(super) enum Stage {
 pub(super) fn failure(
     error: &wasmtime::Error,
     stage: Stage,
+    engine: &Engine,
     meter: &Meter,
     limits: Limits,
 ) -> PolicyFailure {
     let trap = error.downcast_ref::<Trap>();
-    if trap == Some(&Trap::Interrupt) {
-        return PolicyFailure::OutOfTime(limits.time);
+    if matches!(trap, Some(Trap::Interrupt | Trap::OutOfFuel)) {
+        return engine.overrun(limits);
     }
     // A module that is refused memory ends in whatever way its language does.
     if meter.memory() == Memory::Refused {

@@ -261,21 +261,22 @@ impl Guest {
         limits: Limits,
         function: impl FnOnce(&Exports, &mut Store<Meter>) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
-        let _running = self.engine.running();
-        store.set_epoch_deadline(Engine::ticks(limits.time));
+        let engine = &self.engine;
+        let _running = engine.running();
+        let failed = |error: wasmtime::Error, stage, store: &Store<Meter>| {
+            CallError::Failure(failure(&error, stage, engine, store.data(), limits))
+        };
+        engine.allow(store, limits);
         let instance = self
             .prepared
             .instantiate(&mut *store)
-            .map_err(|error| failure(&error, Stage::Start, store.data(), limits))
-            .map_err(CallError::Failure)?;
+            .map_err(|error| failed(error, Stage::Start, store))?;
         let exports = self
             .functions
             .load(store, &instance)
             .map_err(|error| CallError::Types(format!("{error:#}")))?;
-        store.set_epoch_deadline(Engine::ticks(limits.time));
-        function(&exports, store)
-            .map_err(|error| failure(&error, Stage::Call, store.data(), limits))
-            .map_err(CallError::Failure)
+        engine.allow(store, limits);
+        function(&exports, store).map_err(|error| failed(error, Stage::Call, store))
     }
 }
 

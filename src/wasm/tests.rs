@@ -7,6 +7,7 @@ mod caching;
 mod conformance;
 mod default_policy;
 mod failing;
+mod metered;
 mod old_guest;
 mod refused;
 mod two_way;

@@ -3,7 +3,6 @@
 //! rules are tested beside their sources.
 
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use rutter::facts::NodeFacts;
 use rutter::policy::{
@@ -17,18 +16,15 @@ use serde_json::{Value, json};
 use crate::support::guests;
 
 /// Time is not what these tests are about, and they share the machine with others.
-const PATIENT: Limits = Limits {
-    time: Duration::from_secs(60),
-    ..Limits::DEFAULT
-};
+const INSTRUCTIONS_MAX: u64 = 4_000_000_000;
 
 static IMPORT_FILTER: LazyLock<Module> = LazyLock::new(|| {
-    let engine = Engine::new().unwrap();
+    let engine = Engine::metered(INSTRUCTIONS_MAX).unwrap();
     Module::from_bytes(&engine, "import-filter", &guests::compiled("import-filter")).unwrap()
 });
 
 fn filter(settings: &Value) -> WasmImportPolicy {
-    WasmImportPolicy::new(&IMPORT_FILTER, settings, PATIENT).unwrap()
+    WasmImportPolicy::new(&IMPORT_FILTER, settings, Limits::DEFAULT).unwrap()
 }
 
 /// A route: its prefix, its path, and the communities it came with.
@@ -214,7 +210,7 @@ fn a_large_table_is_decided_whole() {
 #[test]
 fn settings_are_refused_in_the_modules_words() {
     let settings = json!({"rules": [{"name": "own", "action": "accept", "prefixes": []}]});
-    let error = WasmImportPolicy::new(&IMPORT_FILTER, &settings, PATIENT).unwrap_err();
+    let error = WasmImportPolicy::new(&IMPORT_FILTER, &settings, Limits::DEFAULT).unwrap_err();
     let ModuleError::Settings { words, .. } = error else {
         panic!("{error}");
     };
@@ -223,7 +219,8 @@ fn settings_are_refused_in_the_modules_words() {
 
 #[test]
 fn an_import_policy_is_not_asked_what_to_announce() {
-    let error = WasmPolicy::new(&IMPORT_FILTER, &json!({"rules": []}), PATIENT).unwrap_err();
+    let error =
+        WasmPolicy::new(&IMPORT_FILTER, &json!({"rules": []}), Limits::DEFAULT).unwrap_err();
     assert_eq!(
         error.to_string(),
         "module `import-filter` decides on learned routes and is asked about announced routes"
@@ -238,6 +235,6 @@ fn the_example_of_the_readme_is_valid() {
     let example: Value = toml::from_str(example).unwrap();
     let link = &example["import-policies"][0];
     assert_eq!(link["name"], "import-filter");
-    let policy = WasmImportPolicy::new(&IMPORT_FILTER, &link["settings"], PATIENT);
+    let policy = WasmImportPolicy::new(&IMPORT_FILTER, &link["settings"], Limits::DEFAULT);
     assert!(policy.is_ok(), "{policy:?}");
 }

@@ -14,7 +14,6 @@ mod workbench;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use rutter::policy::{
     Batch, Decision, PeerGroup, PeerKind, PolicyFailure, ProposedRoute, Reasons, RoutePolicy,
@@ -38,15 +37,13 @@ const MODULES: [&str; 8] = [
     "weighted-ecmp",
 ];
 
-/// Time is not what these tests are about, and they share the machine with others.
-const PATIENT: Limits = Limits {
-    time: Duration::from_secs(60),
-    ..Limits::DEFAULT
-};
+/// Time is not what these tests are about, and they share the machine with others: a call may execute
+/// so many instructions, which are the same in every run.
+const INSTRUCTIONS_MAX: u64 = 4_000_000_000;
 
 /// Every module, compiled once a run.
 static LOADED: LazyLock<BTreeMap<&str, Module>> = LazyLock::new(|| {
-    let engine = Engine::new().unwrap();
+    let engine = Engine::metered(INSTRUCTIONS_MAX).unwrap();
     MODULES
         .into_iter()
         .map(|name| {
@@ -57,7 +54,7 @@ static LOADED: LazyLock<BTreeMap<&str, Module>> = LazyLock::new(|| {
 });
 
 fn policy(name: &str, settings: &Value) -> Result<WasmPolicy, ModuleError> {
-    WasmPolicy::new(&LOADED[name], settings, PATIENT)
+    WasmPolicy::new(&LOADED[name], settings, Limits::DEFAULT)
 }
 
 /// Asks about the candidates of cases that differ in nothing else.

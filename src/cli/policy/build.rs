@@ -17,9 +17,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::scratch::Scratch;
+use super::workbench::engine;
 use crate::cli::output::{self, OutputFormat};
 use crate::cli::{Outcome, text};
-use crate::wasm::{Engine, Module, digest};
+use crate::wasm::{Module, digest};
 
 const DETAILS: &str = "\
 The language is that of the first of these files which is in DIR:
@@ -84,7 +85,7 @@ pub(super) fn run(
     };
     let bytes = compile(directory, &target)?;
     let shown = directory.display();
-    let module = Module::from_bytes(&Engine::new()?, "module", &bytes).with_context(|| {
+    let module = Module::from_bytes(&engine()?, "module", &bytes).with_context(|| {
         format!("the policy in {shown} compiles, but the agent would refuse it")
     })?;
     let description = module.description();

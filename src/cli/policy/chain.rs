@@ -12,8 +12,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::decisions::{self, LIMITS};
+use super::decisions;
 use super::module::{self, SettingsArg};
+use super::workbench::LIMITS;
 use crate::agent::clock;
 use crate::api::DecisionReport;
 use crate::candidates::{CandidateChange, CandidateKey};

@@ -15,15 +15,16 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-use super::decisions::{self, LIMITS};
+use super::decisions;
 use super::module::{ModuleArg, SettingsArg};
+use super::workbench::{LIMITS, engine};
 use super::{learned, purpose};
 use crate::cases::{CaseFile, LearnedScene, Question, Scene};
 use crate::cli::output::{self, OutputFormat};
 use crate::cli::{Outcome, text};
 use crate::policy::PolicyFailure;
 use crate::wasm::conformance::{Trial, Violation, check, check_imports};
-use crate::wasm::{Engine, Module, ModuleError, WasmImportPolicy, WasmPolicy};
+use crate::wasm::{Module, ModuleError, WasmImportPolicy, WasmPolicy};
 
 const DETAILS: &str = "\
 The agent splits batches, reorders them and remembers decisions. So a decision may depend on \
@@ -112,7 +113,7 @@ pub(super) fn run(
         None => CaseFile::from_document("the situation", situation::document())?,
     };
     let settings = args.settings.read()?;
-    let loaded = args.module.load(&Engine::new()?);
+    let loaded = args.module.load(&engine()?);
     let mut questions = match &loaded {
         Ok(module) => purpose::questions(&file, module)?,
         Err(_) => file.questions(),

@@ -4,7 +4,6 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -12,15 +11,9 @@ use crate::candidates::CandidateKey;
 use crate::cases::{CaseFile, ExpectedVerdict, Scene};
 use crate::cli::text;
 use crate::policy::{
-    Batch, Decision, Limits, PolicyFailure, ProposedRoute, Reasons, RoutePolicy, Verdict, checked,
+    Batch, Decision, PolicyFailure, ProposedRoute, Reasons, RoutePolicy, Verdict, checked,
 };
 use crate::types::RouteAttributes;
-
-/// The agent's limits, but for time: on a workbench it is not the machine that is judged.
-pub(super) const LIMITS: Limits = Limits {
-    time: Duration::from_secs(10),
-    ..Limits::DEFAULT
-};
 
 /// What a module said about one candidate.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::chain::{self, ChainArgs, LearnedReport};
 use super::decisions;
+use super::workbench::engine;
 use crate::api::{DecisionReport, ServiceReport, StepReport};
 use crate::candidates::{Candidate, CandidateKey, Origin, addresses};
 use crate::cases::{CaseFile, LearnedScene, Scene};
@@ -18,7 +19,6 @@ use crate::cli::output::{self, OutputFormat};
 use crate::cli::{Outcome, text};
 use crate::policy::{ImportLink, Link};
 use crate::types::{Prefix, RouteAttributes};
-use crate::wasm::Engine;
 
 /// Print why a chain decides so about a prefix or a Service of a recording
 #[derive(Debug, Args)]
@@ -77,7 +77,7 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     let file = chain::read(&args.batch)?;
-    let chains = args.chain.chains(&Engine::new()?, &file)?;
+    let chains = args.chain.chains(&engine()?, &file)?;
     let mut routes = Vec::new();
     if !chains.announced.is_empty() {
         for scene in &file.scenes {

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::module::ModuleArg;
+use super::workbench::engine;
 use crate::cli::output::{self, OutputFormat};
 use crate::cli::{Outcome, text};
 use crate::wasm::{Engine, Inspection, Module, ModuleKind, digest};
@@ -83,7 +84,7 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     let bytes = args.module.bytes()?;
-    let report = inspect(args.module.text(), &bytes, &Engine::new()?);
+    let report = inspect(args.module.text(), &bytes, &engine()?);
     match format {
         OutputFormat::Json => output::json(&report, out)?,
         OutputFormat::Text => print(&report, out)?,

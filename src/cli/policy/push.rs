@@ -8,11 +8,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::module::{DOWNLOAD_TIME_MAX, ModuleArg, RegistryArg};
+use super::workbench::engine;
 use crate::cli::output::{self, OutputFormat};
 use crate::cli::{Outcome, text, wait_for};
 use crate::config::PolicyModule;
 use crate::source::{Demands, SigningKey, push};
-use crate::wasm::{Engine, Module};
+use crate::wasm::Module;
 
 const DETAILS: &str = "\
 The artifact is in the CNCF layout for WebAssembly. What is printed is what to write as the module \
@@ -70,7 +71,7 @@ pub(super) fn run(
     let key = args.sign_key.as_deref().map(SigningKey::read).transpose()?;
     let auth = args.registry.auth();
     let module = args.module.obtain(&Demands::default(), auth)?.bytes;
-    Module::from_bytes(&Engine::new()?, args.module.text(), &module)?;
+    Module::from_bytes(&engine()?, args.module.text(), &module)?;
     let pushed = wait_for(async {
         let pushed = push(&module, &reference, key.as_ref(), auth, DOWNLOAD_TIME_MAX).await;
         pushed.with_context(|| format!("cannot push to {reference}"))

@@ -9,13 +9,13 @@ use serde::Serialize;
 
 use super::chain::{self, ChainArgs, LearnedReport, Played};
 use super::decisions;
+use super::workbench::engine;
 use crate::api::{DecisionReport, StepReport};
 use crate::candidates::{CandidateKey, Origin};
 use crate::cli::output::{self, OutputFormat};
 use crate::cli::{Outcome, text};
 use crate::policy::PeerKind;
 use crate::types::{Asn, Prefix};
-use crate::wasm::Engine;
 
 /// Print what a chain decides about a recording
 #[derive(Debug, Args)]
@@ -76,7 +76,7 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     let file = chain::read(&args.file)?;
-    let chains = args.chain.chains(&Engine::new()?, &file)?;
+    let chains = args.chain.chains(&engine()?, &file)?;
     let mut report = Report {
         policies: names(chains.announced.iter().map(|link| &link.name)),
         groups: Vec::new(),

@@ -23,10 +23,11 @@ use clap::Args;
 use super::decisions;
 use super::module::{self, SettingsArg};
 use super::purpose;
+use super::workbench::engine;
 use crate::cases::CaseFile;
 use crate::cli::Outcome;
 use crate::cli::output::{self, OutputFormat};
-use crate::wasm::{Engine, Module};
+use crate::wasm::Module;
 use coverage::Coverage;
 use judge::judge;
 use report::{CaseReport, FileReport, Report, Verdict};
@@ -82,7 +83,7 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     let files = read_all(&case_files(&args.paths)?)?;
-    let module = module::load(&Engine::new()?, &args.module)?;
+    let module = module::load(&engine()?, &args.module)?;
     let runner = Runner {
         module: &module,
         settings: args.settings.read()?,

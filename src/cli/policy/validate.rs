@@ -6,10 +6,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::module::{ModuleArg, SettingsArg};
+use super::workbench::engine;
 use crate::cli::output::{self, OutputFormat};
 use crate::cli::policy::purpose;
 use crate::cli::{Outcome, text};
-use crate::wasm::{Engine, Limits};
+use crate::wasm::Limits;
 
 /// Tell whether the agent would take a module with these settings
 ///
@@ -45,7 +46,7 @@ pub(super) fn run(
     format: OutputFormat,
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
-    let engine = Engine::new()?;
+    let engine = engine()?;
     let checked = args.module.load(&engine).and_then(|module| {
         purpose::check_settings(&module, &args.settings.read()?, Limits::default())?;
         Ok(module)

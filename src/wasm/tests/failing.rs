@@ -8,7 +8,7 @@ use super::hostile::{self, Recipe};
 use super::{BUILTIN, ENGINE, evaluate, pod_cidr, policy};
 use crate::facts::NodeFacts;
 use crate::policy::{Decision, PolicyFailure, SpotChecked, Verdict};
-use crate::wasm::{Engine, Limits, Module, ModuleError, WasmPolicy};
+use crate::wasm::{Limits, Module, ModuleError, WasmPolicy};
 
 /// Little memory, and time enough where time is not the point.
 const LIMITS: Limits = Limits {
@@ -104,14 +104,6 @@ fn tables_are_counted_as_memory() {
     assert_eq!(grows(1, 530_000), Err(PolicyFailure::OutOfMemory(4 << 20)));
     assert!(too_few(grows(10, 49_000)));
     assert_eq!(grows(10, 53_000), Err(PolicyFailure::OutOfMemory(4 << 20)));
-}
-
-#[test]
-fn time_is_rounded_up_to_whole_ticks() {
-    assert_eq!(Engine::ticks(Duration::ZERO), 1);
-    assert_eq!(Engine::ticks(Duration::from_millis(1)), 2);
-    assert_eq!(Engine::ticks(Duration::from_millis(50)), 6);
-    assert_eq!(Engine::ticks(Duration::MAX), u64::MAX);
 }
 
 #[test]

@@ -5,15 +5,14 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use rutter::policy::{PolicyFailure, Reasons, Verdict};
-use rutter::wasm::{Inspection, Limits, WasmPolicy};
+use rutter::wasm::Inspection;
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::cases::{self, Case};
-use super::{LOADED, ask, guests, policy, try_ask};
+use super::{INSTRUCTIONS_MAX, ask, guests, policy, try_ask};
 
 /// Most candidates that a module is asked about in one call.
 const FULL_BATCH: usize = 1024;
@@ -91,14 +90,10 @@ fn a_pattern_that_backtracks_for_ever_is_stopped() {
     let settings = json!({"rules": [
         {"annotations": {"example.com/owner": "^(a+)+$"}, "then": "accept"},
     ]});
-    let limits = Limits {
-        time: Duration::from_secs(2),
-        ..Limits::DEFAULT
-    };
-    let mut policy = WasmPolicy::new(&LOADED["name-rules"], &settings, limits).unwrap();
+    let mut policy = policy("name-rules", &settings).unwrap();
     let case = cases::crowded(0, &format!("{}!", "a".repeat(64)));
     let failure = try_ask(&mut policy, &[&case], Reasons::Unwanted).unwrap_err();
-    assert_eq!(failure, PolicyFailure::OutOfTime(limits.time));
+    assert_eq!(failure, PolicyFailure::OutOfInstructions(INSTRUCTIONS_MAX));
 }
 
 #[test]

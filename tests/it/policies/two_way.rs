@@ -6,10 +6,10 @@ mod recorded;
 
 use std::fs;
 
-use rutter::wasm::{Engine, Module, Purpose, WasmImportPolicy};
+use rutter::wasm::{Engine, Limits, Module, Purpose, WasmImportPolicy};
 use serde_json::{Value, json};
 
-use super::PATIENT;
+use super::INSTRUCTIONS_MAX;
 use super::bench::Bench;
 use crate::support::guests;
 use crate::support::hostile::Way;
@@ -97,7 +97,7 @@ fn bench() -> Bench {
 /// The whole `spec` of the README's example is taken under the key of learned routes, too.
 #[test]
 fn the_example_of_the_readme_is_valid_for_learned_routes() {
-    let engine = Engine::new().unwrap();
+    let engine = Engine::metered(INSTRUCTIONS_MAX).unwrap();
     let bytes = guests::compiled("calico-filter");
     let module = Module::from_bytes(&engine, "calico-filter", &bytes).unwrap();
     assert_eq!(module.purpose(), Purpose::Both);
@@ -109,7 +109,7 @@ fn the_example_of_the_readme_is_valid_for_learned_routes() {
     let link = &example["import-policies"][0];
     assert_eq!(link["name"], "calico-filter");
     for settings in [&link["settings"], &example["policies"][0]["settings"]] {
-        let policy = WasmImportPolicy::new(&module, settings, PATIENT);
+        let policy = WasmImportPolicy::new(&module, settings, Limits::DEFAULT);
         assert!(policy.is_ok(), "{policy:?}");
     }
 }

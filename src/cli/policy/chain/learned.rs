@@ -7,13 +7,13 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::super::decisions::LIMITS;
 use super::super::learned::with_next_hop;
 use super::super::module;
 use crate::agent::clock;
 use crate::api::DecisionReport;
 use crate::cases::{CaseFile, LearnedScene, UsedPolicy};
 use crate::cli::policy::replay::by;
+use crate::cli::policy::workbench::LIMITS;
 use crate::cli::text;
 use crate::policy::{
     Audience, ImportLink, ImportOutcome, ImportPeer, Imports, LearnedChange, LearnedRoute, Mode,

@@ -13,9 +13,10 @@ use crate::cli::output::{self, OutputFormat};
 use crate::cli::policy::chain::{self, Chains, Chosen, LearnedReport, Played};
 use crate::cli::policy::module::SettingsArg;
 use crate::cli::policy::replay::decided;
+use crate::cli::policy::workbench::engine;
 use crate::cli::{Outcome, text};
 use crate::types::Prefix;
-use crate::wasm::{Engine, Purpose};
+use crate::wasm::Purpose;
 
 /// Two modules, and the recording to compare them on.
 #[derive(Clone, Copy, Debug)]
@@ -144,7 +145,7 @@ pub(super) fn run(
         place,
     } = comparison;
     let file = chain::read(batch)?;
-    let engine = Engine::new()?;
+    let engine = engine()?;
     let chain = |module, settings| {
         let chosen = Chosen {
             module,

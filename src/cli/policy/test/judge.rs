@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::coverage::Kind;
 use super::snapshot::{Compared, Snapshot};
 use crate::cases::{Check, ExpectedVerdict, Question};
-use crate::cli::policy::decisions::LIMITS;
 use crate::cli::policy::purpose;
+use crate::cli::policy::workbench::LIMITS;
 use crate::wasm::{Module, ModuleError};
 
 /// What came of a question.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{Judged, Problem, Shown, because, held};
 use crate::cases::{ExpectedDecision, RouteKind, Scene};
-use crate::cli::policy::decisions::{self, Decided, LIMITS};
+use crate::cli::policy::decisions::{self, Decided};
 use crate::cli::policy::test::coverage::{Kind, Route};
 use crate::cli::policy::test::snapshot::Snapshot;
+use crate::cli::policy::workbench::LIMITS;
 use crate::cli::text;
 use crate::wasm::{Module, WasmPolicy};
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{Judged, Problem, Shown, because, held};
 use crate::cases::{ExpectedImport, LearnedScene};
-use crate::cli::policy::decisions::{self, LIMITS};
+use crate::cli::policy::decisions;
 use crate::cli::policy::learned::{self, Decided, kernel};
 use crate::cli::policy::test::coverage::{Kind, Learned, Route};
 use crate::cli::policy::test::snapshot::Snapshot;
+use crate::cli::policy::workbench::LIMITS;
 use crate::cli::text;
 use crate::wasm::{Module, WasmImportPolicy};
 
