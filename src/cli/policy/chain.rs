@@ -218,12 +218,7 @@ fn in_place(
             if policy.name != place {
                 return recorded_link(engine, policy);
             }
-            // It is to be seen deciding, whether its place decides or not.
-            let seen = UsedPolicy {
-                mode: Mode::Enforce,
-                ..policy.clone()
-            };
-            link(loaded, seen, chosen.module, &settings(policy)?)
+            link(loaded, deciding(policy), chosen.module, &settings(policy)?)
                 .with_context(|| format!("in the place of policy `{place}`"))
         };
         let links = file.policies.iter().map(in_chain);
@@ -234,13 +229,21 @@ fn in_place(
             if policy.name != place {
                 return learned::recorded(engine, policy);
             }
-            learned::link(loaded, policy, chosen.module, &settings(policy)?)
+            learned::link(loaded, deciding(policy), chosen.module, &settings(policy)?)
                 .with_context(|| format!("in the place of import policy `{place}`"))
         };
         let links = file.import_policies.iter().map(in_chain);
         chains.learned = links.collect::<anyhow::Result<_>>()?;
     }
     Ok(chains)
+}
+
+/// A place in which a module is to be seen deciding, whether the recorded policy did or not.
+fn deciding(policy: &UsedPolicy) -> UsedPolicy {
+    UsedPolicy {
+        mode: Mode::Enforce,
+        ..policy.clone()
+    }
 }
 
 fn recorded(engine: &Engine, file: &CaseFile) -> anyhow::Result<Chains> {

@@ -94,6 +94,43 @@ name = 'a'
 ";
 
 #[test]
+fn a_recorded_policy_in_shadow_mode_decides_nothing_unless_it_is_chosen() {
+    let bench = bench();
+    let recording = fs::read_to_string(bench.path("live.toml")).unwrap();
+    let shadow = recording.replace(
+        "import-filter.wasm\"",
+        "import-filter.wasm\"\nmode = \"shadow\"",
+    );
+    assert_ne!(shadow, recording);
+    bench.write(
+        "shadow.toml",
+        &format!("import-policy-default = \"accept\"\n{shadow}"),
+    );
+    let replayed = bench.json(&["replay", "shadow.toml"]);
+    let mut steps = Vec::new();
+    for peer in replayed["peers"].as_array().unwrap() {
+        for route in peer["routes"].as_array().unwrap() {
+            assert_eq!(route["decision"]["accepted"], true, "{route}");
+            let step = &route["decision"]["steps"][0];
+            steps.push((step["policy"].clone(), step["verdict"].clone()));
+        }
+    }
+    assert_eq!(steps, vec![(json!("filter"), json!("not asked")); 3]);
+    // In its place a module is seen deciding.
+    let chosen = [
+        "replay",
+        "shadow.toml",
+        "--module",
+        "import-filter.wasm",
+        "--as",
+        "filter",
+    ];
+    let decided = bench.json(&chosen);
+    let first = &decided["peers"][0]["routes"][1]["decision"];
+    assert_eq!(first["steps"][0]["verdict"], "reject", "{first}");
+}
+
+#[test]
 fn a_decision_about_a_learned_route_that_differs_fails_with_file_and_line() {
     let bench = bench();
     let expect = "expect = [

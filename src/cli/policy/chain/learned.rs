@@ -58,17 +58,23 @@ pub(super) fn alone(
 /// A module in the place of a recorded policy.
 pub(super) fn link(
     loaded: &Module,
-    place: &UsedPolicy,
+    place: UsedPolicy,
     module: &str,
     settings: &serde_json::Value,
 ) -> anyhow::Result<ImportLink> {
+    let UsedPolicy {
+        name,
+        module: _,
+        on_error,
+        mode,
+        peers,
+        settings: _,
+    } = place;
     Ok(ImportLink {
-        name: place.name.as_str().into(),
-        on_error: place.on_error,
-        audience: place
-            .peers
-            .clone()
-            .map_or(Audience::Everyone, Audience::Only),
+        name: name.into(),
+        on_error,
+        audience: peers.map_or(Audience::Everyone, Audience::Only),
+        mode,
         ..alone(loaded, module, settings)?
     })
 }
@@ -77,7 +83,7 @@ pub(super) fn link(
 pub(super) fn recorded(engine: &Engine, policy: &UsedPolicy) -> anyhow::Result<ImportLink> {
     let settings = policy.settings.clone().into();
     module::load(engine, &policy.module)
-        .and_then(|loaded| link(&loaded, policy, &policy.module, &settings))
+        .and_then(|loaded| link(&loaded, policy.clone(), &policy.module, &settings))
         .with_context(|| format!("the recorded import policy `{}`", policy.name))
 }
 
