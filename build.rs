@@ -20,6 +20,9 @@ const SOURCES: [&str; 7] = [
     "wit",
 ];
 
+/// Worlds of the contract that policies in C are of.
+const C_WORLDS: [&str; 2] = ["policy", "import-policy"];
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     if env::var_os("CARGO_FEATURE_DAEMON").is_none() {
@@ -82,12 +85,15 @@ fn list_kits() -> Result<(), String> {
     list("rust-kit.rs", "include_str", named(sdk, files))?;
 
     let kit = Path::new("policies/c/kit");
-    let bindings = out_dir().join("c-bindings");
-    rutter_c_bindings::write(Path::new("wit"), "policy", &bindings)
-        .map_err(|error| format!("the C bindings were not written: {error:#}"))?;
-    let mut files = named(kit, files_below(kit)?);
-    files.extend(named(&bindings, files_below(&bindings)?));
-    list("c-kit.rs", "include_bytes", files)
+    list("c-kit.rs", "include_bytes", named(kit, files_below(kit)?))?;
+    for world in C_WORLDS {
+        let bindings = out_dir().join("c-bindings").join(world);
+        rutter_c_bindings::write(Path::new("wit"), world, &bindings)
+            .map_err(|error| format!("the C bindings were not written: {error:#}"))?;
+        let files = named(&bindings, files_below(&bindings)?);
+        list(&format!("c-{world}.rs"), "include_bytes", files)?;
+    }
+    Ok(())
 }
 
 /// Files with their paths in a kit, which has this directory's.

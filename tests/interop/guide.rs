@@ -25,9 +25,18 @@ const USING: [&str; 2] = ["On a node", "Trying a change on what a node has"];
 
 const SHIPPING: &str = "Shipping a policy";
 
-/// Sections on other languages, each from nothing to a tested module, and what the native test says
-/// in the end.
+/// Its commands make a module, too: one that decides on learned routes.
+const LEARNED: &str = "Learned routes";
+
+/// Sections on other languages, each from nothing to a tested module, once for announced routes and
+/// once for learned ones, and what the native test says in the end.
 const LANGUAGES: [(&str, &str); 2] = [("In C", "2 passed"), ("In JavaScript", "pass 2")];
+
+/// What `rutter policy test` says in the end about each of the examples.
+const TESTED: [&str; 2] = [
+    "opt-in 0.1.0: 4 passed, 0 failed",
+    "known-prefixes 0.1.0: 5 passed, 0 failed",
+];
 
 const KUBECTL: &str = "#!/bin/sh
 while [ \"$1\" != -- ]; do shift; done
@@ -77,6 +86,23 @@ impl Reader {
         self.types_into(Command::new("sh"), directory, block)
     }
 
+    /// Types blocks of which the first starts a policy in Rust, and the others build and test it.
+    fn makes_a_crate(&self, name: &str, blocks: &[&str]) -> String {
+        let [new, rest @ ..] = blocks else {
+            panic!("the guide has no commands");
+        };
+        self.types("", new);
+        let policy = self.folder.join(name);
+        // Today's versions of crates must not decide whether a test passes.
+        let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
+        fs::copy(lock, policy.join("Cargo.lock")).unwrap();
+        // What all policies depend on is compiled for the first of them.
+        let target = self.folder.join("target");
+        fs::create_dir_all(&target).unwrap();
+        symlink(target, policy.join("target")).unwrap();
+        rest.iter().map(|block| self.types(name, block)).collect()
+    }
+
     fn types_into(&self, mut shell: Command, directory: &str, block: &str) -> String {
         let mut path = OsString::from(self.folder.join("bin"));
         path.push(":");
@@ -111,20 +137,13 @@ fn the_guide_can_be_followed_word_for_word() {
     let agent = &fabric.agents[0];
     let reader = Reader::new("guide", agent.socket());
 
-    let [new, rest @ ..] = &*script(&MAKING) else {
-        panic!("the guide has no commands");
-    };
-    reader.types("", new);
-    // Today's versions of crates must not decide whether a test passes.
-    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
-    fs::copy(lock, reader.folder.join("opt-in/Cargo.lock")).unwrap();
-    let told: String = rest.iter().map(|b| reader.types("opt-in", b)).collect();
-    for words in [
-        "test result: ok. 1 passed",
-        "opt-in 0.1.0: 4 passed, 0 failed",
-    ] {
-        contains(&told, words).unwrap();
-    }
+    let [announced, learned] = TESTED;
+    let told = reader.makes_a_crate("opt-in", &script(&MAKING));
+    contains(&told, "test result: ok. 1 passed").unwrap();
+    contains(&told, announced).unwrap();
+    let told = reader.makes_a_crate("known-prefixes", &script(&[LEARNED]));
+    contains(&told, "test result: ok. 2 passed").unwrap();
+    contains(&told, learned).unwrap();
 
     // The node has no Service with the label, and most routes are theirs.
     fabric.config.guard = "\"100%\"";
@@ -165,13 +184,14 @@ fn the_guide_can_be_followed_word_for_word() {
 fn the_guide_can_be_followed_in_other_languages() {
     let reader = Reader::new("guide-languages", "/nonexistent".into());
     for (section, passed) in LANGUAGES {
-        let [block] = &*blocks(section, "sh") else {
-            panic!("{section} is not one block of commands");
-        };
+        let blocks = blocks(section, "sh");
+        assert_eq!(blocks.len(), TESTED.len(), "{section}");
         fs::create_dir(reader.folder.join(section)).unwrap();
-        let told = reader.types(section, block);
-        contains(&told, passed).unwrap();
-        contains(&told, "opt-in 0.1.0: 4 passed, 0 failed").unwrap();
+        for (block, tested) in blocks.iter().zip(TESTED) {
+            let told = reader.types(section, block);
+            contains(&told, passed).unwrap();
+            contains(&told, tested).unwrap();
+        }
     }
 }
 
@@ -179,7 +199,7 @@ fn the_guide_can_be_followed_in_other_languages() {
 #[test]
 fn every_command_of_the_guide_is_in_a_section_that_is_followed() {
     let languages = LANGUAGES.map(|(section, _)| section);
-    let sections = [&MAKING[..], &USING, &[SHIPPING], &languages].concat();
+    let sections = [&MAKING[..], &USING, &[SHIPPING, LEARNED], &languages].concat();
     let followed = script(&sections).len();
     assert_eq!(GUIDE.matches("\n```sh\n").count(), followed);
 }

@@ -95,13 +95,21 @@ static bool take_number(struct reader *reader, uint32_t *number) {
     }
   }
   *number = (uint32_t)value;
-  return reader->at > first;
+  bool whole = reader->at == reader->end || (*reader->at != '.' && (*reader->at | 0x20) != 'e');
+  return reader->at > first && whole;
+}
+
+/* The next number of the setting: there is room for it. */
+static bool take_one(struct reader *reader, struct setting *setting) {
+  uint32_t number;
+  if (!take_number(reader, &number) || number < setting->least || number > setting->most) {
+    return false;
+  }
+  setting->numbers[setting->count++] = number;
+  return true;
 }
 
 static bool take_numbers(struct reader *reader, struct setting *setting) {
-  /* No more numbers than characters are left. */
-  setting->numbers = malloc((size_t)(reader->end - reader->at) * sizeof(uint32_t));
-  setting->count = 0;
   if (!take(reader, '[')) {
     return false;
   }
@@ -109,18 +117,47 @@ static bool take_numbers(struct reader *reader, struct setting *setting) {
     return true;
   }
   do {
-    uint32_t number;
-    if (!take_number(reader, &number) || number < setting->least || number > setting->most) {
+    if (!take_one(reader, setting)) {
       return false;
     }
-    setting->numbers[setting->count++] = number;
   } while (take(reader, ','));
   return take(reader, ']');
 }
 
+static bool take_table(struct reader *reader, struct setting *setting) {
+  if (!take(reader, '{')) {
+    return false;
+  }
+  if (take(reader, '}')) {
+    return true;
+  }
+  do {
+    if (!take_key(reader, &setting->keys[setting->count]) || !take_one(reader, setting)) {
+      return false;
+    }
+  } while (take(reader, ','));
+  return take(reader, '}');
+}
+
 static bool take_value(struct reader *reader, struct setting *setting) {
-  return setting->kind == SETTING_TEXT ? take_text(reader, &setting->text)
-                                       : take_numbers(reader, setting);
+  /* No more numbers than characters are left. */
+  size_t most = (size_t)(reader->end - reader->at);
+  setting->count = 0;
+  switch (setting->kind) {
+  case SETTING_NUMBER:
+    setting->numbers = malloc(sizeof(uint32_t));
+    return take_one(reader, setting);
+  case SETTING_NUMBERS:
+    setting->numbers = malloc(most * sizeof(uint32_t));
+    return take_numbers(reader, setting);
+  case SETTING_TABLE:
+    setting->numbers = malloc(most * sizeof(uint32_t));
+    setting->keys = malloc(most * sizeof(policy_string_t));
+    return take_table(reader, setting);
+  case SETTING_TEXT:
+    return take_text(reader, &setting->text);
+  }
+  return false;
 }
 
 static bool refuse_unknown(policy_string_t key, const struct setting *known, size_t known_count,
@@ -139,12 +176,17 @@ static bool refuse_unknown(policy_string_t key, const struct setting *known, siz
 }
 
 static bool refuse_value(const struct setting *setting, policy_string_t *error) {
+  static const char *const EXPECTED[] = {
+      [SETTING_NUMBER] = " is not a whole number",
+      [SETTING_NUMBERS] = " is not a list of whole numbers",
+      [SETTING_TABLE] = " is not a table of whole numbers",
+      [SETTING_TEXT] = " is not a text",
+  };
   struct text text = {0};
   text_add(&text, setting->key);
-  if (setting->kind == SETTING_TEXT) {
-    text_add(&text, " is not a text");
-  } else {
-    text_add(&text, " is not a list of whole numbers from ");
+  text_add(&text, EXPECTED[setting->kind]);
+  if (setting->kind != SETTING_TEXT) {
+    text_add(&text, " from ");
     text_add_number(&text, setting->least);
     text_add(&text, " to ");
     text_add_number(&text, setting->most);

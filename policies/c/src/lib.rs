@@ -11,8 +11,11 @@ use anyhow::Context as _;
 use wit_bindgen_core::Files;
 use wit_bindgen_core::wit_parser::Resolve;
 
+/// What files and types are called after, whatever the world: the kit is the same for all.
+const PREFIX: &str = "policy";
+
 /// Writes the bindings of a world into a directory, which is made if need be: `policy.h`,
-/// `bindings.c` and `policy_component_type.o` for the world `policy`.
+/// `bindings.c` and `policy_component_type.o`.
 ///
 /// # Errors
 /// The contract is no package of WIT or has no such world, or a file cannot be written.
@@ -23,12 +26,14 @@ pub fn write(contract: &Path, world: &str, out: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("{} is no package of WIT", contract.display()))?;
     let id = resolve.select_world(&[package], Some(world))?;
     let mut files = Files::default();
-    wit_bindgen_c::Opts::default()
-        .build()
-        .generate(&mut resolve, id, &mut files)?;
+    let options = wit_bindgen_c::Opts {
+        rename_world: Some(PREFIX.to_owned()),
+        ..wit_bindgen_c::Opts::default()
+    };
+    options.build().generate(&mut resolve, id, &mut files)?;
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     // `policy.c` is what an author calls a policy.
-    let glue = format!("{world}.c");
+    let glue = format!("{PREFIX}.c");
     for (name, contents) in files.iter() {
         let path = out.join(if name == glue { "bindings.c" } else { name });
         fs::write(&path, contents).with_context(|| format!("cannot write {}", path.display()))?;

@@ -3,6 +3,7 @@
 //! What it writes needs this program and the language's own tools, with what they fetch from their
 //! registry, but no checkout of Rutter. It never writes into a directory that has something in it.
 
+mod example;
 mod kit;
 mod language;
 
@@ -17,10 +18,12 @@ use serde::Serialize;
 
 use crate::cli::Outcome;
 use crate::cli::output::{self, OutputFormat};
+use example::Example;
 use language::Language;
 
 const DETAILS: &str = "\
-What is written compiles, and its tests pass: a policy that rejects the Services without a label.
+What is written compiles, and its tests pass: a policy that rejects the Services without a label, or
+with --learned one that takes routes of peers inside known prefixes, for [[import-policies]].
 `cargo test`, `sh rutter-policy/test` or `node --test` runs it natively, `rutter policy build` makes
 the module, and `rutter policy test` asks that about the cases in cases/. Everything a build takes
 beside the language's own tools is in the directory.";
@@ -35,6 +38,10 @@ pub(super) struct NewArgs {
     /// Where to put it; must not exist, or be empty [default: ./NAME]
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
+
+    /// Start an import policy, which decides on the routes that peers announce to the node
+    #[arg(long)]
+    learned: bool,
 
     /// What to write it in
     #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t)]
@@ -121,10 +128,16 @@ pub(super) fn run(
     let NewArgs {
         name,
         directory,
+        learned,
         lang,
     } = args;
     let directory = directory.clone().unwrap_or_else(|| PathBuf::from(&name.0));
-    let files = lang.files(&name.0);
+    let example = if *learned {
+        Example::LEARNED
+    } else {
+        Example::ANNOUNCED
+    };
+    let files = lang.files(&name.0, &example);
     claim(&directory)?;
     for (path, contents) in &files {
         let path = directory.join(path);

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use rutter::policy::{PolicyFailure, Reasons, Verdict};
 use rutter::wasm::Inspection;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::cases::{self, Case};
@@ -117,6 +117,44 @@ fn an_entry_that_is_not_there_is_named() {
     let words = refusal(&build(policy.path(), None));
     let expected = "src/policy.js, which package.json names as \"main\"\n";
     assert!(words.ends_with(expected), "{words}");
+}
+
+/// Makes package.json name a world.
+fn of_world(policy: &TempDir, world: &str) {
+    let file = policy.path().join("package.json");
+    let mut package: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    package["rutter"] = json!({ "world": world });
+    fs::write(&file, package.to_string()).unwrap();
+}
+
+#[test]
+fn a_world_that_the_contract_does_not_have_is_refused_with_those_it_has() {
+    let policy = copy();
+    for world in ["imports", "", "policy import-policy"] {
+        of_world(&policy, world);
+        let words = refusal(&build(policy.path(), None));
+        let expected = format!(
+            "/package.json names the world \"{world}\", and there is none: \
+             write one of policy import-policy two-way-policy\n"
+        );
+        assert!(words.ends_with(&expected), "{words}");
+    }
+}
+
+#[test]
+fn a_world_that_the_entry_is_not_of_is_refused_with_what_it_lacks() {
+    let policy = copy();
+    for world in ["import-policy", "two-way-policy"] {
+        of_world(&policy, world);
+        let words = refusal(&build(policy.path(), None));
+        let expected =
+            format!("/src/policy.js does not export learn, as the world \"{world}\" asks: ");
+        assert!(words.contains(&expected), "{words}");
+    }
+    assert!(!policy.path().join("out.wasm").exists());
+    of_world(&policy, "policy");
+    let built = build(policy.path(), None);
+    assert!(built.status.success(), "{built:?}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! `rutter policy new` and `rutter policy build` with the tools that are here: what an author with
 //! the program alone gets, in each language.
 
+mod learned;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -21,13 +23,20 @@ fn rutter() -> Command {
 /// A new policy in an empty directory, in Rust with the versions of crates that this checkout is
 /// locked to: whatever a registry has today must not decide whether a test passes.
 fn new_policy(language: &str, directory: &Path) -> PathBuf {
+    written(language, &["opt-in"], directory)
+}
+
+/// As the arguments say, whose first is its name.
+fn written(language: &str, arguments: &[&str], directory: &Path) -> PathBuf {
     let output = rutter()
-        .args(["new", "opt-in", "--lang", language])
+        .arg("new")
+        .args(arguments)
+        .args(["--lang", language])
         .current_dir(directory)
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", told(&output));
-    let policy = directory.join("opt-in");
+    let policy = directory.join(arguments[0]);
     if language == "rust" {
         let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
         fs::copy(lock, policy.join("Cargo.lock")).unwrap();
@@ -71,143 +80,172 @@ fn run(command: &[&str], policy: &Path) -> Output {
         .unwrap()
 }
 
-/// What differs from language to language.
+/// Who starts a policy, and has what is written tested, built and tested again.
 struct Author {
     language: &'static str,
+    /// What is asked for: its name first.
+    arguments: &'static [&'static str],
     /// Its native test, and what that says in the end.
     test: &'static [&'static str],
     passed: &'static str,
+    /// How many cases it has.
+    cases: usize,
+}
+
+/// What goes wrong in a language.
+struct Mistakes {
     /// A source, and a mistake to make there: for these words, those.
     source: &'static str,
     mistake: [&'static str; 2],
     /// What the compiler says of it.
     complaint: &'static [&'static str],
-    /// A source that compiles to no policy, as far as the language can.
-    empty: Option<&'static str>,
+    /// A source that compiles to no policy, as far as the language can, and what is said of it.
+    empty: Option<[&'static str; 2]>,
 }
+
+const OPT_IN: &[&str] = &["opt-in"];
 
 #[test]
 fn a_new_policy_in_rust_passes_its_tests_is_built_and_decides() {
     let author = Author {
         language: "rust",
+        arguments: OPT_IN,
         test: &["cargo", "test"],
         passed: "1 passed",
-        source: "src/lib.rs",
-        mistake: ["Decision::abstain()", "Decision::maybe()"],
-        complaint: &["src/lib.rs", "maybe"],
-        empty: Some("//! Nothing.\n"),
+        cases: 4,
     };
     let policy = author.goes_from_nothing_to_a_tested_module();
     let formatted = run(&["cargo", "fmt", "--check"], &policy);
     assert!(formatted.status.success(), "{}", told(&formatted));
+    let mistakes = Mistakes {
+        source: "src/lib.rs",
+        mistake: ["Decision::abstain()", "Decision::maybe()"],
+        complaint: &["src/lib.rs", "maybe"],
+        empty: Some(["//! Nothing.\n", "compiles, but the agent would refuse it"]),
+    };
+    mistakes.are_told_and_leave_the_module_alone(&policy);
 }
 
 #[test]
 fn a_new_policy_in_c_passes_its_tests_is_built_and_decides() {
     let author = Author {
         language: "c",
+        arguments: OPT_IN,
         test: &["sh", "rutter-policy/test"],
         passed: "2 passed",
+        cases: 4,
+    };
+    let policy = author.goes_from_nothing_to_a_tested_module();
+    texts_of_settings_are_read_with_their_escapes(&policy);
+    let mistakes = Mistakes {
         source: "policy.c",
         mistake: ["text_same(", "text_equal("],
         complaint: &["policy.c:", "'text_equal'", "the policy does not compile"],
         empty: None,
     };
-    let policy = author.goes_from_nothing_to_a_tested_module();
-    texts_of_settings_are_read_with_their_escapes(&policy);
+    mistakes.are_told_and_leave_the_module_alone(&policy);
 }
 
 #[test]
 fn a_new_policy_in_javascript_passes_its_tests_is_built_and_decides() {
     let author = Author {
         language: "js",
+        arguments: OPT_IN,
         test: &["node", "--test"],
         passed: "# pass 2",
+        cases: 4,
+    };
+    let policy = author.goes_from_nothing_to_a_tested_module();
+    let mistakes = Mistakes {
         source: "src/policy.js",
         mistake: ["const reasons = [];", "const = [];"],
         complaint: &["src/policy.js:", "the policy does not compile"],
-        empty: Some("export const nothing = {};\n"),
+        empty: Some([
+            "export const nothing = {};\n",
+            "does not export module and announce, as the world \"policy\" asks",
+        ]),
     };
-    author.goes_from_nothing_to_a_tested_module();
+    mistakes.are_told_and_leave_the_module_alone(&policy);
 }
 
 impl Author {
     fn goes_from_nothing_to_a_tested_module(&self) -> PathBuf {
         // Always the same one: compilers keep what they compile by its path.
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scaffold");
-        let directory = directory.join(self.language);
+        let directory = directory.join(self.arguments.concat()).join(self.language);
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory).unwrap();
-        let policy = new_policy(self.language, &directory);
+        let policy = written(self.language, self.arguments, &directory);
 
         let tested = run(self.test, &policy);
         assert!(tested.status.success(), "{}", told(&tested));
         assert!(told(&tested).contains(self.passed), "{}", told(&tested));
         assert!(!told(&tested).contains("warning"), "{}", told(&tested));
 
-        let bytes = the_module_is_as_it_is_told(&policy);
+        the_module_is_as_it_is_told(&policy);
+        let name = self.arguments[0];
         let tested = rutter()
-            .args(["test", "--module", "opt-in.wasm"])
+            .args(["test", "--module", &format!("{name}.wasm")])
             .current_dir(&policy)
             .output()
             .unwrap();
         assert!(tested.status.success(), "{}", told(&tested));
-        let summary = "opt-in 0.1.0: 4 passed, 0 failed";
-        assert!(told(&tested).contains(summary), "{}", told(&tested));
-
-        self.a_mistake_is_told_and_leaves_the_module_alone(&policy, &bytes);
-        self.a_module_that_is_no_policy_is_refused(&policy, &bytes);
+        let summary = format!("{name} 0.1.0: {} passed, 0 failed", self.cases);
+        assert!(told(&tested).contains(&summary), "{}", told(&tested));
         policy
     }
+}
 
-    fn a_mistake_is_told_and_leaves_the_module_alone(&self, policy: &Path, before: &[u8]) {
+impl Mistakes {
+    fn are_told_and_leave_the_module_alone(&self, policy: &Path) {
+        let before = fs::read(module(policy)).unwrap();
         let source = policy.join(self.source);
         let good = fs::read_to_string(&source).unwrap();
         let [from, to] = self.mistake;
         assert!(good.contains(from), "{good}");
-        fs::write(&source, good.replace(from, to)).unwrap();
-        let failed = build(policy, &[], &[]);
-        fs::write(&source, good).unwrap();
-        assert_eq!(failed.status.code(), Some(1));
-        let told = told(&failed);
         let last = "error: the policy in . was not built: see above";
-        for words in self.complaint.iter().chain(&[last]) {
-            assert!(told.contains(words), "{words}: {told}");
+        let complaint = [self.complaint, &[last]].concat();
+        refused(policy, &source, &good.replace(from, to), &complaint);
+        if let Some([empty, words]) = self.empty {
+            refused(policy, &source, empty, &[words]);
         }
-        assert_eq!(fs::read(policy.join("opt-in.wasm")).unwrap(), before);
-    }
-
-    fn a_module_that_is_no_policy_is_refused(&self, policy: &Path, before: &[u8]) {
-        let Some(empty) = self.empty else { return };
-        let source = policy.join(self.source);
-        let good = fs::read_to_string(&source).unwrap();
-        fs::write(&source, empty).unwrap();
-        let refused = build(policy, &[], &[]);
-        fs::write(&source, good).unwrap();
-        assert_eq!(refused.status.code(), Some(1));
-        let told = told(&refused);
-        assert!(
-            told.contains("compiles, but the agent would refuse it"),
-            "{told}"
-        );
-        assert_eq!(fs::read(policy.join("opt-in.wasm")).unwrap(), before);
+        assert_eq!(fs::read(module(policy)).unwrap(), before);
     }
 }
 
-fn the_module_is_as_it_is_told(policy: &Path) -> Vec<u8> {
+/// With this text as its source the policy is not built, for the reason that these words tell.
+fn refused(policy: &Path, source: &Path, text: &str, expected: &[&str]) {
+    let good = fs::read_to_string(source).unwrap();
+    fs::write(source, text).unwrap();
+    let failed = build(policy, &[], &[]);
+    fs::write(source, good).unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    let told = told(&failed);
+    for words in expected {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}
+
+/// Where the module of a new policy is: both are called after the policy.
+fn module(policy: &Path) -> PathBuf {
+    let name = policy.file_name().unwrap();
+    policy.join(name).with_extension("wasm")
+}
+
+fn the_module_is_as_it_is_told(policy: &Path) {
     let built = build(policy, &["-o", "json"], &[]);
     assert!(built.status.success(), "{}", told(&built));
     let report: Value = serde_json::from_slice(&built.stdout).unwrap();
-    let bytes = fs::read(policy.join("opt-in.wasm")).unwrap();
+    let bytes = fs::read(module(policy)).unwrap();
+    let name = policy.file_name().unwrap().to_str().unwrap();
     let expected = json!({
-        "module": "./opt-in.wasm",
-        "name": "opt-in",
+        "module": format!("./{name}.wasm"),
+        "name": name,
         "version": "0.1.0",
         "bytes": bytes.len(),
         "digest": format!("sha256:{}", rutter::wasm::digest(&bytes)),
     });
     assert_eq!(report, expected);
-    bytes
 }
 
 /// The kit in C reads JSON itself.

@@ -1,6 +1,6 @@
 //! The kits that policies are written with, as this program was built with them: for Rust the
 //! sources of `policies/sdk`, made into a crate that needs nothing beside itself; for C those of
-//! `policies/c/kit`, and bindings; and with each the contract.
+//! `policies/c/kit`, and bindings of one world; and with each the contract.
 //!
 //! [`new`](super) writes one into each new policy, so that a policy needs no checkout of Rutter.
 
@@ -9,6 +9,8 @@ use toml::{Table, Value};
 // Every file by its path in the kit; `build.rs` lists them.
 const CONTRACT: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/contract.rs"));
 const C: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/c-kit.rs"));
+const C_POLICY: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/c-policy.rs"));
+const C_IMPORT_POLICY: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/c-import-policy.rs"));
 const CRATE: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/rust-kit.rs"));
 
 /// What the kit's manifest inherits from.
@@ -39,9 +41,33 @@ pub(super) fn contract() -> impl Iterator<Item = File> {
     owned(CONTRACT)
 }
 
-/// The kit for policies in C.
-pub(super) fn c() -> impl Iterator<Item = File> {
-    contract().chain(owned(C))
+/// What a policy exports: a world of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum World {
+    /// It decides on announced routes.
+    Policy,
+    /// It decides on learned routes.
+    ImportPolicy,
+}
+
+impl World {
+    /// As the contract has it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::ImportPolicy => "import-policy",
+        }
+    }
+}
+
+/// The kit for policies in C. Its bindings have the same names in every world, so the kit that a
+/// policy has is what makes it one of this world.
+pub(super) fn c(world: World) -> impl Iterator<Item = File> {
+    let bindings = match world {
+        World::Policy => C_POLICY,
+        World::ImportPolicy => C_IMPORT_POLICY,
+    };
+    contract().chain(owned(C)).chain(owned(bindings))
 }
 
 /// The kit for policies in Rust.
@@ -126,7 +152,7 @@ fn inherited(entry: &Table, from: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{CRATE, EDITS, MANIFEST, c, rust};
+    use super::{CRATE, EDITS, MANIFEST, World, c, rust};
 
     fn kit(path: &str) -> String {
         let (_, contents) = rust().find(|(file, _)| *file == path).unwrap();
@@ -143,7 +169,8 @@ mod tests {
 
     #[test]
     fn the_kit_names_nothing_outside_of_itself() {
-        for (path, contents) in rust().chain(c()) {
+        let c = [World::Policy, World::ImportPolicy].map(c);
+        for (path, contents) in rust().chain(c.into_iter().flatten()) {
             let text = String::from_utf8_lossy(&contents);
             assert!(!text.contains("../"), "{path}");
         }

@@ -1,9 +1,8 @@
 //! The languages that a policy can be started in: the files that [`new`](super) writes for each.
-//!
-//! The example is the same rule in all of them, and so are its cases.
 
 use clap::ValueEnum;
 
+use super::example::{Example, Templates};
 use super::kit;
 
 /// What a policy is written in.
@@ -21,57 +20,46 @@ pub(super) enum Language {
 /// A file's path in the policy's directory, and what is in it.
 pub(super) type File = (String, Vec<u8>);
 
-/// Texts to be filled in, by their paths.
-type Templates = [(&'static str, &'static str)];
-
 const RUST: &Templates = &[
     (".gitignore", include_str!("rust/gitignore")),
     ("Cargo.toml", include_str!("rust/manifest.toml")),
     ("README.md", include_str!("rust/README.md")),
-    ("src/lib.rs", include_str!("rust/lib.rs")),
 ];
 
 const C: &Templates = &[
     (".gitignore", include_str!("c/gitignore")),
     ("README.md", include_str!("c/README.md")),
-    ("policy.c", include_str!("c/policy.c")),
-    ("test/policy_test.c", include_str!("c/test/policy_test.c")),
 ];
 
 const JS: &Templates = &[
     (".gitignore", include_str!("js/gitignore")),
     ("README.md", include_str!("js/README.md")),
     ("package.json", include_str!("js/package.json")),
-    ("src/policy.js", include_str!("js/src/policy.js")),
-    (
-        "test/policy.test.js",
-        include_str!("js/test/policy.test.js"),
-    ),
 ];
-
-const CASES: &str = include_str!("cases.toml");
-const SNAPSHOT: &str = include_str!("cases.snap");
 
 impl Language {
     /// All files of a new policy of this name.
-    pub(super) fn files(self, name: &str) -> Vec<File> {
+    pub(super) fn files(self, name: &str, example: &Example) -> Vec<File> {
         let filled = |text: &str| {
-            text.replace("RUST_VERSION", env!("CARGO_PKG_RUST_VERSION"))
+            text.replace("ABOUT", example.about.trim_end())
+                .replace("CONFIGURATION", example.configuration.trim_end())
+                .replace("WORLD", example.world.name())
+                .replace("RUST_VERSION", env!("CARGO_PKG_RUST_VERSION"))
                 .replace("NAME", name)
                 .into_bytes()
         };
-        let (templates, more) = match self {
-            Self::Rust => (RUST, within_kit(kit::rust())),
-            Self::C => (C, within_kit(kit::c())),
+        let (templates, sources, more) = match self {
+            Self::Rust => (RUST, example.rust, within_kit(kit::rust())),
+            Self::C => (C, example.c, within_kit(kit::c(example.world))),
             Self::Js => {
                 let mut files = within_kit(kit::contract());
                 files.push(("package-lock.json".to_owned(), lock_file(name).into_bytes()));
-                (JS, files)
+                (JS, example.js, files)
             }
         };
-        let own = templates.iter();
+        let own = templates.iter().chain(sources);
         let own = own.map(|&(path, text)| (path.to_owned(), filled(text)));
-        let cases = [("toml", CASES), ("snap", SNAPSHOT)];
+        let cases = [("toml", example.cases), ("snap", example.snapshot)];
         let cases = cases.map(|(kind, text)| (format!("cases/{name}.{kind}"), text.into()));
         own.chain(cases).chain(more).collect()
     }
@@ -120,14 +108,14 @@ const OWN_LICENSE: &str = "\"version\": \"0.1.0\",
 mod tests {
     use serde_json::Value;
 
-    use super::{LOCK, LOCK_EDITS, Language, lock_file};
+    use super::{Example, LOCK, LOCK_EDITS, Language, lock_file};
 
     fn package(text: &str) -> Value {
         serde_json::from_str(text).unwrap()
     }
 
     fn file(language: Language, path: &str) -> String {
-        let files = language.files("opt-in");
+        let files = language.files("opt-in", &Example::ANNOUNCED);
         let (_, contents) = files.into_iter().find(|(file, _)| file == path).unwrap();
         String::from_utf8(contents).unwrap()
     }
@@ -162,17 +150,23 @@ mod tests {
 
     #[test]
     fn the_kit_in_c_has_what_the_linker_is_given() {
-        for path in [
-            "rutter-policy/bindings.c",
-            "rutter-policy/include/stdlib.h",
-            "rutter-policy/memory.c",
-            "rutter-policy/policy.h",
-            "rutter-policy/wit/policy.wit",
-        ] {
-            file(Language::C, path);
+        for example in [Example::ANNOUNCED, Example::LEARNED] {
+            let files = Language::C.files("opt-in", &example);
+            let contents = |path: &str| {
+                let (_, contents) = files.iter().find(|(file, _)| file == path)?;
+                Some(contents)
+            };
+            for path in [
+                "rutter-policy/bindings.c",
+                "rutter-policy/include/stdlib.h",
+                "rutter-policy/memory.c",
+                "rutter-policy/policy.h",
+                "rutter-policy/wit/policy.wit",
+            ] {
+                assert!(contents(path).is_some(), "{path}");
+            }
+            let object = contents("rutter-policy/policy_component_type.o");
+            assert!(object.unwrap().starts_with(b"\0asm"));
         }
-        let mut files = Language::C.files("opt-in").into_iter();
-        let object = files.find(|(path, _)| path == "rutter-policy/policy_component_type.o");
-        assert!(object.unwrap().1.starts_with(b"\0asm"));
     }
 }
