@@ -70,12 +70,27 @@ fn the_words_for_import_policies() {
     ]));
 }
 
+/// The first TOML of a page.
+fn example(page: &str) -> &str {
+    let (_, example) = page.split_once("```toml\n").unwrap();
+    example.split_once("```").unwrap().0
+}
+
 #[test]
 fn the_default_policys_readme_configures_what_is_built_in() {
     let readme = include_str!("../../policies/default/README.md");
-    let (_, example) = readme.split_once("```toml\n").unwrap();
-    let (example, _) = example.split_once("```").unwrap();
-    assert_eq!(parse(example).policies, parse("").policies);
+    assert_eq!(parse(example(readme)).policies, parse("").policies);
+}
+
+#[test]
+fn the_readmes_configuration_is_valid_with_what_is_commented_out() {
+    let written = example(include_str!("../../README.md"));
+    assert_eq!(parse(written).warnings, [""; 0]);
+    // A key or a table that is commented out starts its line.
+    let whole = written.replace("\n# ", "\n");
+    let config = parse(&whole);
+    assert_eq!(config.import_policies[0].name, "import-filter");
+    assert!(config.kernel.is_some());
 }
 
 #[test]
