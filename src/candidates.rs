@@ -84,6 +84,15 @@ pub struct CandidateKey {
     pub origin: Origin,
 }
 
+impl CandidateKey {
+    /// The key that no other of the prefix sorts before.
+    #[must_use]
+    pub fn first_of(prefix: Prefix) -> Self {
+        let origin = Origin::PodCidr;
+        Self { prefix, origin }
+    }
+}
+
 /// A prefix this node could announce.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {

@@ -59,6 +59,7 @@ pub use import::{
 pub use imports::{ImportPeer, Imports};
 pub use limits::Limits;
 pub use observation::Observation;
+pub(crate) use outcome::with_next_hop;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};
 pub use shadow::{Change, Comparison, Difference, Fault, Shadow, Shadows};
 pub use spot_check::SpotChecked;

@@ -12,7 +12,7 @@ use super::{
     AcceptedImport, Batch, Direction, ImportBatch, ImportPeer, ImportPolicy, LearnedRoute,
     PeerGroup, PolicyFailure, ProposedImport, ProposedRoute, Reasons, RoutePolicy, Step,
 };
-use crate::candidates::{Candidate, CandidateKey, Origin};
+use crate::candidates::{Candidate, CandidateKey};
 use crate::facts::NodeFacts;
 use crate::types::{Asn, GroupId, Installation, PeerId, Prefix, RouteAttributes};
 
@@ -100,9 +100,7 @@ impl Directed for Arc<dyn RoutePolicy + '_> {
     }
 
     fn first_key(prefix: Prefix) -> CandidateKey {
-        // No origin sorts before this one.
-        let origin = Origin::PodCidr;
-        CandidateKey { prefix, origin }
+        CandidateKey::first_of(prefix)
     }
 
     fn proposed(_: &Candidate) -> Arc<RouteAttributes> {

@@ -14,7 +14,7 @@ use super::{
     Batch, CHAIN_DEFAULT, ChainDefault, Decision, NODE_UNKNOWN, OnError, Outcome, PeerGroup,
     ProposedRoute, Reasons, Step, StepVerdict, Verdict,
 };
-use crate::candidates::{Candidate, CandidateKey, Origin};
+use crate::candidates::{Candidate, CandidateKey};
 use crate::facts::NodeFacts;
 use crate::types::{Asn, Prefix, RouteAttributes};
 
@@ -146,10 +146,8 @@ impl Group {
 
     /// The attributes of the first accepted candidate of `prefix`.
     fn first_accepted(&self, prefix: Prefix) -> Option<Arc<RouteAttributes>> {
-        // No origin sorts before this one.
-        let origin = Origin::PodCidr;
         self.entries
-            .range(CandidateKey { prefix, origin }..)
+            .range(CandidateKey::first_of(prefix)..)
             .take_while(|(key, _)| key.prefix == prefix)
             .find_map(|(_, entry)| entry.outcome.accepted.clone())
     }

@@ -129,7 +129,7 @@ impl Step {
         Self {
             policy,
             verdict: said,
-            attributes: attributes.map(|attributes| with_next_hop(attributes, route)),
+            attributes: attributes.map(|decided| with_next_hop(decided, &route.attributes)),
             installation,
             reason,
             kept: false,
@@ -137,13 +137,17 @@ impl Step {
     }
 }
 
-fn with_next_hop(attributes: Arc<RouteAttributes>, route: &LearnedRoute) -> Arc<RouteAttributes> {
-    match (attributes.next_hop, route.attributes.next_hop) {
+/// What a policy decided about a learned route: a next hop that it leaves out is the one received.
+pub(crate) fn with_next_hop(
+    decided: Arc<RouteAttributes>,
+    received: &RouteAttributes,
+) -> Arc<RouteAttributes> {
+    match (decided.next_hop, received.next_hop) {
         (None, next_hop @ Some(_)) => Arc::new(RouteAttributes {
             next_hop,
-            ..(*attributes).clone()
+            ..(*decided).clone()
         }),
-        (Some(_), _) | (None, None) => attributes,
+        (Some(_), _) | (None, None) => decided,
     }
 }
 

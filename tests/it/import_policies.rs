@@ -13,10 +13,8 @@ use rutter::types::{Asn, Community, Installation, Prefix, RouteAttributes};
 use rutter::wasm::{Engine, Limits, Module, ModuleError, WasmImportPolicy, WasmPolicy};
 use serde_json::{Value, json};
 
+use crate::policies::INSTRUCTIONS_MAX;
 use crate::support::guests;
-
-/// Time is not what these tests are about, and they share the machine with others.
-const INSTRUCTIONS_MAX: u64 = 4_000_000_000;
 
 static IMPORT_FILTER: LazyLock<Module> = LazyLock::new(|| {
     let engine = Engine::metered(INSTRUCTIONS_MAX).unwrap();
@@ -63,6 +61,14 @@ fn ask(policy: &WasmImportPolicy, routes: &[&Learned]) -> Vec<ImportDecision> {
             attributes: &learned.attributes,
         })
         .collect();
+    decided(policy, &routes)
+}
+
+/// What a policy says of routes of one external peer.
+pub(crate) fn decided(
+    policy: &WasmImportPolicy,
+    routes: &[ProposedImport<'_>],
+) -> Vec<ImportDecision> {
     let decisions = policy.evaluate(&ImportBatch {
         node: &NodeFacts::default(),
         asn: Asn(64512),
@@ -77,7 +83,7 @@ fn ask(policy: &WasmImportPolicy, routes: &[&Learned]) -> Vec<ImportDecision> {
             address: "192.0.2.1".parse().unwrap(),
             router_id: std::net::Ipv4Addr::new(192, 0, 2, 1).try_into().unwrap(),
         },
-        routes: &routes,
+        routes,
         reasons: Reasons::Wanted,
     });
     decisions.unwrap()

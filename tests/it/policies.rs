@@ -39,7 +39,7 @@ const MODULES: [&str; 8] = [
 
 /// Time is not what these tests are about, and they share the machine with others: a call may execute
 /// so many instructions, which are the same in every run.
-const INSTRUCTIONS_MAX: u64 = 4_000_000_000;
+pub(crate) const INSTRUCTIONS_MAX: u64 = 4_000_000_000;
 
 /// Every module, compiled once a run.
 static LOADED: LazyLock<BTreeMap<&str, Module>> = LazyLock::new(|| {

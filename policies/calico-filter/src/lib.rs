@@ -21,9 +21,8 @@ mod raw;
 mod rule;
 
 use rutter_policy::{
-    Acceptance, Candidate, Context, Decision, Description, Family, ImportDecision, ImportPolicy,
-    LEARNED_COMMUNITIES_MAX, LearnedRoute, Policy, RouteAttributes, description,
-    export_two_way_policy,
+    Candidate, Context, Decision, Description, Family, ImportDecision, ImportPolicy, LearnedRoute,
+    Policy, description, export_two_way_policy,
 };
 
 pub use raw::Settings;
@@ -110,26 +109,12 @@ impl ImportPolicy for ImportFilter {
         match rule::first(rules, context, &route, theirs, key) {
             None => ImportDecision::abstain(),
             Some(Outcome::Reject { because }) => ImportDecision::reject(because),
-            Some(Outcome::Accept { attributes, .. }) if is_overfull(&attributes) => {
-                ImportDecision::reject("with what the rule adds it has too many communities")
-            }
             Some(Outcome::Accept {
                 attributes,
                 because,
-            }) => ImportDecision::accept(Acceptance {
-                attributes: (attributes != *learned.attributes).then_some(attributes),
-                installation: None,
-            })
-            .because(because),
+            }) => ImportDecision::amend(learned, attributes, None, because),
         }
     }
-}
-
-/// Whether these are more communities than a learned route may have. Marks may be what others
-/// filter by, so a route that has no room for one must not be used.
-fn is_overfull(attributes: &RouteAttributes) -> bool {
-    attributes.communities.len() > LEARNED_COMMUNITIES_MAX
-        || attributes.large_communities.len() > LEARNED_COMMUNITIES_MAX
 }
 
 export_two_way_policy!(ExportFilter, ImportFilter);

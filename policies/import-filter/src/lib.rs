@@ -11,9 +11,8 @@
 //! the README.
 
 use rutter_policy::{
-    Acceptance, Cidr, Community, Context, Description, Family, ImportDecision, ImportPolicy,
-    Installation, LEARNED_COMMUNITIES_MAX, LearnedRoute, Prefix, RouteAttributes, description,
-    export_import_policy,
+    Cidr, Community, Context, Description, Family, ImportDecision, ImportPolicy, Installation,
+    LearnedRoute, Prefix, description, export_import_policy,
 };
 use serde::Deserialize;
 
@@ -113,7 +112,7 @@ impl ImportPolicy for ImportFilter {
         let rule = rules.iter().find(|rule| rule.matches(&route.prefix));
         match (rule, others) {
             (Some(rule), Others::Reject | Others::Abstain) => match rule.action {
-                Action::Accept => rule.accept(context, route.attributes),
+                Action::Accept => rule.accept(context, route),
                 Action::Reject => {
                     ImportDecision::reject(context.explain(|| format!("rule `{}`", rule.name)))
                 }
@@ -179,27 +178,19 @@ impl Rule {
         })
     }
 
-    fn accept(&self, context: &Context<'_>, proposed: &RouteAttributes) -> ImportDecision {
-        let mut attributes = proposed.clone();
+    fn accept(&self, context: &Context<'_>, route: &LearnedRoute<'_>) -> ImportDecision {
+        let mut attributes = route.attributes.clone();
         attributes.local_pref = self.local_pref.or(attributes.local_pref);
         attributes.med = self.med.or(attributes.med);
         for community in &self.add_communities {
             community.add_to(&mut attributes);
         }
-        // Marks may be what others filter by: a route without them must not be used.
-        if attributes.communities.len() > LEARNED_COMMUNITIES_MAX
-            || attributes.large_communities.len() > LEARNED_COMMUNITIES_MAX
-        {
-            return ImportDecision::reject("with what the rule adds it has too many communities");
-        }
-        ImportDecision::accept(Acceptance {
-            attributes: (attributes != *proposed).then_some(attributes),
-            installation: self.kernel.map(|kernel| match kernel {
-                Kernel::Install => Installation::Install,
-                Kernel::Keep => Installation::Keep,
-            }),
-        })
-        .because(context.explain(|| format!("rule `{}`", self.name)))
+        let installation = self.kernel.map(|kernel| match kernel {
+            Kernel::Install => Installation::Install,
+            Kernel::Keep => Installation::Keep,
+        });
+        let reason = context.explain(|| format!("rule `{}`", self.name));
+        ImportDecision::amend(route, attributes, installation, reason)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::{Candidate, Decision, RouteAttributes};
+use crate::{
+    Acceptance, Candidate, Decision, ImportDecision, Installation, LearnedRoute, RouteAttributes,
+};
 
 /// The most communities of each kind that a route may carry, by contract.
 pub const COMMUNITIES_MAX: usize = 64;
@@ -38,6 +40,32 @@ impl Decision {
         } else {
             Self::accept_with(attributes).because(reason)
         }
+    }
+}
+
+impl ImportDecision {
+    /// Accept with these attributes, which are left out where they are the proposed ones already, and
+    /// with this word on the kernel.
+    ///
+    /// A route that would carry more communities than the contract allows is rejected: marks may be
+    /// what others filter by, and a route without them must not be used.
+    #[must_use]
+    pub fn amend(
+        route: &LearnedRoute<'_>,
+        attributes: RouteAttributes,
+        installation: Option<Installation>,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        if attributes.communities.len() > LEARNED_COMMUNITIES_MAX
+            || attributes.large_communities.len() > LEARNED_COMMUNITIES_MAX
+        {
+            return Self::reject("with what the rule adds it has too many communities");
+        }
+        Self::accept(Acceptance {
+            attributes: (attributes != *route.attributes).then_some(attributes),
+            installation,
+        })
+        .because(reason)
     }
 }
 

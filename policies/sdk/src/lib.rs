@@ -96,24 +96,35 @@ pub trait Policy: Sized {
     fn decide(&self, context: &Context<'_>, candidate: &Candidate<'_>) -> Decision;
 }
 
+/// Makes a type the module of this crate, with these interfaces beside the description.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_interfaces {
+    ($module:ty: $($interface:ident::$export:ident),+) => {
+        const _: () = {
+            type Module = $module;
+            #[cfg(target_family = "wasm")]
+            $crate::bindings::describing::export_module!(
+                Module with_types_in $crate::bindings::describing
+            );
+            $(
+                #[cfg(target_family = "wasm")]
+                $crate::bindings::$interface::$export!(
+                    Module with_types_in $crate::bindings::$interface
+                );
+            )+
+            #[cfg(not(target_family = "wasm"))]
+            const _: ::core::marker::PhantomData<Module> = ::core::marker::PhantomData;
+        };
+    };
+}
+
 /// Makes a [`Policy`] the one that this crate's WebAssembly module exports. Once a crate; it
 /// does nothing in native builds, so that unit tests link.
 #[macro_export]
 macro_rules! export_policy {
     ($policy:ty) => {
-        const _: () = {
-            type Module = $crate::Exported<$policy>;
-            #[cfg(target_family = "wasm")]
-            $crate::bindings::describing::export_module!(
-                Module with_types_in $crate::bindings::describing
-            );
-            #[cfg(target_family = "wasm")]
-            $crate::bindings::announcing::export_announce!(
-                Module with_types_in $crate::bindings::announcing
-            );
-            #[cfg(not(target_family = "wasm"))]
-            const _: ::core::marker::PhantomData<Module> = ::core::marker::PhantomData;
-        };
+        $crate::export_interfaces!($crate::Exported<$policy>: announcing::export_announce);
     };
 }
 
@@ -123,19 +134,7 @@ macro_rules! export_policy {
 #[macro_export]
 macro_rules! export_import_policy {
     ($policy:ty) => {
-        const _: () = {
-            type Module = $crate::ExportedImport<$policy>;
-            #[cfg(target_family = "wasm")]
-            $crate::bindings::describing::export_module!(
-                Module with_types_in $crate::bindings::describing
-            );
-            #[cfg(target_family = "wasm")]
-            $crate::bindings::learning::export_learn!(
-                Module with_types_in $crate::bindings::learning
-            );
-            #[cfg(not(target_family = "wasm"))]
-            const _: ::core::marker::PhantomData<Module> = ::core::marker::PhantomData;
-        };
+        $crate::export_interfaces!($crate::ExportedImport<$policy>: learning::export_learn);
     };
 }
 
@@ -197,23 +196,10 @@ macro_rules! export_import_policy {
 #[macro_export]
 macro_rules! export_two_way_policy {
     ($policy:ty, $import_policy:ty) => {
-        const _: () = {
-            type Module = $crate::ExportedTwoWay<$policy, $import_policy>;
-            #[cfg(target_family = "wasm")]
-            $crate::bindings::describing::export_module!(
-                Module with_types_in $crate::bindings::describing
-            );
-            #[cfg(target_family = "wasm")]
-            $crate::bindings::announcing::export_announce!(
-                Module with_types_in $crate::bindings::announcing
-            );
-            #[cfg(target_family = "wasm")]
-            $crate::bindings::learning::export_learn!(
-                Module with_types_in $crate::bindings::learning
-            );
-            #[cfg(not(target_family = "wasm"))]
-            const _: ::core::marker::PhantomData<Module> = ::core::marker::PhantomData;
-        };
+        $crate::export_interfaces!(
+            $crate::ExportedTwoWay<$policy, $import_policy>:
+                announcing::export_announce, learning::export_learn
+        );
     };
 }
 

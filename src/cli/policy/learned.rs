@@ -9,7 +9,7 @@ use crate::cases::{ExpectedVerdict, LearnedScene};
 use crate::cli::text;
 use crate::policy::{
     Acceptance, ImportBatch, ImportDecision, ImportPolicy, ImportVerdict, PolicyFailure,
-    ProposedImport, Reasons,
+    ProposedImport, Reasons, with_next_hop,
 };
 use crate::types::{Installation, Prefix, RouteAttributes};
 
@@ -90,7 +90,7 @@ impl Answer {
         };
         let attributes = attributes.map_or_else(
             || Arc::clone(received),
-            |attributes| with_next_hop(&attributes, received),
+            |attributes| with_next_hop(attributes, received),
         );
         Self {
             verdict: shown,
@@ -100,17 +100,6 @@ impl Answer {
             reason: reason.map(|reason| text::printable(&reason)),
         }
     }
-}
-
-/// A next hop that no policy gives is the one received.
-pub(super) fn with_next_hop(
-    decided: &RouteAttributes,
-    received: &RouteAttributes,
-) -> Arc<RouteAttributes> {
-    Arc::new(RouteAttributes {
-        next_hop: decided.next_hop.or(received.next_hop),
-        ..decided.clone()
-    })
 }
 
 impl fmt::Display for Decided {

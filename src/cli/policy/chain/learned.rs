@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::super::learned::with_next_hop;
 use super::super::module;
 use crate::agent::clock;
 use crate::api::DecisionReport;
@@ -136,14 +135,10 @@ pub(in crate::cli::policy) fn play(
 
 impl LearnedReport {
     fn new(prefix: Prefix, route: &LearnedRoute, outcome: &ImportOutcome, steps: &[Step]) -> Self {
-        let mut decision = DecisionReport::imported(outcome, steps);
-        if decision.accepted {
-            decision.attributes = (*with_next_hop(&decision.attributes, &route.attributes)).clone();
-        }
         Self {
             prefix,
             received: (*route.attributes).clone(),
-            decision,
+            decision: DecisionReport::imported(outcome, steps),
             installation: outcome.accepted.as_ref().map(|used| used.installation),
         }
     }

@@ -5,17 +5,16 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use rutter::facts::NodeFacts;
 use rutter::policy::{
-    Acceptance, ImportBatch, ImportDecision, ImportPolicy, ImportVerdict, LearnedFrom, LearnedPath,
-    PathOrigin, PeerGroup, PeerKind, ProposedImport, Reasons,
+    Acceptance, ImportDecision, ImportVerdict, LearnedPath, PathOrigin, ProposedImport,
 };
-use rutter::types::{Asn, Community, ExtendedCommunity, Prefix, RouteAttributes};
+use rutter::types::{Community, ExtendedCommunity, Prefix, RouteAttributes};
 use rutter::wasm::{Engine, Limits, Module, ModuleError, Purpose, WasmImportPolicy};
 use serde_json::{Value, json};
 
 use super::super::INSTRUCTIONS_MAX;
 use super::{Author, module, run, rutter, told};
+use crate::import_policies::decided;
 
 const KNOWN: &[&str] = &["known-prefixes", "--learned"];
 
@@ -231,24 +230,7 @@ fn decide(
         },
     };
     let routes: Vec<_> = prefixes.iter().map(route).collect();
-    let decisions = policy.evaluate(&ImportBatch {
-        node: &NodeFacts::default(),
-        asn: Asn(64512),
-        peer_group: &PeerGroup {
-            name: "tor".into(),
-            asn: Asn(64513),
-            kind: PeerKind::Ebgp,
-            labels: [].into(),
-        },
-        peer: &LearnedFrom {
-            name: "tor-1".into(),
-            address: "192.0.2.1".parse().unwrap(),
-            router_id: std::net::Ipv4Addr::new(192, 0, 2, 1).try_into().unwrap(),
-        },
-        routes: &routes,
-        reasons: Reasons::Wanted,
-    });
-    decisions.unwrap()
+    decided(policy, &routes)
 }
 
 fn routes_are_taken_inside_prefixes_up_to_their_length(module: &Module) {
