@@ -11,7 +11,7 @@ use serde_json::json;
 use super::*;
 use crate::agent::record::Recording;
 use crate::config::Overrides;
-use crate::kube::fixtures::{HERE, endpoint, named, node, object, service, slice};
+use crate::kube::fixtures::{HERE, cluster_node, endpoint, named, node, object, service, slice};
 use crate::kube::{Kind, Object};
 use crate::policy::{
     Audience, Batch, Decision, Limits, Link, Mode, OnError, PolicyFailure, RoutePolicy, Verdict,
@@ -123,11 +123,21 @@ fn listed(kind: Kind, objects: Vec<Object>) -> Vec<SourceEvent> {
         .collect()
 }
 
+/// The node alone, and no Namespaces.
+fn node_listed() -> Vec<SourceEvent> {
+    [
+        listed(Kind::Node, vec![object(node(HERE))]),
+        listed(Kind::ClusterNode, vec![object(cluster_node(node(HERE)))]),
+        listed(Kind::Namespace, Vec::new()),
+    ]
+    .concat()
+}
+
 /// Node, one Local load balancer, its endpoint: everything, listed once.
 fn everything_listed() -> Vec<SourceEvent> {
     let endpoints = vec![endpoint("10.244.1.5", HERE)];
     [
-        listed(Kind::Node, vec![object(node(HERE))]),
+        node_listed(),
         listed(Kind::Service, vec![object(service("web"))]),
         listed(
             Kind::EndpointSlice,
@@ -186,7 +196,7 @@ fn told(inputs: &[Input]) -> Vec<String> {
 fn nothing_is_decided_before_everything_was_listed_once() {
     let (mut pipeline, inputs) = started(TEXT, Rule::Accept);
     assert_eq!(told(&inputs), Vec::<String>::new(), "no node, no router id");
-    let node = listed(Kind::Node, vec![object(node(HERE))]);
+    let node = node_listed();
     assert_eq!(told(&pipeline.on_events(node)), ["configure 1 peers"]);
     let services = listed(Kind::Service, vec![object(service("web"))]);
     assert_eq!(told(&pipeline.on_events(services)), Vec::<String>::new());
