@@ -261,7 +261,7 @@ pub(super) struct Bench {
     clippy::disallowed_methods,
     reason = "an origin to count test time from"
 )]
-fn origin() -> Instant {
+pub(super) fn origin() -> Instant {
     Instant::now()
 }
 
