@@ -22,6 +22,7 @@ mod architecture;
 mod demo;
 #[cfg(feature = "daemon")]
 mod import_policies;
+#[cfg(feature = "daemon")]
 mod kube_api;
 #[cfg(feature = "daemon")]
 mod policies;
