@@ -26,3 +26,5 @@ mod import_policies;
 mod kube_api;
 #[cfg(feature = "daemon")]
 mod policies;
+#[cfg(feature = "daemon")]
+mod router_id;
