@@ -245,7 +245,7 @@ fn a_list_that_starts_again_withdraws_nothing_until_it_is_complete() {
 #[test]
 fn a_node_that_returns_keeps_the_router_id() {
     let mut pipeline = announcing(Rule::Accept);
-    let id = pipeline.router_id().unwrap();
+    let id = pipeline.router_id.clone().unwrap();
     let name = crate::kube::ObjectRef::new(Kind::Node, "", HERE);
     let inputs = told(&pipeline.on_events([SourceEvent::Deleted(name)]));
     assert!(
@@ -260,7 +260,7 @@ fn a_node_that_returns_keeps_the_router_id() {
         inputs.contains(&"0 +10.244.1.0/24".to_owned()),
         "{inputs:?}"
     );
-    assert_eq!(pipeline.router_id(), Some(id));
+    assert_eq!(pipeline.router_id, Some(id));
 }
 
 #[test]
