@@ -10,6 +10,7 @@
 )]
 
 mod check;
+mod importer;
 #[expect(dead_code, reason = "the unit tests of the speaker use the rest")]
 mod network;
 mod scenario;
