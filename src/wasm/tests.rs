@@ -7,8 +7,9 @@ mod caching;
 mod conformance;
 mod default_policy;
 mod failing;
+mod logging;
+mod lowering;
 mod metered;
-mod old_guest;
 mod refused;
 mod two_way;
 
@@ -90,5 +91,6 @@ fn pod_cidr(prefix: &str) -> Candidate {
         },
         service: None,
         covered_by: None,
+        serving: None,
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use rutter::candidates::{AddressKind, Candidate, CandidateKey, Origin};
+use rutter::candidates::{AddressKind, Candidate, CandidateKey, Origin, Serving};
 use rutter::facts::{
     EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceKey, ServicePort, ServiceType,
-    TrafficPolicy,
+    SessionAffinity, TrafficPolicy,
 };
+use rutter::types::Family;
 use serde_json::{Value, json};
 
 /// One question and its answer.
@@ -280,6 +281,7 @@ fn pod_cidr(prefix: &str) -> Candidate {
         },
         service: None,
         covered_by: None,
+        serving: None,
     }
 }
 
@@ -294,6 +296,7 @@ fn address(host: &str, service: ServiceFacts) -> Candidate {
         },
         service: Some(Arc::new(service)),
         covered_by: None,
+        serving: Some(Serving::AnyNode),
     }
 }
 
@@ -335,8 +338,16 @@ fn service(key: &str, ready: u32) -> ServiceFacts {
         cluster_ips: Vec::new(),
         external_ips: Vec::new(),
         load_balancer_ips: Vec::new(),
+        ip_families: vec![Family::Ipv4Unicast],
         ports: Vec::new(),
+        health_check_node_port: None,
+        session_affinity: SessionAffinity::None,
+        traffic_distribution: None,
+        load_balancer_source_ranges: Vec::new(),
+        created: 0,
+        namespace_labels: Arc::default(),
         node_endpoints: counts,
         cluster_endpoints: counts,
+        unplaced_endpoints: FamilyCounts::default(),
     }
 }
