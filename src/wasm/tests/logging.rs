@@ -135,7 +135,7 @@ fn text_outside_of_its_memory_stops_the_module() {
 #[test]
 fn another_function_beside_the_log_is_refused_by_name() {
     let clock = Recipe {
-        world: "import log; import wasi:clocks/wall-clock@0.2.0;",
+        world: "import wasi:clocks/wall-clock@0.2.0;",
         packages: "package wasi:clocks@0.2.0 { interface wall-clock { now: func() -> u64; } }",
         imports: r#"(import "rutter:policy/log@1.0.0" "log" (func (param i32 i32 i32)))
             (import "wasi:clocks/wall-clock@0.2.0" "now" (func (result i64)))"#,
