@@ -34,6 +34,7 @@ mod received;
 mod record;
 mod reload;
 mod report;
+mod router_id;
 mod routes;
 mod shadow;
 mod sockets;

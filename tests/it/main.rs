@@ -22,6 +22,9 @@ mod architecture;
 mod demo;
 #[cfg(feature = "daemon")]
 mod import_policies;
+#[cfg(feature = "daemon")]
 mod kube_api;
 #[cfg(feature = "daemon")]
 mod policies;
+#[cfg(feature = "daemon")]
+mod router_id;

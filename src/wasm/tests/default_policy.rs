@@ -15,7 +15,7 @@ use crate::candidates::{
 use crate::facts::{
     ConditionStatus, EXCLUDE_LABEL, EndpointCounts, FamilyCounts, IpMode, LoadBalancerIngress,
     NETWORK_UNAVAILABLE, NodeCondition, NodeFacts, SERVICE_PROXY_NAME_LABEL, ServiceFacts,
-    ServiceKey, ServicePort, ServiceType, SessionAffinity, StringMap, TrafficPolicy,
+    ServiceKey, ServicePort, ServiceType, TrafficPolicy,
 };
 use crate::policy::{PolicyFailure, Verdict};
 use crate::types::{Family, Prefix};
@@ -304,7 +304,6 @@ fn facts_of(situation: &Situation, key: ServiceKey) -> ServiceFacts {
         },
     };
     ServiceFacts {
-        key,
         labels: proxy
             .map(|proxy| (SERVICE_PROXY_NAME_LABEL.into(), proxy.into()))
             .chain([("app".into(), "web".into())])
@@ -315,12 +314,6 @@ fn facts_of(situation: &Situation, key: ServiceKey) -> ServiceFacts {
             "any-node" | "no-endpoint" => TrafficPolicy::Cluster,
             _ => TrafficPolicy::Local,
         },
-        internal_traffic_policy: TrafficPolicy::Cluster,
-        load_balancer_class: None,
-        headless: false,
-        deleting: false,
-        cluster_ips: Vec::new(),
-        external_ips: Vec::new(),
         load_balancer_ips: vec![ingress],
         ip_families: match situation.serving {
             "no-cluster-ip" => vec![other],
@@ -333,14 +326,10 @@ fn facts_of(situation: &Situation, key: ServiceKey) -> ServiceFacts {
             node_port: Some(30080),
         }],
         health_check_node_port: Some(30000),
-        session_affinity: SessionAffinity::None,
-        traffic_distribution: None,
-        load_balancer_source_ranges: Vec::new(),
-        created: 0,
-        namespace_labels: Arc::new(StringMap::new()),
         node_endpoints: counts(family, here, other_family_here),
         cluster_endpoints: counts(family, [0, 1, 2].map(everywhere), other_family_here),
         unplaced_endpoints: counts(family, without_node, [0; 3]),
+        ..ServiceFacts::named(key)
     }
 }
 

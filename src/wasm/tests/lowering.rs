@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::{asked, routes};
 use crate::candidates::{AddressKind, Candidate, CandidateKey, Origin, Serving, Unserved};
 use crate::facts::{
-    ConditionStatus, FamilyCounts, IpMode, LoadBalancerIngress, NodeCondition, NodeFacts,
+    ConditionStatus, IpMode, LoadBalancerIngress, NodeCondition, NodeFacts,
     SERVICE_PROXY_NAME_LABEL, ServiceFacts, ServiceKey, ServiceType, SessionAffinity, StringMap,
-    Taint, TrafficPolicy,
+    Taint,
 };
 use crate::types::{Family, Prefix};
 use crate::wasm::bindings::exports::rutter::policy::announce;
@@ -16,29 +16,10 @@ use crate::wasm::lower::Tables;
 
 fn service(name: &str, namespace_labels: &Arc<StringMap>) -> ServiceFacts {
     ServiceFacts {
-        key: ServiceKey::new("shop", name),
-        labels: StringMap::new(),
-        annotations: StringMap::new(),
         service_type: ServiceType::LoadBalancer,
-        external_traffic_policy: TrafficPolicy::Cluster,
-        internal_traffic_policy: TrafficPolicy::Cluster,
-        load_balancer_class: None,
-        headless: false,
-        deleting: false,
-        cluster_ips: Vec::new(),
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
         ip_families: vec![Family::Ipv4Unicast, Family::Ipv6Unicast],
-        ports: Vec::new(),
-        health_check_node_port: None,
-        session_affinity: SessionAffinity::None,
-        traffic_distribution: None,
-        load_balancer_source_ranges: Vec::new(),
-        created: 0,
         namespace_labels: Arc::clone(namespace_labels),
-        node_endpoints: FamilyCounts::default(),
-        cluster_endpoints: FamilyCounts::default(),
-        unplaced_endpoints: FamilyCounts::default(),
+        ..ServiceFacts::named(ServiceKey::new("shop", name))
     }
 }
 

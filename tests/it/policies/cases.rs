@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use rutter::candidates::{AddressKind, Candidate, CandidateKey, Origin, Serving};
+use rutter::candidates::{AddressKind, AdvertiseConfig, Candidate, CandidateKey, Origin, serving};
 use rutter::facts::{
     EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceKey, ServicePort, ServiceType,
-    SessionAffinity, TrafficPolicy,
+    TrafficPolicy,
 };
-use rutter::types::Family;
+use rutter::types::{Family, Prefix};
 use serde_json::{Value, json};
 
 /// One question and its answer.
@@ -286,17 +286,20 @@ fn pod_cidr(prefix: &str) -> Candidate {
 }
 
 fn address(host: &str, service: ServiceFacts) -> Candidate {
+    let kind = AddressKind::LoadBalancerIp;
+    let prefix: Prefix = host.parse().unwrap();
+    let config = AdvertiseConfig::default();
     Candidate {
         key: CandidateKey {
-            prefix: host.parse().unwrap(),
+            prefix,
             origin: Origin::ServiceAddress {
                 service: service.key.clone(),
-                address: AddressKind::LoadBalancerIp,
+                address: kind,
             },
         },
+        serving: Some(serving(&service, kind, prefix.address(), &config)),
         service: Some(Arc::new(service)),
         covered_by: None,
-        serving: Some(Serving::AnyNode),
     }
 }
 
@@ -326,28 +329,10 @@ fn service(key: &str, ready: u32) -> ServiceFacts {
         ipv6: EndpointCounts::default(),
     };
     ServiceFacts {
-        key: ServiceKey::new(namespace, name),
-        labels: [].into(),
-        annotations: [].into(),
         service_type: ServiceType::LoadBalancer,
-        external_traffic_policy: TrafficPolicy::Cluster,
-        internal_traffic_policy: TrafficPolicy::Cluster,
-        load_balancer_class: None,
-        headless: false,
-        deleting: false,
-        cluster_ips: Vec::new(),
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
         ip_families: vec![Family::Ipv4Unicast],
-        ports: Vec::new(),
-        health_check_node_port: None,
-        session_affinity: SessionAffinity::None,
-        traffic_distribution: None,
-        load_balancer_source_ranges: Vec::new(),
-        created: 0,
-        namespace_labels: Arc::default(),
         node_endpoints: counts,
         cluster_endpoints: counts,
-        unplaced_endpoints: FamilyCounts::default(),
+        ..ServiceFacts::named(ServiceKey::new(namespace, name))
     }
 }

@@ -173,7 +173,7 @@ fn refused_settings_are_expected_in_the_modules_words() {
         ))
         .test(&[])
     };
-    let ran = refused("unknown setting `colour`: this policy has no settings");
+    let ran = refused("unknown field `colour`, expected `exclude-label`");
     assert_eq!(ran.outcome, Outcome::Done, "{}", ran.out);
     let ran = refused("no colours");
     assert_eq!(ran.outcome, Outcome::Failed);
