@@ -277,6 +277,10 @@ impl<'a> Tables<'a> {
 
     /// The labels of a Namespace, which its Services share.
     fn namespace_labels(&mut self, labels: &'a Arc<StringMap>) -> wit::Span {
+        // While Namespaces are not seen, each Service has none of its own.
+        if labels.is_empty() {
+            return wit::Span { first: 0, count: 0 };
+        }
         let Self {
             strings,
             labels: table,
