@@ -2,6 +2,7 @@
 //! loopback, told as an operator would be told.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -29,17 +30,22 @@ fn node(annotations: &str) -> String {
 }
 
 struct Agent {
-    folder: TempDir,
+    /// Ends, and shows its log, before the folder goes.
     _process: Process,
+    folder: TempDir,
 }
 
 impl Agent {
     /// As the node `a`, with these manifests and nobody to talk to.
     fn start(manifests: &str, bgp: &str) -> Self {
+        Self::start_with(manifests, &config(bgp))
+    }
+
+    fn start_with(manifests: &str, config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("manifests")).unwrap();
         fs::write(folder.path().join("manifests/all.yaml"), manifests).unwrap();
-        fs::write(folder.path().join("rutter.toml"), config(bgp)).unwrap();
+        fs::write(folder.path().join("rutter.toml"), config).unwrap();
         let mut command = Command::new(RUTTER);
         command
             .args(["agent", "--config", "rutter.toml"])
@@ -85,11 +91,16 @@ impl Agent {
 }
 
 fn config(bgp: &str) -> String {
+    let peer = "address = '127.0.0.2'\nport = 10179\nasn = 65002";
+    config_with(&format!("listen = []\n{bgp}"), peer)
+}
+
+fn config_with(bgp: &str, peer: &str) -> String {
     format!(
         "source = 'files'\nfiles = 'manifests'\n\
-         [bgp]\nasn = 65001\nlisten = []\n{bgp}\n\
+         [bgp]\nasn = 65001\n{bgp}\n\
          [advertise]\nservice-cluster-cidrs = ['fd00:172::/112']\n\
-         [[peers]]\nname = 'tor'\naddress = '127.0.0.2'\nport = 10179\nasn = 65002\n\
+         [[peers]]\nname = 'tor'\n{peer}\n\
          [policy]\ncompile-cache = 'off'\n\
          [api]\nsocket = 'rutter.sock'\nmetrics = 'off'\n"
     )
@@ -163,6 +174,40 @@ fn what_an_agent_waits_for_is_in_its_log_and_among_its_routes() {
     eventually(LIMIT, || {
         contains(&agent.rutter(&["routes"]), "no: there is no session")
     });
+}
+
+#[test]
+fn a_peer_with_our_router_id_is_told_with_what_to_do() {
+    // Free a moment ago, and nobody else's on this loopback address.
+    let free = TcpListener::bind("127.0.53.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let id = "router-id = '192.0.2.7'";
+    let listening = Agent::start_with(
+        &node("{}"),
+        &config_with(
+            &format!("listen = ['{address}']\n{id}"),
+            "address = '127.0.53.2'\nasn = 65001\npassive = true",
+        ),
+    );
+    let dialling = Agent::start_with(
+        &node("{}"),
+        &config_with(
+            &format!("listen = []\n{id}"),
+            &format!(
+                "address = '127.0.53.1'\nport = {}\nlocal-address = '127.0.53.2'\nasn = 65001",
+                address.port()
+            ),
+        ),
+    );
+    for agent in [&listening, &dialling] {
+        let words = "peer has our own router id 192.0.2.7 (RFC 6286 2.2): give one of the two \
+                     another by bgp.router-id or the Node's annotation rutter.io/router-id";
+        eventually(LIMIT, || {
+            let error = agent.status()?.peers[0].last_error.clone();
+            contains(&error.unwrap_or_default(), words)
+        });
+    }
 }
 
 #[test]

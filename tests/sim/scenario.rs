@@ -1,6 +1,9 @@
 //! What happens in one run: an owner's changes and a network's faults, drawn from the seed; then
 //! peace, and the question whether everybody agrees.
 
+mod imports;
+mod numbers;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -10,12 +13,13 @@ use rutter::bgp::Random;
 use rutter::bgp::wire::Message;
 use rutter::speaker::{Input, Learning, NextHops, PeerConfig, Speaker, SpeakerConfig};
 use rutter::types::{
-    Asn, Community, ConnectMode, Family, GroupId, HoldTime, Prefix, RouteAttributes, RouterId,
+    Community, ConnectMode, Family, GroupId, HoldTime, Prefix, RouteAttributes, RouterId,
 };
 
 use super::check::{self, Mirror};
-use super::importer::{Again, Answer, Importer, Looks};
+use super::importer::Importer;
 use super::network::{Conditions, HostId, Network, peer_id};
+use numbers::Numbers;
 
 /// Whether the network fails, and sessions are reconfigured.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -282,77 +286,6 @@ impl Scenario {
         self.configure(host);
     }
 
-    /// From all routes to those decided about, or back. What was in use may stay until then.
-    fn learn_otherwise(&mut self, host: HostId) {
-        let in_use = check::paths(self.network.hosts[host].speaker.loc_rib()).into_iter();
-        let in_use = in_use.map(|(key, path)| (key, Looks::of(&path.attributes)));
-        let in_use: Vec<_> = in_use.collect();
-        let owner = self.owner(host);
-        owner.config.learning = match owner.config.learning {
-            Learning::Everything => {
-                for (key, looks) in in_use {
-                    owner.importer.grant(key, looks);
-                }
-                Learning::Decided
-            }
-            Learning::Decided => Learning::Everything,
-        };
-        self.configure(host);
-    }
-
-    fn change_import_rule(&mut self, host: HostId) {
-        let rule = self.random.next_u64();
-        let importer = &mut self.owner(host).importer;
-        importer.set_rule(rule);
-        importer.ask_again();
-    }
-
-    /// Perhaps takes some of what is undecided, and perhaps answers some of what was taken.
-    fn consider_imports(&mut self, host: HostId) {
-        if self.below(2) == 0 {
-            let most = 1 + self.below(20);
-            self.take_undecided(host, most);
-        }
-        let mut answers = Vec::new();
-        for _ in 0..self.below(12) {
-            let questions = self.owners[host].importer.questions();
-            if questions == 0 {
-                break;
-            }
-            let question = self.below(questions);
-            let again = match self.below(4) {
-                0 => Again::Yes,
-                _ => Again::No,
-            };
-            answers.push(self.owners[host].importer.answer(question, again));
-        }
-        self.answer(host, answers);
-    }
-
-    /// Whether there was anything to take.
-    fn take_undecided(&mut self, host: HostId, most: usize) -> bool {
-        let undecided = self.network.hosts[host].speaker.take_undecided(most);
-        let taken = !undecided.is_empty();
-        self.owner(host).importer.take(undecided);
-        taken
-    }
-
-    fn answer(&mut self, host: HostId, answers: Vec<Answer>) {
-        let before = check::Before::of(self, host, &answers);
-        let imports = answers.into_iter().map(|answer| answer.import);
-        self.network.input(host, Input::Import(imports.collect()));
-        before.check(self, host);
-    }
-
-    /// Every host decides about everything.
-    fn decide_all(&mut self) {
-        for host in 0..self.owners.len() {
-            while self.take_undecided(host, usize::MAX) {}
-            let answers = self.owners[host].importer.answer_all();
-            self.answer(host, answers);
-        }
-    }
-
     /// As another implementation might at any time (RFC 2918), for families nobody speaks as well.
     fn request_refresh(&mut self, host: HostId) {
         let peers = self.owners[host].config.peers.len();
@@ -494,54 +427,6 @@ impl Scenario {
     fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).unwrap();
         usize::try_from(self.random.next_u64() % bound).unwrap()
-    }
-}
-
-/// Who is in which AS, and who knows numbers of two octets only.
-struct Numbers {
-    /// All are in one AS.
-    internal: bool,
-    /// Added where it fits four octets only.
-    offset: u32,
-    old: Vec<bool>,
-}
-
-impl Numbers {
-    /// Of two hosts of which one is old, the other may have a number above 65535.
-    fn new(random: &mut Random, hosts: usize) -> Self {
-        let internal = chance(random, 50);
-        let large = chance(random, 50);
-        Self {
-            internal,
-            offset: if large && !internal { 4_200_000_000 } else { 0 },
-            old: (0..hosts)
-                .map(|host| host > 0 && chance(random, 25))
-                .collect(),
-        }
-    }
-
-    /// Host 0 knows all numbers.
-    fn is_old(&self, host: HostId) -> bool {
-        self.old[host]
-    }
-
-    fn own(&self, host: HostId) -> Asn {
-        let number = match self.internal {
-            true => 64512,
-            false => 65000 + u32::try_from(host).unwrap(),
-        };
-        match self.is_old(host) {
-            true => Asn(number),
-            false => Asn(number + self.offset),
-        }
-    }
-
-    /// What a host takes another's AS for (RFC 6793 section 4.2.1).
-    fn seen(&self, by: HostId, host: HostId) -> Asn {
-        match self.is_old(by) {
-            true => Asn(self.own(host).two_octets().into()),
-            false => self.own(host),
-        }
     }
 }
 
