@@ -26,5 +26,6 @@ mod import_policies;
 mod kube_api;
 #[cfg(feature = "daemon")]
 mod policies;
+mod properties;
 #[cfg(feature = "daemon")]
 mod router_id;
