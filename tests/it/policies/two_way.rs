@@ -286,7 +286,7 @@ fn conformance_asks_by_both_interfaces() {
         assert!(report[kind].as_u64().unwrap() > 20, "{report}");
     }
     let out = bench.out(&["conformance", MODULE, "--settings", "other.toml"]);
-    let asked = "conformant, asked about 478 candidates and 480 learned routes in 4 batches";
+    let asked = "conformant, asked about 426 candidates and 480 learned routes in 4 batches";
     assert!(out.contains(asked), "{out}");
 }
 
