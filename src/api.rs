@@ -250,6 +250,30 @@ pub struct PolicyStatus {
     pub failures: u64,
     /// When it will be asked again, in seconds from now.
     pub retry_in: Option<u64>,
+    /// On how many routes it fails while it is well about all others; each counts once for each
+    /// peer group, or peer.
+    #[serde(default)]
+    pub held: u64,
+    /// The first of them.
+    #[serde(default)]
+    pub held_routes: Vec<HeldRoute>,
+}
+
+/// A route that a policy fails on, while it is well about others: its `on-error` decides about that
+/// alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HeldRoute {
+    /// Where to.
+    pub prefix: Prefix,
+    /// Whose address it is, where it is one.
+    pub service: Option<ServiceKey>,
+    /// The peer group that it would be announced to, or the peer that announced it.
+    pub peers: String,
+    /// How the policy fails.
+    pub error: String,
+    /// When it will be asked again, in seconds from now; at once if anything about it changes.
+    pub retry_in: u64,
 }
 
 /// What one call of a policy may use.

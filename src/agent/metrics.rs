@@ -262,6 +262,11 @@ impl Table {
                 .map(|it| (labels(it), u64::from(it.1.refused.is_none()))),
         );
         self.gauge(
+            "policy_held_routes",
+            "Routes that a policy fails on while it is well about others, by peer group or peer.",
+            enforced.iter().map(|it| (labels(it), it.1.held)),
+        );
+        self.gauge(
             "policy_retry_seconds",
             "How long a policy that fails is left alone from now on.",
             enforced

@@ -91,11 +91,10 @@ impl Reporter {
                     error: source_error_of(pipeline, source_error),
                     services: count(pipeline.index.view().services.len()),
                 };
-                let links = pipeline.exports.links();
-                let policies = policy_status::all(links, &shadows.exports, &config_state.exports);
-                let links = pipeline.import_side.imports.links();
+                let (exports, imports) = (&pipeline.exports, &pipeline.import_side.imports);
+                let policies = policy_status::all(exports, &shadows.exports, &config_state.exports);
                 let import_policies =
-                    policy_status::all(links, &shadows.imports, &config_state.imports);
+                    policy_status::all(imports, &shadows.imports, &config_state.imports);
                 let held = config_state.held.clone();
                 let status = Status {
                     version: env!("CARGO_PKG_VERSION").to_owned(),

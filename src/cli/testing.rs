@@ -166,6 +166,8 @@ pub(super) fn policy(name: &str, module: &str) -> PolicyStatus {
         error: None,
         failures: 0,
         retry_in: None,
+        held: 0,
+        held_routes: Vec::new(),
     }
 }
 

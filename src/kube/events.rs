@@ -1,4 +1,4 @@
-//! Kubernetes Events about the agent's own Node, as `kubectl describe node` lists them.
+//! Kubernetes Events about the agent's own Node and about Services, as `kubectl describe` lists them.
 //!
 //! The agent decides what is worth an Event and how often; here is only how one is written. The
 //! client library has a recorder, too: it takes two Events of one reason for the same, whatever
@@ -7,13 +7,15 @@
 use ::kube::api::{Patch, PatchParams, PostParams};
 use ::kube::{Api, Client};
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::core::v1::{ObjectReference, Service};
 use k8s_openapi::api::events::v1::{Event, EventSeries};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
-/// Where Events about objects without a namespace live.
+use crate::facts::ServiceKey;
+
+/// Where Events about objects without a namespace live; others live with their object.
 const NAMESPACE: &str = "default";
 
 /// Who we are in `reportingController`.
@@ -27,7 +29,9 @@ const INSTANCE_BYTES_MAX: usize = 128;
 
 /// Something that came to pass on this Node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NodeEvent {
+pub struct Occurrence {
+    /// What it is about.
+    pub regarding: Regarding,
     /// Whether somebody should look at it.
     pub severity: Severity,
     /// What came to pass, in CamelCase, for machines.
@@ -36,6 +40,15 @@ pub struct NodeEvent {
     pub action: &'static str,
     /// What came to pass, for people; cut where it is longer than the API server takes.
     pub note: String,
+}
+
+/// The object that an Event is listed with.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Regarding {
+    /// The agent's own Node.
+    Node,
+    /// This Service.
+    Service(ServiceKey),
 }
 
 /// An Event's `type`.
@@ -47,38 +60,51 @@ pub enum Severity {
     Warning,
 }
 
-/// Writes Events about one Node.
-#[derive(Clone, Debug)]
+/// Writes Events of one Node.
+#[derive(Clone)]
 pub struct Recorder {
-    events: Api<Event>,
+    client: Client,
     node_name: String,
 }
 
-/// An Event that the API server has, by name.
+/// An Event that the API server has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded(String);
+pub struct Recorded {
+    namespace: String,
+    name: String,
+}
 
 impl Recorder {
-    /// Writes about the Node of this name, which need not exist.
+    /// Writes for the Node of this name, which need not exist.
     #[must_use]
     pub fn new(client: Client, node_name: &str) -> Self {
         Self {
-            events: Api::namespaced(client, NAMESPACE),
+            client,
             node_name: node_name.to_owned(),
         }
+    }
+
+    fn events(&self, namespace: &str) -> Api<Event> {
+        Api::namespaced(self.client.clone(), namespace)
     }
 
     /// Writes a new Event.
     ///
     /// # Errors
     /// The API server is away, or forbids it.
-    pub async fn create(&self, event: &NodeEvent) -> anyhow::Result<Recorded> {
-        let event = self.object(event, Timestamp::now());
-        let created = self.events.create(&PostParams::default(), &event).await?;
+    pub async fn create(&self, event: &Occurrence) -> anyhow::Result<Recorded> {
+        let regarding = match &event.regarding {
+            Regarding::Node => self.node(),
+            Regarding::Service(key) => self.service(key).await?,
+        };
+        let namespace = regarding.namespace.as_deref().unwrap_or(NAMESPACE);
+        let namespace = namespace.to_owned();
+        let event = self.object(event, regarding, &namespace, Timestamp::now());
+        let events = self.events(&namespace);
+        let created = events.create(&PostParams::default(), &event).await?;
         let name = created.metadata.name;
-        Ok(Recorded(
-            name.context("the API server gave the Event no name")?,
-        ))
+        let name = name.context("the API server gave the Event no name")?;
+        Ok(Recorded { namespace, name })
     }
 
     /// Says of an Event that it came to pass again, `count` times up to now.
@@ -91,15 +117,47 @@ impl Recorder {
             last_observed_time: MicroTime(Timestamp::now()),
         };
         let patch = Patch::Merge(json!({ "series": series }));
-        let Recorded(name) = recorded;
-        self.events
+        let Recorded { namespace, name } = recorded;
+        self.events(namespace)
             .patch(name, &PatchParams::default(), &patch)
             .await?;
         Ok(())
     }
 
-    fn object(&self, event: &NodeEvent, now: Timestamp) -> Event {
-        let NodeEvent {
+    fn node(&self) -> ObjectReference {
+        ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Node".to_owned()),
+            name: Some(self.node_name.clone()),
+            // As the kubelet does it, and `kubectl describe node` expects it: the name.
+            uid: Some(self.node_name.clone()),
+            ..ObjectReference::default()
+        }
+    }
+
+    /// With its UID, without which `kubectl describe service` would not find the Event.
+    async fn service(&self, key: &ServiceKey) -> anyhow::Result<ObjectReference> {
+        let services: Api<Service> = Api::namespaced(self.client.clone(), &key.namespace);
+        let service = services.get_metadata(&key.name).await?;
+        Ok(ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Service".to_owned()),
+            namespace: Some(key.namespace.to_string()),
+            name: Some(key.name.to_string()),
+            uid: service.metadata.uid,
+            ..ObjectReference::default()
+        })
+    }
+
+    fn object(
+        &self,
+        event: &Occurrence,
+        regarding: ObjectReference,
+        namespace: &str,
+        now: Timestamp,
+    ) -> Event {
+        let Occurrence {
+            regarding: _, // with what the API server knows of it
             severity,
             reason,
             action,
@@ -113,7 +171,7 @@ impl Recorder {
             metadata: ObjectMeta {
                 // The API server adds what makes it unique, and cuts what is too long.
                 generate_name: Some(format!("{}-", self.node_name)),
-                namespace: Some(NAMESPACE.to_owned()),
+                namespace: Some(namespace.to_owned()),
                 ..ObjectMeta::default()
             },
             type_: Some(severity.to_owned()),
@@ -123,14 +181,7 @@ impl Recorder {
             event_time: Some(MicroTime(now)),
             reporting_controller: Some(CONTROLLER.to_owned()),
             reporting_instance: Some(cut(&self.node_name, INSTANCE_BYTES_MAX)),
-            regarding: Some(ObjectReference {
-                api_version: Some("v1".to_owned()),
-                kind: Some("Node".to_owned()),
-                name: Some(self.node_name.clone()),
-                // As the kubelet does it, and `kubectl describe node` expects it: the name.
-                uid: Some(self.node_name.clone()),
-                ..ObjectReference::default()
-            }),
+            regarding: Some(regarding),
             ..Event::default()
         }
     }

@@ -187,11 +187,22 @@ impl<P: Directed> Shadow<P> {
     /// What keeps it from comparing; absent while nothing does.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
-        self.chain.status().find_map(|link| {
+        let failing = self.chain.status().find_map(|link| {
             Some(Fault {
                 policy: link.name.to_owned(),
                 error: link.error?.to_string(),
                 retry_at: link.retry_at?,
+            })
+        });
+        failing.or_else(|| {
+            self.chain.held().find_map(|(link, held)| {
+                let (_, key, hold) = held.iter().next()?;
+                let (prefix, cause) = (P::prefix(key), &hold.cause);
+                Some(Fault {
+                    policy: link.name.to_string(),
+                    error: format!("on {prefix}, and perhaps others: {cause}"),
+                    retry_at: held.retry_at()?,
+                })
             })
         })
     }
@@ -244,15 +255,16 @@ impl<P: Directed> Shadow<P> {
 
     fn compare(&mut self, now: Instant, circumstances: &Circumstances) {
         // Until the pause of a failing policy is over, there is nothing to be learned.
-        let pausing = self.chain.retry_at().is_some_and(|at| now < at);
+        let pausing = self.chain.failing_until().is_some_and(|at| now < at);
         if !pausing {
             self.chain.begin_round(now);
         }
-        for comparison in self.comparisons.values_mut() {
+        for (id, comparison) in &mut self.comparisons {
             if !pausing {
                 let question = Question {
                     now,
                     circumstances,
+                    id: *id,
                     peers: &comparison.peers,
                     ahead: &self.ahead,
                 };
@@ -266,6 +278,11 @@ impl<P: Directed> Shadow<P> {
         if !pausing {
             self.chain.end_round();
         }
+        let comparisons = &self.comparisons;
+        self.chain.retain_held(|id, key| {
+            let comparison = comparisons.get(&id);
+            comparison.is_some_and(|comparison| comparison.waiting.contains_key(key))
+        });
     }
 }
 

@@ -40,6 +40,8 @@ fn scrape() -> Scrape {
         error: Some("trap".to_owned()),
         failures: 4,
         retry_in: Some(1),
+        held: 0,
+        held_routes: Vec::new(),
     };
     let counts = |group: &str, withdrawn| ShadowCounts {
         group: group.to_owned(),
@@ -60,6 +62,7 @@ fn scrape() -> Scrape {
     let import = PolicyStatus {
         error: None,
         retry_in: None,
+        held: 3,
         refused: Some("no wasm".to_owned()),
         ..policy.clone()
     };

@@ -289,7 +289,7 @@ impl Pipeline {
                 let failure = link.error?.to_string();
                 let key = (direction, link.name.to_owned());
                 let is_new = new_links.contains_key(link.name);
-                let is_to_blame = is_new || !failing.contains_key(&key);
+                let is_to_blame = is_new || !failing.failing.contains_key(&key);
                 let policy = key.1;
                 is_to_blame.then_some(TrialFailure {
                     direction,
