@@ -57,7 +57,7 @@ mod tests;
 
 pub use answer::checked;
 pub use audience::Audience;
-pub use chain::{Link, LinkStatus, NextLink};
+pub use chain::{FailureCounts, Link, LinkStatus, NextLink};
 pub use directed::{Asked, Directed, Inquiry};
 pub use exports::{ExportChange, Exports};
 pub use import::{

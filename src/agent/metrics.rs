@@ -15,7 +15,7 @@ use prometheus_client::registry::Registry;
 use super::events::EventCounts;
 use super::meters::{Measured, Work};
 use crate::api::{KernelStatus, PeerStatus, PolicyStatus, Readiness, ShadowCounts, Status};
-use crate::policy::{Direction, Mode, PolicyFailure};
+use crate::policy::{Direction, FailureCounts, Mode, PolicyFailure};
 
 /// What [`encode`] writes.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -44,8 +44,10 @@ pub(super) struct Scrape {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Load {
     pub(super) work: Work,
-    /// And how they failed, by name.
+    /// What that cost, by name.
     pub(super) measured: BTreeMap<String, Measured>,
+    /// And how they failed, by name.
+    pub(super) failures: BTreeMap<String, FailureCounts>,
 }
 
 /// Learned routes by what import policies decided.
@@ -293,14 +295,20 @@ impl Table {
             "Time those calls took.",
             measured().map(|(labels, measured)| (labels, measured.time.as_secs_f64())),
         );
-        let failures = measured().flat_map(|(labels, measured)| {
-            PolicyFailure::KINDS.map(|kind| {
-                let mut labels = labels.clone();
-                labels.push(("kind", kind.to_owned()));
-                (labels, measured.failures.get(kind).copied().unwrap_or(0))
+        let failures = loads.iter().flat_map(|(direction, load)| {
+            load.failures.iter().flat_map(|(policy, failures)| {
+                PolicyFailure::KINDS.map(|kind| {
+                    let mut labels = named(policy, *direction);
+                    labels.push(("kind", kind.to_owned()));
+                    (labels, failures.get(kind).copied().unwrap_or(0))
+                })
             })
         });
-        self.counter("policy_failures", "Calls that failed, by kind.", failures);
+        self.counter(
+            "policy_failures",
+            "How often a policy failed, as a whole or on one route, by kind.",
+            failures,
+        );
     }
 
     fn shadows(&mut self, shadows: &[&(Direction, &PolicyStatus)]) {

@@ -62,7 +62,7 @@ fn enforced(link: LinkStatus<'_>, state: &ChainState) -> PolicyStatus {
             .error
             .map(ToString::to_string)
             .or_else(|| state.error.clone()),
-        failures: link.failures,
+        failures: link.failed(),
         retry_in: link
             .retry_at
             .map(|at| at.saturating_duration_since(now).as_secs()),

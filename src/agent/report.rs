@@ -30,6 +30,7 @@ use crate::bgp::SessionState;
 use crate::cases::Document;
 use crate::config::{Config, Source};
 use crate::kube::Health;
+use crate::policy::{FailureCounts, LinkStatus};
 use crate::speaker::{PeerView, Speaker};
 use crate::types::{GroupId, PeerId};
 use crate::wasm::Engine;
@@ -118,10 +119,12 @@ impl Reporter {
                     exports: Load {
                         work: pipeline.work,
                         measured: pipeline.meters.measured(),
+                        failures: failures(exports.links()),
                     },
                     imports: Load {
                         work: pipeline.import_side.work,
                         measured: pipeline.import_side.meters.measured(),
+                        failures: failures(imports.links()),
                     },
                     events,
                 }
@@ -185,6 +188,13 @@ impl Reporter {
         }
         Ok(Some(document))
     }
+}
+
+/// How often each policy has failed.
+fn failures<'l>(links: impl Iterator<Item = LinkStatus<'l>>) -> BTreeMap<String, FailureCounts> {
+    links
+        .map(|link| (link.name.to_owned(), link.failures.clone()))
+        .collect()
 }
 
 fn readiness(pipeline: &Pipeline) -> Readiness {

@@ -19,16 +19,16 @@ pub(super) struct Asking<'a, P: Directed> {
     pub(super) asked: &'a mut u64,
 }
 
-/// What the link says, and how many routes it was found to fail on.
+/// What the link says, and in which ways it was found to fail on routes.
 pub(super) struct Reply {
     pub(super) answer: Answer,
-    pub(super) failures: u64,
+    pub(super) failures: Vec<&'static str>,
 }
 
-/// How it fails as a whole, and how many routes it was found to fail on before that was clear.
+/// How it fails as a whole, and in which ways on routes before that was clear.
 pub(super) struct Broken {
     pub(super) cause: PolicyFailure,
-    pub(super) failures: u64,
+    pub(super) failures: Vec<&'static str>,
 }
 
 /// For each route of the batch, what the link says or how it fails; absent where that is not known
@@ -59,7 +59,7 @@ impl<P: Directed> Asking<'_, P> {
             Finding::All(steps) if fresh.len() == count => {
                 return Ok(Reply {
                     answer: Answer::Steps(steps),
-                    failures: 0,
+                    failures: Vec::new(),
                 });
             }
             found @ (Finding::All(_) | Finding::Each(..) | Finding::Broken { .. }) => found,
@@ -70,12 +70,15 @@ impl<P: Directed> Asking<'_, P> {
             Finding::Each(cause, each) => {
                 let fails_on_all = each.iter().all(Result::is_err);
                 if fails_on_all && !self.is_well_about(&controls(held)) {
-                    return Err(Broken { cause, failures: 0 });
+                    return Err(Broken {
+                        cause,
+                        failures: Vec::new(),
+                    });
                 }
                 note(&mut answers, &fresh, each);
             }
             Finding::Broken { cause, found } => {
-                let failures = found.len() as u64;
+                let failures = found.iter().map(|(_, cause)| cause.kind()).collect();
                 for (at, cause) in found {
                     held.hold(now, self.inquiry, self.inquiry.routes[fresh[at]], cause);
                 }
@@ -86,7 +89,10 @@ impl<P: Directed> Asking<'_, P> {
             Finding::All(steps) => note(&mut answers, &suspects, steps.into_iter().map(Ok)),
             Finding::Each(_, each) => note(&mut answers, &suspects, each),
             Finding::Broken { cause, .. } if cause.is_of_all() => {
-                return Err(Broken { cause, failures: 0 });
+                return Err(Broken {
+                    cause,
+                    failures: Vec::new(),
+                });
             }
             // On what it failed before it fails on, as far as that could be found out.
             Finding::Broken { cause, found } => {
@@ -108,7 +114,7 @@ impl<P: Directed> Asking<'_, P> {
                 None => {}
             }
         }
-        let failures = failing.len() as u64;
+        let failures = failing.iter().map(|(_, cause)| cause.kind()).collect();
         for (place, cause) in failing {
             held.hold(now, self.inquiry, self.inquiry.routes[place], cause);
         }

@@ -6,6 +6,7 @@
 //! [`Chain::end_round`]. What a failing link's routes become is decided in [`row`](super::row);
 //! here is only whether it is failing.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -110,6 +111,9 @@ impl<P> From<Link<P>> for NextLink<P> {
     }
 }
 
+/// How often something failed, by [`PolicyFailure::kind`].
+pub type FailureCounts = BTreeMap<&'static str, u64>;
+
 /// How one link is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkStatus<'a> {
@@ -130,11 +134,19 @@ pub struct LinkStatus<'a> {
     /// Why it is failing; absent while it is not.
     pub error: Option<&'a PolicyFailure>,
     /// How often it has failed, under this name, as a whole or on single routes.
-    pub failures: u64,
+    pub failures: &'a FailureCounts,
     /// How many routes it fails on; a route counts once for each peer group, or peer.
     pub held: usize,
     /// When it will be asked again; absent while it is not failing.
     pub retry_at: Option<Instant>,
+}
+
+impl LinkStatus<'_> {
+    /// How often it has failed.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failures.values().sum()
+    }
 }
 
 /// The links in order.
@@ -154,7 +166,7 @@ struct LinkState<P: Directed> {
     health: Health,
     /// What it fails on, beside its health.
     held: Held<P>,
-    failures: u64,
+    failures: FailureCounts,
     round: Round,
     heritage: Heritage,
 }
@@ -267,7 +279,7 @@ impl<P: Directed> Chain<P> {
                 audience: &state.link.audience,
                 mode: state.link.mode,
                 error: failure.map(|failure| &failure.cause),
-                failures: state.failures,
+                failures: &state.failures,
                 held: state.held.iter().count(),
                 retry_at: failure.map(|failure| failure.retry_at),
             }
@@ -347,7 +359,7 @@ impl<P: Directed> Chain<P> {
                     link,
                     health: Health::Well,
                     held: Held::default(),
-                    failures: before.map_or(0, |before| before.failures),
+                    failures: before.map_or_else(Default::default, |it| it.failures.clone()),
                     round: Round::Silent,
                     heritage: Heritage::StandsIn,
                 },
@@ -356,6 +368,18 @@ impl<P: Directed> Chain<P> {
             positions.push(position);
         }
         positions
+    }
+
+    /// Counts no fewer failures of a policy than `other` does.
+    pub(super) fn keep_counts(&mut self, other: &Self) {
+        for state in &mut self.links {
+            let same = |it: &&LinkState<P>| it.link.name == state.link.name;
+            let counts = other.links.iter().find(same).map(|it| &it.failures);
+            for (kind, count) in counts.into_iter().flatten() {
+                let own = state.failures.entry(kind).or_default();
+                *own = (*own).max(*count);
+            }
+        }
     }
 
     /// Starts a round at `now`. Returns whether a failing link is due again, so that the round
@@ -402,12 +426,12 @@ impl<P: Directed> Chain<P> {
         };
         match asking.run(now, &mut state.held, controls) {
             Ok(Reply { answer, failures }) => {
-                state.failures += failures;
+                state.count(failures);
                 state.round = Round::Answered;
                 answer
             }
             Err(Broken { cause, failures }) => {
-                state.failures += failures;
+                state.count(failures);
                 state.fail(now, cause)
             }
         }
@@ -501,6 +525,12 @@ impl<P: Directed> LinkState<P> {
         }
     }
 
+    fn count(&mut self, failures: impl IntoIterator<Item = &'static str>) {
+        for kind in failures {
+            *self.failures.entry(kind).or_default() += 1;
+        }
+    }
+
     fn fail(&mut self, now: Instant, cause: PolicyFailure) -> Answer {
         let before = match &self.health {
             Health::OnTrial(failure) => failure.in_a_row,
@@ -512,7 +542,7 @@ impl<P: Directed> LinkState<P> {
             retry_at: now + doubled(RETRY_FIRST, before, RETRY_MAX),
         };
         let answer = self.failing(&failure);
-        self.failures += 1;
+        self.count([failure.cause.kind()]);
         self.health = Health::Failing(failure);
         self.round = match self.round {
             Round::Silent | Round::Failed => Round::Failed,

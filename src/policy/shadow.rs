@@ -210,7 +210,7 @@ impl<P: Directed> Shadow<P> {
     /// How often it, or a policy after it, failed here.
     #[must_use]
     pub fn failures(&self) -> u64 {
-        self.chain.status().map(|link| link.failures).sum()
+        self.chain.status().map(|link| link.failed()).sum()
     }
 
     /// What it would change, by peer group or peer; only those that it is for.

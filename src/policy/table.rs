@@ -336,6 +336,11 @@ impl<P: Directed> Table<P> {
         })
     }
 
+    /// Counts no fewer failures of a policy than `former` does, whose place this is to take.
+    pub fn keep_counts(&mut self, former: &Self) {
+        self.chain.keep_counts(&former.chain);
+    }
+
     /// What the owner, who was told what came of `before`, is to be told for it to know what came
     /// of this.
     #[must_use]

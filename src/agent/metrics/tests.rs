@@ -129,8 +129,12 @@ fn scrape() -> Scrape {
                 Measured {
                     calls: 30,
                     time: Duration::from_millis(125),
-                    failures: [("trap", 3), ("bad-answer", 1)].into(),
                 },
+            )]
+            .into(),
+            failures: [(
+                "default".to_owned(),
+                [("trap", 3), ("bad-answer", 1)].into(),
             )]
             .into(),
         },
@@ -144,10 +148,10 @@ fn scrape() -> Scrape {
                 Measured {
                     calls: 2,
                     time: Duration::from_millis(25),
-                    failures: [("out-of-time", 1)].into(),
                 },
             )]
             .into(),
+            failures: [("default".to_owned(), [("out-of-time", 1)].into())].into(),
         },
         events: EventCounts {
             told: [("ModuleRefused", 1), ("PolicyFailing", 12)].into(),

@@ -130,6 +130,7 @@ impl ImportSide {
                 Vec::new()
             }
         };
+        imports.keep_counts(&self.imports);
         self.journal = None;
         self.learning = learning;
         self.imports = imports;

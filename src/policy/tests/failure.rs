@@ -253,7 +253,7 @@ fn when_its_time_has_come_everything_is_asked_again_and_success_clears() {
     );
     assert_eq!(bench.exports.retry_at(), None);
     let link = bench.exports.links().next().unwrap();
-    assert_eq!((link.error, link.failures), (None, 1));
+    assert_eq!((link.error, link.failed()), (None, 1));
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn the_pause_doubles_from_a_second_to_a_minute_and_starts_over_after_success() {
     bench.upsert([local("b", "10.0.0.2", 1)]);
     let pauses: Vec<u64> = (0..9).map(|_| bench.retry_when_due().0.as_secs()).collect();
     assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-    assert_eq!(bench.exports.links().next().unwrap().failures, 10);
+    assert_eq!(bench.exports.links().next().unwrap().failed(), 10);
     fake.fail(None);
     assert_eq!(bench.retry_when_due().1, ["1 +10.0.0.2/32"]);
     fake.fail(Fault::Trap);
@@ -295,7 +295,7 @@ fn status_names_the_link_its_failure_and_the_time_of_the_retry() {
     assert_eq!((link.name, link.module), ("only", "fake:only"));
     assert_eq!(link.on_error, OnError::KeepLast);
     assert_eq!(link.error, Some(&PolicyFailure::Trap("unreachable".into())));
-    assert_eq!(link.failures, 1);
+    assert_eq!(link.failed(), 1);
     assert_eq!(link.retry_at, Some(bench.now + SECOND));
     assert_eq!(bench.exports.retry_at(), link.retry_at);
 }

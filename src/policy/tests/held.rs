@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::both::{ACCEPT, Bench, Exporting, Fake, Importing, Side, link, prefix, step};
 use super::fixture::node;
-use crate::policy::{ChainDefault, Clock, OnError, PolicyFailure};
+use crate::policy::{ChainDefault, Clock, Link, Mode, OnError, PolicyFailure, Shadows};
 use crate::types::Prefix;
 
 /// Runs a test for both directions.
@@ -80,7 +80,7 @@ impl<P: Side> Bench<P> {
     }
 
     fn failures(&self) -> u64 {
-        self.table.links().next().unwrap().failures
+        self.table.links().next().unwrap().failed()
     }
 }
 
@@ -360,6 +360,53 @@ both! {
         assert_eq!(bench.outcome(3).1, "first reject: no reason");
         assert_eq!((bench.held(), bench.table.retry_at()), ([].into(), None));
     }
+}
+
+fn shadow_compares_the_others<P: Side>() {
+    let (enforced, shadow) = (Fake::new(ACCEPT), Fake::new(ACCEPT));
+    let in_shadow = Link {
+        mode: Mode::Shadow,
+        ..link("shadow", &shadow, OnError::KeepLast)
+    };
+    let links = vec![link("enforced", &enforced, OnError::KeepLast), in_shadow];
+    let mut bench = Bench::<P>::new(links).alone();
+    shadow.set_poison([(3, 1)]);
+    bench.take((0..10).map(|number| (number, Some(1))));
+    let mut shadows = Shadows::default();
+    shadows.observe(bench.now, bench.table.observe().unwrap());
+    let counts = |shadows: &Shadows<P>| {
+        let (_, comparison) = shadows.iter().next().unwrap().comparisons().next().unwrap();
+        (comparison.compared(), comparison.waiting())
+    };
+    assert_eq!(counts(&shadows), (9, 1));
+    let fault = shadows.iter().next().unwrap().fault().unwrap();
+    assert!(
+        fault.error.starts_with("on 10.0.0.3/32, "),
+        "{}",
+        fault.error
+    );
+    assert_eq!(bench.table.retry_at(), None, "the chain is well");
+    // Others that come are compared although it is not.
+    bench.take([(11, Some(1))]);
+    shadows.observe(bench.now, bench.table.observe().unwrap());
+    assert_eq!(counts(&shadows), (10, 1));
+    shadow.set_poison([]);
+    shadows.compare(shadows.retry_at().unwrap());
+    assert_eq!(counts(&shadows), (11, 0));
+    // One that goes is not tried again.
+    shadow.set_poison([(3, 2)]);
+    bench.take([(3, Some(2)), (4, Some(2))]);
+    shadows.observe(bench.now, bench.table.observe().unwrap());
+    assert_eq!(counts(&shadows), (10, 1));
+    bench.take([(3, None)]);
+    shadows.observe(bench.now, bench.table.observe().unwrap());
+    assert_eq!((counts(&shadows), shadows.retry_at()), ((10, 0), None));
+}
+
+#[test]
+fn a_shadow_that_fails_on_a_route_compares_the_others() {
+    shadow_compares_the_others::<Exporting>();
+    shadow_compares_the_others::<Importing>();
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn a_policy_that_fails_is_found_out_although_former_decisions_stand_in() {
         "policy rule fails on the routes of this node: the module trapped: unreachable"
     );
     assert!(pipeline.exports.links().all(|link| link.error.is_none()));
-    assert_eq!(pipeline.meters.measured()["rule"].failures, [].into());
+    assert_eq!(pipeline.exports.links().next().unwrap().failed(), 0);
     assert!(pipeline.notices.is_empty());
 }
 
@@ -124,17 +124,43 @@ fn a_policy_that_fails_on_what_came_in_meanwhile_is_found_out() {
 }
 
 #[test]
+fn a_route_that_a_policy_fails_on_already_holds_up_no_other_change() {
+    let mut pipeline = announcing(Rule::FailOn("172.16.0.11/32"));
+    pipeline.on_events([service_at("other", "172.16.0.11")]);
+    assert_eq!(pipeline.exports.held().count(), 1);
+    let failed = pipeline.exports.links().next().unwrap().failed();
+    let text = format!("{TEXT}{SECOND_PEER}");
+    let mut tried = tried(
+        &mut pipeline,
+        changed(&text, Rule::FailOn("172.16.0.11/32")),
+    );
+    fit(pipeline.judge(&mut tried, Leave::Asked));
+    pipeline.adopt(tried);
+    assert!(pipeline.exports.links().next().unwrap().failed() > failed);
+    // One that it does not fail on yet is another matter.
+    let judgement = judged(&mut pipeline, changed(TEXT, Rule::FailOn("172.16.0.10/32")));
+    let Judgement::Failing(failure) = judgement else {
+        panic!("{judgement:?}");
+    };
+    let words = failure.to_string();
+    assert!(
+        words.contains("on the routes of this node: on default/web: "),
+        "{words}"
+    );
+}
+
+#[test]
 fn a_policy_that_fails_already_holds_up_no_other_change() {
     let mut pipeline = announcing(Rule::Accept);
     pipeline.configure(changed(TEXT, Rule::Fail));
-    let failures = pipeline.exports.links().next().unwrap().failures;
+    let failures = pipeline.exports.links().next().unwrap().failed();
     let text = format!("{TEXT}{SECOND_PEER}");
     let mut tried = tried(&mut pipeline, settings(&text, None));
     fit(pipeline.judge(&mut tried, Leave::Asked));
     pipeline.adopt(tried);
     let link = pipeline.exports.links().next().unwrap();
     assert!(link.error.is_some());
-    assert_eq!(link.failures, failures, "it was not asked before its time");
+    assert_eq!(link.failed(), failures, "it was not asked before its time");
 }
 
 #[test]
