@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::candidates::{AddressKind, AdvertiseConfig, Exclusion, exclusions};
 use crate::facts::{FamilyCounts, ServiceFacts, ServiceKey, ServiceType, TrafficPolicy};
-use crate::policy::{Limits, Mode, OnError, PeerKind};
+use crate::policy::{ChangeKind, Limits, Mode, OnError, PeerKind};
 use crate::types::{Asn, Prefix, RouterId};
 
 pub use kernel::{KernelPath, KernelStatus};
@@ -141,25 +141,13 @@ impl LearnedEffect {
 #[serde(rename_all = "kebab-case")]
 pub struct ChangedRoute {
     /// What becomes of it.
-    pub change: RouteChange,
+    pub change: ChangeKind,
     /// Towards the peer of this name; of a learned route, from it.
     pub peer: String,
     /// What.
     pub prefix: Prefix,
     /// Why.
     pub reason: String,
-}
-
-/// What becomes of a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RouteChange {
-    /// It is no longer announced; of a learned route, no longer used.
-    Withdrawn,
-    /// It is announced, or used, with other attributes.
-    Changed,
-    /// It was not announced, or used, before.
-    Added,
 }
 
 /// Answer of `/v1/policy/approve`: the change is in force.

@@ -37,6 +37,7 @@ mod answer;
 mod asking;
 mod audience;
 mod chain;
+mod change;
 mod directed;
 mod exports;
 mod held;
@@ -58,6 +59,7 @@ mod tests;
 pub use answer::checked;
 pub use audience::Audience;
 pub use chain::{FailureCounts, Link, LinkStatus, NextLink};
+pub use change::{Change, ChangeKind, compare};
 pub use directed::{Asked, Directed, Inquiry};
 pub use exports::{ExportChange, Exports};
 pub use import::{
@@ -71,7 +73,7 @@ pub use observation::Observation;
 pub(crate) use outcome::with_next_hop;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};
 pub use search::Clock;
-pub use shadow::{Change, Comparison, Difference, Fault, Shadow, Shadows};
+pub use shadow::{Comparison, Difference, Fault, Shadow, Shadows};
 pub use spot_check::SpotChecked;
 pub use table::{HeldRoute, Table};
 

@@ -135,7 +135,8 @@ pub struct LinkStatus<'a> {
     pub error: Option<&'a PolicyFailure>,
     /// How often it has failed, under this name, as a whole or on single routes.
     pub failures: &'a FailureCounts,
-    /// How many routes it fails on; a route counts once for each peer group, or peer.
+    /// How many routes it fails on while it is not failing as a whole; a route counts once for
+    /// each peer group, or peer.
     pub held: usize,
     /// When it will be asked again; absent while it is not failing.
     pub retry_at: Option<Instant>,
@@ -280,7 +281,10 @@ impl<P: Directed> Chain<P> {
                 mode: state.link.mode,
                 error: failure.map(|failure| &failure.cause),
                 failures: &state.failures,
-                held: state.held.iter().count(),
+                held: match failure {
+                    Some(_) => 0,
+                    None => state.held.iter().count(),
+                },
                 retry_at: failure.map(|failure| failure.retry_at),
             }
         })

@@ -12,6 +12,7 @@ use super::chain::{Answer, Chain, Control};
 use super::held::Held;
 use super::outcome::{end_of_chain, of_prefix};
 use super::standing::{Standing, State};
+use super::table::Routes;
 use super::{ChainDefault, Directed, Inquiry, OnError, Outcome, Step, StepVerdict};
 use crate::facts::NodeFacts;
 use crate::types::{Asn, Installation, Prefix, RouteAttributes};
@@ -124,7 +125,7 @@ impl<P: Directed> Row<P> {
         id: P::PeersId,
         chain: &mut Chain<P>,
         context: &Context<'_>,
-        all: &BTreeMap<P::Key, P::Route>,
+        all: &Routes<P>,
         routes: &[(&P::Key, &P::Route)],
     ) {
         let without_node = P::without_node();
@@ -170,7 +171,7 @@ impl<P: Directed> Row<P> {
     /// differs.
     pub(super) fn settle(
         &mut self,
-        routes: &BTreeMap<P::Key, P::Route>,
+        routes: &Routes<P>,
         prefixes: impl IntoIterator<Item = Prefix>,
     ) -> Vec<(Prefix, Option<P::Told>)> {
         let mut changes = Vec::new();
@@ -189,7 +190,7 @@ impl<P: Directed> Row<P> {
     }
 
     /// What there is to tell of a prefix: of its routes, the first that speaks for it does.
-    fn wanted(&self, routes: &BTreeMap<P::Key, P::Route>, prefix: Prefix) -> Option<P::Told> {
+    fn wanted(&self, routes: &Routes<P>, prefix: Prefix) -> Option<P::Told> {
         let mut entries = of_prefix::<P, _>(&self.entries, prefix);
         entries.find_map(|(key, entry)| P::told(&entry.outcome, || routes.get(key)))
     }
@@ -197,11 +198,7 @@ impl<P: Directed> Row<P> {
     /// Moves every kept decision to its link's position in a new chain: `positions` has, for
     /// each new link, its former one. For a link that had none, or never decided, what the whole
     /// former chain accepted stands in, so that a module that fails at once withdraws nothing.
-    pub(super) fn carry_over(
-        &mut self,
-        positions: &[Option<usize>],
-        routes: &BTreeMap<P::Key, P::Route>,
-    ) {
+    pub(super) fn carry_over(&mut self, positions: &[Option<usize>], routes: &Routes<P>) {
         for (key, entry) in &mut self.entries {
             let Some(route) = routes.get(key) else {
                 continue;
@@ -259,7 +256,7 @@ struct Surroundings<'a, P: Directed> {
     node: &'a Arc<NodeFacts>,
     id: P::PeersId,
     peers: &'a P::Peers,
-    routes: &'a BTreeMap<P::Key, P::Route>,
+    routes: &'a Routes<P>,
     entries: &'a BTreeMap<P::Key, Entry<P>>,
 }
 

@@ -14,7 +14,7 @@ use std::time::Instant;
 use super::chain::Chain;
 use super::observation::{Cases, Circumstances, Extent, Observation, Seen};
 use super::outcome::of_prefix;
-use super::{Directed, Link, Mode, NextLink, Outcome, RoutePolicy, Step};
+use super::{Change, Directed, Link, Mode, NextLink, Outcome, RoutePolicy, Step};
 use crate::candidates::CandidateKey;
 use crate::types::{Prefix, RouteAttributes};
 use walk::{Question, Walked};
@@ -81,22 +81,6 @@ pub struct Difference<K = CandidateKey, U = Arc<RouteAttributes>> {
     pub step: Step,
 }
 
-/// What would happen to a route, which is announced, or used, in a way `U`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change<U = Arc<RouteAttributes>> {
-    /// It is announced or used in this way, and would not be.
-    Withdrawn(U),
-    /// It is not announced or used, and would be in this way.
-    Added(U),
-    /// It would be in another way.
-    Changed {
-        /// The one in force.
-        from: U,
-        /// The one that would be.
-        to: U,
-    },
-}
-
 impl<P: Directed> Default for Shadows<P> {
     fn default() -> Self {
         Self {
@@ -122,8 +106,12 @@ impl<P: Directed> Shadows<P> {
     /// When to call [`Self::compare`], because a policy is failing; absent while none is.
     #[must_use]
     pub fn retry_at(&self) -> Option<Instant> {
-        let retries = self.shadows.iter().filter_map(|it| it.chain.retry_at());
-        retries.min()
+        // While one fails as a whole, what it or another fails on waits as well.
+        let retry_at = |shadow: &Shadow<P>| {
+            let failing_until = shadow.chain.failing_until();
+            failing_until.or_else(|| shadow.chain.retry_at())
+        };
+        self.shadows.iter().filter_map(retry_at).min()
     }
 
     /// Compares what is left to be compared. Harmless at any time.
@@ -372,33 +360,17 @@ impl<P: Directed> Comparison<P> {
                 included = compared.accepted().cloned().map(|route| (key, route));
             }
         }
-        let (change, key) = match (enforced, included) {
-            (None, None) => return None,
-            (Some((_, from)), Some((_, to))) if from == to => return None,
-            (Some((key, route)), None) => (Change::Withdrawn(route), key),
-            (None, Some((key, route))) => (Change::Added(route), key),
-            // Whichever comes first is what the shadow decided otherwise about.
-            (Some((before, from)), Some((after, to))) => {
-                (Change::Changed { from, to }, before.min(after))
-            }
-        };
+        // Whichever comes first is what the shadow decided otherwise about.
+        let keys = [&enforced, &included].into_iter().flatten();
+        let key = keys.map(|(key, _)| *key).min()?;
+        let way = |(_, route)| route;
+        let change = Change::between(enforced.map(way), included.map(way))?;
         let outcome = self.compared.get(key)?.included.as_ref()?;
         Some(Difference {
             change,
             key: key.clone(),
             step: decisive(outcome, shadow)?.clone(),
         })
-    }
-}
-
-impl<U> Change<U> {
-    /// How the route is announced or used, and how it would be.
-    pub fn sides(&self) -> (Option<&U>, Option<&U>) {
-        match self {
-            Self::Withdrawn(from) => (Some(from), None),
-            Self::Added(to) => (None, Some(to)),
-            Self::Changed { from, to } => (Some(from), Some(to)),
-        }
     }
 }
 

@@ -13,7 +13,9 @@ use std::time::Instant;
 use super::chain::{Chain, Due};
 use super::observation::{Cases, Circumstances, Extent, Observation, Seen, Unseen};
 use super::row::{Context, Row};
-use super::{ChainDefault, Clock, Directed, LinkStatus, NextLink, Outcome, PolicyFailure, Step};
+use super::{
+    ChainDefault, Clock, Directed, LinkStatus, NextLink, Outcome, PolicyFailure, Step, compare,
+};
 use crate::facts::NodeFacts;
 use crate::types::{Asn, Prefix, RouteAttributes};
 
@@ -28,7 +30,7 @@ pub struct Table<P: Directed> {
     pub(super) chain: Chain<P>,
     default: ChainDefault,
     /// By whose they are; nobody's are for all peers.
-    pub(super) routes: BTreeMap<Option<P::PeersId>, BTreeMap<P::Key, P::Route>>,
+    pub(super) routes: BTreeMap<Option<P::PeersId>, Routes<P>>,
     pub(super) rows: BTreeMap<P::PeersId, Row<P>>,
     none: Arc<RouteAttributes>,
     pub(super) unseen: Unseen<P>,
@@ -61,6 +63,9 @@ impl<P: Directed> HeldRoute<'_, P> {
         }
     }
 }
+
+/// Routes of one owner.
+pub(super) type Routes<P> = BTreeMap<<P as Directed>::Key, <P as Directed>::Route>;
 
 /// Names a route among all: with its owner, if it has one.
 pub(super) type RouteName<P> = (Option<<P as Directed>::PeersId>, <P as Directed>::Key);
@@ -351,12 +356,9 @@ impl<P: Directed> Table<P> {
             let empty = BTreeMap::new();
             let before = before.rows.get(id).map_or(&empty, Row::told);
             let after = self.rows.get(id).map_or(&empty, Row::told);
-            let prefixes: BTreeSet<_> = before.keys().chain(after.keys()).collect();
-            for prefix in prefixes {
-                let told = after.get(prefix);
-                if before.get(prefix) != told {
-                    news.push((*id, *prefix, told.cloned()));
-                }
+            for (prefix, change) in compare(before, after) {
+                let (_, told) = change.sides();
+                news.push((*id, *prefix, told.copied().cloned()));
             }
         }
         told::<P>(news)

@@ -41,7 +41,7 @@ impl<P: Side> Bench<P> {
             .table
             .node
             .as_ref()
-            .is_some_and(|it| it.labels["label"] == "")
+            .is_some_and(|it| it.labels["label"].is_empty())
         {
             node("another")
         } else {
@@ -360,6 +360,37 @@ both! {
         assert_eq!(bench.outcome(3).1, "first reject: no reason");
         assert_eq!((bench.held(), bench.table.retry_at()), ([].into(), None));
     }
+}
+
+/// The chain in force gets on with it; what the shadow made of routes breaks the policy after it.
+fn shadow_waits<P: Side>() {
+    let (shadow, enforced) = (Fake::new(1), Fake::new(ACCEPT));
+    let in_shadow = Link {
+        mode: Mode::Shadow,
+        ..link("shadow", &shadow, OnError::KeepLast)
+    };
+    let links = vec![in_shadow, link("enforced", &enforced, OnError::KeepLast)];
+    let mut bench = Bench::<P>::new(links).alone();
+    shadow.set_poison([(3, 5)]);
+    bench.take((0..10).map(|number| (number, Some(5))));
+    let mut shadows = Shadows::default();
+    shadows.observe(bench.now, bench.table.observe().unwrap());
+    let held_until = shadows.retry_at().unwrap();
+    assert!(held_until > bench.now);
+    bench.now += Duration::from_millis(500);
+    bench.take([(11, Some(5))]);
+    enforced.set_broken(true);
+    shadows.observe(bench.now, bench.table.observe().unwrap());
+    let failing = shadows.iter().next().unwrap().fault().unwrap();
+    assert_eq!(failing.policy, "enforced");
+    shadows.compare(held_until);
+    assert!(shadows.retry_at().unwrap() > held_until, "nothing is due");
+}
+
+#[test]
+fn what_a_shadow_fails_on_waits_while_another_policy_fails_for_it() {
+    shadow_waits::<Exporting>();
+    shadow_waits::<Importing>();
 }
 
 fn shadow_compares_the_others<P: Side>() {

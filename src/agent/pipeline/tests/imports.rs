@@ -2,8 +2,9 @@
 //! what of a change is found out before it is in force.
 
 use super::*;
-use crate::api::{LearnedEffect, RouteChange};
+use crate::api::LearnedEffect;
 use crate::bgp::wire::{NextHop, PathAttributes};
+use crate::policy::ChangeKind;
 use crate::policy::{
     Acceptance, ImportBatch, ImportDecision, ImportLink, ImportPolicy, ImportVerdict,
 };
@@ -226,7 +227,7 @@ fn what_rejects_too_much_is_excessive_and_says_what_it_would_do() {
     let [first, _] = &effect.examples[..] else {
         panic!("{effect:?}");
     };
-    assert_eq!(first.change, RouteChange::Withdrawn);
+    assert_eq!(first.change, ChangeKind::Withdrawn);
     assert_eq!(
         (first.peer.as_str(), &*first.reason),
         ("a", "filter reject: scripted")

@@ -1,8 +1,9 @@
 //! A configuration that is tried before it is in force.
 
 use super::*;
-use crate::api::{ChangeEffect, RouteChange};
+use crate::api::ChangeEffect;
 use crate::config::MaxWithdraw;
+use crate::policy::ChangeKind;
 
 /// A chain with this rule in the place of the one that runs.
 fn changed(text: &str, rule: Rule) -> Settings {
@@ -187,7 +188,7 @@ fn a_change_that_withdraws_everything_is_excessive_and_says_what_and_why() {
         .collect();
     assert_eq!(shown, before);
     for example in examples {
-        assert_eq!(example.change, RouteChange::Withdrawn);
+        assert_eq!(example.change, ChangeKind::Withdrawn);
         assert_eq!(example.peer, "a");
         assert_eq!(example.reason, "rule reject: no reason given");
     }
@@ -265,7 +266,7 @@ fn a_change_is_judged_by_the_sum_of_its_steps() {
     assert_eq!(effect.withdrawn, 0);
     let of_range = |route: &crate::api::ChangedRoute| route.prefix.to_string().starts_with("198.");
     assert!(!effect.examples.iter().any(of_range), "{effect:?}");
-    assert_eq!(effect.examples[0].change, RouteChange::Added);
+    assert_eq!(effect.examples[0].change, ChangeKind::Added);
 }
 
 #[test]
