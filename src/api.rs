@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::candidates::{AddressKind, Candidates, Concern, Exclusion};
 use crate::facts::{FamilyCounts, ServiceFacts, ServiceKey, ServiceType, TrafficPolicy};
-use crate::policy::{Limits, Mode, OnError, PeerKind};
+use crate::policy::{ChangeKind, Limits, Mode, OnError, PeerKind};
 use crate::types::{Asn, Prefix, ROUTER_ID_ANNOTATION, RouterId};
 
 pub use kernel::{KernelPath, KernelStatus};
@@ -178,25 +178,13 @@ impl LearnedEffect {
 #[serde(rename_all = "kebab-case")]
 pub struct ChangedRoute {
     /// What becomes of it.
-    pub change: RouteChange,
+    pub change: ChangeKind,
     /// Towards the peer of this name; of a learned route, from it.
     pub peer: String,
     /// What.
     pub prefix: Prefix,
     /// Why.
     pub reason: String,
-}
-
-/// What becomes of a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RouteChange {
-    /// It is no longer announced; of a learned route, no longer used.
-    Withdrawn,
-    /// It is announced, or used, with other attributes.
-    Changed,
-    /// It was not announced, or used, before.
-    Added,
 }
 
 /// Answer of `/v1/policy/approve`: the change is in force.
@@ -287,6 +275,30 @@ pub struct PolicyStatus {
     pub failures: u64,
     /// When it will be asked again, in seconds from now.
     pub retry_in: Option<u64>,
+    /// On how many routes it fails while it is well about all others; each counts once for each
+    /// peer group, or peer.
+    #[serde(default)]
+    pub held: u64,
+    /// The first of them.
+    #[serde(default)]
+    pub held_routes: Vec<HeldRoute>,
+}
+
+/// A route that a policy fails on, while it is well about others: its `on-error` decides about that
+/// alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HeldRoute {
+    /// Where to.
+    pub prefix: Prefix,
+    /// Whose address it is, where it is one.
+    pub service: Option<ServiceKey>,
+    /// The peer group that it would be announced to, or the peer that announced it.
+    pub peers: String,
+    /// How the policy fails.
+    pub error: String,
+    /// When it will be asked again, in seconds from now; at once if anything about it changes.
+    pub retry_in: u64,
 }
 
 /// What one call of a policy may use.

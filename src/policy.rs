@@ -34,16 +34,20 @@
 //! proxy no longer answers, if it did when the decision was made.
 
 mod answer;
+mod asking;
 mod audience;
 mod chain;
+mod change;
 mod directed;
 mod exports;
+mod held;
 mod import;
 mod imports;
 mod limits;
 mod observation;
 mod outcome;
 mod row;
+mod search;
 mod shadow;
 mod spot_check;
 mod standing;
@@ -54,7 +58,8 @@ mod tests;
 
 pub use answer::checked;
 pub use audience::Audience;
-pub use chain::{Link, LinkStatus, NextLink};
+pub use chain::{FailureCounts, Link, LinkStatus, NextLink};
+pub use change::{Change, ChangeKind, compare};
 pub use directed::{Asked, Directed, Inquiry};
 pub use exports::{ExportChange, Exports};
 pub use import::{
@@ -67,9 +72,10 @@ pub use limits::Limits;
 pub use observation::Observation;
 pub(crate) use outcome::with_next_hop;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};
-pub use shadow::{Change, Comparison, Difference, Fault, Shadow, Shadows};
+pub use search::Clock;
+pub use shadow::{Comparison, Difference, Fault, Shadow, Shadows};
 pub use spot_check::SpotChecked;
-pub use table::Table;
+pub use table::{HeldRoute, Table};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -225,6 +231,20 @@ impl PolicyFailure {
         "inconsistent",
         "not-loaded",
     ];
+
+    /// Whether the policy cannot be trusted, or asked, about any route: not a failure that comes of
+    /// what it is asked about.
+    #[must_use]
+    pub fn is_of_all(&self) -> bool {
+        match self {
+            Self::Trap(_)
+            | Self::OutOfTime(_)
+            | Self::OutOfInstructions(_)
+            | Self::OutOfMemory(_)
+            | Self::BadAnswer(_) => false,
+            Self::Inconsistent(_) | Self::NotLoaded(_) => true,
+        }
+    }
 
     /// A short name for metrics: one of [`Self::KINDS`].
     #[must_use]

@@ -1,5 +1,5 @@
-//! What an operator should hear of without asking: Kubernetes Events on the agent's own Node, and on
-//! Services.
+//! What an operator should hear of without asking: Kubernetes Events on the agent's own Node, or on
+//! the Service that something is about.
 //!
 //! Whoever sees something tells a [`Notice`], which costs a place in a bounded queue and never
 //! waits. One task writes the Events: one that repeats itself becomes a series, and each reason has
@@ -21,7 +21,7 @@ use super::links::LinkRefused;
 use super::pipeline::TrialFailure;
 use crate::api::HeldChange;
 use crate::facts::ServiceKey;
-use crate::kube::events::{AgentEvent, Recorded, Recorder, Regarding, Severity};
+use crate::kube::events::{Occurrence, Recorded, Recorder, Regarding, Severity};
 use crate::policy::Direction;
 
 /// Notices waiting to be written. More than a loss of every session at once brings.
@@ -47,6 +47,16 @@ pub(super) enum Notice {
     PolicyFailing {
         direction: Direction,
         policy: String,
+        error: String,
+    },
+    /// A policy began to fail on a route, while it is well about others.
+    RouteHeld {
+        direction: Direction,
+        policy: String,
+        /// What is not decided about: a Service, or a route.
+        subject: String,
+        /// Whose routes they are.
+        service: Option<ServiceKey>,
         error: String,
     },
     /// A policy that failed answers again.
@@ -77,8 +87,9 @@ pub(super) enum Notice {
 }
 
 /// Every reason a notice can have: those that never came to pass are counted, too, as none.
-const REASONS: [&str; 10] = [
+const REASONS: [&str; 11] = [
     "PolicyFailing",
+    "RouteHeld",
     "PolicyRecovered",
     "PolicyFallback",
     "ConfigurationRefused",
@@ -132,7 +143,7 @@ impl Notice {
         Self::ChangeHeld { change }
     }
 
-    fn event(&self) -> AgentEvent {
+    fn event(&self) -> Occurrence {
         use Severity::{Normal, Warning};
         let (severity, reason, action, note) = match self {
             Self::PolicyFailing {
@@ -145,6 +156,22 @@ impl Notice {
                 "Evaluate",
                 format!(
                     "{} {policy}: {error}; its on-error decides about its routes",
+                    direction.noun()
+                ),
+            ),
+            Self::RouteHeld {
+                direction,
+                policy,
+                subject,
+                service: _,
+                error,
+            } => (
+                Warning,
+                "RouteHeld",
+                "Evaluate",
+                format!(
+                    "{} {policy} fails on {subject}, and its on-error decides about that alone: \
+                     {error}",
                     direction.noun()
                 ),
             ),
@@ -192,23 +219,32 @@ impl Notice {
                 (Warning, "AddressRefused", "Advertise", refusal.to_owned())
             }
         };
-        AgentEvent {
-            regarding: match self {
-                Self::AddressRefused { service, .. } => Regarding::Service(service.clone()),
-                Self::PolicyFailing { .. }
-                | Self::PolicyRecovered { .. }
-                | Self::PolicyFallback { .. }
-                | Self::ConfigurationRefused { .. }
-                | Self::ModuleRefused { .. }
-                | Self::ChangeHeld { .. }
-                | Self::ConfigurationReloaded
-                | Self::SessionEstablished { .. }
-                | Self::SessionDown { .. } => Regarding::Node,
-            },
+        Occurrence {
+            regarding: self.regarding(),
             severity,
             reason,
             action,
             note,
+        }
+    }
+
+    fn regarding(&self) -> Regarding {
+        match self {
+            Self::RouteHeld {
+                service: Some(service),
+                ..
+            }
+            | Self::AddressRefused { service, .. } => Regarding::Service(service.clone()),
+            Self::RouteHeld { service: None, .. }
+            | Self::PolicyFailing { .. }
+            | Self::PolicyRecovered { .. }
+            | Self::PolicyFallback { .. }
+            | Self::ConfigurationRefused { .. }
+            | Self::ModuleRefused { .. }
+            | Self::ChangeHeld { .. }
+            | Self::ConfigurationReloaded
+            | Self::SessionEstablished { .. }
+            | Self::SessionDown { .. } => Regarding::Node,
         }
     }
 }
@@ -318,7 +354,7 @@ enum Written {
 async fn write(
     ledger: &mut Ledger<Recorded>,
     recorder: &Recorder,
-    event: AgentEvent,
+    event: Occurrence,
 ) -> anyhow::Result<Written> {
     let step = ledger.enter(clock::now(), &event);
     let writing = async {
@@ -355,7 +391,7 @@ struct Ledger<R> {
     /// By reason; there are as many as kinds of notices.
     budgets: BTreeMap<&'static str, Budget>,
     /// No more than the budgets allow within [`SERIES_TIME`].
-    series: BTreeMap<AgentEvent, Series<R>>,
+    series: BTreeMap<Occurrence, Series<R>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -390,7 +426,7 @@ impl<R> Default for Ledger<R> {
 }
 
 impl<R: Clone> Ledger<R> {
-    fn enter(&mut self, now: Instant, event: &AgentEvent) -> Step<R> {
+    fn enter(&mut self, now: Instant, event: &Occurrence) -> Step<R> {
         self.series
             .retain(|_, series| now.duration_since(series.last) < SERIES_TIME);
         let budget = self.budgets.entry(event.reason).or_insert(Budget {
@@ -413,7 +449,7 @@ impl<R: Clone> Ledger<R> {
         }
     }
 
-    fn recorded(&mut self, now: Instant, event: AgentEvent, recorded: R) {
+    fn recorded(&mut self, now: Instant, event: Occurrence, recorded: R) {
         let series = Series {
             recorded,
             count: 1,

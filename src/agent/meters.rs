@@ -1,7 +1,7 @@
-//! How often each policy was asked, how long it took and how it failed, for metrics.
+//! How often each policy was asked, and how long it took, for metrics.
 //!
-//! The chain decides by what policies answer and knows no clock; here each is wrapped in one that
-//! measures. Counts are kept by the policy's name as long as the chain has one of it, whatever
+//! The chain decides by what policies answer, and counts how they fail; here each is wrapped in one
+//! that measures. Counts are kept by the policy's name as long as the chain has one of it, whatever
 //! module it is. What a policy did while it was tried counts once it is in force.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,8 +26,6 @@ pub(super) struct Measured {
     pub(super) calls: u64,
     /// How long those took together.
     pub(super) time: Duration,
-    /// Calls that failed, by [`PolicyFailure::kind`].
-    pub(super) failures: BTreeMap<&'static str, u64>,
 }
 
 /// Counts what one link of a chain does. Cheap to clone.
@@ -132,16 +130,9 @@ impl Meter {
 
 impl Measured {
     fn add(&mut self, other: Self) {
-        let Self {
-            calls,
-            time,
-            failures,
-        } = other;
+        let Self { calls, time } = other;
         self.calls += calls;
         self.time += time;
-        for (kind, count) in failures {
-            *self.failures.entry(kind).or_default() += count;
-        }
     }
 }
 
@@ -163,12 +154,7 @@ impl<P> MeasuredPolicy<P> {
         let start = clock::now();
         let answer = evaluate(&self.policy);
         let time = clock::now().duration_since(start);
-        let failures = answer.as_ref().err().map(|failure| (failure.kind(), 1));
-        let call = Measured {
-            calls: 1,
-            time,
-            failures: failures.into_iter().collect(),
-        };
+        let call = Measured { calls: 1, time };
         self.meter.0.lock().expect("no holder panics").add(call);
         answer
     }

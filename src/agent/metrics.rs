@@ -18,7 +18,7 @@ use crate::api::{
     KernelStatus, PeerStatus, PolicyStatus, Readiness, ServiceRoutes, ShadowCounts, Status,
     Withheld,
 };
-use crate::policy::{Direction, Mode, PolicyFailure};
+use crate::policy::{Direction, FailureCounts, Mode, PolicyFailure};
 
 /// What [`encode`] writes.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -47,8 +47,10 @@ pub(super) struct Scrape {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Load {
     pub(super) work: Work,
-    /// And how they failed, by name.
+    /// What that cost, by name.
     pub(super) measured: BTreeMap<String, Measured>,
+    /// And how they failed, by name.
+    pub(super) failures: BTreeMap<String, FailureCounts>,
 }
 
 /// Learned routes by what import policies decided.
@@ -301,6 +303,11 @@ impl Table {
                 .map(|it| (labels(it), u64::from(it.1.refused.is_none()))),
         );
         self.gauge(
+            "policy_held_routes",
+            "Routes that a policy fails on while it is well about others, by peer group or peer.",
+            enforced.iter().map(|it| (labels(it), it.1.held)),
+        );
+        self.gauge(
             "policy_retry_seconds",
             "How long a policy that fails is left alone from now on.",
             enforced
@@ -327,14 +334,20 @@ impl Table {
             "Time those calls took.",
             measured().map(|(labels, measured)| (labels, measured.time.as_secs_f64())),
         );
-        let failures = measured().flat_map(|(labels, measured)| {
-            PolicyFailure::KINDS.map(|kind| {
-                let mut labels = labels.clone();
-                labels.push(("kind", kind.to_owned()));
-                (labels, measured.failures.get(kind).copied().unwrap_or(0))
+        let failures = loads.iter().flat_map(|(direction, load)| {
+            load.failures.iter().flat_map(|(policy, failures)| {
+                PolicyFailure::KINDS.map(|kind| {
+                    let mut labels = named(policy, *direction);
+                    labels.push(("kind", kind.to_owned()));
+                    (labels, failures.get(kind).copied().unwrap_or(0))
+                })
             })
         });
-        self.counter("policy_failures", "Calls that failed, by kind.", failures);
+        self.counter(
+            "policy_failures",
+            "How often a policy failed, as a whole or on one route, by kind.",
+            failures,
+        );
     }
 
     fn shadows(&mut self, shadows: &[&(Direction, &PolicyStatus)]) {

@@ -28,9 +28,9 @@ use super::router_id::OwnRouterId;
 use crate::api::Withheld;
 use crate::candidates::{CandidateChange, Candidates};
 use crate::config::Config;
-use crate::facts::{ClusterChange, ClusterView};
+use crate::facts::{ClusterChange, ClusterView, ServiceKey};
 use crate::kube::{Index, Outcome, SourceEvent};
-use crate::policy::{Direction, ExportChange, Exports, NextLink};
+use crate::policy::{Clock, Directed, Direction, ExportChange, Exports, NextLink, Table};
 use crate::speaker::{Input, SpeakerConfig};
 use crate::types::{GroupId, Prefix, RouteAttributes};
 
@@ -97,8 +97,40 @@ enum Stage {
     Announcing,
 }
 
-/// How policies fail, by direction and name.
-type Failures = BTreeMap<(Direction, String), String>;
+/// How policies fail.
+#[derive(Default)]
+struct Failures {
+    /// As a whole, by direction and name.
+    failing: BTreeMap<(Direction, String), String>,
+    /// On single routes, by direction, name and what they are of.
+    held: BTreeMap<(Direction, String, String), Held>,
+}
+
+/// How a policy fails on a route.
+struct Held {
+    /// Whose it is.
+    service: Option<ServiceKey>,
+    error: String,
+}
+
+impl Failures {
+    fn add<P: Directed>(&mut self, table: &Table<P>) {
+        let direction = P::DIRECTION;
+        for link in table.links() {
+            if let Some(error) = link.error {
+                let key = (direction, link.name.to_owned());
+                self.failing.insert(key, error.to_string());
+            }
+        }
+        for held in table.held() {
+            let key = (direction, held.policy.to_owned(), held.subject());
+            self.held.entry(key).or_insert_with(|| Held {
+                service: P::service(held.key).cloned(),
+                error: held.error.to_string(),
+            });
+        }
+    }
+}
 
 /// What came of one or more rounds: by group and prefix, the newest decision.
 ///
@@ -131,9 +163,11 @@ impl Decisions {
 impl Pipeline {
     /// Knows nothing yet; [`Self::configure`] comes first.
     pub(super) fn new(node_name: &str, config: &Arc<Config>) -> Self {
+        let mut exports = Exports::new(config.bgp.asn);
+        exports.set_clock(Clock::new(clock::now));
         Self {
             candidates: Candidates::new(config.advertise.clone()),
-            exports: Exports::new(config.bgp.asn),
+            exports,
             import_side: ImportSide::new(config),
             config: Arc::clone(config),
             index: Index::new(node_name),
@@ -319,20 +353,17 @@ impl Pipeline {
     }
 
     fn failures(&self) -> Failures {
-        let exports = self.exports.links().map(|link| (Direction::Export, link));
-        let imports = self.import_side.imports.links();
-        let imports = imports.map(|link| (Direction::Import, link));
-        exports
-            .chain(imports)
-            .filter_map(|(direction, link)| {
-                Some(((direction, link.name.to_owned()), link.error?.to_string()))
-            })
-            .collect()
+        let mut failures = Failures::default();
+        failures.add(&self.exports);
+        failures.add(&self.import_side.imports);
+        failures
     }
 
     /// Once when a policy begins to fail, or fails in another way, and once when it is well.
     fn log_failures(&mut self, before: &Failures) {
         let after = self.failures();
+        self.log_held(&before.held, after.held);
+        let (before, after) = (&before.failing, after.failing);
         for key in before.keys().filter(|key| !after.contains_key(*key)) {
             let (direction, policy) = key.clone();
             info!(policy, "{} well again", direction.noun());
@@ -354,6 +385,41 @@ impl Pipeline {
                     error,
                 });
             }
+        }
+    }
+}
+
+impl Pipeline {
+    /// Once when a policy begins to fail on a route, and once when it decides about it again.
+    fn log_held(
+        &mut self,
+        before: &BTreeMap<(Direction, String, String), Held>,
+        after: BTreeMap<(Direction, String, String), Held>,
+    ) {
+        for key in before.keys().filter(|key| !after.contains_key(*key)) {
+            let (direction, policy, subject) = key;
+            let noun = direction.noun();
+            info!(policy, subject, "{noun} no longer failing on a route");
+        }
+        for (key, Held { service, error }) in after {
+            if before.contains_key(&key) {
+                continue;
+            }
+            let (direction, policy, subject) = key;
+            warn!(
+                policy,
+                subject,
+                error,
+                "{} failing on a route; see on-error for what that does",
+                direction.noun()
+            );
+            self.notices.push(Notice::RouteHeld {
+                direction,
+                policy,
+                subject,
+                service,
+                error,
+            });
         }
     }
 }

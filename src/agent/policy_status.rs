@@ -3,21 +3,45 @@
 use super::clock;
 use super::shadow::{self, ShadowHandle};
 use super::state::ChainState;
-use crate::api::PolicyStatus;
-use crate::policy::{Directed, LinkStatus, Mode};
+use crate::api::{HeldRoute, PolicyStatus};
+use crate::policy::{self, Directed, LinkStatus, Mode, Table};
+
+/// How many routes are named of those that a policy fails on.
+const HELD_MAX: usize = 10;
 
 /// The policies of one direction, in the chain's order.
-pub(super) fn all<'l, P: Directed>(
-    links: impl Iterator<Item = LinkStatus<'l>>,
+pub(super) fn all<P: Directed>(
+    table: &Table<P>,
     shadows: &ShadowHandle<P>,
     state: &ChainState,
 ) -> Vec<PolicyStatus> {
+    let links = table.links();
     links
         .map(|link| match link.mode {
-            Mode::Enforce => enforced(link, state),
+            Mode::Enforce => PolicyStatus {
+                held_routes: held(table, link.name),
+                ..enforced(link, state)
+            },
             Mode::Shadow => in_shadow(link, shadows, state),
         })
         .collect()
+}
+
+/// The first routes that a policy fails on.
+fn held<P: Directed>(table: &Table<P>, policy: &str) -> Vec<HeldRoute> {
+    let now = clock::now();
+    let route = |held: policy::HeldRoute<'_, P>| {
+        let peer = P::peer(held.peers);
+        HeldRoute {
+            prefix: P::prefix(held.key),
+            service: P::service(held.key).cloned(),
+            peers: peer.unwrap_or(&P::peer_group(held.peers).name).to_owned(),
+            error: held.error.to_string(),
+            retry_in: held.retry_at.saturating_duration_since(now).as_secs(),
+        }
+    };
+    let held = table.held().filter(|held| held.policy == policy);
+    held.take(HELD_MAX).map(route).collect()
 }
 
 /// A policy that decides.
@@ -38,10 +62,12 @@ fn enforced(link: LinkStatus<'_>, state: &ChainState) -> PolicyStatus {
             .error
             .map(ToString::to_string)
             .or_else(|| state.error.clone()),
-        failures: link.failures,
+        failures: link.failed(),
         retry_in: link
             .retry_at
             .map(|at| at.saturating_duration_since(now).as_secs()),
+        held: link.held as u64,
+        held_routes: Vec::new(),
     }
 }
 

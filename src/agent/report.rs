@@ -31,6 +31,7 @@ use crate::bgp::SessionState;
 use crate::cases::Document;
 use crate::config::{Config, Source};
 use crate::kube::Health;
+use crate::policy::{FailureCounts, LinkStatus};
 use crate::speaker::{PeerView, Speaker};
 use crate::types::{GroupId, PeerId};
 use crate::wasm::Engine;
@@ -93,11 +94,10 @@ impl Reporter {
                     error: source_error_of(pipeline, source_error),
                     services: count(pipeline.index.view().services.len()),
                 };
-                let links = pipeline.exports.links();
-                let policies = policy_status::all(links, &shadows.exports, &config_state.exports);
-                let links = pipeline.import_side.imports.links();
+                let (exports, imports) = (&pipeline.exports, &pipeline.import_side.imports);
+                let policies = policy_status::all(exports, &shadows.exports, &config_state.exports);
                 let import_policies =
-                    policy_status::all(links, &shadows.imports, &config_state.imports);
+                    policy_status::all(imports, &shadows.imports, &config_state.imports);
                 let held = config_state.held.clone();
                 let status = Status {
                     version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -124,10 +124,12 @@ impl Reporter {
                     exports: Load {
                         work: pipeline.work,
                         measured: pipeline.meters.measured(),
+                        failures: failures(exports.links()),
                     },
                     imports: Load {
                         work: pipeline.import_side.work,
                         measured: pipeline.import_side.meters.measured(),
+                        failures: failures(imports.links()),
                     },
                     events,
                 }
@@ -191,6 +193,13 @@ impl Reporter {
         }
         Ok(Some(document))
     }
+}
+
+/// How often each policy has failed.
+fn failures<'l>(links: impl Iterator<Item = LinkStatus<'l>>) -> BTreeMap<String, FailureCounts> {
+    links
+        .map(|link| (link.name.to_owned(), link.failures.clone()))
+        .collect()
 }
 
 fn readiness(pipeline: &Pipeline) -> Readiness {

@@ -1,6 +1,7 @@
 //! `rutter status`: the sessions, as `calicoctl node status` prints them, and the agent's health.
 
 mod held;
+mod held_routes;
 mod kernel;
 mod services;
 mod shadow;
@@ -99,7 +100,8 @@ pub(super) fn outcome(status: &Status) -> Outcome {
 
 /// Nothing depends on a policy in shadow mode.
 fn is_well(policy: &PolicyStatus) -> bool {
-    policy.mode == Mode::Shadow || (policy.error.is_none() && policy.refused.is_none())
+    policy.mode == Mode::Shadow
+        || (policy.error.is_none() && policy.refused.is_none() && policy.held == 0)
 }
 
 fn print_peers(peers: &[&PeerStatus], now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
@@ -246,6 +248,8 @@ fn print_policy(
         error,
         failures,
         retry_in,
+        held,
+        held_routes,
     } = policy;
     if *mode == Mode::Shadow {
         shadow::print(kind, policy, out)?;
@@ -264,6 +268,9 @@ fn print_policy(
             failures => format!(", {} since start", text::count(*failures, "failure")),
         };
         field(kind, &format!("{name} ({module}), working{past}"), out)?;
+    }
+    if *held > 0 {
+        held_routes::print(*held, held_routes, *on_error, out)?;
     }
     if let (Some(digest), Some(loaded_at)) = (digest, loaded_at) {
         let loaded = text::since(*loaded_at, now);

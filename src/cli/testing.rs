@@ -20,12 +20,12 @@ use tokio::runtime::Runtime;
 use super::{Cli, Outcome};
 use crate::api::{
     ChangeEffect, ChangedRoute, ConfigStatus, DecisionReport, HeldChange, KernelStatus,
-    LearnedEffect, PeerStatus, PolicyStatus, Readiness, Route, RouteChange, RouterIdOrigin, Sent,
-    ServiceRoutes, SourceStatus, Status, StepReport,
+    LearnedEffect, PeerStatus, PolicyStatus, Readiness, Route, RouterIdOrigin, Sent, ServiceRoutes,
+    SourceStatus, Status, StepReport,
 };
 use crate::candidates::{AddressKind, Origin};
 use crate::facts::ServiceKey;
-use crate::policy::{Limits, Mode, OnError, PeerKind};
+use crate::policy::{ChangeKind, Limits, Mode, OnError, PeerKind};
 use crate::types::{Asn, Prefix, RouteAttributes, RouterId};
 
 /// 2026-03-05 12:00:00 UTC, in seconds since 1970.
@@ -173,6 +173,8 @@ pub(super) fn policy(name: &str, module: &str) -> PolicyStatus {
         error: None,
         failures: 0,
         retry_in: None,
+        held: 0,
+        held_routes: Vec::new(),
     }
 }
 
@@ -194,7 +196,7 @@ pub(super) fn kernel() -> KernelStatus {
     }
 }
 
-fn example(change: RouteChange, prefix: &str, reason: &str) -> ChangedRoute {
+fn example(change: ChangeKind, prefix: &str, reason: &str) -> ChangedRoute {
     ChangedRoute {
         change,
         peer: "tor".to_owned(),
@@ -211,7 +213,7 @@ pub(super) fn rejected_learned() -> LearnedEffect {
         changed: 0,
         added: 0,
         examples: vec![example(
-            RouteChange::Withdrawn,
+            ChangeKind::Withdrawn,
             "10.9.0.0/16",
             "import-filter reject: no rule takes this prefix",
         )],
@@ -233,16 +235,16 @@ pub(super) fn held() -> HeldChange {
             added: 1,
             examples: vec![
                 example(
-                    RouteChange::Withdrawn,
+                    ChangeKind::Withdrawn,
                     "172.16.0.10/32",
                     "teams reject: no such team\nat all",
                 ),
                 example(
-                    RouteChange::Changed,
+                    ChangeKind::Changed,
                     "10.244.1.0/24",
                     "teams accept: as MED 10",
                 ),
-                example(RouteChange::Added, "fd00::1/128", "teams accept: team a"),
+                example(ChangeKind::Added, "fd00::1/128", "teams accept: team a"),
             ],
         },
     }

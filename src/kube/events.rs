@@ -1,7 +1,7 @@
-//! Kubernetes Events about the agent's own Node, and about Services, as `kubectl describe` lists them.
+//! Kubernetes Events about the agent's own Node and about Services, as `kubectl describe` lists them.
 //!
-//! What there is to say of a Service, the agent of every node says. So that it is one Event and not one
-//! for each node, its name is made of what it says.
+//! What there is to say of a Service, the agent of every node may say. So that it is one Event and not
+//! one for each node, its name is made of what it says.
 //!
 //! The agent decides what is worth an Event and how often; here is only how one is written. The
 //! client library has a recorder, too: it takes two Events of one reason for the same, whatever
@@ -10,7 +10,7 @@
 use ::kube::api::{Patch, PatchParams, PostParams};
 use ::kube::{Api, Client};
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::core::v1::{ObjectReference, Service};
 use k8s_openapi::api::events::v1::{Event, EventSeries};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::facts::ServiceKey;
 
-/// Where Events about objects without a namespace live.
+/// Where Events about objects without a namespace live; others live with their object.
 const NAMESPACE: &str = "default";
 
 /// The HTTP status for a name that is taken.
@@ -34,9 +34,9 @@ const NOTE_BYTES_MAX: usize = 1024;
 /// The API server refuses a longer `reportingInstance`.
 const INSTANCE_BYTES_MAX: usize = 128;
 
-/// Something that came to pass.
+/// Something that came to pass on this Node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AgentEvent {
+pub struct Occurrence {
     /// What it is about.
     pub regarding: Regarding,
     /// Whether somebody should look at it.
@@ -49,12 +49,12 @@ pub struct AgentEvent {
     pub note: String,
 }
 
-/// The object that an Event is about.
+/// The object that an Event is listed with.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Regarding {
     /// The agent's own Node.
     Node,
-    /// A Service.
+    /// This Service.
     Service(ServiceKey),
 }
 
@@ -67,7 +67,7 @@ pub enum Severity {
     Warning,
 }
 
-/// Writes Events about one Node, and about Services as that Node's agent.
+/// Writes Events of one Node.
 #[derive(Clone)]
 pub struct Recorder {
     client: Client,
@@ -82,7 +82,7 @@ pub struct Recorded {
 }
 
 impl Recorder {
-    /// Writes about the Node of this name, which need not exist.
+    /// Writes for the Node of this name, which need not exist.
     #[must_use]
     pub fn new(client: Client, node_name: &str) -> Self {
         Self {
@@ -91,19 +91,25 @@ impl Recorder {
         }
     }
 
+    fn events(&self, namespace: &str) -> Api<Event> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
     /// Writes a new Event.
     ///
     /// # Errors
     /// The API server is away, or forbids it.
-    pub async fn create(&self, event: &AgentEvent) -> anyhow::Result<Recorded> {
-        let namespace = namespace(&event.regarding).to_owned();
-        let object = self.object(event, Timestamp::now());
+    pub async fn create(&self, event: &Occurrence) -> anyhow::Result<Recorded> {
+        let regarding = match &event.regarding {
+            Regarding::Node => self.node(),
+            Regarding::Service(key) => self.service(key).await?,
+        };
+        let namespace = regarding.namespace.as_deref().unwrap_or(NAMESPACE);
+        let namespace = namespace.to_owned();
+        let object = self.object(event, regarding, &namespace, Timestamp::now());
         let fixed = object.metadata.name.clone();
-        let name = match self
-            .events(&namespace)
-            .create(&PostParams::default(), &object)
-            .await
-        {
+        let events = self.events(&namespace);
+        let name = match events.create(&PostParams::default(), &object).await {
             Ok(created) => created.metadata.name,
             // The agent of another node was the first to say it.
             Err(::kube::Error::Api(status)) if status.code == CONFLICT && fixed.is_some() => fixed,
@@ -130,47 +136,45 @@ impl Recorder {
         Ok(())
     }
 
-    fn events(&self, namespace: &str) -> Api<Event> {
-        Api::namespaced(self.client.clone(), namespace)
+    fn node(&self) -> ObjectReference {
+        ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Node".to_owned()),
+            name: Some(self.node_name.clone()),
+            // As the kubelet does it, and `kubectl describe node` expects it: the name.
+            uid: Some(self.node_name.clone()),
+            ..ObjectReference::default()
+        }
     }
 
-    fn metadata(&self, event: &AgentEvent) -> ObjectMeta {
+    /// With its UID, without which `kubectl describe service` would not find the Event.
+    async fn service(&self, key: &ServiceKey) -> anyhow::Result<ObjectReference> {
+        let services: Api<Service> = Api::namespaced(self.client.clone(), &key.namespace);
+        let service = services.get_metadata(&key.name).await?;
+        Ok(ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Service".to_owned()),
+            namespace: Some(key.namespace.to_string()),
+            name: Some(key.name.to_string()),
+            uid: service.metadata.uid,
+            ..ObjectReference::default()
+        })
+    }
+
+    fn object(
+        &self,
+        event: &Occurrence,
+        regarding: ObjectReference,
+        namespace: &str,
+        now: Timestamp,
+    ) -> Event {
         let (name, generate_name) = match &event.regarding {
             // The API server adds what makes it unique, and cuts what is too long.
             Regarding::Node => (None, Some(format!("{}-", self.node_name))),
             Regarding::Service(service) => (Some(fixed_name(service, event)), None),
         };
-        ObjectMeta {
-            name,
-            generate_name,
-            namespace: Some(namespace(&event.regarding).to_owned()),
-            ..ObjectMeta::default()
-        }
-    }
-
-    fn reference(&self, regarding: &Regarding) -> ObjectReference {
-        let named = |kind: &str, name: &str| ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some(kind.to_owned()),
-            name: Some(name.to_owned()),
-            ..ObjectReference::default()
-        };
-        match regarding {
-            Regarding::Node => ObjectReference {
-                // As the kubelet does it, and `kubectl describe node` expects it: the name.
-                uid: Some(self.node_name.clone()),
-                ..named("Node", &self.node_name)
-            },
-            Regarding::Service(service) => ObjectReference {
-                namespace: Some(service.namespace.to_string()),
-                ..named("Service", &service.name)
-            },
-        }
-    }
-
-    fn object(&self, event: &AgentEvent, now: Timestamp) -> Event {
-        let AgentEvent {
-            regarding,
+        let Occurrence {
+            regarding: _, // with what the API server knows of it
             severity,
             reason,
             action,
@@ -181,7 +185,12 @@ impl Recorder {
             Severity::Warning => "Warning",
         };
         Event {
-            metadata: self.metadata(event),
+            metadata: ObjectMeta {
+                name,
+                generate_name,
+                namespace: Some(namespace.to_owned()),
+                ..ObjectMeta::default()
+            },
             type_: Some(severity.to_owned()),
             reason: Some((*reason).to_owned()),
             action: Some((*action).to_owned()),
@@ -189,22 +198,14 @@ impl Recorder {
             event_time: Some(MicroTime(now)),
             reporting_controller: Some(CONTROLLER.to_owned()),
             reporting_instance: Some(cut(&self.node_name, INSTANCE_BYTES_MAX)),
-            regarding: Some(self.reference(regarding)),
+            regarding: Some(regarding),
             ..Event::default()
         }
     }
 }
 
-/// Where an Event about the object lives.
-fn namespace(regarding: &Regarding) -> &str {
-    match regarding {
-        Regarding::Node => NAMESPACE,
-        Regarding::Service(service) => &service.namespace,
-    }
-}
-
 /// A name that no Event has that says something else of the Service: that of the Service and 64 bits.
-fn fixed_name(service: &ServiceKey, event: &AgentEvent) -> String {
+fn fixed_name(service: &ServiceKey, event: &Occurrence) -> String {
     let digest = Sha256::digest(format!("{service} {} {}", event.reason, event.note));
     let hex: String = digest
         .iter()
@@ -231,7 +232,7 @@ mod tests {
     #[test]
     fn what_is_said_of_a_service_has_one_name_whoever_says_it() {
         let service = ServiceKey::new("shop", "web");
-        let event = |note: &str| AgentEvent {
+        let event = |note: &str| Occurrence {
             regarding: Regarding::Service(service.clone()),
             severity: Severity::Warning,
             reason: "AddressRefused",

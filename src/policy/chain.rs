@@ -1,17 +1,23 @@
-//! Policies in order, each with its health: who is asked, who is failing, when it is asked again.
+//! Policies in order, each with its health: who is asked, who is failing, on what and when it is
+//! asked again.
 //!
 //! Used by [`Table`](super::Table) and [`Shadows`](super::Shadows), for policies `P` of either
 //! direction, in rounds: [`Chain::begin_round`], any number of [`Chain::ask`],
 //! [`Chain::end_round`]. What a failing link's routes become is decided in [`row`](super::row);
 //! here is only whether it is failing.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::asking::{Asking, Broken, Reply};
+use super::held::Held;
+use super::search::{Budget, CALLS_MAX, Clock, TIME_MAX};
 use super::{
     Audience, Directed, Inquiry, Limits, Mode, OnError, PeerGroup, PolicyFailure, RoutePolicy, Step,
 };
+use crate::types::RouteAttributes;
 
 /// Pause after the first failure. A module that trips over one odd object is asked again before
 /// an operator has read the log; one that eats its whole time limit takes no core for itself.
@@ -105,6 +111,9 @@ impl<P> From<Link<P>> for NextLink<P> {
     }
 }
 
+/// How often something failed, by [`PolicyFailure::kind`].
+pub type FailureCounts = BTreeMap<&'static str, u64>;
+
 /// How one link is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkStatus<'a> {
@@ -124,25 +133,41 @@ pub struct LinkStatus<'a> {
     pub mode: Mode,
     /// Why it is failing; absent while it is not.
     pub error: Option<&'a PolicyFailure>,
-    /// How often it has failed, under this name.
-    pub failures: u64,
+    /// How often it has failed, under this name, as a whole or on single routes.
+    pub failures: &'a FailureCounts,
+    /// How many routes it fails on while it is not failing as a whole; a route counts once for
+    /// each peer group, or peer.
+    pub held: usize,
     /// When it will be asked again; absent while it is not failing.
     pub retry_at: Option<Instant>,
 }
 
+impl LinkStatus<'_> {
+    /// How often it has failed.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failures.values().sum()
+    }
+}
+
 /// The links in order.
 #[derive(Clone, Debug)]
-pub(super) struct Chain<P = Arc<dyn RoutePolicy>> {
+pub(super) struct Chain<P: Directed = Arc<dyn RoutePolicy>> {
     links: Vec<LinkState<P>>,
     asked: u64,
+    /// What searches may still take in this round.
+    time_left: Duration,
+    clock: Option<Clock>,
 }
 
 /// A link and how it is.
 #[derive(Clone, Debug)]
-struct LinkState<P> {
+struct LinkState<P: Directed> {
     link: Link<P>,
     health: Health,
-    failures: u64,
+    /// What it fails on, beside its health.
+    held: Held<P>,
+    failures: FailureCounts,
     round: Round,
     heritage: Heritage,
 }
@@ -187,15 +212,26 @@ enum Heritage {
 pub(super) enum Answer {
     /// One for each route.
     Steps(Vec<Step>),
+    /// One for each route, or how it fails on that: on-error decides for it.
+    Each(OnError, Vec<Result<Step, PolicyFailure>>),
     /// It is failing: on-error decides. The text says how it failed.
     Failing(OnError, String),
 }
 
-impl<P> Default for Chain<P> {
+/// A route that a policy was well about when it was asked last.
+pub(super) type Control<P> = (
+    <P as Directed>::Key,
+    <P as Directed>::Route,
+    Arc<RouteAttributes>,
+);
+
+impl<P: Directed> Default for Chain<P> {
     fn default() -> Self {
         Self {
             links: Vec::new(),
             asked: 0,
+            time_left: TIME_MAX,
+            clock: None,
         }
     }
 }
@@ -244,15 +280,69 @@ impl<P: Directed> Chain<P> {
                 audience: &state.link.audience,
                 mode: state.link.mode,
                 error: failure.map(|failure| &failure.cause),
-                failures: state.failures,
+                failures: &state.failures,
+                held: match failure {
+                    Some(_) => 0,
+                    None => state.held.iter().count(),
+                },
                 retry_at: failure.map(|failure| failure.retry_at),
             }
         })
     }
 
-    /// The first time at which a failing link is to be asked again.
+    /// The first time at which a link is to be asked again, or about what it fails on.
     pub(super) fn retry_at(&self) -> Option<Instant> {
+        let retries = self.links.iter().filter_map(|state| match &state.health {
+            Health::Well => state.held.retry_at(),
+            Health::Failing(failure) | Health::OnTrial(failure) => Some(failure.retry_at),
+        });
+        retries.min()
+    }
+
+    /// When a link that is failing is to be asked again.
+    pub(super) fn failing_until(&self) -> Option<Instant> {
         self.status().filter_map(|link| link.retry_at).min()
+    }
+
+    /// Lets searches be timed.
+    pub(super) fn set_clock(&mut self, clock: Clock) {
+        self.clock = Some(clock);
+    }
+
+    /// What each link fails on, in order, while it is not failing as a whole.
+    pub(super) fn held(&self) -> impl Iterator<Item = (&Link<P>, &Held<P>)> {
+        let well = self.links.iter().filter(|it| it.health.failure().is_none());
+        well.map(|state| (&state.link, &state.held))
+    }
+
+    /// Whether the link at `position` fails on the route.
+    pub(super) fn is_held(&self, position: usize, peers: P::PeersId, key: &P::Key) -> bool {
+        self.links[position].held.get(peers, key).is_some()
+    }
+
+    /// Whether there is anything that the link at `position` fails on.
+    pub(super) fn holds(&self, position: usize) -> bool {
+        !self.links[position].held.is_empty()
+    }
+
+    /// The link at `position` is not asked about the route any more. Returns whether it failed on
+    /// it.
+    pub(super) fn release(&mut self, position: usize, peers: P::PeersId, key: &P::Key) -> bool {
+        self.links[position].held.release(peers, key)
+    }
+
+    /// Lets go of all that links fail on but these.
+    pub(super) fn retain_held(&mut self, stays: impl Fn(P::PeersId, &P::Key) -> bool) {
+        for state in &mut self.links {
+            state.held.retain(|id, key, _| stays(id, key));
+        }
+    }
+
+    /// What is to be asked about again: routes that links fail on which are well else.
+    pub(super) fn due(&self, now: Instant) -> impl Iterator<Item = (P::PeersId, &P::Key)> {
+        let held = self.held().flat_map(|(_, held)| held.iter());
+        let due = held.filter(move |(_, _, hold)| hold.retry_at <= now);
+        due.map(|(id, key, _)| (id, key))
     }
 
     /// Puts `links` in place of the present ones. Returns, for each link of the new chain, the
@@ -272,7 +362,8 @@ impl<P: Directed> Chain<P> {
                 (NextLink::New(link), before) => LinkState {
                     link,
                     health: Health::Well,
-                    failures: before.map_or(0, |before| before.failures),
+                    held: Held::default(),
+                    failures: before.map_or_else(Default::default, |it| it.failures.clone()),
                     round: Round::Silent,
                     heritage: Heritage::StandsIn,
                 },
@@ -283,9 +374,22 @@ impl<P: Directed> Chain<P> {
         positions
     }
 
+    /// Counts no fewer failures of a policy than `other` does.
+    pub(super) fn keep_counts(&mut self, other: &Self) {
+        for state in &mut self.links {
+            let same = |it: &&LinkState<P>| it.link.name == state.link.name;
+            let counts = other.links.iter().find(same).map(|it| &it.failures);
+            for (kind, count) in counts.into_iter().flatten() {
+                let own = state.failures.entry(kind).or_default();
+                *own = (*own).max(*count);
+            }
+        }
+    }
+
     /// Starts a round at `now`. Returns whether a failing link is due again, so that the round
     /// must ask about everything.
     pub(super) fn begin_round(&mut self, now: Instant) -> Due {
+        self.time_left = TIME_MAX;
         let mut due = Due::No;
         for state in &mut self.links {
             state.round = Round::Silent;
@@ -299,34 +403,40 @@ impl<P: Directed> Chain<P> {
         due
     }
 
-    /// Asks the link at `position`, unless it is failing.
+    /// Asks the link at `position`, unless it is failing. Where it fails, the routes that it fails
+    /// on are searched for; should that be all, it is asked about one of `controls`, which tells a
+    /// policy that is broken from one that fails on few routes.
     pub(super) fn ask(
         &mut self,
         position: usize,
         now: Instant,
         inquiry: &Inquiry<'_, P>,
+        controls: impl FnOnce(&Held<P>) -> Vec<Control<P>>,
     ) -> Answer {
         let state = &mut self.links[position];
-        let in_a_row = match &state.health {
-            Health::Failing(failure) => return state.failing(failure),
-            Health::OnTrial(failure) => failure.in_a_row,
-            Health::Well => 0,
+        if let Health::Failing(failure) = &state.health {
+            return state.failing(failure);
+        }
+        let budget = Budget {
+            calls_left: state.calls_max(),
+            time_left: &mut self.time_left,
+            clock: self.clock.as_ref(),
         };
-        self.asked += 1;
-        match state.link.policy.ask(&state.link.name, inquiry) {
-            Ok(steps) => {
+        let asking = Asking {
+            link: &state.link,
+            inquiry,
+            budget,
+            asked: &mut self.asked,
+        };
+        match asking.run(now, &mut state.held, controls) {
+            Ok(Reply { answer, failures }) => {
+                state.count(failures);
                 state.round = Round::Answered;
-                Answer::Steps(steps)
-            }
-            Err(cause) => {
-                let failure = Failure {
-                    cause,
-                    in_a_row: in_a_row.saturating_add(1),
-                    retry_at: now + retry_delay(in_a_row),
-                };
-                let answer = state.failing(&failure);
-                state.fail(failure);
                 answer
+            }
+            Err(Broken { cause, failures }) => {
+                state.count(failures);
+                state.fail(now, cause)
             }
         }
     }
@@ -365,6 +475,16 @@ impl<P: Directed> Chain<P> {
         }
     }
 
+    /// Lets go of what was due in this round, which was about all of that, and not asked about: no
+    /// route depends on it.
+    pub(super) fn release_due(&mut self, now: Instant) {
+        for state in &mut self.links {
+            if state.health.failure().is_none() {
+                state.held.retain(|_, _, hold| hold.retry_at > now);
+            }
+        }
+    }
+
     /// A new group is about to begin with the decisions of another.
     pub(super) fn expect_stand_ins(&mut self) {
         for state in &mut self.links {
@@ -395,18 +515,58 @@ pub(super) enum Due {
     No,
 }
 
-impl<P> LinkState<P> {
+impl<P: Directed> LinkState<P> {
     fn failing(&self, failure: &Failure) -> Answer {
         Answer::Failing(self.link.on_error, failure.cause.to_string())
     }
 
-    fn fail(&mut self, failure: Failure) {
-        self.failures += 1;
+    /// What one batch may cost. A policy that runs out of time whatever it is asked costs a search
+    /// now and then only.
+    fn calls_max(&self) -> u32 {
+        match &self.health {
+            Health::OnTrial(failure) if !failure.is_worth_a_search() => 1,
+            Health::OnTrial(_) | Health::Well | Health::Failing(_) => CALLS_MAX,
+        }
+    }
+
+    fn count(&mut self, failures: impl IntoIterator<Item = &'static str>) {
+        for kind in failures {
+            *self.failures.entry(kind).or_default() += 1;
+        }
+    }
+
+    fn fail(&mut self, now: Instant, cause: PolicyFailure) -> Answer {
+        let before = match &self.health {
+            Health::OnTrial(failure) => failure.in_a_row,
+            Health::Well | Health::Failing(_) => 0,
+        };
+        let failure = Failure {
+            cause,
+            in_a_row: before.saturating_add(1),
+            retry_at: now + doubled(RETRY_FIRST, before, RETRY_MAX),
+        };
+        let answer = self.failing(&failure);
+        self.count([failure.cause.kind()]);
         self.health = Health::Failing(failure);
         self.round = match self.round {
             Round::Silent | Round::Failed => Round::Failed,
             Round::Answered | Round::FailedAfterAnswer => Round::FailedAfterAnswer,
         };
+        answer
+    }
+}
+
+impl Failure {
+    fn is_worth_a_search(&self) -> bool {
+        match self.cause {
+            PolicyFailure::OutOfTime(_) => self.in_a_row.is_power_of_two(),
+            PolicyFailure::Trap(_)
+            | PolicyFailure::OutOfInstructions(_)
+            | PolicyFailure::OutOfMemory(_)
+            | PolicyFailure::BadAnswer(_)
+            | PolicyFailure::Inconsistent(_)
+            | PolicyFailure::NotLoaded(_) => true,
+        }
     }
 }
 
@@ -420,7 +580,7 @@ impl Health {
 }
 
 /// The pause after one more failure, following `failures_before` in a row.
-fn retry_delay(failures_before: u32) -> Duration {
+pub(super) fn doubled(first: Duration, failures_before: u32, max: Duration) -> Duration {
     let doubled = 2u32.saturating_pow(failures_before);
-    RETRY_FIRST.saturating_mul(doubled).min(RETRY_MAX)
+    first.saturating_mul(doubled).min(max)
 }

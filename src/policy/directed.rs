@@ -13,7 +13,7 @@ use super::{
     RoutePolicy, Step, StepVerdict,
 };
 use crate::candidates::{Candidate, CandidateKey, Serving};
-use crate::facts::NodeFacts;
+use crate::facts::{NodeFacts, ServiceKey};
 use crate::types::{Asn, GroupId, Installation, PeerId, Prefix, RouteAttributes, RouteVersion};
 
 /// A policy of one direction.
@@ -55,6 +55,9 @@ pub trait Directed: Clone + fmt::Debug + Send {
     /// peers are asked about the same.
     fn owner(peers: Self::PeersId) -> Option<Self::PeersId>;
 
+    /// Whose address it is, where it is one.
+    fn service(key: &Self::Key) -> Option<&ServiceKey>;
+
     /// Where the route leads to.
     fn prefix(key: &Self::Key) -> Prefix;
 
@@ -63,6 +66,9 @@ pub trait Directed: Clone + fmt::Debug + Send {
 
     /// Whether decisions about one are decisions about the other, which came in its place.
     fn is_same(one: &Self::Route, other: &Self::Route) -> bool;
+
+    /// Whether a policy is shown the same of both.
+    fn looks_same(one: &Self::Route, other: &Self::Route) -> bool;
 
     /// What a decision about the route rests on.
     fn basis(route: &Self::Route) -> Self::Basis;
@@ -121,9 +127,11 @@ pub type Asked<'a, P> = (
 #[derive(Debug)]
 pub struct Inquiry<'a, P: Directed> {
     /// The node the agent runs on.
-    pub node: &'a NodeFacts,
+    pub node: &'a Arc<NodeFacts>,
     /// Our own AS.
     pub asn: Asn,
+    /// Names the peers.
+    pub id: P::PeersId,
     /// Towards whom, or from whom.
     pub peers: &'a P::Peers,
     /// What is asked about; never empty.
@@ -162,6 +170,10 @@ impl Directed for Arc<dyn RoutePolicy + '_> {
         None
     }
 
+    fn service(key: &CandidateKey) -> Option<&ServiceKey> {
+        key.origin.service()
+    }
+
     fn prefix(key: &CandidateKey) -> Prefix {
         key.prefix
     }
@@ -173,6 +185,10 @@ impl Directed for Arc<dyn RoutePolicy + '_> {
     /// Facts of a candidate change all the time; those that matter are its basis.
     fn is_same(_: &Candidate, _: &Candidate) -> bool {
         true
+    }
+
+    fn looks_same(one: &Candidate, other: &Candidate) -> bool {
+        one == other
     }
 
     fn basis(candidate: &Candidate) -> Option<Serving> {
@@ -292,6 +308,10 @@ impl Directed for Arc<dyn ImportPolicy + '_> {
         Some(peer)
     }
 
+    fn service(_: &Prefix) -> Option<&ServiceKey> {
+        None
+    }
+
     fn prefix(key: &Prefix) -> Prefix {
         *key
     }
@@ -303,6 +323,10 @@ impl Directed for Arc<dyn ImportPolicy + '_> {
     /// A decision is about one path: another that the peer announces in its place was never
     /// decided about.
     fn is_same(one: &LearnedRoute, other: &LearnedRoute) -> bool {
+        one.is_same_path(other)
+    }
+
+    fn looks_same(one: &LearnedRoute, other: &LearnedRoute) -> bool {
         one.is_same_path(other)
     }
 

@@ -62,6 +62,7 @@ impl Imports {
     pub fn forget_routes(&mut self) {
         self.routes.clear();
         self.rows.values_mut().for_each(|row| row.clear());
+        self.chain.retain_held(|_, _| false);
         self.unseen.add_everything();
     }
 

@@ -119,8 +119,9 @@ impl<P: Directed> Observation<P> {
 }
 
 /// What nobody has observed yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) enum Unseen<P: Directed> {
+    #[default]
     Nothing,
     Some {
         /// With all their routes.
@@ -131,11 +132,11 @@ pub(super) enum Unseen<P: Directed> {
     Everything,
 }
 
-impl<P: Directed> Default for Unseen<P> {
-    fn default() -> Self {
-        Self::Nothing
-    }
-}
+/// Peers and routes that are unseen.
+type Partial<'a, P> = (
+    &'a mut BTreeSet<<P as Directed>::PeersId>,
+    &'a mut BTreeSet<RouteName<P>>,
+);
 
 impl<P: Directed> Unseen<P> {
     pub(super) fn add_everything(&mut self) {
@@ -162,7 +163,7 @@ impl<P: Directed> Unseen<P> {
     }
 
     /// What to add to, unless everything is unseen anyway.
-    fn partial(&mut self) -> Option<(&mut BTreeSet<P::PeersId>, &mut BTreeSet<RouteName<P>>)> {
+    fn partial(&mut self) -> Option<Partial<'_, P>> {
         if let Self::Nothing = self {
             *self = Self::Some {
                 peers: BTreeSet::new(),

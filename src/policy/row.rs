@@ -8,12 +8,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::chain::{Answer, Chain};
+use super::chain::{Answer, Chain, Control};
+use super::held::Held;
 use super::outcome::{end_of_chain, of_prefix};
 use super::standing::{Standing, State};
+use super::table::Routes;
 use super::{ChainDefault, Directed, Inquiry, OnError, Outcome, Step, StepVerdict};
 use crate::facts::NodeFacts;
 use crate::types::{Asn, Installation, Prefix, RouteAttributes};
+
+/// How many routes tell a policy that is broken from one that fails on few.
+const CONTROLS_MAX: usize = 3;
 
 /// Peers that are asked about together, with everything that was decided for them.
 #[derive(Clone, Debug)]
@@ -58,7 +63,7 @@ enum DecisionSource {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context<'a> {
     pub(super) now: Instant,
-    pub(super) node: Option<&'a NodeFacts>,
+    pub(super) node: Option<&'a Arc<NodeFacts>>,
     pub(super) asn: Asn,
     /// What becomes of a route that every policy abstained from.
     pub(super) default: ChainDefault,
@@ -114,11 +119,13 @@ impl<P: Directed> Row<P> {
         self.told.clear();
     }
 
-    /// Puts routes through the chain.
+    /// Puts some of `all` routes through the chain.
     pub(super) fn decide(
         &mut self,
+        id: P::PeersId,
         chain: &mut Chain<P>,
         context: &Context<'_>,
+        all: &Routes<P>,
         routes: &[(&P::Key, &P::Route)],
     ) {
         let without_node = P::without_node();
@@ -132,7 +139,15 @@ impl<P: Directed> Row<P> {
         });
         let mut cases: Vec<Case<'_, P>> = cases.collect();
         if let Some(node) = context.node {
-            ask_chain(chain, context, node, &self.peers, &mut cases);
+            let surroundings = Surroundings {
+                context,
+                node,
+                id,
+                peers: &self.peers,
+                routes: all,
+                entries: &self.entries,
+            };
+            surroundings.ask_chain(chain, &mut cases);
         }
         let end = match (context.node, without_node) {
             (None, Some(step)) => step,
@@ -156,7 +171,7 @@ impl<P: Directed> Row<P> {
     /// differs.
     pub(super) fn settle(
         &mut self,
-        routes: &BTreeMap<P::Key, P::Route>,
+        routes: &Routes<P>,
         prefixes: impl IntoIterator<Item = Prefix>,
     ) -> Vec<(Prefix, Option<P::Told>)> {
         let mut changes = Vec::new();
@@ -175,7 +190,7 @@ impl<P: Directed> Row<P> {
     }
 
     /// What there is to tell of a prefix: of its routes, the first that speaks for it does.
-    fn wanted(&self, routes: &BTreeMap<P::Key, P::Route>, prefix: Prefix) -> Option<P::Told> {
+    fn wanted(&self, routes: &Routes<P>, prefix: Prefix) -> Option<P::Told> {
         let mut entries = of_prefix::<P, _>(&self.entries, prefix);
         entries.find_map(|(key, entry)| P::told(&entry.outcome, || routes.get(key)))
     }
@@ -183,11 +198,7 @@ impl<P: Directed> Row<P> {
     /// Moves every kept decision to its link's position in a new chain: `positions` has, for
     /// each new link, its former one. For a link that had none, or never decided, what the whole
     /// former chain accepted stands in, so that a module that fails at once withdraws nothing.
-    pub(super) fn carry_over(
-        &mut self,
-        positions: &[Option<usize>],
-        routes: &BTreeMap<P::Key, P::Route>,
-    ) {
+    pub(super) fn carry_over(&mut self, positions: &[Option<usize>], routes: &Routes<P>) {
         for (key, entry) in &mut self.entries {
             let Some(route) = routes.get(key) else {
                 continue;
@@ -201,11 +212,11 @@ impl<P: Directed> Row<P> {
         }
     }
 
-    /// Drops what stood in for the link at `position`.
-    pub(super) fn drop_stand_ins(&mut self, position: usize) {
-        for entry in self.entries.values_mut() {
+    /// Drops what stood in for the link at `position`, but for routes that it fails on.
+    pub(super) fn drop_stand_ins(&mut self, position: usize, is_held: impl Fn(&P::Key) -> bool) {
+        for (key, entry) in &mut self.entries {
             if let Some(slot) = entry.last.get_mut(position) {
-                slot.take_if(|last| last.source == DecisionSource::StandIn);
+                slot.take_if(|last| last.stands_in() && !is_held(key));
             }
         }
     }
@@ -225,6 +236,10 @@ impl<P: Directed> LastDecision<P> {
         })
     }
 
+    fn stands_in(&self) -> bool {
+        self.source == DecisionSource::StandIn
+    }
+
     /// Why facts forbid what was decided. An abstention decides nothing, and a rejection lets
     /// nothing out.
     fn is_forbidden(&self, route: &P::Route) -> Option<&'static str> {
@@ -235,27 +250,43 @@ impl<P: Directed> LastDecision<P> {
     }
 }
 
-/// Asks one link after the other about the cases that none has rejected. Each is proposed what
-/// the links before it made of the route.
-fn ask_chain<P: Directed>(
-    chain: &mut Chain<P>,
-    context: &Context<'_>,
-    node: &NodeFacts,
-    peers: &P::Peers,
-    cases: &mut [Case<'_, P>],
-) {
-    for position in 0..chain.len() {
-        if !chain.link(position).is_asked_for(P::peer_group(peers)) {
+/// What is known of the routes beside those on their way.
+struct Surroundings<'a, P: Directed> {
+    context: &'a Context<'a>,
+    node: &'a Arc<NodeFacts>,
+    id: P::PeersId,
+    peers: &'a P::Peers,
+    routes: &'a Routes<P>,
+    entries: &'a BTreeMap<P::Key, Entry<P>>,
+}
+
+impl<P: Directed> Surroundings<'_, P> {
+    /// Asks one link after the other about the cases that none has rejected. Each is proposed what
+    /// the links before it made of the route.
+    fn ask_chain(&self, chain: &mut Chain<P>, cases: &mut [Case<'_, P>]) {
+        for position in 0..chain.len() {
+            let is_asked = chain.link(position).is_asked_for(P::peer_group(self.peers));
+            let is_open = |case: &Case<'_, P>| is_asked && case.is_open();
+            if chain.holds(position) {
+                for case in cases.iter_mut().filter(|case| !is_open(case)) {
+                    if chain.release(position, self.id, case.key) {
+                        case.last[position].take_if(|last| last.stands_in());
+                    }
+                }
+            }
+            if is_asked {
+                self.ask(chain, position, cases);
+                continue;
+            }
             for case in cases.iter_mut() {
                 // Should it come to decide for these peers, nothing it said long ago may stand.
                 case.last[position] = None;
             }
-            continue;
         }
-        let open: Vec<_> = cases
-            .iter_mut()
-            .filter(|case| case.standing.state != State::Rejected)
-            .collect();
+    }
+
+    fn ask(&self, chain: &mut Chain<P>, position: usize, cases: &mut [Case<'_, P>]) {
+        let open: Vec<_> = cases.iter_mut().filter(|case| case.is_open()).collect();
         if open.is_empty() {
             return;
         }
@@ -264,26 +295,66 @@ fn ask_chain<P: Directed>(
             .map(|case| (case.key, case.route, &case.standing.attributes))
             .collect();
         let inquiry = Inquiry {
-            node,
-            asn: context.asn,
-            peers,
+            node: self.node,
+            asn: self.context.asn,
+            id: self.id,
+            peers: self.peers,
             routes: &routes,
         };
-        let answer = chain.ask(position, context.now, &inquiry);
-        let name = chain.name(position);
-        match answer {
+        let name = Arc::clone(chain.name(position));
+        let controls = |held: &Held<P>| self.controls(position, &name, held);
+        match chain.ask(position, self.context.now, &inquiry, controls) {
             Answer::Steps(steps) => {
                 for (case, step) in open.into_iter().zip(steps) {
                     case.decide(position, step);
                 }
             }
+            Answer::Each(on_error, answers) => {
+                for (case, answer) in open.into_iter().zip(answers) {
+                    match answer {
+                        Ok(step) => case.decide(position, step),
+                        Err(cause) => {
+                            let failing = format!("{name} fails on this route");
+                            case.decide_without(&Absence::new::<P>(
+                                position,
+                                &name,
+                                on_error,
+                                failing,
+                                cause.to_string(),
+                            ));
+                        }
+                    }
+                }
+            }
             Answer::Failing(on_error, cause) => {
-                let absence = Absence::new::<P>(position, name, on_error, cause);
+                let failing = format!("{name} is failing");
+                let absence = Absence::new::<P>(position, &name, on_error, failing, cause);
                 for case in open {
                     case.decide_without(&absence);
                 }
             }
         }
+    }
+
+    /// Some routes that the link at `position` decided about when it was asked last, and those on
+    /// their way are not.
+    fn controls(&self, position: usize, name: &str, held: &Held<P>) -> Vec<Control<P>> {
+        let decided = self.entries.iter().filter(|(key, entry)| {
+            // Of those on their way, the last decisions are on their way as well.
+            let last = entry.last.get(position).and_then(Option::as_ref);
+            last.is_some_and(|last| !last.stands_in()) && !held.is_suspect(key)
+        });
+        let controls = decided.filter_map(|(key, entry)| {
+            let route = self.routes.get(key)?;
+            let mut standing = Standing::new(P::proposed(route, self.context.none));
+            let steps = entry.outcome.steps.iter();
+            steps
+                .take_while(|step| *step.policy != *name)
+                .for_each(|step| standing.take(step));
+            let is_asked = standing.state != State::Rejected;
+            is_asked.then(|| (key.clone(), route.clone(), standing.attributes))
+        });
+        controls.take(CONTROLS_MAX).collect()
     }
 }
 
@@ -292,6 +363,8 @@ struct Absence<'a> {
     position: usize,
     name: &'a Arc<str>,
     on_error: OnError,
+    /// `NAME is failing`, or how else it is.
+    failing: String,
     cause: String,
     /// Where on-error itself decides; for `keep-last`, where there is nothing to keep.
     reason: Arc<str>,
@@ -302,6 +375,7 @@ impl<'a> Absence<'a> {
         position: usize,
         name: &'a Arc<str>,
         on_error: OnError,
+        failing: String,
         cause: String,
     ) -> Self {
         let consequence = match on_error {
@@ -313,7 +387,8 @@ impl<'a> Absence<'a> {
             position,
             name,
             on_error,
-            reason: format!("{name} is failing and {consequence}: {cause}").into(),
+            reason: format!("{failing} and {consequence}: {cause}").into(),
+            failing,
             cause,
         }
     }
@@ -333,9 +408,9 @@ impl<'a> Absence<'a> {
     /// The link's last decision about the route, unless facts outrank it.
     fn kept<P: Directed>(&self, last: &LastDecision<P>, route: &P::Route) -> Step {
         if let Some(why) = last.is_forbidden(route) {
-            let Self { name, cause, .. } = self;
+            let Self { failing, cause, .. } = self;
             return Step {
-                reason: Some(format!("{name} is failing, and {why}: {cause}").into()),
+                reason: Some(format!("{failing}, and {why}: {cause}").into()),
                 ..self.step(StepVerdict::Reject)
             };
         }
@@ -375,6 +450,11 @@ impl<'a, P: Directed> Case<'a, P> {
             steps: Vec::new(),
             last,
         }
+    }
+
+    /// Whether no link has rejected it.
+    fn is_open(&self) -> bool {
+        self.standing.state != State::Rejected
     }
 
     /// Takes the decision of the link at `position`, and remembers it.

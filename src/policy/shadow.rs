@@ -14,7 +14,7 @@ use std::time::Instant;
 use super::chain::Chain;
 use super::observation::{Cases, Circumstances, Extent, Observation, Seen};
 use super::outcome::of_prefix;
-use super::{Directed, Link, Mode, NextLink, Outcome, RoutePolicy, Step};
+use super::{Change, Directed, Link, Mode, NextLink, Outcome, RoutePolicy, Step};
 use crate::candidates::CandidateKey;
 use crate::types::{Prefix, RouteAttributes};
 use walk::{Question, Walked};
@@ -81,22 +81,6 @@ pub struct Difference<K = CandidateKey, U = Arc<RouteAttributes>> {
     pub step: Step,
 }
 
-/// What would happen to a route, which is announced, or used, in a way `U`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change<U = Arc<RouteAttributes>> {
-    /// It is announced or used in this way, and would not be.
-    Withdrawn(U),
-    /// It is not announced or used, and would be in this way.
-    Added(U),
-    /// It would be in another way.
-    Changed {
-        /// The one in force.
-        from: U,
-        /// The one that would be.
-        to: U,
-    },
-}
-
 impl<P: Directed> Default for Shadows<P> {
     fn default() -> Self {
         Self {
@@ -122,8 +106,12 @@ impl<P: Directed> Shadows<P> {
     /// When to call [`Self::compare`], because a policy is failing; absent while none is.
     #[must_use]
     pub fn retry_at(&self) -> Option<Instant> {
-        let retries = self.shadows.iter().filter_map(|it| it.chain.retry_at());
-        retries.min()
+        // While one fails as a whole, what it or another fails on waits as well.
+        let retry_at = |shadow: &Shadow<P>| {
+            let failing_until = shadow.chain.failing_until();
+            failing_until.or_else(|| shadow.chain.retry_at())
+        };
+        self.shadows.iter().filter_map(retry_at).min()
     }
 
     /// Compares what is left to be compared. Harmless at any time.
@@ -187,11 +175,22 @@ impl<P: Directed> Shadow<P> {
     /// What keeps it from comparing; absent while nothing does.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
-        self.chain.status().find_map(|link| {
+        let failing = self.chain.status().find_map(|link| {
             Some(Fault {
                 policy: link.name.to_owned(),
                 error: link.error?.to_string(),
                 retry_at: link.retry_at?,
+            })
+        });
+        failing.or_else(|| {
+            self.chain.held().find_map(|(link, held)| {
+                let (_, key, hold) = held.iter().next()?;
+                let (prefix, cause) = (P::prefix(key), &hold.cause);
+                Some(Fault {
+                    policy: link.name.to_string(),
+                    error: format!("on {prefix}, and perhaps others: {cause}"),
+                    retry_at: held.retry_at()?,
+                })
             })
         })
     }
@@ -199,7 +198,7 @@ impl<P: Directed> Shadow<P> {
     /// How often it, or a policy after it, failed here.
     #[must_use]
     pub fn failures(&self) -> u64 {
-        self.chain.status().map(|link| link.failures).sum()
+        self.chain.status().map(|link| link.failed()).sum()
     }
 
     /// What it would change, by peer group or peer; only those that it is for.
@@ -244,15 +243,16 @@ impl<P: Directed> Shadow<P> {
 
     fn compare(&mut self, now: Instant, circumstances: &Circumstances) {
         // Until the pause of a failing policy is over, there is nothing to be learned.
-        let pausing = self.chain.retry_at().is_some_and(|at| now < at);
+        let pausing = self.chain.failing_until().is_some_and(|at| now < at);
         if !pausing {
             self.chain.begin_round(now);
         }
-        for comparison in self.comparisons.values_mut() {
+        for (id, comparison) in &mut self.comparisons {
             if !pausing {
                 let question = Question {
                     now,
                     circumstances,
+                    id: *id,
                     peers: &comparison.peers,
                     ahead: &self.ahead,
                 };
@@ -266,6 +266,11 @@ impl<P: Directed> Shadow<P> {
         if !pausing {
             self.chain.end_round();
         }
+        let comparisons = &self.comparisons;
+        self.chain.retain_held(|id, key| {
+            let comparison = comparisons.get(&id);
+            comparison.is_some_and(|comparison| comparison.waiting.contains_key(key))
+        });
     }
 }
 
@@ -355,33 +360,17 @@ impl<P: Directed> Comparison<P> {
                 included = compared.accepted().cloned().map(|route| (key, route));
             }
         }
-        let (change, key) = match (enforced, included) {
-            (None, None) => return None,
-            (Some((_, from)), Some((_, to))) if from == to => return None,
-            (Some((key, route)), None) => (Change::Withdrawn(route), key),
-            (None, Some((key, route))) => (Change::Added(route), key),
-            // Whichever comes first is what the shadow decided otherwise about.
-            (Some((before, from)), Some((after, to))) => {
-                (Change::Changed { from, to }, before.min(after))
-            }
-        };
+        // Whichever comes first is what the shadow decided otherwise about.
+        let keys = [&enforced, &included].into_iter().flatten();
+        let key = keys.map(|(key, _)| *key).min()?;
+        let way = |(_, route)| route;
+        let change = Change::between(enforced.map(way), included.map(way))?;
         let outcome = self.compared.get(key)?.included.as_ref()?;
         Some(Difference {
             change,
             key: key.clone(),
             step: decisive(outcome, shadow)?.clone(),
         })
-    }
-}
-
-impl<U> Change<U> {
-    /// How the route is announced or used, and how it would be.
-    pub fn sides(&self) -> (Option<&U>, Option<&U>) {
-        match self {
-            Self::Withdrawn(from) => (Some(from), None),
-            Self::Added(to) => (None, Some(to)),
-            Self::Changed { from, to } => (Some(from), Some(to)),
-        }
     }
 }
 

@@ -13,7 +13,9 @@ use std::time::Instant;
 use super::chain::{Chain, Due};
 use super::observation::{Cases, Circumstances, Extent, Observation, Seen, Unseen};
 use super::row::{Context, Row};
-use super::{ChainDefault, Directed, LinkStatus, NextLink, Outcome, Step};
+use super::{
+    ChainDefault, Clock, Directed, LinkStatus, NextLink, Outcome, PolicyFailure, Step, compare,
+};
 use crate::facts::NodeFacts;
 use crate::types::{Asn, Prefix, RouteAttributes};
 
@@ -25,14 +27,45 @@ use crate::types::{Asn, Prefix, RouteAttributes};
 pub struct Table<P: Directed> {
     asn: Asn,
     pub(super) node: Option<Arc<NodeFacts>>,
-    chain: Chain<P>,
+    pub(super) chain: Chain<P>,
     default: ChainDefault,
     /// By whose they are; nobody's are for all peers.
-    pub(super) routes: BTreeMap<Option<P::PeersId>, BTreeMap<P::Key, P::Route>>,
+    pub(super) routes: BTreeMap<Option<P::PeersId>, Routes<P>>,
     pub(super) rows: BTreeMap<P::PeersId, Row<P>>,
     none: Arc<RouteAttributes>,
     pub(super) unseen: Unseen<P>,
 }
+
+/// A route that a policy fails on.
+#[derive(Debug)]
+pub struct HeldRoute<'a, P: Directed> {
+    /// The policy's name.
+    pub policy: &'a str,
+    /// Towards whom, or from whom.
+    pub peers: &'a P::Peers,
+    /// Which.
+    pub key: &'a P::Key,
+    /// How it fails.
+    pub error: &'a PolicyFailure,
+    /// When it will be asked about it again.
+    pub retry_at: Instant,
+}
+
+impl<P: Directed> HeldRoute<'_, P> {
+    /// What an operator knows it by: its Service, or the prefix, with whom it is learned from.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        let prefix = P::prefix(self.key);
+        match (P::service(self.key), P::peer(self.peers)) {
+            (Some(service), _) => service.to_string(),
+            (None, Some(peer)) => format!("{prefix} from {peer}"),
+            (None, None) => prefix.to_string(),
+        }
+    }
+}
+
+/// Routes of one owner.
+pub(super) type Routes<P> = BTreeMap<<P as Directed>::Key, <P as Directed>::Route>;
 
 /// Names a route among all: with its owner, if it has one.
 pub(super) type RouteName<P> = (Option<<P as Directed>::PeersId>, <P as Directed>::Key);
@@ -116,6 +149,7 @@ impl<P: Directed> Table<P> {
             let told = row.iter().flat_map(|row| row.told().keys());
             news.extend(told.map(|prefix| (*id, *prefix, None)));
         }
+        self.chain.retain_held(|id, _| !gone.contains(&id));
         self.unseen.add_peers(&gone);
         for (id, peers) in peers {
             match self.rows.get_mut(&id) {
@@ -194,6 +228,8 @@ impl<P: Directed> Table<P> {
                 prefixes.insert(P::prefix(key));
                 routes.remove(key);
                 self.forget(&name);
+                let is_it = |id, of: &P::Key| P::owner(id) == *owner && of == key;
+                self.chain.retain_held(|id, key| !is_it(id, key));
                 self.unseen.add_routes([name]);
                 continue;
             };
@@ -227,6 +263,26 @@ impl<P: Directed> Table<P> {
             }
             None => self.rows.values_mut().for_each(|row| row.forget(key)),
         }
+    }
+
+    /// Lets the time be bounded that is spent on finding the routes that a policy fails on.
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.chain.set_clock(clock);
+    }
+
+    /// The routes that policies fail on which are well about others, by policy.
+    pub fn held(&self) -> impl Iterator<Item = HeldRoute<'_, P>> {
+        self.chain.held().flat_map(|(link, held)| {
+            held.iter().filter_map(|(id, key, hold)| {
+                Some(HeldRoute {
+                    policy: &link.name,
+                    peers: &self.rows.get(&id)?.peers,
+                    key,
+                    error: &hold.cause,
+                    retry_at: hold.retry_at,
+                })
+            })
+        })
     }
 
     /// When to call [`Table::retry`], because a policy is failing; absent while none is.
@@ -285,6 +341,11 @@ impl<P: Directed> Table<P> {
         })
     }
 
+    /// Counts no fewer failures of a policy than `former` does, whose place this is to take.
+    pub fn keep_counts(&mut self, former: &Self) {
+        self.chain.keep_counts(&former.chain);
+    }
+
     /// What the owner, who was told what came of `before`, is to be told for it to know what came
     /// of this.
     #[must_use]
@@ -295,12 +356,9 @@ impl<P: Directed> Table<P> {
             let empty = BTreeMap::new();
             let before = before.rows.get(id).map_or(&empty, Row::told);
             let after = self.rows.get(id).map_or(&empty, Row::told);
-            let prefixes: BTreeSet<_> = before.keys().chain(after.keys()).collect();
-            for prefix in prefixes {
-                let told = after.get(prefix);
-                if before.get(prefix) != told {
-                    news.push((*id, *prefix, told.cloned()));
-                }
+            for (prefix, change) in compare(before, after) {
+                let (_, told) = change.sides();
+                news.push((*id, *prefix, told.copied().cloned()));
             }
         }
         told::<P>(news)
@@ -317,8 +375,16 @@ impl<P: Directed> Table<P> {
             self.note(scope);
             return Vec::new();
         }
-        if self.chain.begin_round(now) == Due::Yes {
-            scope = Scope::Everything;
+        match (self.chain.begin_round(now), &mut scope) {
+            (Due::Yes, _) => scope = Scope::Everything,
+            (Due::No, Scope::Routes(routes)) => {
+                for (id, key) in self.chain.due(now) {
+                    let keys = routes.entry(P::owner(id)).or_default();
+                    keys.insert(key.clone());
+                }
+            }
+            // What else is due waits for the next round, which is due as well.
+            (Due::No, Scope::Everything | Scope::Peers(_)) => {}
         }
         self.evaluate(now, &scope);
         // Each turn leaves one more link failing, which is not asked again: there are at most
@@ -329,6 +395,10 @@ impl<P: Directed> Table<P> {
             self.evaluate(now, &scope);
         }
         self.chain.end_round();
+        match scope {
+            Scope::Everything | Scope::Routes(_) => self.chain.release_due(now),
+            Scope::Peers(_) => {}
+        }
         match scope {
             Scope::Everything | Scope::Peers(_) => self.drop_stand_ins(),
             Scope::Routes(_) => {}
@@ -350,26 +420,26 @@ impl<P: Directed> Table<P> {
     fn evaluate(&mut self, now: Instant, scope: &Scope<P>) {
         let context = Context {
             now,
-            node: self.node.as_deref(),
+            node: self.node.as_ref(),
             asn: self.asn,
             default: self.default,
             none: &self.none,
         };
         for (id, row) in &mut self.rows {
-            let Some(routes) = self.routes.get(&P::owner(*id)) else {
+            let Some(all) = self.routes.get(&P::owner(*id)) else {
                 continue;
             };
             let routes: Vec<_> = match scope {
                 Scope::Routes(keys) => {
                     let keys = keys.get(&P::owner(*id)).into_iter().flatten();
                     // One that came and went in the same step is gone.
-                    keys.filter_map(|key| routes.get_key_value(key)).collect()
+                    keys.filter_map(|key| all.get_key_value(key)).collect()
                 }
                 Scope::Peers(peers) if !peers.contains(id) => continue,
-                Scope::Everything | Scope::Peers(_) => routes.iter().collect(),
+                Scope::Everything | Scope::Peers(_) => all.iter().collect(),
             };
             if !routes.is_empty() {
-                row.decide(&mut self.chain, &context, &routes);
+                row.decide(*id, &mut self.chain, &context, all, &routes);
             }
         }
     }
@@ -378,8 +448,8 @@ impl<P: Directed> Table<P> {
     /// more use.
     fn drop_stand_ins(&mut self) {
         for position in self.chain.take_independent() {
-            for row in self.rows.values_mut() {
-                row.drop_stand_ins(position);
+            for (id, row) in &mut self.rows {
+                row.drop_stand_ins(position, |key| self.chain.is_held(position, *id, key));
             }
         }
     }

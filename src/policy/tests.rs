@@ -6,6 +6,7 @@ mod chain;
 mod failure;
 mod fixture;
 mod groups;
+mod held;
 mod properties;
 mod replacement;
 mod shadow;

@@ -97,17 +97,11 @@ impl Question {
                 Err(why) => Err(format!("attribute set {index} has {why}")),
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let reasons = reasons
-            .iter()
-            .enumerate()
-            .map(|(index, words)| match words.len() {
-                0..=REASON_BYTES_MAX => Ok(Arc::from(printable(words))),
-                bytes => Err(format!(
-                    "reason {index} has {bytes} bytes, {REASON_BYTES_MAX} are allowed"
-                )),
-            })
-            .collect::<Result<Vec<Arc<str>>, _>>()?;
-        Ok(Tables { sets, reasons })
+        let reasons = reasons.iter().map(|words| Arc::from(reason(words)));
+        Ok(Tables {
+            sets,
+            reasons: reasons.collect(),
+        })
     }
 }
 
@@ -162,6 +156,17 @@ fn lift_one(
         verdict,
         reason: tables.reason(decision.reason, prefix, wanted)?,
     })
+}
+
+/// A reason, or as much of its beginning as is kept: what a Service is annotated with, and a module
+/// repeats, makes no answer unusable.
+fn reason(words: &str) -> String {
+    const MARK: char = '…';
+    if words.len() <= REASON_BYTES_MAX {
+        return printable(words);
+    }
+    let end = words.floor_char_boundary(REASON_BYTES_MAX - MARK.len_utf8());
+    format!("{}{MARK}", printable(&words[..end]))
 }
 
 fn at<T>(table: &[T], index: u32) -> Option<&T> {

@@ -22,7 +22,7 @@ pub(super) const COMMUNITIES_MAX: usize = 64;
 /// can send makes a module's answer invalid that leaves the communities as they are.
 pub(super) const LEARNED_COMMUNITIES_MAX: usize = 1024;
 
-/// Longest reason an answer may give.
+/// As much as is kept of a reason; what is longer is cut.
 pub(super) const REASON_BYTES_MAX: usize = 1024;
 
 /// Most core instances that one start of a module may make. Languages with dynamic linking make

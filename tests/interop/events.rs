@@ -7,11 +7,12 @@ use std::process::Command;
 use k8s_openapi::api::events::v1::Event;
 use serde_json::Value;
 
-use super::cluster::{EXTERNAL, FABRIC_ASN, NAMESPACE, WORKERS};
+use super::cluster::{EXTERNAL, FABRIC_ASN, NAMESPACE, WORKERS, extra};
 use super::fabric::CHANGE_LIMIT;
-use super::live::Cluster;
+use super::live::{Cluster, create};
 use crate::support::agent::AgentConfig;
 use crate::support::hostile;
+use crate::support::objects::Readiness;
 use crate::support::process::{program, run};
 use crate::support::router::RouterKind;
 use crate::support::wait::{equal, eventually};
@@ -20,8 +21,20 @@ use crate::support::wait::{equal, eventually};
 pub(crate) type Expected = (&'static str, &'static str, &'static str);
 
 /// The Event about the first worker that is as expected, if the API server has it.
-fn recorded(cluster: &Cluster, (severity, reason, words): Expected) -> Result<Event, String> {
-    let listed = kubectl(cluster, &["get", "events.events.k8s.io", "-o", "json"])?;
+fn recorded(cluster: &Cluster, expected: Expected) -> Result<Event, String> {
+    recorded_of(cluster, WORKERS[0], expected)
+}
+
+/// The same about any object of this name.
+fn recorded_of(
+    cluster: &Cluster,
+    object: &str,
+    (severity, reason, words): Expected,
+) -> Result<Event, String> {
+    let listed = kubectl(
+        cluster,
+        &["get", "events.events.k8s.io", "-A", "-o", "json"],
+    )?;
     let mut listed: Value = serde_json::from_str(&listed).map_err(|error| error.to_string())?;
     let listed: Vec<Event> = serde_json::from_value(listed["items"].take()).unwrap();
     let is_expected = |event: &&Event| {
@@ -30,7 +43,7 @@ fn recorded(cluster: &Cluster, (severity, reason, words): Expected) -> Result<Ev
             .as_ref()
             .and_then(|node| node.name.as_deref());
         let note = event.note.as_deref().unwrap_or_default();
-        regarding == Some(WORKERS[0])
+        regarding == Some(object)
             && event.reporting_controller.as_deref() == Some("rutter")
             && event.type_.as_deref() == Some(severity)
             && event.reason.as_deref() == Some(reason)
@@ -199,4 +212,37 @@ async fn an_address_that_is_a_nodes_is_an_event_of_the_service_once_for_all_agen
     let described = ["describe", "service", "-n", NAMESPACE, EXTERNAL];
     let described = kubectl(&cluster, &described).unwrap();
     assert!(described.contains("AddressRefused"), "{described}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_a_policy_fails_on_has_an_event_of_its_own() {
+    let cluster = Cluster::start(&[WORKERS[0]], &[(RouterKind::Bird, FABRIC_ASN, "tor")]).await;
+    cluster.settles();
+    let folder = tempfile::tempdir().unwrap();
+    let module = folder.path().join("picky.wasm");
+    std::fs::write(&module, hostile::traps_on(b"poison!!")).unwrap();
+    let text = policies(&module);
+    cluster.agents[0].configure(&AgentConfig {
+        policies: format!("[[policies]]\nname = \"default\"\n{text}"),
+        ..cluster.config.clone()
+    });
+    is_recorded(&cluster, ("Normal", "ConfigurationReloaded", "in force"));
+    let admin = cluster.server.admin().await;
+    let [mut service, slice] = extra("bad", 7, WORKERS[0], Readiness::Ready);
+    service["metadata"]["annotations"] = serde_json::json!({ "note": "poison!!" });
+    create(&admin, slice).await;
+    create(&admin, service).await;
+    let held = (
+        "Warning",
+        "RouteHeld",
+        "policy own fails on shop/bad, and its on-error decides about that alone: the module",
+    );
+    let event = eventually(CHANGE_LIMIT, || recorded_of(&cluster, "bad", held));
+    let regarding = event.regarding.unwrap();
+    assert_eq!(regarding.kind.as_deref(), Some("Service"));
+    assert_eq!(event.metadata.namespace.as_deref(), Some("shop"));
+    assert!(regarding.uid.is_some());
+    // As its owner reads it.
+    let described = kubectl(&cluster, &["describe", "service", "-n", "shop", "bad"]).unwrap();
+    assert!(described.contains("RouteHeld"), "{described}");
 }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use rutter::api::{HeldChange, PolicyStatus, RouteChange, Usage};
+use rutter::api::{HeldChange, PolicyStatus, Usage};
+use rutter::policy::ChangeKind;
 use rutter::types::{Installation, Prefix};
 use tempfile::TempDir;
 
@@ -141,7 +142,7 @@ fn a_module_that_rejects_too_much_of_what_is_learned_waits_for_approval() {
     let learned = &held.effect.learned;
     assert_eq!((learned.used, learned.rejected), (3, 3));
     let example = &learned.examples[0];
-    assert_eq!(example.change, RouteChange::Withdrawn);
+    assert_eq!(example.change, ChangeKind::Withdrawn);
     assert_eq!(example.peer, "upstream");
     assert!(
         example.reason.starts_with("last reject: "),

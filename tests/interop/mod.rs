@@ -8,6 +8,7 @@ mod fabric;
 mod guard;
 mod guide;
 mod harness;
+mod held;
 mod hostile;
 mod import_reload;
 mod import_shadow;

@@ -106,6 +106,23 @@ fn compiled_modules_decide_as_their_sources_say() {
 }
 
 #[test]
+fn an_annotation_that_is_longer_than_a_reason_makes_no_answer_unusable() {
+    let mut cases = every_case().into_iter();
+    let mut case = cases
+        .find(|case| {
+            let service = case.candidate.service.as_ref();
+            case.module == "communities" && service.is_some_and(|it| !it.annotations.is_empty())
+        })
+        .unwrap();
+    let service = Arc::make_mut(case.candidate.service.as_mut().unwrap());
+    service.annotations = [("communities".to_owned(), "x".repeat(1_500))].into();
+    let mut policy = policy(case.module, &case.settings).unwrap();
+    let decision = ask(&mut policy, &[&case], Reasons::Wanted).remove(0);
+    let reason = decision.reason.unwrap();
+    assert!(reason.len() <= 1024 && reason.ends_with('…'), "{reason}");
+}
+
+#[test]
 fn every_module_has_a_case_for_each_way_it_can_answer() {
     for name in MODULES {
         let cases: Vec<_> = every_case()

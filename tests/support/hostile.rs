@@ -185,6 +185,31 @@ fn writes_to_log(fields: &str, level: u32, at: u32, octets: usize, times: u32) -
     .build()
 }
 
+/// Accepts everything, but traps where these eight octets are in what it is asked, for instance in
+/// the annotation of a Service.
+pub(crate) fn traps_on(mark: &[u8; 8]) -> Vec<u8> {
+    let mark = i64::from_le_bytes(*mark);
+    evaluates(&format!(
+        "(local $at i32) (local $left i32) (local $decision i32)
+        ;; What it is asked lies where `cabi_realloc` put it.
+        (local.set $at (i32.const 65536))
+        (loop $next
+            (if (i64.eq (i64.load (local.get $at)) (i64.const {mark})) (then (unreachable)))
+            (local.set $at (i32.add (local.get $at) (i32.const 1)))
+            (br_if $next (i32.lt_u
+                (i32.add (local.get $at) (i32.const 8)) (global.get $free))))
+        (local.set $left {CANDIDATES})
+        (local.set $decision (i32.const 8192))
+        (loop $accept
+            (i32.store (local.get $decision) (i32.const 1))
+            (local.set $decision (i32.add (local.get $decision) (i32.const 20)))
+            (br_if $accept (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+        (i32.store (i32.const 1028) (i32.const 8192))
+        (i32.store (i32.const 1032) {CANDIDATES})
+        (i32.const 1024)"
+    ))
+}
+
 /// Imports a function of WASI 0.1, as a program for `wasm32-wasi` does.
 pub(crate) fn imports_wasi() -> Vec<u8> {
     Recipe {

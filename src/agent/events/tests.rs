@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn failing(policy: &str) -> AgentEvent {
+fn failing(policy: &str) -> Occurrence {
     let notice = Notice::PolicyFailing {
         direction: Direction::Export,
         policy: policy.to_owned(),
@@ -15,7 +15,7 @@ fn failing(policy: &str) -> AgentEvent {
 fn enter(
     ledger: &mut Ledger<&'static str>,
     now: Instant,
-    event: &AgentEvent,
+    event: &Occurrence,
     name: &'static str,
 ) -> Step<&'static str> {
     let step = ledger.enter(now, event);
@@ -129,12 +129,39 @@ fn what_is_refused_of_a_service_is_told_to_the_service() {
 }
 
 #[test]
+fn a_route_that_a_policy_fails_on_is_told_with_its_service() {
+    let service = ServiceKey::new("default", "web");
+    let held = |service: Option<ServiceKey>| Notice::RouteHeld {
+        direction: Direction::Export,
+        policy: "own".to_owned(),
+        subject: "default/web".to_owned(),
+        service,
+        error: "the module trapped".to_owned(),
+    };
+    let event = held(Some(service.clone())).event();
+    assert_eq!(event.regarding, Regarding::Service(service));
+    assert_eq!(
+        event.note,
+        "policy own fails on default/web, and its on-error decides about that alone: the module \
+         trapped"
+    );
+    assert_eq!(held(None).event().regarding, Regarding::Node);
+}
+
+#[test]
 fn every_reason_is_counted_from_the_start() {
     let (policy, peer, error, reason) = <(String, String, String, String)>::default();
     let all = [
         Notice::PolicyFailing {
             direction: Direction::Export,
             policy: policy.clone(),
+            error: error.clone(),
+        },
+        Notice::RouteHeld {
+            direction: Direction::Export,
+            policy: policy.clone(),
+            subject: String::new(),
+            service: None,
             error: error.clone(),
         },
         Notice::PolicyRecovered {

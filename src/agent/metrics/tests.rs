@@ -40,6 +40,8 @@ fn scrape() -> Scrape {
         error: Some("trap".to_owned()),
         failures: 4,
         retry_in: Some(1),
+        held: 0,
+        held_routes: Vec::new(),
     };
     let counts = |group: &str, withdrawn| ShadowCounts {
         group: group.to_owned(),
@@ -60,6 +62,7 @@ fn scrape() -> Scrape {
     let import = PolicyStatus {
         error: None,
         retry_in: None,
+        held: 3,
         refused: Some("no wasm".to_owned()),
         ..policy.clone()
     };
@@ -135,8 +138,12 @@ fn scrape() -> Scrape {
                 Measured {
                     calls: 30,
                     time: Duration::from_millis(125),
-                    failures: [("trap", 3), ("bad-answer", 1)].into(),
                 },
+            )]
+            .into(),
+            failures: [(
+                "default".to_owned(),
+                [("trap", 3), ("bad-answer", 1)].into(),
             )]
             .into(),
         },
@@ -150,10 +157,10 @@ fn scrape() -> Scrape {
                 Measured {
                     calls: 2,
                     time: Duration::from_millis(25),
-                    failures: [("out-of-time", 1)].into(),
                 },
             )]
             .into(),
+            failures: [("default".to_owned(), [("out-of-time", 1)].into())].into(),
         },
         events: EventCounts {
             told: [("ModuleRefused", 1), ("PolicyFailing", 12)].into(),

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use super::{Decisions, Pipeline, trial::Tried};
 use crate::agent::peering::Peering;
-use crate::api::{ChangeEffect, ChangedRoute, LearnedEffect, RouteChange};
+use crate::api::{ChangeEffect, ChangedRoute, LearnedEffect};
 use crate::config::Config;
-use crate::policy::{AcceptedImport, Exports, Imports, LearnedRoute, Outcome, Step};
+use crate::policy::{
+    AcceptedImport, ChangeKind, Exports, Imports, LearnedRoute, Outcome, Step, compare,
+};
 use crate::speaker::Learning;
-use crate::types::{GroupId, Installation, PeerId, Prefix, RouteAttributes};
+use crate::types::{GroupId, Installation, PeerId, Prefix};
 
 /// How many routes are shown of those that a change concerns.
 const EXAMPLES_MAX: usize = 10;
@@ -20,12 +22,6 @@ const NO_SUCH_PEER: &str = "the new configuration has no such peer";
 
 /// Why a learned route is used as it came.
 const NO_POLICIES: &str = "the new configuration has no import policies";
-
-/// A route of a group before and after.
-type Pair<'a> = (
-    Option<&'a Arc<RouteAttributes>>,
-    Option<&'a Arc<RouteAttributes>>,
-);
 
 /// What makes the speaker that was told `before` know what it is to know `after`.
 pub(super) fn differences(before: &Exports, after: &Exports) -> Decisions {
@@ -39,41 +35,26 @@ pub(super) fn differences(before: &Exports, after: &Exports) -> Decisions {
     decisions
 }
 
-/// The prefixes whose announcement to `former` before differs from that to `next` after.
-fn compare<'a>(
-    before: &'a Exports,
-    former: Option<GroupId>,
-    after: &'a Exports,
-    next: Option<GroupId>,
-) -> BTreeMap<Prefix, Pair<'a>> {
-    let mut pairs: BTreeMap<Prefix, Pair<'a>> = BTreeMap::new();
-    for (prefix, route) in former.into_iter().flat_map(|group| before.announced(group)) {
-        pairs.insert(*prefix, (Some(route), None));
-    }
-    for (prefix, route) in next.into_iter().flat_map(|group| after.announced(group)) {
-        pairs.entry(*prefix).or_default().1 = Some(route);
-    }
-    pairs.retain(|_, (before, after)| before != after);
-    pairs
-}
-
 /// What `tried` would do to what `pipeline` announces.
 pub(super) fn effect(pipeline: &Pipeline, tried: &Tried) -> ChangeEffect {
     let mut effect = ChangeEffect::default();
     for ((former, next), peers) in moves(pipeline, tried) {
         let times = peers.len() as u64;
-        let announced = former.map_or(0, |group| pipeline.exports.announced(group).count());
-        effect.announced += times * announced as u64;
-        let pairs = compare(&pipeline.exports, former, &tried.exports, next);
-        let mut routes = Vec::new();
-        for (prefix, pair) in &pairs {
-            let (change, count) = match pair {
-                (Some(_), None) => (RouteChange::Withdrawn, &mut effect.withdrawn),
-                (Some(_), Some(_)) => (RouteChange::Changed, &mut effect.changed),
-                (None, _) => (RouteChange::Added, &mut effect.added),
-            };
-            *count += times;
-            routes.push((change, *prefix));
+        let before = former.into_iter();
+        let before = before.flat_map(|group| pipeline.exports.announced(group));
+        let before: Vec<_> = before.collect();
+        let after = next.into_iter();
+        let after = after.flat_map(|group| tried.exports.announced(group));
+        effect.announced += before.len() as u64 * times;
+        let changes = compare(before, after).into_iter();
+        let routes = changes.map(|(prefix, change)| (change.kind(), *prefix));
+        let routes: Vec<_> = routes.collect();
+        for (change, _) in &routes {
+            *match change {
+                ChangeKind::Withdrawn => &mut effect.withdrawn,
+                ChangeKind::Changed => &mut effect.changed,
+                ChangeKind::Added => &mut effect.added,
+            } += times;
         }
         effect
             .examples
@@ -97,28 +78,33 @@ fn learned(pipeline: &Pipeline, tried: &Tried) -> LearnedEffect {
         .map(|(id, ..)| id)
         .collect();
     for (peer, name, _) in members(&pipeline.config, &pipeline.peering) {
+        let used = |learning, imports: &Imports| -> Vec<(Prefix, AcceptedImport)> {
+            let used = |prefix: &Prefix, route| match learning {
+                Learning::Everything => Some(as_received(route)),
+                Learning::Decided => imports.outcome(peer, prefix)?.accepted.clone(),
+            };
+            let routes = all.learned(peer);
+            routes
+                .filter_map(|(prefix, route, _)| Some((prefix, used(&prefix, route)?)))
+                .collect()
+        };
         let stays = stay.contains(&peer);
+        let from = used(before.learning, &before.imports);
+        let to = if stays {
+            used(after.learning, &after.imports)
+        } else {
+            Vec::new()
+        };
+        effect.used += from.len() as u64;
         // Where no policy of the new configuration says why.
         let reason_else = if stays { NO_POLICIES } else { NO_SUCH_PEER };
-        for (prefix, route, _) in all.learned(peer) {
-            let used = |learning, imports: &Imports| match learning {
-                Learning::Everything => Some(as_received(route)),
-                Learning::Decided => imports.outcome(peer, &prefix)?.accepted.clone(),
-            };
-            let from = used(before.learning, &before.imports);
-            let to = if stays {
-                used(after.learning, &after.imports)
-            } else {
-                None
-            };
-            effect.used += u64::from(from.is_some());
-            let (change, count) = match (from, to) {
-                (Some(_), None) => (RouteChange::Withdrawn, &mut effect.rejected),
-                (Some(from), Some(to)) if from != to => (RouteChange::Changed, &mut effect.changed),
-                (None, Some(_)) => (RouteChange::Added, &mut effect.added),
-                (Some(_), Some(_)) | (None, None) => continue,
-            };
-            *count += 1;
+        for (prefix, change) in compare(from, to) {
+            let change = change.kind();
+            *match change {
+                ChangeKind::Withdrawn => &mut effect.rejected,
+                ChangeKind::Changed => &mut effect.changed,
+                ChangeKind::Added => &mut effect.added,
+            } += 1;
             let outcome = after.imports.outcome(peer, &prefix);
             let reason = outcome.and_then(|outcome| last_word(&outcome.steps));
             effect.examples.push(ChangedRoute {
@@ -155,7 +141,7 @@ fn shorten(examples: &mut Vec<ChangedRoute>) {
 
 /// The first of these routes, towards each of these peers, with the reason.
 fn examples(
-    mut routes: Vec<(RouteChange, Prefix)>,
+    mut routes: Vec<(ChangeKind, Prefix)>,
     peers: &[&str],
     tried: &Tried,
     group: Option<GroupId>,
@@ -169,7 +155,7 @@ fn examples(
             .get(prefix)
             .map_or("the new configuration makes no such route", String::as_str),
     };
-    let example = |(change, prefix): (RouteChange, Prefix)| {
+    let example = |(change, prefix): (ChangeKind, Prefix)| {
         let shown = peers.iter().take(EXAMPLES_MAX);
         shown.map(move |peer| (change, prefix, *peer))
     };
@@ -227,7 +213,7 @@ fn last_word(steps: &[Step]) -> Option<String> {
 fn reasons(
     tried: &Tried,
     group: Option<GroupId>,
-    routes: &[(RouteChange, Prefix)],
+    routes: &[(ChangeKind, Prefix)],
 ) -> BTreeMap<Prefix, String> {
     let wanted: BTreeSet<Prefix> = routes.iter().map(|(_, prefix)| *prefix).collect();
     // The first accepted candidate is the one announced; where none is, the first tells as much

@@ -19,7 +19,7 @@ use crate::agent::meters::{self, Meter, Meters, Work};
 use crate::agent::peering::{Peering, peer_group};
 use crate::config::Config;
 use crate::facts::NodeFacts;
-use crate::policy::{ImportChange, ImportPeer, Imports, LearnedChange, NextLink};
+use crate::policy::{Clock, ImportChange, ImportPeer, Imports, LearnedChange, NextLink};
 use crate::speaker::{Import, Input, Learning, Undecided};
 use crate::types::{PeerId, Prefix};
 
@@ -59,8 +59,10 @@ pub(super) struct ImportTried {
 
 impl ImportSide {
     pub(super) fn new(config: &Config) -> Self {
+        let mut imports = Imports::new(config.bgp.asn);
+        imports.set_clock(Clock::new(clock::now));
         Self {
-            imports: Imports::new(config.bgp.asn),
+            imports,
             meters: Meters::default(),
             work: Work::default(),
             learning: Learning::default(),
@@ -128,6 +130,7 @@ impl ImportSide {
                 Vec::new()
             }
         };
+        imports.keep_counts(&self.imports);
         self.journal = None;
         self.learning = learning;
         self.imports = imports;

@@ -427,13 +427,53 @@ fn a_policy_that_begins_to_fail_and_one_that_is_mended_are_noticed_once() {
         pipeline.retry();
     }
     let measured = &pipeline.meters.measured()["rule"];
-    assert_eq!(measured.failures.values().sum::<u64>(), 1);
+    assert_eq!(pipeline.exports.links().next().unwrap().failed(), 1);
     assert!(measured.calls > 1, "{measured:?}");
     let [failing, recovered] = pipeline.notices.as_slice() else {
         panic!("{:?}", pipeline.notices);
     };
     assert!(matches!(failing, Notice::PolicyFailing { .. }));
     assert!(matches!(recovered, Notice::PolicyRecovered { .. }));
+}
+
+#[test]
+fn a_service_that_a_policy_fails_on_is_noticed_once_and_stops_no_other() {
+    let mut pipeline = announcing(Rule::FailOn("172.16.0.11/32"));
+    let at = |name: &str, address: &str| {
+        let mut service = service(name);
+        service["spec"]["clusterIPs"] = json!([address]);
+        service["status"] = json!({});
+        SourceEvent::Applied(object(service))
+    };
+    let inputs = pipeline.on_events([at("bad", "172.16.0.11"), at("good", "172.16.0.12")]);
+    assert_eq!(told(&inputs), ["0 +172.16.0.12/32"]);
+    let inputs = pipeline.on_events([at("better", "172.16.0.13")]);
+    assert_eq!(told(&inputs), ["0 +172.16.0.13/32"]);
+    pipeline.retry();
+    let [
+        Notice::RouteHeld {
+            direction: Direction::Export,
+            policy,
+            subject,
+            service: Some(service),
+            error,
+        },
+    ] = pipeline.notices.as_slice()
+    else {
+        panic!("{:?}", pipeline.notices);
+    };
+    assert_eq!(
+        (policy.as_str(), error.contains("unreachable")),
+        ("rule", true)
+    );
+    assert_eq!(*subject, service.to_string());
+    assert_eq!(&*service.name, "bad");
+    let link = pipeline.exports.links().next().unwrap();
+    assert_eq!((link.error, link.held, link.failed()), (None, 1, 1));
+    let gone = SourceEvent::Deleted(named(Kind::Service, "bad"));
+    pipeline.on_events([gone]);
+    assert_eq!(pipeline.exports.held().count(), 0);
+    assert_eq!(pipeline.retry_at(), None);
 }
 
 #[test]

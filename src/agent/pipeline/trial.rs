@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::effect;
 use super::imports::{ImportTrial, ImportTried};
-use super::{Pipeline, Settings, Stage};
+use super::{Failures, Pipeline, Settings, Stage};
 use crate::agent::clock;
 use crate::agent::meters::{self, Meter, Work};
 use crate::agent::peering::{Passwords, Peering};
@@ -20,7 +20,7 @@ use crate::api::ChangeEffect;
 use crate::candidates::{CandidateChange, Candidates};
 use crate::config::{Config, MaxWithdraw};
 use crate::facts::{ClusterChange, NodeFacts};
-use crate::policy::{Direction, ExportChange, Exports, PeerGroups};
+use crate::policy::{Directed, Direction, ExportChange, Exports, PeerGroups, Table};
 use crate::speaker::{Input, Undecided};
 
 /// What decides, copied, and a configuration that is to decide.
@@ -218,7 +218,7 @@ impl Pipeline {
         let Tried {
             config,
             peering,
-            exports,
+            mut exports,
             imports,
             passwords,
             new_links,
@@ -232,6 +232,7 @@ impl Pipeline {
         // The speaker takes all of it as one step. Sessions first: those that end hear nothing
         // more, and those that move to another group hear what differs in the end.
         let mut inputs: Vec<_> = self.configure_speaker().into_iter().collect();
+        exports.keep_counts(&self.exports);
         let decisions = effect::differences(&self.exports, &exports);
         inputs.extend(decisions.into_inputs());
         inputs.extend(import);
@@ -278,26 +279,41 @@ impl Pipeline {
     /// The first policy that fails because of what was tried: one that is new, or one that is
     /// well in the chain in force.
     fn first_failing(&self, tried: &Tried) -> Option<TrialFailure> {
-        let failing = self.failures();
-        let exports = tried.exports.links();
-        let exports = exports.map(|link| (Direction::Export, &tried.new_links, link));
-        let imports = tried.imports.imports.links();
-        let imports = imports.map(|link| (Direction::Import, &tried.imports.new_links, link));
-        exports
-            .chain(imports)
-            .find_map(|(direction, new_links, link)| {
-                let failure = link.error?.to_string();
-                let key = (direction, link.name.to_owned());
-                let is_new = new_links.contains_key(link.name);
-                let is_to_blame = is_new || !failing.contains_key(&key);
-                let policy = key.1;
-                is_to_blame.then_some(TrialFailure {
-                    direction,
-                    policy,
-                    failure,
-                })
-            })
+        let in_force = self.failures();
+        let exports = blamed(&tried.exports, &tried.new_links, &in_force);
+        exports.or_else(|| blamed(&tried.imports.imports, &tried.imports.new_links, &in_force))
     }
+}
+
+/// The first policy of one direction that fails, as a whole or on a route that the one of its name
+/// in force is well about.
+fn blamed<P: Directed>(
+    tried: &Table<P>,
+    new_links: &BTreeMap<Arc<str>, Meter>,
+    in_force: &Failures,
+) -> Option<TrialFailure> {
+    let direction = P::DIRECTION;
+    let failure = |policy: String, failure| TrialFailure {
+        direction,
+        policy,
+        failure,
+    };
+    let failing = tried.links().find_map(|link| {
+        let error = link.error?.to_string();
+        let is_new = new_links.contains_key(link.name);
+        let key = (direction, link.name.to_owned());
+        let is_to_blame = is_new || !in_force.failing.contains_key(&key);
+        is_to_blame.then(|| failure(key.1, error))
+    });
+    failing.or_else(|| {
+        tried.held().find_map(|held| {
+            let subject = held.subject();
+            let error = format!("on {subject}: {}", held.error);
+            let key = (direction, held.policy.to_owned(), subject);
+            let is_to_blame = !in_force.held.contains_key(&key);
+            is_to_blame.then(|| failure(key.1, error))
+        })
+    })
 }
 
 /// Neither direction may lose too much.

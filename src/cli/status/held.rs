@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 
 use super::{detail, field};
-use crate::api::{ChangeEffect, ChangedRoute, HeldChange, LearnedEffect, RouteChange};
+use crate::api::{ChangeEffect, ChangedRoute, HeldChange, LearnedEffect};
 use crate::cli::text;
+use crate::policy::ChangeKind;
 
 /// Prints what it would do, and how to let it through.
 pub(super) fn print(held: &HeldChange, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
@@ -84,9 +85,9 @@ fn shown(example: &ChangedRoute, way: &str) -> String {
         reason,
     } = example;
     let sign = match change {
-        RouteChange::Withdrawn => '-',
-        RouteChange::Changed => '~',
-        RouteChange::Added => '+',
+        ChangeKind::Withdrawn => '-',
+        ChangeKind::Changed => '~',
+        ChangeKind::Added => '+',
     };
     format!("{sign} {prefix} {way} {peer}: {reason}")
 }

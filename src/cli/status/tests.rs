@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::super::testing::{self, NOON, now, peer, policy, printed, without_session};
 use super::*;
-use crate::api::{KernelStatus, RouterIdOrigin, ServiceRoutes, ShadowCounts, Withheld};
+use crate::api::{HeldRoute, KernelStatus, RouterIdOrigin, ServiceRoutes, ShadowCounts, Withheld};
 use crate::candidates::{AddressKind, Concern, Holder};
 use crate::facts::ServiceKey;
 
@@ -165,8 +165,43 @@ fn a_policy_in_shadow_mode_tells_what_it_would_change_and_is_no_trouble() {
 }
 
 #[test]
+fn routes_that_a_policy_fails_on_are_named_and_the_others_counted() {
+    let mut status = testing::status();
+    status.policies[0].held = 12;
+    status.policies[0].held_routes = vec![
+        HeldRoute {
+            prefix: "172.16.0.10/32".parse().unwrap(),
+            service: Some(ServiceKey::new("shop", "web")),
+            peers: "tors".to_owned(),
+            error: "the module trapped: unreachable".to_owned(),
+            retry_in: 8,
+        },
+        HeldRoute {
+            prefix: "10.244.1.0/24".parse().unwrap(),
+            service: None,
+            peers: "tors".to_owned(),
+            error: "the module wanted more than 9 bytes of memory".to_owned(),
+            retry_in: 0,
+        },
+    ];
+    let text = text(&status);
+    let at = text.find("FAILING").unwrap();
+    let lines: Vec<&str> = text[at..].lines().take(4).map(str::trim).collect();
+    assert_eq!(
+        lines,
+        [
+            "FAILING on 12 routes, last decisions kept:",
+            "172.16.0.10/32 of shop/web (tors), retry in 8 s: the module trapped: unreachable",
+            "10.244.1.0/24 (tors), retry in 0 s: the module wanted more than 9 bytes of memory",
+            "and 10 more",
+        ]
+    );
+}
+
+#[test]
 fn each_kind_of_trouble_alone_is_degraded() {
-    let troubles: [fn(&mut Status); 9] = [
+    let troubles: [fn(&mut Status); 10] = [
+        |status| status.policies[0].held = 1,
         |status| {
             status.readiness = Readiness::Waiting {
                 waiting_for: "its Node".to_owned(),

@@ -434,7 +434,7 @@ fn a_failing_policy_is_left_alone_for_a_while_and_then_asked_about_everything() 
     assert_eq!(told(&changes), ["10.0.0.0/8 v1 300", "10.1.0.0/16 v2 300"]);
     assert_eq!(fixture.imports.retry_at(), None);
     let link = fixture.imports.links().next().unwrap();
-    assert_eq!((link.failures, link.error), (1, None));
+    assert_eq!((link.failed(), link.error), (1, None));
 }
 
 #[test]
@@ -537,7 +537,7 @@ fn a_link_that_is_kept_is_left_alone_as_long_as_it_was_to_be() {
     fixture.imports.replace_chain(now, links);
     assert!(policy.take_asked().is_empty());
     let kept = fixture.imports.links().next().unwrap();
-    assert_eq!((kept.failures, kept.error.is_some()), (1, true));
+    assert_eq!((kept.failed(), kept.error.is_some()), (1, true));
 }
 
 #[test]

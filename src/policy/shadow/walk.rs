@@ -20,6 +20,7 @@ use crate::types::RouteAttributes;
 pub(super) struct Question<'a, P: Directed> {
     pub(super) now: Instant,
     pub(super) circumstances: &'a Circumstances,
+    pub(super) id: P::PeersId,
     pub(super) peers: &'a P::Peers,
     /// The policies in force before the one in shadow mode.
     pub(super) ahead: &'a BTreeSet<Arc<str>>,
@@ -57,7 +58,7 @@ pub(super) fn walk<P: Directed>(
 fn ask<P: Directed>(
     chain: &mut Chain<P>,
     position: usize,
-    node: &NodeFacts,
+    node: &Arc<NodeFacts>,
     question: &Question<'_, P>,
     walks: &mut [Walk<P>],
 ) {
@@ -82,14 +83,23 @@ fn ask<P: Directed>(
     let inquiry = Inquiry {
         node,
         asn: question.circumstances.asn,
+        id: question.id,
         peers: question.peers,
         routes: &routes,
     };
-    let answer = chain.ask(position, question.now, &inquiry);
+    let answer = chain.ask(position, question.now, &inquiry, |_| Vec::new());
     match answer {
         Answer::Steps(steps) => {
             for (walk, step) in open.into_iter().zip(steps) {
                 walk.decide(step);
+            }
+        }
+        Answer::Each(_, answers) => {
+            for (walk, answer) in open.into_iter().zip(answers) {
+                match answer {
+                    Ok(step) => walk.decide(step),
+                    Err(_) => walk.course = Course::Lost,
+                }
             }
         }
         Answer::Failing(_, _) => {

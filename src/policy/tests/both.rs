@@ -1,6 +1,7 @@
 //! What holds for routes of either direction: a bench on which one test runs for both.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ pub(super) trait Side: Directed + 'static {
     fn policy(fake: Fake) -> Self;
     fn peers(number: u8) -> (Self::PeersId, Self::Peers);
     /// The route of this number of these peers, or all, and what it says.
-    fn route(number: u8, peers: u8, value: u32) -> (RouteName<Self>, Self::Route);
+    fn route(number: u32, peers: u8, value: u32) -> (RouteName<Self>, Self::Route);
 }
 
 pub(super) type Exporting = Arc<dyn RoutePolicy>;
@@ -37,8 +38,9 @@ impl Side for Exporting {
         (GroupId(number.into()), group(number))
     }
 
-    fn route(number: u8, _: u8, value: u32) -> (RouteName<Self>, Self::Route) {
-        let candidate = local(&format!("s{number}"), &format!("10.0.0.{number}"), value);
+    fn route(number: u32, _: u8, value: u32) -> (RouteName<Self>, Self::Route) {
+        let address = address(number);
+        let candidate = local(&format!("s{number}"), &address.to_string(), value);
         ((None, candidate.key.clone()), candidate)
     }
 }
@@ -57,15 +59,15 @@ impl Side for Importing {
         (PeerId(number.into()), peer)
     }
 
-    fn route(number: u8, peers: u8, value: u32) -> (RouteName<Self>, Self::Route) {
-        let prefix: Prefix = format!("10.0.0.{number}/32").parse().unwrap();
+    fn route(number: u32, peers: u8, value: u32) -> (RouteName<Self>, Self::Route) {
+        let prefix = prefix(number);
         let attributes = RouteAttributes {
             med: Some(value),
             ..RouteAttributes::default()
         };
         let route = LearnedRoute {
             version: RouteVersion(value.into()),
-            router_id: std::net::Ipv4Addr::new(192, 0, 2, 1).try_into().unwrap(),
+            router_id: Ipv4Addr::new(192, 0, 2, 1).try_into().unwrap(),
             path: Arc::new(LearnedPath {
                 origin: PathOrigin::Igp,
                 as_path: Vec::new(),
@@ -74,6 +76,15 @@ impl Side for Importing {
         };
         ((Some(PeerId(peers.into())), prefix), route)
     }
+}
+
+/// Of the route of this number.
+pub(super) fn prefix(number: u32) -> Prefix {
+    Prefix::host(address(number).into())
+}
+
+fn address(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 0, 0, 0)) + number)
 }
 
 fn group(number: u8) -> PeerGroup {
@@ -98,11 +109,14 @@ pub(super) struct Fake(Arc<Script>);
 struct Script {
     rule: u32,
     broken: AtomicBool,
-    /// Fails when it is asked about one of these.
-    poison: Mutex<BTreeSet<(Prefix, u32)>>,
+    /// Fails when it is asked about one of these, by what it says.
+    poison: Mutex<BTreeMap<(Prefix, u32), PolicyFailure>>,
     /// How many routes each call was about.
     calls: Mutex<Vec<usize>>,
 }
+
+/// A rule: whatever it is asked about.
+pub(super) const ACCEPT: u32 = u32::MAX;
 
 /// What a policy sees of a route, in either direction.
 struct Shown {
@@ -133,9 +147,20 @@ impl Fake {
         self.0.broken.store(broken, Ordering::Relaxed);
     }
 
-    /// Fails when it is asked about one of these.
-    pub(super) fn set_poison(&self, poison: impl IntoIterator<Item = (Prefix, u32)>) {
-        *self.0.poison.lock().unwrap() = poison.into_iter().collect();
+    /// Traps when it is asked about one of these, each with what it says.
+    pub(super) fn set_poison(&self, poison: impl IntoIterator<Item = (u32, u32)>) {
+        let poison = poison.into_iter().map(|(number, value)| {
+            let prefix = prefix(number);
+            let failure = PolicyFailure::Trap(format!("over {prefix}"));
+            ((prefix, value), failure)
+        });
+        *self.0.poison.lock().unwrap() = poison.collect();
+    }
+
+    /// Fails so when it is asked about this one.
+    pub(super) fn fail_on(&self, number: u32, value: u32, failure: PolicyFailure) {
+        let mut poison = self.0.poison.lock().unwrap();
+        poison.insert((prefix(number), value), failure);
     }
 
     /// How many routes each call was about since the last look.
@@ -150,6 +175,9 @@ impl Fake {
         let Shown {
             value, proposed, ..
         } = shown;
+        if self.0.rule == ACCEPT {
+            return Said::Accept(None);
+        }
         match (value + proposed + 2 * drained + towards + self.0.rule) % 5 {
             0 => Said::Reject,
             1 => Said::Accept(Some(proposed + self.0.rule)),
@@ -165,12 +193,12 @@ impl Fake {
     ) -> Result<Vec<D>, PolicyFailure> {
         self.0.calls.lock().unwrap().push(routes.len());
         let poison = self.0.poison.lock().unwrap();
-        let is_poison = |route: &&Shown| poison.contains(&(route.prefix, route.value));
         if self.0.broken.load(Ordering::Relaxed) {
             return Err(PolicyFailure::Trap("broken".to_owned()));
         }
-        if let Some(route) = routes.iter().find(is_poison) {
-            return Err(PolicyFailure::Trap(format!("over {}", route.prefix)));
+        let failure = |route: &Shown| poison.get(&(route.prefix, route.value));
+        if let Some(failure) = routes.iter().find_map(failure) {
+            return Err(failure.clone());
         }
         Ok(routes.iter().map(decide).collect())
     }
@@ -249,7 +277,7 @@ impl<P: Side> Bench<P> {
     }
 
     /// Routes of peers 1 as they are from now on.
-    pub(super) fn take(&mut self, routes: impl IntoIterator<Item = (u8, Option<u32>)>) {
+    pub(super) fn take(&mut self, routes: impl IntoIterator<Item = (u32, Option<u32>)>) {
         let steps = routes
             .into_iter()
             .map(|(number, value)| step(number, 1, value));
@@ -263,7 +291,7 @@ impl<P: Side> Bench<P> {
     }
 }
 
-pub(super) fn step<P: Side>(number: u8, peers: u8, value: Option<u32>) -> RouteStep<P> {
+pub(super) fn step<P: Side>(number: u32, peers: u8, value: Option<u32>) -> RouteStep<P> {
     let (name, route) = P::route(number, peers, value.unwrap_or(0));
     RouteStep {
         name,
@@ -288,7 +316,7 @@ pub(super) fn link<P: Side>(name: &str, fake: &Fake, on_error: OnError) -> Link<
 #[derive(Clone, Debug)]
 enum Event {
     /// These routes of these peers are so from now on, or gone.
-    Routes(Vec<(u8, u8, Option<u32>)>),
+    Routes(Vec<(u32, u8, Option<u32>)>),
     Node(Option<&'static str>),
     Peers(BTreeSet<u8>),
     Default(ChainDefault),
@@ -296,11 +324,13 @@ enum Event {
     Chain(u32),
     /// A policy breaks, or is mended.
     Broken(usize, bool),
+    /// A policy fails on just these.
+    Poison(usize, Vec<(u32, u32)>),
     Wait(u64),
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let route = (1..6u8, 1..4u8, prop::option::weighted(0.8, 0..6u32));
+    let route = (1..6u32, 1..4u8, prop::option::weighted(0.8, 0..6u32));
     let label = prop_oneof![Just(None), Just(Some("")), Just(Some("drained"))];
     let default = prop_oneof![Just(ChainDefault::Reject), Just(ChainDefault::Accept)];
     prop_oneof![
@@ -310,6 +340,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => default.prop_map(Event::Default),
         1 => (0..5u32).prop_map(Event::Chain),
         2 => (0..3usize, any::<bool>()).prop_map(|(link, broken)| Event::Broken(link, broken)),
+        2 => (0..3usize, vec((1..6u32, 0..6u32), 0..9))
+            .prop_map(|(link, poison)| Event::Poison(link, poison)),
         2 => (0..90u64).prop_map(Event::Wait),
     ]
 }
@@ -382,6 +414,7 @@ impl<P: Side> Run<P> {
                 table.replace_chain(*now, links(&self.fakes));
             }
             Event::Broken(link, broken) => self.fakes[link].set_broken(broken),
+            Event::Poison(link, poison) => self.fakes[link].set_poison(poison),
             Event::Wait(seconds) => self.bench.pass(seconds),
         }
     }
@@ -412,10 +445,12 @@ fn whatever_the_steps_were<P: Side>(events: Vec<Event>) {
     }
     for fake in &run.fakes {
         fake.set_broken(false);
+        fake.set_poison([]);
     }
     run.bench.pass(600);
     let (table, fresh) = (&run.bench.table, run.fresh_start());
     assert_eq!(table.retry_at(), None);
+    assert_eq!(table.held().count(), 0);
     let told = |table: &Table<P>| -> Vec<_> {
         let rows = table.rows.iter();
         rows.map(|(id, row)| (*id, row.told().clone())).collect()

@@ -138,7 +138,7 @@ fn a_second_replacement_while_failing_still_keeps() {
     }
     assert_eq!(bench.announced(), ["10.0.0.1/32", "10.0.0.2/32"]);
     let link = bench.exports.links().next().unwrap();
-    assert_eq!(link.failures, 1, "counted under this name");
+    assert_eq!(link.failed(), 1, "counted under this name");
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn failures_are_counted_on_under_the_same_name() {
     bench.replace_chain(vec![failing().link(name, OnError::KeepLast)]);
     bench.replace_chain(vec![failing().link(name, OnError::KeepLast)]);
     let link = bench.exports.links().next().unwrap();
-    assert_eq!(link.failures, 2);
+    assert_eq!(link.failed(), 2);
     assert_eq!(
         link.retry_at,
         Some(bench.now + std::time::Duration::from_secs(1)),
@@ -233,7 +233,7 @@ fn a_kept_link_stays_as_it_was_however_the_chain_changes_around_it() {
     let [_, kept_now] = links[..] else {
         panic!("{links:?}");
     };
-    assert_eq!((kept_now.name, kept_now.failures), ("kept", 1));
+    assert_eq!((kept_now.name, kept_now.failed()), ("kept", 1));
     assert_eq!(kept_now.retry_at, before);
     assert_eq!(kept.asked(), NOTHING, "its pause is not over");
     assert_eq!(other.asked(), ["tor: 10.0.0.1/32"]);

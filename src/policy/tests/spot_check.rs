@@ -163,7 +163,7 @@ fn a_contradiction_withdraws_nothing_under_keep_last() {
     assert_eq!(bench.announced(), ["10.0.0.1/32", "10.0.0.2/32"]);
     let link = bench.exports.links().next().unwrap();
     assert_eq!(link.error.unwrap().kind(), "inconsistent");
-    assert_eq!(link.failures, 2);
+    assert_eq!(link.failed(), 2);
 }
 
 proptest! {

@@ -132,14 +132,18 @@ fn an_index_just_past_its_table_is_refused() {
 }
 
 #[test]
-fn a_reason_that_is_no_sentence_is_refused() {
-    let mut answer = accept_with(nothing_set());
-    answer.reasons = vec!["x".repeat(1025)];
-    check_refused(answer, "reason 0 has 1025 bytes, 1024 are allowed");
-    let mut answer = accept_with(nothing_set());
-    answer.reasons = vec!["x".repeat(1024)];
-    let decision = lift_one(answer, Reasons::Wanted).unwrap();
-    assert_eq!(decision.reason.map(|words| words.len()), Some(1024));
+fn a_reason_that_is_no_sentence_is_cut_at_a_character_and_says_so() {
+    let kept = |words: String| {
+        let mut answer = accept_with(nothing_set());
+        answer.reasons = vec![words];
+        let decision = lift_one(answer, Reasons::Wanted).unwrap();
+        decision.reason.unwrap()
+    };
+    assert_eq!(*kept("x".repeat(1024)), "x".repeat(1024));
+    assert_eq!(*kept("x".repeat(1025)), format!("{}…", "x".repeat(1021)));
+    // 510 of two bytes each, and the mark of three.
+    assert_eq!(*kept("ä".repeat(700)), format!("{}…", "ä".repeat(510)));
+    assert_eq!(kept("\n".repeat(100_000)).len(), 1024);
 }
 
 #[test]

@@ -117,6 +117,28 @@ fn a_trap_is_told_in_its_own_words() {
 }
 
 #[test]
+fn a_module_that_traps_on_a_mark_decides_where_there_is_none() {
+    let module = Module::from_bytes(&ENGINE, "hostile", &hostile::traps_on(b"poison!!")).unwrap();
+    let mut picky = policy(&module, LIMITS);
+    let mut asked = |label: &str| {
+        let node = NodeFacts {
+            labels: [("label".into(), label.into())].into(),
+            ..NodeFacts::default()
+        };
+        let answer = evaluate(&mut picky, &node, &[pod_cidr("10.0.0.0/24")]);
+        answer.map(|decisions| decisions[0].verdict.clone())
+    };
+    assert_eq!(asked("poison"), Ok(Verdict::Accept(None)));
+    assert_eq!(
+        asked("a poison!! of a kind"),
+        Err(PolicyFailure::Trap(
+            "wasm `unreachable` instruction executed".into()
+        ))
+    );
+    assert_eq!(asked("none"), Ok(Verdict::Accept(None)));
+}
+
+#[test]
 fn recursion_without_end_is_a_trap() {
     assert_eq!(
         decide(&hostile::recursion()),

@@ -1,8 +1,9 @@
 //! A configuration that is tried before it is in force.
 
 use super::*;
-use crate::api::{ChangeEffect, RouteChange};
+use crate::api::ChangeEffect;
 use crate::config::MaxWithdraw;
+use crate::policy::ChangeKind;
 
 /// A chain with this rule in the place of the one that runs.
 fn changed(text: &str, rule: Rule) -> Settings {
@@ -109,7 +110,7 @@ fn a_policy_that_fails_is_found_out_although_former_decisions_stand_in() {
         "policy rule fails on the routes of this node: the module trapped: unreachable"
     );
     assert!(pipeline.exports.links().all(|link| link.error.is_none()));
-    assert_eq!(pipeline.meters.measured()["rule"].failures, [].into());
+    assert_eq!(pipeline.exports.links().next().unwrap().failed(), 0);
     assert!(pipeline.notices.is_empty());
 }
 
@@ -124,17 +125,43 @@ fn a_policy_that_fails_on_what_came_in_meanwhile_is_found_out() {
 }
 
 #[test]
+fn a_route_that_a_policy_fails_on_already_holds_up_no_other_change() {
+    let mut pipeline = announcing(Rule::FailOn("172.16.0.11/32"));
+    pipeline.on_events([service_at("other", "172.16.0.11")]);
+    assert_eq!(pipeline.exports.held().count(), 1);
+    let failed = pipeline.exports.links().next().unwrap().failed();
+    let text = format!("{TEXT}{SECOND_PEER}");
+    let mut tried = tried(
+        &mut pipeline,
+        changed(&text, Rule::FailOn("172.16.0.11/32")),
+    );
+    fit(pipeline.judge(&mut tried, Leave::Asked));
+    pipeline.adopt(tried);
+    assert!(pipeline.exports.links().next().unwrap().failed() > failed);
+    // One that it does not fail on yet is another matter.
+    let judgement = judged(&mut pipeline, changed(TEXT, Rule::FailOn("172.16.0.10/32")));
+    let Judgement::Failing(failure) = judgement else {
+        panic!("{judgement:?}");
+    };
+    let words = failure.to_string();
+    assert!(
+        words.contains("on the routes of this node: on default/web: "),
+        "{words}"
+    );
+}
+
+#[test]
 fn a_policy_that_fails_already_holds_up_no_other_change() {
     let mut pipeline = announcing(Rule::Accept);
     pipeline.configure(changed(TEXT, Rule::Fail));
-    let failures = pipeline.exports.links().next().unwrap().failures;
+    let failures = pipeline.exports.links().next().unwrap().failed();
     let text = format!("{TEXT}{SECOND_PEER}");
     let mut tried = tried(&mut pipeline, settings(&text, None));
     fit(pipeline.judge(&mut tried, Leave::Asked));
     pipeline.adopt(tried);
     let link = pipeline.exports.links().next().unwrap();
     assert!(link.error.is_some());
-    assert_eq!(link.failures, failures, "it was not asked before its time");
+    assert_eq!(link.failed(), failures, "it was not asked before its time");
 }
 
 #[test]
@@ -161,7 +188,7 @@ fn a_change_that_withdraws_everything_is_excessive_and_says_what_and_why() {
         .collect();
     assert_eq!(shown, before);
     for example in examples {
-        assert_eq!(example.change, RouteChange::Withdrawn);
+        assert_eq!(example.change, ChangeKind::Withdrawn);
         assert_eq!(example.peer, "a");
         assert_eq!(example.reason, "rule reject: no reason given");
     }
@@ -239,7 +266,7 @@ fn a_change_is_judged_by_the_sum_of_its_steps() {
     assert_eq!(effect.withdrawn, 0);
     let of_range = |route: &crate::api::ChangedRoute| route.prefix.to_string().starts_with("198.");
     assert!(!effect.examples.iter().any(of_range), "{effect:?}");
-    assert_eq!(effect.examples[0].change, RouteChange::Added);
+    assert_eq!(effect.examples[0].change, ChangeKind::Added);
 }
 
 #[test]

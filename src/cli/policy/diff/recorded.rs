@@ -15,7 +15,8 @@ use crate::cli::policy::module::SettingsArg;
 use crate::cli::policy::replay::decided;
 use crate::cli::policy::workbench::engine;
 use crate::cli::{Outcome, text};
-use crate::types::Prefix;
+use crate::policy::{ChangeKind, compare};
+use crate::types::{Installation, Prefix, RouteAttributes};
 use crate::wasm::Purpose;
 
 /// Two modules, and the recording to compare them on.
@@ -69,29 +70,23 @@ struct GroupReport<D> {
 #[serde(rename_all = "kebab-case")]
 struct Difference<D> {
     prefix: Prefix,
-    kind: DifferenceKind,
+    kind: ChangeKind,
     old: D,
     new: D,
 }
 
 /// What a chain makes of a prefix.
 trait Decided {
-    fn is_accepted(&self) -> bool;
-
-    /// Whether two that accept do so alike.
-    fn is_alike(&self, other: &Self) -> bool;
+    /// How it is announced, or used, if it is.
+    fn accepted(&self) -> Option<(&RouteAttributes, Option<Installation>)>;
 
     /// With who made it so.
     fn words(&self) -> String;
 }
 
 impl Decided for DecisionReport {
-    fn is_accepted(&self) -> bool {
-        self.accepted
-    }
-
-    fn is_alike(&self, other: &Self) -> bool {
-        self.attributes == other.attributes
+    fn accepted(&self) -> Option<(&RouteAttributes, Option<Installation>)> {
+        self.accepted.then_some((&self.attributes, None))
     }
 
     fn words(&self) -> String {
@@ -100,28 +95,14 @@ impl Decided for DecisionReport {
 }
 
 impl Decided for LearnedReport {
-    fn is_accepted(&self) -> bool {
-        self.decision.accepted
-    }
-
-    fn is_alike(&self, other: &Self) -> bool {
-        self.decision.attributes == other.decision.attributes
-            && self.installation == other.installation
+    fn accepted(&self) -> Option<(&RouteAttributes, Option<Installation>)> {
+        let (attributes, _) = self.decision.accepted()?;
+        Some((attributes, self.installation))
     }
 
     fn words(&self) -> String {
         self.words()
     }
-}
-
-/// What would happen to a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum DifferenceKind {
-    Added,
-    Withdrawn,
-    /// Announced with other attributes, or used otherwise.
-    Changed,
 }
 
 /// Every prefix with its first accepted candidate's decision, or a rejection.
@@ -241,39 +222,46 @@ fn routes(played: &Played<'_>) -> Routes {
     routes
 }
 
+/// Those that are announced, or used.
+fn accepted<D: Decided>(
+    routes: &Routes<D>,
+) -> impl Iterator<Item = (Prefix, (&RouteAttributes, Option<Installation>))> {
+    let routes = routes.iter();
+    routes.filter_map(|(prefix, decided)| Some((*prefix, decided.accepted()?)))
+}
+
 impl Report {
     /// What differs between two that were asked about the same prefixes, counted.
     fn differences<D: Decided>(
         &mut self,
-        old: Routes<D>,
+        mut old: Routes<D>,
         mut new: Routes<D>,
     ) -> Vec<Difference<D>> {
+        self.same += accepted(&old).count();
+        let changes = compare(accepted(&old), accepted(&new)).into_iter();
+        let kinds = changes.map(|(prefix, change)| (prefix, change.kind()));
+        let kinds: Vec<(Prefix, ChangeKind)> = kinds.collect();
         let mut differences = Vec::new();
-        for (prefix, old) in old {
-            let Some(new) = new.remove(&prefix) else {
-                continue;
-            };
-            let kind = match (old.is_accepted(), new.is_accepted()) {
-                (false, false) => continue,
-                (true, true) if old.is_alike(&new) => {
-                    self.same += 1;
-                    continue;
+        for (prefix, kind) in kinds {
+            match kind {
+                ChangeKind::Added => self.added += 1,
+                ChangeKind::Withdrawn => {
+                    self.withdrawn += 1;
+                    self.same -= 1;
                 }
-                (true, true) => DifferenceKind::Changed,
-                (false, true) => DifferenceKind::Added,
-                (true, false) => DifferenceKind::Withdrawn,
-            };
-            *match kind {
-                DifferenceKind::Added => &mut self.added,
-                DifferenceKind::Withdrawn => &mut self.withdrawn,
-                DifferenceKind::Changed => &mut self.changed,
-            } += 1;
-            differences.push(Difference {
-                prefix,
-                kind,
-                old,
-                new,
-            });
+                ChangeKind::Changed => {
+                    self.changed += 1;
+                    self.same -= 1;
+                }
+            }
+            if let (Some(old), Some(new)) = (old.remove(&prefix), new.remove(&prefix)) {
+                differences.push(Difference {
+                    prefix,
+                    kind,
+                    old,
+                    new,
+                });
+            }
         }
         differences
     }
@@ -322,9 +310,9 @@ fn print_difference<D: Decided>(difference: &Difference<D>, out: &mut dyn Write)
         new,
     } = difference;
     match kind {
-        DifferenceKind::Added => writeln!(out, "  + {prefix}: {}", new.words()),
-        DifferenceKind::Withdrawn => writeln!(out, "  - {prefix}: {}", new.words()),
-        DifferenceKind::Changed => {
+        ChangeKind::Added => writeln!(out, "  + {prefix}: {}", new.words()),
+        ChangeKind::Withdrawn => writeln!(out, "  - {prefix}: {}", new.words()),
+        ChangeKind::Changed => {
             writeln!(out, "  ~ {prefix}: {}", old.words())?;
             let indent = prefix.to_string().len();
             writeln!(out, "    {:indent$}  {}", "", new.words())

@@ -64,13 +64,13 @@ fn added_withdrawn_and_changed_routes_are_told_with_their_reasons() {
     add(&mut report, "towards tor", routes(false), routes(true));
     add(&mut report, "towards mesh", routes(false), routes(false));
     insta::assert_snapshot!(printed(|out| print(&report, out)));
-    let kinds: Vec<DifferenceKind> = report.groups[0].routes.iter().map(|d| d.kind).collect();
+    let kinds: Vec<ChangeKind> = report.groups[0].routes.iter().map(|d| d.kind).collect();
     assert_eq!(
         kinds,
         [
-            DifferenceKind::Changed,
-            DifferenceKind::Added,
-            DifferenceKind::Withdrawn
+            ChangeKind::Changed,
+            ChangeKind::Added,
+            ChangeKind::Withdrawn
         ]
     );
 }

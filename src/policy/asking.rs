@@ -1,0 +1,179 @@
+//! One link asked about one batch: what it is not known to fail on together, and what it failed on
+//! before apart from that.
+//!
+//! Used by [`chain`](super::chain), which keeps what comes of it.
+
+use std::time::Instant;
+
+use super::chain::{Answer, Control};
+use super::held::{Held, Parts};
+use super::search::{Budget, Finding, search};
+use super::{Asked, Directed, Inquiry, Link, PolicyFailure, Step};
+
+/// A link that is about to be asked.
+pub(super) struct Asking<'a, P: Directed> {
+    pub(super) link: &'a Link<P>,
+    pub(super) inquiry: &'a Inquiry<'a, P>,
+    pub(super) budget: Budget<'a>,
+    /// Counts the calls.
+    pub(super) asked: &'a mut u64,
+}
+
+/// What the link says, and in which ways it was found to fail on routes.
+pub(super) struct Reply {
+    pub(super) answer: Answer,
+    pub(super) failures: Vec<&'static str>,
+}
+
+/// How it fails as a whole, and in which ways on routes before that was clear.
+pub(super) struct Broken {
+    pub(super) cause: PolicyFailure,
+    pub(super) failures: Vec<&'static str>,
+}
+
+/// For each route of the batch, what the link says or how it fails; absent where that is not known
+/// yet.
+type Answers = Vec<Option<Result<Step, PolicyFailure>>>;
+
+impl<P: Directed> Asking<'_, P> {
+    pub(super) fn run(
+        mut self,
+        now: Instant,
+        held: &mut Held<P>,
+        controls: impl FnOnce(&Held<P>) -> Vec<Control<P>>,
+    ) -> Result<Reply, Broken> {
+        let count = self.inquiry.routes.len();
+        let Parts {
+            fresh,
+            suspects,
+            resting,
+        } = if held.is_empty() {
+            Parts {
+                fresh: (0..count).collect(),
+                ..Parts::default()
+            }
+        } else {
+            held.part(now, self.inquiry)
+        };
+        let found = match self.search(&fresh) {
+            Finding::All(steps) if fresh.len() == count => {
+                return Ok(Reply {
+                    answer: Answer::Steps(steps),
+                    failures: Vec::new(),
+                });
+            }
+            found @ (Finding::All(_) | Finding::Each(..) | Finding::Broken { .. }) => found,
+        };
+        let mut answers: Answers = std::iter::repeat_with(|| None).take(count).collect();
+        match found {
+            Finding::All(steps) => note(&mut answers, &fresh, steps.into_iter().map(Ok)),
+            Finding::Each(cause, each) => {
+                let fails_on_all = each.iter().all(Result::is_err);
+                if fails_on_all && !self.is_well_about(&controls(held)) {
+                    return Err(Broken {
+                        cause,
+                        failures: Vec::new(),
+                    });
+                }
+                note(&mut answers, &fresh, each);
+            }
+            Finding::Broken { cause, found } => {
+                let failures = found.iter().map(|(_, cause)| cause.kind()).collect();
+                for (at, cause) in found {
+                    held.hold(now, self.inquiry, self.inquiry.routes[fresh[at]], cause);
+                }
+                return Err(Broken { cause, failures });
+            }
+        }
+        match self.search(&suspects) {
+            Finding::All(steps) => note(&mut answers, &suspects, steps.into_iter().map(Ok)),
+            Finding::Each(_, each) => note(&mut answers, &suspects, each),
+            Finding::Broken { cause, .. } if cause.is_of_all() => {
+                return Err(Broken {
+                    cause,
+                    failures: Vec::new(),
+                });
+            }
+            // On what it failed before it fails on, as far as that could be found out.
+            Finding::Broken { cause, found } => {
+                let all = suspects.iter().map(|_| Err(cause.clone()));
+                note(&mut answers, &suspects, all);
+                for (at, cause) in found {
+                    answers[suspects[at]] = Some(Err(cause));
+                }
+            }
+        }
+        let mut failing: Vec<(usize, PolicyFailure)> = Vec::new();
+        for (place, answer) in answers.iter().enumerate() {
+            let asked = self.inquiry.routes[place];
+            match answer {
+                Some(Ok(_)) => {
+                    held.release(self.inquiry.id, asked.0);
+                }
+                Some(Err(cause)) => failing.push((place, cause.clone())),
+                None => {}
+            }
+        }
+        let failures = failing.iter().map(|(_, cause)| cause.kind()).collect();
+        for (place, cause) in failing {
+            held.hold(now, self.inquiry, self.inquiry.routes[place], cause);
+        }
+        for place in resting {
+            let key = self.inquiry.routes[place].0;
+            let hold = held.get(self.inquiry.id, key);
+            answers[place] = hold.map(|hold| Err(hold.cause.clone()));
+        }
+        let answers = answers.into_iter().flatten().collect();
+        Ok(Reply {
+            answer: Answer::Each(self.link.on_error, answers),
+            failures,
+        })
+    }
+
+    /// Asks about the routes at these places, and searches among them where it fails.
+    fn search(&mut self, places: &[usize]) -> Finding<Step> {
+        if places.is_empty() {
+            return Finding::All(Vec::new());
+        }
+        let all = self.inquiry.routes;
+        let some: Vec<Asked<'_, P>>;
+        let routes = if places.len() == all.len() {
+            all
+        } else {
+            some = places.iter().map(|place| all[*place]).collect();
+            &some
+        };
+        let (link, inquiry, asked) = (self.link, self.inquiry, &mut *self.asked);
+        search(routes.len(), &mut self.budget, |range| {
+            *asked += 1;
+            let part = Inquiry {
+                routes: &routes[range],
+                ..*inquiry
+            };
+            link.policy.ask(&link.name, &part)
+        })
+    }
+
+    /// Whether it answers about one of these.
+    fn is_well_about(&mut self, controls: &[Control<P>]) -> bool {
+        controls.iter().any(|(key, route, attributes)| {
+            let inquiry = Inquiry {
+                routes: &[(key, route, attributes)],
+                ..*self.inquiry
+            };
+            *self.asked += 1;
+            let ask = || self.link.policy.ask(&self.link.name, &inquiry);
+            self.budget.spend(ask).is_ok()
+        })
+    }
+}
+
+fn note(
+    answers: &mut Answers,
+    places: &[usize],
+    each: impl IntoIterator<Item = Result<Step, PolicyFailure>>,
+) {
+    for (place, answer) in places.iter().zip(each) {
+        answers[*place] = Some(answer);
+    }
+}
