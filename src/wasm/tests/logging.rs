@@ -9,6 +9,7 @@ use crate::policy::{Decision, PolicyFailure, Verdict};
 use crate::wasm::log::LINES_MAX;
 use crate::wasm::{Engine, Limits, LogLevel, LogSink, Module, ModuleError};
 
+type Answered = Result<Vec<Decision>, PolicyFailure>;
 type Lines = Vec<(LogLevel, String)>;
 
 /// Keeps every line.
@@ -23,13 +24,7 @@ impl LogSink for Kept {
 }
 
 /// What the module decides about one pod CIDR, and what it writes meanwhile.
-fn decide(
-    engine: Engine,
-    bytes: &[u8],
-) -> (
-    Result<Vec<Decision>, PolicyFailure>,
-    Vec<(LogLevel, String)>,
-) {
+fn decide(engine: Engine, bytes: &[u8]) -> (Answered, Lines) {
     let kept = Arc::new(Kept::default());
     let engine = engine.logging(Arc::<Kept>::clone(&kept));
     let module = Module::from_bytes(&engine, "talks", bytes).unwrap();
@@ -40,7 +35,7 @@ fn decide(
     (decisions, lines)
 }
 
-fn abstains() -> Result<Vec<Decision>, PolicyFailure> {
+fn abstains() -> Answered {
     Ok(vec![Decision {
         verdict: Verdict::Abstain,
         reason: None,
