@@ -11,6 +11,7 @@ mod logging;
 mod lowering;
 mod metered;
 mod refused;
+pub(crate) mod talkative;
 mod two_way;
 
 #[path = "../../tests/support/hostile.rs"]

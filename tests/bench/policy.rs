@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
 
-use rutter::candidates::{AddressKind, Candidate, CandidateKey, Origin};
+use rutter::candidates::{AddressKind, AdvertiseConfig, Candidate, CandidateKey, Origin, serving};
 use rutter::facts::NodeFacts;
 use rutter::policy::{Batch, Decision, PeerGroup, PeerKind, ProposedRoute, Reasons, RoutePolicy};
 use rutter::types::{Asn, Prefix, RouteAttributes};
@@ -164,6 +164,7 @@ fn evaluate(
 /// The cluster IP and the load-balancer IP of a Service.
 fn addresses_of(number: u32) -> [Candidate; 2] {
     let facts = Arc::new(cluster::service(number));
+    let config = AdvertiseConfig::default();
     let candidate = |address: IpAddr, range: &str, kind| Candidate {
         key: CandidateKey {
             prefix: Prefix::host(address),
@@ -173,6 +174,7 @@ fn addresses_of(number: u32) -> [Candidate; 2] {
             },
         },
         service: Some(Arc::clone(&facts)),
+        serving: Some(serving(&facts, kind, address, &config)),
         covered_by: Some(range.parse().expect("a prefix")),
     };
     [
@@ -182,7 +184,7 @@ fn addresses_of(number: u32) -> [Candidate; 2] {
             AddressKind::ClusterIp,
         ),
         candidate(
-            facts.load_balancer_ips[0],
+            facts.load_balancer_ips[0].address,
             cluster::LOAD_BALANCER_RANGE,
             AddressKind::LoadBalancerIp,
         ),

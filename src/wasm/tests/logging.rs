@@ -2,16 +2,19 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::hostile::{self, Recipe, Way};
-use super::{ENGINE, evaluate, pod_cidr, policy};
+use super::hostile::{Recipe, Way};
+use super::{ENGINE, evaluate, pod_cidr, policy, talkative};
 use crate::facts::NodeFacts;
 use crate::policy::{Decision, PolicyFailure, Verdict};
 use crate::wasm::log::LINES_MAX;
 use crate::wasm::{Engine, Limits, LogLevel, LogSink, Module, ModuleError};
 
+type Answered = Result<Vec<Decision>, PolicyFailure>;
+type Lines = Vec<(LogLevel, String)>;
+
 /// Keeps every line.
 #[derive(Debug, Default)]
-struct Kept(Mutex<Vec<(LogLevel, String)>>);
+struct Kept(Mutex<Lines>);
 
 impl LogSink for Kept {
     fn write(&self, module: &str, level: LogLevel, line: &str) {
@@ -21,13 +24,7 @@ impl LogSink for Kept {
 }
 
 /// What the module decides about one pod CIDR, and what it writes meanwhile.
-fn decide(
-    engine: Engine,
-    bytes: &[u8],
-) -> (
-    Result<Vec<Decision>, PolicyFailure>,
-    Vec<(LogLevel, String)>,
-) {
+fn decide(engine: Engine, bytes: &[u8]) -> (Answered, Lines) {
     let kept = Arc::new(Kept::default());
     let engine = engine.logging(Arc::<Kept>::clone(&kept));
     let module = Module::from_bytes(&engine, "talks", bytes).unwrap();
@@ -38,7 +35,7 @@ fn decide(
     (decisions, lines)
 }
 
-fn abstains() -> Result<Vec<Decision>, PolicyFailure> {
+fn abstains() -> Answered {
     Ok(vec![Decision {
         verdict: Verdict::Abstain,
         reason: None,
@@ -53,7 +50,7 @@ fn a_line_reaches_the_sink_with_its_level() {
         (2, LogLevel::Info),
         (3, LogLevel::Debug),
     ] {
-        let (decisions, lines) = decide(ENGINE.clone(), &hostile::logs(level, "it talks", 1));
+        let (decisions, lines) = decide(ENGINE.clone(), &talkative::logs(level, "it talks", 1));
         assert_eq!(decisions, abstains());
         assert_eq!(lines, [(expected, "it talks".to_owned())]);
     }
@@ -61,7 +58,7 @@ fn a_line_reaches_the_sink_with_its_level() {
 
 #[test]
 fn a_module_decides_alike_where_nobody_reads_what_it_writes() {
-    let module = Module::from_bytes(&ENGINE, "talks", &hostile::logs(2, "it talks", 1000));
+    let module = Module::from_bytes(&ENGINE, "talks", &talkative::logs(2, "it talks", 1000));
     let mut policy = policy(&module.unwrap(), Limits::default());
     let candidates = [pod_cidr("10.0.0.0/24")];
     let decisions = evaluate(&mut policy, &NodeFacts::default(), &candidates);
@@ -70,7 +67,7 @@ fn a_module_decides_alike_where_nobody_reads_what_it_writes() {
 
 #[test]
 fn of_a_flood_the_first_lines_are_kept_and_the_rest_is_counted() {
-    let (decisions, lines) = decide(ENGINE.clone(), &hostile::logs(3, "again", 1000));
+    let (decisions, lines) = decide(ENGINE.clone(), &talkative::logs(3, "again", 1000));
     assert_eq!(decisions, abstains());
     assert_eq!(lines.len(), LINES_MAX + 1);
     let (last, first) = lines.split_last().unwrap();
@@ -85,7 +82,7 @@ fn a_flood_without_end_is_stopped_as_any_loop() {
         time: std::time::Duration::from_millis(50),
         ..Limits::default()
     };
-    let module = Module::from_bytes(&ENGINE, "talks", &hostile::logs(3, "again", u32::MAX));
+    let module = Module::from_bytes(&ENGINE, "talks", &talkative::logs(3, "again", u32::MAX));
     let mut policy = policy(&module.unwrap(), limits);
     let candidates = [pod_cidr("10.0.0.0/24")];
     let decisions = evaluate(&mut policy, &NodeFacts::default(), &candidates);
@@ -96,7 +93,7 @@ fn a_flood_without_end_is_stopped_as_any_loop() {
 #[test]
 fn a_line_costs_instructions_where_those_are_counted() {
     let engine = Engine::metered(1_000_000).unwrap();
-    let (decisions, lines) = decide(engine, &hostile::logs(3, "again", 100_000));
+    let (decisions, lines) = decide(engine, &talkative::logs(3, "again", 100_000));
     let failure = PolicyFailure::OutOfInstructions(1_000_000);
     assert_eq!(decisions, Err(failure));
     let words = &lines.last().unwrap().1;
@@ -106,24 +103,27 @@ fn a_line_costs_instructions_where_those_are_counted() {
 
 #[test]
 fn hostile_text_is_made_safe_and_cut() {
-    let (decisions, lines) = decide(ENGINE.clone(), &hostile::logs(1, "\u{1b}[2J\nroot: ok", 1));
+    let (decisions, lines) = decide(
+        ENGINE.clone(),
+        &talkative::logs(1, "\u{1b}[2J\nroot: ok", 1),
+    );
     assert_eq!(decisions, abstains());
     assert_eq!(lines[0].1, "\\u{1b}[2J\\nroot: ok");
-    let (decisions, lines) = decide(ENGINE.clone(), &hostile::logs(1, &"x".repeat(5000), 1));
+    let (decisions, lines) = decide(ENGINE.clone(), &talkative::logs(1, &"x".repeat(5000), 1));
     assert_eq!(decisions, abstains());
     assert_eq!(lines[0].1, format!("{}…", "x".repeat(1021)));
 }
 
 #[test]
 fn text_that_is_not_utf8_is_told_and_changes_no_decision() {
-    let (decisions, lines) = decide(ENGINE.clone(), &hostile::logs_octets(1, &[0xff; 8], 1));
+    let (decisions, lines) = decide(ENGINE.clone(), &talkative::logs_octets(1, &[0xff; 8], 1));
     assert_eq!(decisions, abstains());
     assert_eq!(lines[0].1, "(a line that is not UTF-8)");
 }
 
 #[test]
 fn text_outside_of_its_memory_stops_the_module() {
-    let (decisions, lines) = decide(ENGINE.clone(), &hostile::logs_out_of_bounds());
+    let (decisions, lines) = decide(ENGINE.clone(), &talkative::logs_out_of_bounds());
     let Err(failure) = decisions else {
         panic!("it answered");
     };
@@ -180,7 +180,7 @@ fn the_log_with_another_type_is_refused() {
 
 #[test]
 fn a_component_that_logs_is_taken_as_well() {
-    let core = hostile::logs(2, "it talks", 1);
+    let core = talkative::logs(2, "it talks", 1);
     let component = wit_component::ComponentEncoder::default()
         .module(&core)
         .unwrap()

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cli::Outcome;
 use crate::cli::policy::fixture::{Bench, RECORDING};
-use crate::wasm::tests::hostile;
+use crate::wasm::tests::talkative;
 
 fn explain(subject: &str, more: &[&str]) -> crate::cli::testing::Ran {
     let arguments = [&["explain", subject, "--batch", "LIVE"], more].concat();
@@ -54,7 +54,7 @@ fn what_the_recording_does_not_have_is_unknown() {
 fn what_a_module_writes_to_the_log_is_told_once() {
     let bench = Bench::new(RECORDING);
     let module = bench.directory().join("talks.wasm");
-    std::fs::write(&module, hostile::logs(2, "it talks", 1)).unwrap();
+    std::fs::write(&module, talkative::logs(2, "it talks", 1)).unwrap();
     let module = module.to_str().unwrap();
     let arguments = [
         "explain",

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::cli::Outcome;
 use crate::cli::testing::{Ran, run};
-use crate::wasm::tests::hostile;
+use crate::wasm::tests::talkative;
 
 const SITUATION: &str = r#"
 [advertise]
@@ -242,7 +242,7 @@ fn what_a_module_writes_to_the_log_is_printed_with_the_case() {
          expect = [{ prefix = '10.244.1.0/24', verdict = 'abstain' }]",
     );
     let module = cases.0.path().join("talks.wasm");
-    std::fs::write(&module, hostile::logs(1, "it\x1b[2J talks", 66)).unwrap();
+    std::fs::write(&module, talkative::logs(1, "it\x1b[2J talks", 66)).unwrap();
     let arguments = [
         "policy",
         "test",
