@@ -25,3 +25,5 @@ mod import_policies;
 mod kube_api;
 #[cfg(feature = "daemon")]
 mod policies;
+#[cfg(feature = "daemon")]
+mod setup;
