@@ -25,7 +25,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::candidates::{AddressKind, AdvertiseConfig, Exclusion, exclusions};
+use crate::candidates::{AddressKind, Candidates, Concern, Exclusion};
 use crate::facts::{FamilyCounts, ServiceFacts, ServiceKey, ServiceType, TrafficPolicy};
 use crate::policy::{Limits, Mode, OnError, PeerKind};
 use crate::types::{Asn, Prefix, RouterId};
@@ -346,12 +346,22 @@ pub struct ServiceReport {
     pub service_type: ServiceType,
     /// `spec.externalTrafficPolicy`.
     pub external_traffic_policy: TrafficPolicy,
+    /// `spec.internalTrafficPolicy`.
+    pub internal_traffic_policy: TrafficPolicy,
+    /// The proxy that serves it in place of kube-proxy, where a label names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_proxy_name: Option<String>,
     /// Endpoints on this node.
     pub node_endpoints: FamilyCounts,
     /// Endpoints in the cluster.
     pub cluster_endpoints: FamilyCounts,
+    /// Of these, endpoints that name no node.
+    pub unplaced_endpoints: FamilyCounts,
     /// Its addresses that are no candidates, and why.
     pub excluded: Vec<ExcludedAddress>,
+    /// What its owner should look at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub concerns: Vec<Concern>,
 }
 
 /// An address that is no candidate.
@@ -367,9 +377,9 @@ pub struct ExcludedAddress {
 }
 
 impl ServiceReport {
-    /// A Service's facts, with its addresses that are no candidates under this configuration.
+    /// A Service's facts, with its addresses that are none of the candidates.
     #[must_use]
-    pub fn new(service: &ServiceFacts, advertise: &AdvertiseConfig) -> Self {
+    pub fn new(service: &ServiceFacts, candidates: &Candidates) -> Self {
         let excluded = |(address, kind, reason)| ExcludedAddress {
             address,
             kind,
@@ -379,12 +389,17 @@ impl ServiceReport {
             service: service.key.clone(),
             service_type: service.service_type,
             external_traffic_policy: service.external_traffic_policy,
+            internal_traffic_policy: service.internal_traffic_policy,
+            service_proxy_name: service.proxy_name().map(str::to_owned),
             node_endpoints: service.node_endpoints,
             cluster_endpoints: service.cluster_endpoints,
-            excluded: exclusions(service, advertise)
+            unplaced_endpoints: service.unplaced_endpoints,
+            excluded: candidates
+                .exclusions(service)
                 .into_iter()
                 .map(excluded)
                 .collect(),
+            concerns: candidates.concerns_of(&service.key).cloned().collect(),
         }
     }
 }

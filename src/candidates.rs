@@ -12,11 +12,17 @@
 //! |---|---|
 //! | a pod CIDR of the own Node | [`PodCidrs::Advertise`] |
 //! | a configured range of Service addresses | it is more than one address; whatever Services there are |
-//! | an address of a Service | a range configured for its kind contains it; not if the Service is headless, an alias or being deleted |
+//! | an address of a Service | a range configured for its kind contains it; not if the Service is headless, an alias or being deleted, nor if the address is [somebody's](Holder) |
+//!
+//! Whether the node's service proxy answers for an address ([`Serving`]) is told with each.
 //!
 //! **Without the own Node there are no candidates**: a policy decides for a node, so there is
 //! nobody to ask about. A Node that was deleted is a fact, and withdraws; an API server that does
 //! not answer is not, and leaves the view as it is.
+
+mod concern;
+mod reserved;
+mod serving;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -27,8 +33,17 @@ use ipnet::IpNet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{ClusterChange, ClusterView, NodeFacts, ServiceFacts, ServiceKey, ServiceType};
+use crate::facts::{
+    ClusterChange, ClusterView, NodeFacts, ServiceFacts, ServiceKey, ServiceType, is_api_service,
+};
 use crate::types::Prefix;
+
+pub use concern::{Concern, ConcernKind};
+pub use reserved::Holder;
+pub use serving::{Serving, Unserved, serving, traffic_policy};
+
+use concern::Concerns;
+use reserved::Reserved;
 
 /// Everything this node could announce at present.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +56,9 @@ pub struct Candidates {
     of_node: Vec<CandidateKey>,
     /// The keys of each Service that has any.
     of_service: BTreeMap<ServiceKey, Vec<CandidateKey>>,
+    /// Addresses that no Service may take.
+    reserved: Reserved,
+    concerns: Concerns,
 }
 
 /// Which list of CIDRs, or which of a Service's addresses.
@@ -102,6 +120,8 @@ pub struct Candidate {
     pub service: Option<Arc<ServiceFacts>>,
     /// The configured range, itself a candidate, that covers this address.
     pub covered_by: Option<Prefix>,
+    /// What becomes of traffic for it on this node, where the origin is an address of a Service.
+    pub serving: Option<Serving>,
 }
 
 /// The ranges and switches of the configuration's `[advertise]`.
@@ -115,6 +135,16 @@ pub struct AdvertiseConfig {
     pub service_external_cidrs: Vec<Prefix>,
     /// Ranges within which load-balancer IPs may be announced.
     pub service_load_balancer_cidrs: Vec<Prefix>,
+    /// The classes of Services whose load-balancer IPs are ours; absent: all are, and the ranges
+    /// choose. The empty one is that of Services without a class.
+    pub load_balancer_classes: Option<Vec<String>>,
+    /// Service proxies on the nodes besides the one that serves Services without the label
+    /// [`SERVICE_PROXY_NAME_LABEL`](crate::facts::SERVICE_PROXY_NAME_LABEL), by its values.
+    pub service_proxy_names: Vec<String>,
+    /// Addresses of peers, with the names of those; no Service may take one.
+    pub peer_addresses: BTreeMap<IpAddr, String>,
+    /// Addresses that the speaker listens on or dials from; no Service may take one.
+    pub own_addresses: BTreeSet<IpAddr>,
 }
 
 /// Whether the node's pod CIDRs are candidates.
@@ -146,8 +176,14 @@ pub enum Exclusion {
     Headless,
     /// The Service is an alias (ExternalName).
     ExternalName,
+    /// A load balancer's address of a Service that is of another type.
+    NotLoadBalancer,
     /// The address lies in none of the ranges configured for its kind.
     OutsideRanges,
+    /// The Service's `loadBalancerClass` is none of those that are ours.
+    LoadBalancerClass,
+    /// The address is somebody's: no Service may take it.
+    Reserved(Holder),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -187,14 +223,60 @@ impl Candidates {
         if NodePresence::of(view) != self.node {
             return self.recompute(view);
         }
+        let mut services: BTreeSet<ServiceKey> = BTreeSet::new();
         let mut steps = Vec::new();
         for change in changes {
             match change {
-                ClusterChange::Node => self.update_node(view, &mut steps),
-                ClusterChange::Service(key) => self.update_service(key, view, &mut steps),
+                ClusterChange::Node => {
+                    self.update_node(view, &mut steps);
+                    services.extend(self.update_reserved(view));
+                }
+                ClusterChange::Networks => services.extend(self.update_reserved(view)),
+                ClusterChange::Service(key) => {
+                    if is_api_service(key) {
+                        services.extend(self.update_reserved(view));
+                    }
+                    services.insert(key.clone());
+                }
             }
         }
+        for key in &services {
+            self.update_service(key, view, &mut steps);
+        }
         ordered(steps)
+    }
+
+    /// What of Services an operator should look at, at present.
+    pub fn concerns(&self) -> impl Iterator<Item = &Concern> {
+        self.concerns.iter()
+    }
+
+    /// Those about one Service.
+    pub fn concerns_of(&self, service: &ServiceKey) -> impl Iterator<Item = &Concern> {
+        let prefixes = self
+            .of_service(service)
+            .map(|candidate| candidate.key.prefix);
+        self.concerns.of(service, prefixes.collect())
+    }
+
+    /// The concerns that came up since this was last asked, and still are there.
+    pub fn take_new_concerns(&mut self) -> Vec<Concern> {
+        self.concerns.take_new()
+    }
+
+    /// The addresses of a Service that are no candidates, and why: by kind, then as listed, each
+    /// once.
+    #[must_use]
+    pub fn exclusions(&self, service: &ServiceFacts) -> Vec<(IpAddr, AddressKind, Exclusion)> {
+        let exclusion = |kind, address| match self.coverage(service, kind, address) {
+            Ok(_) => None,
+            Err(exclusion) => Some((address, kind, exclusion)),
+        };
+        let mut seen = BTreeSet::new();
+        addresses(service)
+            .filter(|address| seen.insert(*address))
+            .filter_map(|(kind, address)| exclusion(kind, address))
+            .collect()
     }
 
     /// Every candidate, ordered by key.
@@ -234,6 +316,7 @@ impl Candidates {
 
     fn recompute(&mut self, view: &ClusterView) -> Vec<CandidateChange> {
         self.node = NodePresence::of(view);
+        self.reserved = Reserved::of(view, &self.config);
         let mut steps = Vec::new();
         self.update_node(view, &mut steps);
         let gone = self.of_service.keys().cloned();
@@ -242,6 +325,21 @@ impl Candidates {
             self.update_service(key, view, &mut steps);
         }
         ordered(steps)
+    }
+
+    /// Takes up who holds which addresses; returns the Services for which that makes a difference.
+    fn update_reserved(&mut self, view: &ClusterView) -> Vec<ServiceKey> {
+        let reserved = Reserved::of(view, &self.config);
+        if reserved == self.reserved {
+            return Vec::new();
+        }
+        let former = std::mem::replace(&mut self.reserved, reserved);
+        let concerned = |service: &&Arc<ServiceFacts>| {
+            addresses(service)
+                .any(|(_, address)| former.holder_of(address) != self.reserved.holder_of(address))
+        };
+        let services = view.services.values().filter(concerned);
+        services.map(|service| service.key.clone()).collect()
     }
 
     fn update_node(&mut self, view: &ClusterView, steps: &mut Vec<CandidateChange>) {
@@ -259,15 +357,110 @@ impl Candidates {
         view: &ClusterView,
         steps: &mut Vec<CandidateChange>,
     ) {
-        let new = match (self.node, view.services.get(key)) {
-            (NodePresence::Present, Some(service)) => service_candidates(service, &self.config),
-            (NodePresence::Absent, _) | (NodePresence::Present, None) => Vec::new(),
+        let service = match self.node {
+            NodePresence::Present => view.services.get(key),
+            NodePresence::Absent => None,
         };
+        let new = service.map_or_else(Vec::new, |service| self.service_candidates(service));
+        let refused = service.map_or_else(Vec::new, |service| self.refused(service));
+        self.concerns.set_service(key, &new, refused);
         let old = self.of_service.remove(key).unwrap_or_default();
         let keys = self.replace(&old, new, steps);
+        let prefixes = old.iter().chain(&keys).map(|key| key.prefix);
+        for prefix in prefixes.collect::<BTreeSet<_>>() {
+            let sharers: Vec<&Candidate> = self.by_prefix(prefix).collect();
+            let shared = concern::shared(&sharers);
+            self.concerns.set_shared(prefix, shared);
+        }
         if !keys.is_empty() {
             self.of_service.insert(key.clone(), keys);
         }
+    }
+
+    /// The addresses of a Service that are refused because they are somebody's.
+    fn refused(&self, service: &ServiceFacts) -> Vec<Concern> {
+        let exclusions = self.exclusions(service).into_iter();
+        exclusions
+            .filter_map(|(address, kind, exclusion)| match exclusion {
+                Exclusion::Reserved(holder) => Some(Concern::AddressRefused {
+                    service: service.key.clone(),
+                    address,
+                    kind,
+                    holder,
+                }),
+                Exclusion::Deleting
+                | Exclusion::Headless
+                | Exclusion::ExternalName
+                | Exclusion::NotLoadBalancer
+                | Exclusion::OutsideRanges
+                | Exclusion::LoadBalancerClass => None,
+            })
+            .collect()
+    }
+
+    /// A Service's addresses that are candidates, ordered by key, each once.
+    fn service_candidates(&self, service: &Arc<ServiceFacts>) -> Vec<Candidate> {
+        let candidate = |(kind, address)| {
+            let covered_by = self.coverage(service, kind, address).ok()?;
+            let key = CandidateKey {
+                prefix: Prefix::host(address),
+                origin: Origin::ServiceAddress {
+                    service: service.key.clone(),
+                    address: kind,
+                },
+            };
+            Some(Candidate {
+                key,
+                service: Some(Arc::clone(service)),
+                covered_by,
+                serving: Some(serving(service, kind, address, &self.config)),
+            })
+        };
+        let mut candidates: Vec<Candidate> = addresses(service).filter_map(candidate).collect();
+        candidates.sort_by(|a, b| a.key.cmp(&b.key));
+        candidates.dedup_by(|a, b| a.key == b.key);
+        candidates
+    }
+
+    /// The configured range, itself a candidate, that covers an address of a Service; none if
+    /// only the address itself is configured.
+    ///
+    /// # Errors
+    /// Why the address is no candidate.
+    fn coverage(
+        &self,
+        service: &ServiceFacts,
+        kind: AddressKind,
+        address: IpAddr,
+    ) -> Result<Option<Prefix>, Exclusion> {
+        if service.deleting {
+            return Err(Exclusion::Deleting);
+        }
+        match service.service_type {
+            ServiceType::ExternalName => return Err(Exclusion::ExternalName),
+            ServiceType::ClusterIP | ServiceType::NodePort
+                if kind == AddressKind::LoadBalancerIp =>
+            {
+                return Err(Exclusion::NotLoadBalancer);
+            }
+            ServiceType::ClusterIP | ServiceType::NodePort | ServiceType::LoadBalancer => {}
+        }
+        if service.headless {
+            return Err(Exclusion::Headless);
+        }
+        let ranges = self.config.ranges(kind).iter();
+        let containing = ranges.filter(|range| range.contains(address)).copied();
+        if containing.clone().next().is_none() {
+            return Err(Exclusion::OutsideRanges);
+        }
+        if kind == AddressKind::LoadBalancerIp && !self.config.is_ours(service) {
+            return Err(Exclusion::LoadBalancerClass);
+        }
+        if let Some(holder) = self.reserved.holder(service, kind, address) {
+            return Err(Exclusion::Reserved(holder));
+        }
+        let wider = containing.filter(|range| !range.is_host());
+        Ok(wider.max_by_key(Prefix::length))
     }
 
     /// Puts `new`, ordered by key, in place of the candidates with the keys `old`; returns the new
@@ -305,23 +498,6 @@ impl NodePresence {
     }
 }
 
-/// The addresses of a Service that are no candidates, and why: by kind, then as listed, each once.
-#[must_use]
-pub fn exclusions(
-    service: &ServiceFacts,
-    config: &AdvertiseConfig,
-) -> Vec<(IpAddr, AddressKind, Exclusion)> {
-    let exclusion = |kind, address| match coverage(service, kind, address, config) {
-        Ok(_) => None,
-        Err(exclusion) => Some((address, kind, exclusion)),
-    };
-    let mut seen = BTreeSet::new();
-    addresses(service)
-        .filter(|address| seen.insert(*address))
-        .filter_map(|(kind, address)| exclusion(kind, address))
-        .collect()
-}
-
 /// Pod CIDRs and configured ranges, ordered by key, each once.
 fn node_candidates(node: &NodeFacts, config: &AdvertiseConfig) -> Vec<Candidate> {
     let mut keys = BTreeSet::new();
@@ -347,77 +523,21 @@ fn node_candidates(node: &NodeFacts, config: &AdvertiseConfig) -> Vec<Candidate>
         key,
         service: None,
         covered_by: None,
+        serving: None,
     };
     keys.into_iter().map(candidate).collect()
 }
 
-/// A Service's addresses that are candidates, ordered by key, each once.
-fn service_candidates(service: &Arc<ServiceFacts>, config: &AdvertiseConfig) -> Vec<Candidate> {
-    let candidate = |(kind, address)| {
-        let covered_by = coverage(service, kind, address, config).ok()?;
-        let key = CandidateKey {
-            prefix: Prefix::host(address),
-            origin: Origin::ServiceAddress {
-                service: service.key.clone(),
-                address: kind,
-            },
-        };
-        Some(Candidate {
-            key,
-            service: Some(Arc::clone(service)),
-            covered_by,
-        })
-    };
-    let mut candidates: Vec<Candidate> = addresses(service).filter_map(candidate).collect();
-    candidates.sort_by(|a, b| a.key.cmp(&b.key));
-    candidates.dedup_by(|a, b| a.key == b.key);
-    candidates
-}
-
-/// The configured range, itself a candidate, that covers an address of a Service; none if only
-/// the address itself is configured.
-///
-/// # Errors
-/// Why the address is no candidate.
-fn coverage(
-    service: &ServiceFacts,
-    kind: AddressKind,
-    address: IpAddr,
-    config: &AdvertiseConfig,
-) -> Result<Option<Prefix>, Exclusion> {
-    if service.deleting {
-        return Err(Exclusion::Deleting);
-    }
-    match service.service_type {
-        ServiceType::ExternalName => return Err(Exclusion::ExternalName),
-        ServiceType::ClusterIP | ServiceType::NodePort | ServiceType::LoadBalancer => {}
-    }
-    if service.headless {
-        return Err(Exclusion::Headless);
-    }
-    let ranges = config.ranges(kind).iter().copied();
-    let longest = ranges
-        .clone()
-        .filter(|range| range.contains(address) && !range.is_host())
-        .max_by_key(Prefix::length);
-    let allowed = longest.is_some() || ranges.clone().any(|range| range.contains(address));
-    if allowed {
-        Ok(longest)
-    } else {
-        Err(Exclusion::OutsideRanges)
-    }
-}
-
 /// The addresses of a Service, by kind, as listed.
 pub fn addresses(service: &ServiceFacts) -> impl Iterator<Item = (AddressKind, IpAddr)> {
-    AddressKind::ALL.into_iter().flat_map(|kind| {
-        let addresses = match kind {
-            AddressKind::ClusterIp => &service.cluster_ips,
-            AddressKind::ExternalIp => &service.external_ips,
-            AddressKind::LoadBalancerIp => &service.load_balancer_ips,
-        };
-        addresses.iter().map(move |address| (kind, *address))
-    })
+    let of_kind = |kind| move |address: &IpAddr| (kind, *address);
+    let cluster = service.cluster_ips.iter();
+    let external = service.external_ips.iter();
+    let ingress = service.load_balancer_ips.iter();
+    cluster
+        .map(of_kind(AddressKind::ClusterIp))
+        .chain(external.map(of_kind(AddressKind::ExternalIp)))
+        .chain(ingress.map(|ingress| (AddressKind::LoadBalancerIp, ingress.address)))
 }
 
 fn ordered(mut steps: Vec<CandidateChange>) -> Vec<CandidateChange> {
@@ -451,6 +571,13 @@ impl AdvertiseConfig {
             AddressKind::LoadBalancerIp => &self.service_load_balancer_cidrs,
         }
     }
+
+    /// Whether load-balancer IPs of the Service are ours to announce, by its class.
+    fn is_ours(&self, service: &ServiceFacts) -> bool {
+        let class = service.load_balancer_class.as_deref().unwrap_or_default();
+        let ours = self.load_balancer_classes.as_ref();
+        ours.is_none_or(|classes| classes.iter().any(|ours| ours == class))
+    }
 }
 
 impl Origin {
@@ -459,6 +586,15 @@ impl Origin {
     pub fn service(&self) -> Option<&ServiceKey> {
         match self {
             Self::ServiceAddress { service, .. } => Some(service),
+            Self::PodCidr | Self::ServiceCidr { .. } => None,
+        }
+    }
+
+    /// Which of its addresses that is.
+    #[must_use]
+    pub fn address_kind(&self) -> Option<AddressKind> {
+        match self {
+            Self::ServiceAddress { address, .. } => Some(*address),
             Self::PodCidr | Self::ServiceCidr { .. } => None,
         }
     }
@@ -480,7 +616,14 @@ impl fmt::Display for Exclusion {
             Self::Deleting => "the Service is being deleted",
             Self::Headless => "the Service is headless",
             Self::ExternalName => "the Service is an alias (ExternalName)",
+            Self::NotLoadBalancer => "the Service is not of type LoadBalancer",
             Self::OutsideRanges => "it lies in none of the ranges configured for its kind",
+            Self::LoadBalancerClass => {
+                "its loadBalancerClass is not among advertise.load-balancer-classes"
+            }
+            Self::Reserved(holder) => {
+                return write!(f, "the address is {holder}: no Service may take it");
+            }
         })
     }
 }

@@ -28,7 +28,7 @@ mod trust;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -366,7 +366,15 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
     let import_policies = import_policies::read(&top, import_policy_default, &surroundings, report);
     Config {
         source: source(&top, directory, report),
-        advertise: advertise::read(&top, overrides, report, &mut warnings),
+        advertise: AdvertiseConfig {
+            peer_addresses: peers
+                .iter()
+                .flatten()
+                .map(|peer| (peer.address, peer.name.clone()))
+                .collect(),
+            own_addresses: own_addresses(&bgp, peers.iter().flatten()),
+            ..advertise::read(&top, overrides, report, &mut warnings)
+        },
         peers: peers.into_iter().flatten().collect(),
         guard: guard::read(&top, report),
         policy_default: policies::read_default(&top, report, &mut warnings),
@@ -379,6 +387,14 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
         bgp,
         warnings,
     }
+}
+
+/// The addresses that the speaker is known by, as far as the configuration says.
+fn own_addresses<'a>(bgp: &BgpConfig, peers: impl Iterator<Item = &'a Peer>) -> BTreeSet<IpAddr> {
+    let listen = bgp.listen.iter().map(SocketAddr::ip);
+    let dials = peers.filter_map(|peer| peer.local_address);
+    let addresses = listen.filter(|address| !address.is_unspecified());
+    addresses.chain(dials).collect()
 }
 
 fn source(top: &Section<'_>, directory: &Path, report: &mut Report) -> Source {

@@ -3,7 +3,7 @@
 //! The Kubernetes index builds a [`ClusterView`] from Kubernetes objects or manifest
 //! files; [`candidates`](crate::candidates) reads it. Nothing in here came from BGP.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -34,6 +34,73 @@ pub struct NodeFacts {
     pub unschedulable: bool,
     /// Whether the condition `Ready` is `True`.
     pub ready: bool,
+    /// `status.conditions`, `Ready` among them, ordered by type; without times, which change by
+    /// themselves.
+    pub conditions: Vec<NodeCondition>,
+    /// `spec.taints`, in the order given.
+    pub taints: Vec<Taint>,
+    /// How many Nodes the cluster has, this one included; absent until they were listed.
+    pub cluster_nodes: Option<u32>,
+}
+
+/// One of a Node's `status.conditions`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeCondition {
+    /// `type`: `Ready`, `NetworkUnavailable`.
+    #[serde(rename = "type")]
+    pub condition_type: String,
+    /// Whether it holds.
+    pub status: ConditionStatus,
+    /// One word in CamelCase; empty where none is given.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// `status` of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ConditionStatus {
+    /// It holds.
+    True,
+    /// It does not.
+    False,
+    /// Nobody knows; also what an unknown word means.
+    Unknown,
+}
+
+/// One of a Node's `spec.taints`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Taint {
+    /// With its domain: `node.kubernetes.io/out-of-service`.
+    pub key: String,
+    /// May be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub value: String,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    pub effect: String,
+}
+
+/// The condition of a node whose network is not set up.
+pub const NETWORK_UNAVAILABLE: &str = "NetworkUnavailable";
+
+/// A node with this label announces no Service under the default policy, as Kubernetes' own
+/// service controller leaves it out of load balancers. Its presence counts, whatever the value.
+pub const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+
+/// The label of a Service, and of its slices, that names a proxy to serve it in place of
+/// kube-proxy.
+pub const SERVICE_PROXY_NAME_LABEL: &str = "service.kubernetes.io/service-proxy-name";
+
+impl NodeFacts {
+    /// Whether the node's network is said to be not set up.
+    #[must_use]
+    pub fn network_unavailable(&self) -> bool {
+        self.conditions.iter().any(|condition| {
+            condition.condition_type == NETWORK_UNAVAILABLE
+                && condition.status == ConditionStatus::True
+        })
+    }
 }
 
 /// A Service's name in its namespace.
@@ -62,6 +129,22 @@ impl fmt::Display for ServiceKey {
     }
 }
 
+/// The Service by which pods reach the API server.
+const API_SERVICE: (&str, &str) = ("default", "kubernetes");
+
+/// Names the Service that stands for the API server.
+#[must_use]
+pub fn api_service() -> ServiceKey {
+    let (namespace, name) = API_SERVICE;
+    ServiceKey::new(namespace, name)
+}
+
+/// Whether it is [`api_service`].
+#[must_use]
+pub fn is_api_service(key: &ServiceKey) -> bool {
+    (&*key.namespace, &*key.name) == API_SERVICE
+}
+
 /// `spec.type` of a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ServiceType {
@@ -82,6 +165,39 @@ pub enum TrafficPolicy {
     Cluster,
     /// Only endpoints on the receiving node are used.
     Local,
+}
+
+/// `spec.sessionAffinity`.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum SessionAffinity {
+    /// Each connection by itself.
+    #[default]
+    None,
+    /// A client keeps its endpoint.
+    ClientIP,
+}
+
+/// `ipMode` of a load balancer's ingress (KEP-1860).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum IpMode {
+    /// Traffic reaches the nodes addressed to it, and they answer. Also what an absent mode means.
+    #[default]
+    VIP,
+    /// The load balancer answers itself, and sends on to the node: nodes do not know the address.
+    Proxy,
+}
+
+/// An entry of `status.loadBalancer.ingress` that has an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LoadBalancerIngress {
+    /// `ip`.
+    pub address: IpAddr,
+    /// `ipMode`.
+    pub mode: IpMode,
 }
 
 /// One entry of `spec.ports`.
@@ -167,14 +283,49 @@ pub struct ServiceFacts {
     pub cluster_ips: Vec<IpAddr>,
     /// `spec.externalIPs`.
     pub external_ips: Vec<IpAddr>,
-    /// `status.loadBalancer.ingress[].ip`, without those whose `ipMode` is `Proxy`.
-    pub load_balancer_ips: Vec<IpAddr>,
+    /// `status.loadBalancer.ingress`, those with an address.
+    pub load_balancer_ips: Vec<LoadBalancerIngress>,
+    /// `spec.ipFamilies`, or where the list is absent those of the cluster IPs, in order.
+    pub ip_families: Vec<Family>,
     /// `spec.ports`.
     pub ports: Vec<ServicePort>,
+    /// `spec.healthCheckNodePort`; absent where there is none.
+    pub health_check_node_port: Option<u16>,
+    /// `spec.sessionAffinity`.
+    pub session_affinity: SessionAffinity,
+    /// `spec.trafficDistribution`.
+    pub traffic_distribution: Option<String>,
+    /// `spec.loadBalancerSourceRanges`, in the order given.
+    pub load_balancer_source_ranges: Vec<Prefix>,
+    /// `metadata.creationTimestamp` in seconds since 1970; 0 where there is none.
+    pub created: u64,
+    /// `metadata.labels` of its Namespace; empty while that was not seen.
+    pub namespace_labels: Arc<StringMap>,
     /// Endpoints on this node.
     pub node_endpoints: FamilyCounts,
     /// Endpoints in the whole cluster, this node's included.
     pub cluster_endpoints: FamilyCounts,
+    /// Those of the cluster that name no node: on none of them do they count as its own.
+    pub unplaced_endpoints: FamilyCounts,
+}
+
+impl ServiceFacts {
+    /// The proxy that serves it in place of kube-proxy, where a label names one.
+    #[must_use]
+    pub fn proxy_name(&self) -> Option<&str> {
+        self.labels
+            .get(SERVICE_PROXY_NAME_LABEL)
+            .map(String::as_str)
+    }
+}
+
+/// What is known of a Node, this one or another, besides [`NodeFacts`]: where its own traffic goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeNetworks {
+    /// Every `status.addresses` that is an IP address, ordered, each once.
+    pub addresses: Vec<IpAddr>,
+    /// `spec.podCIDRs`.
+    pub pod_cidrs: Vec<Prefix>,
 }
 
 /// Everything the candidates are worked out from.
@@ -184,6 +335,10 @@ pub struct ClusterView {
     pub node: Option<Arc<NodeFacts>>,
     /// Every Service of the cluster.
     pub services: BTreeMap<ServiceKey, Arc<ServiceFacts>>,
+    /// Every Node of the cluster by name, as it was last listed.
+    pub nodes: BTreeMap<String, NodeNetworks>,
+    /// Where API servers answer: the endpoints of the Service `default/kubernetes`.
+    pub api_servers: BTreeSet<IpAddr>,
 }
 
 /// What differs between two states of a [`ClusterView`].
@@ -191,6 +346,8 @@ pub struct ClusterView {
 pub enum ClusterChange {
     /// The own Node appeared, changed or went.
     Node,
+    /// Addresses or pod CIDRs of Nodes, or those of API servers, are not what they were.
+    Networks,
     /// This Service, or its endpoints, appeared, changed or went.
     Service(ServiceKey),
 }

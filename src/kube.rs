@@ -42,7 +42,7 @@ pub mod watch;
 
 use std::fmt;
 
-use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::core::v1::{Namespace, Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use tokio::sync::mpsc;
 
@@ -84,6 +84,11 @@ enum Running {
 pub enum Kind {
     /// `v1` Node; only the agent's own counts.
     Node,
+    /// `v1` Node, every one of the cluster, for what it has of the network. Apart from
+    /// [`Self::Node`], for it is listed now and then and not watched.
+    ClusterNode,
+    /// `v1` Namespace.
+    Namespace,
     /// `v1` Service.
     Service,
     /// `discovery.k8s.io/v1` EndpointSlice.
@@ -104,8 +109,12 @@ pub struct ObjectRef {
 /// An object as a source saw it. Boxed: the kinds differ much in size.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {
-    /// A Node.
+    /// The own Node.
     Node(Box<Node>),
+    /// Any Node of the cluster.
+    ClusterNode(Box<Node>),
+    /// A Namespace.
+    Namespace(Box<Namespace>),
     /// A Service.
     Service(Box<Service>),
     /// An EndpointSlice.
@@ -144,14 +153,22 @@ pub struct Malformed {
 }
 
 impl Kind {
-    /// Every kind, in an order that shows a Service its endpoints before itself.
-    pub const ALL: [Self; 3] = [Self::Node, Self::EndpointSlice, Self::Service];
+    /// Every kind, in an order that shows a Service its endpoints and Namespace before itself.
+    pub const ALL: [Self; 5] = [
+        Self::Node,
+        Self::ClusterNode,
+        Self::Namespace,
+        Self::EndpointSlice,
+        Self::Service,
+    ];
 
     /// What [`Health`] calls all objects of this kind.
     #[must_use]
     pub fn plural(self) -> &'static str {
         match self {
-            Self::Node => "Nodes",
+            Self::Node => "own Node",
+            Self::ClusterNode => "Nodes",
+            Self::Namespace => "Namespaces",
             Self::Service => "Services",
             Self::EndpointSlice => "EndpointSlices",
         }
@@ -164,6 +181,8 @@ impl Object {
     pub fn object_ref(&self) -> ObjectRef {
         let (kind, metadata) = match self {
             Self::Node(node) => (Kind::Node, &node.metadata),
+            Self::ClusterNode(node) => (Kind::ClusterNode, &node.metadata),
+            Self::Namespace(namespace) => (Kind::Namespace, &namespace.metadata),
             Self::Service(service) => (Kind::Service, &service.metadata),
             Self::EndpointSlice(slice) => (Kind::EndpointSlice, &slice.metadata),
             Self::Unreadable(object, _) => return object.clone(),
@@ -191,7 +210,8 @@ impl ObjectRef {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Node => "Node",
+            Self::Node | Self::ClusterNode => "Node",
+            Self::Namespace => "Namespace",
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
         })

@@ -159,8 +159,7 @@ fn explain(pipeline: &Pipeline, subject: &Subject) -> Result<Explained, Unknown>
                 .to_owned(),
         );
     }
-    let advertise = &pipeline.config.advertise;
-    let report = |service: &&Arc<ServiceFacts>| ServiceReport::new(service, advertise);
+    let report = |service: &&Arc<ServiceFacts>| ServiceReport::new(service, &pipeline.candidates);
     Ok(Explained {
         services: concerned.iter().map(report).collect(),
         decided,

@@ -10,7 +10,10 @@ use super::Endpoints;
 use super::learned::{Learned, Peer};
 use super::written::{extended, service_name};
 use crate::candidates::{AddressKind, Origin};
-use crate::facts::{ServiceKey, ServicePort, ServiceType, StringMap, TrafficPolicy};
+use crate::facts::{
+    NodeCondition, ServiceKey, ServicePort, ServiceType, SessionAffinity, StringMap, Taint,
+    TrafficPolicy,
+};
 use crate::policy::{ChainDefault, ImportVerdict, Mode, OnError, Verdict};
 use crate::types::{
     Asn, Community, ExtendedCommunity, Installation, LargeCommunity, Prefix, RouteAttributes,
@@ -88,6 +91,12 @@ pub struct Advertise {
     /// Ranges of load-balancer IPs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_load_balancer_cidrs: Option<Vec<Prefix>>,
+    /// Any where absent; the empty one is that of Services without a class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_balancer_classes: Option<Vec<String>>,
+    /// None.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_proxy_names: Option<Vec<String>>,
 }
 
 /// A Node, as far as it is a fact.
@@ -112,6 +121,15 @@ pub struct Node {
     /// `spec.podCIDRs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_cidrs: Option<Vec<Prefix>>,
+    /// `status.conditions`; `Ready` alone, as above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Vec<NodeCondition>>,
+    /// `spec.taints`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taints: Option<Vec<Taint>>,
+    /// How many Nodes the cluster has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_nodes: Option<u32>,
     /// `metadata.labels`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<StringMap>,
@@ -186,9 +204,30 @@ pub struct Service {
     /// `spec.externalIPs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_ips: Option<Vec<IpAddr>>,
-    /// `status.loadBalancer.ingress[].ip`.
+    /// `status.loadBalancer.ingress[].ip`, of `ipMode: VIP`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load_balancer_ips: Option<Vec<IpAddr>>,
+    /// Of `ipMode: Proxy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_balancer_proxy_ips: Option<Vec<IpAddr>>,
+    /// `spec.ipFamilies`; those of its addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip_families: Option<Vec<IpFamily>>,
+    /// `spec.healthCheckNodePort`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check_node_port: Option<u16>,
+    /// `spec.sessionAffinity`; None.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_affinity: Option<SessionAffinity>,
+    /// `spec.trafficDistribution`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic_distribution: Option<String>,
+    /// `spec.loadBalancerSourceRanges`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_balancer_source_ranges: Option<Vec<Prefix>>,
+    /// `metadata.creationTimestamp`, in seconds since 1970; 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<u64>,
     /// `spec.ports`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<Port>>,
@@ -198,6 +237,12 @@ pub struct Service {
     /// On all other nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints_elsewhere: Option<Endpoints>,
+    /// On no node that they name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints_without_node: Option<Endpoints>,
+    /// `metadata.labels` of its Namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_labels: Option<StringMap>,
     /// `metadata.labels`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<StringMap>,
@@ -221,6 +266,15 @@ pub struct Port {
     /// The port on every node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_port: Option<u16>,
+}
+
+/// One of `spec.ipFamilies`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IpFamily {
+    /// IPv4.
+    IPv4,
+    /// IPv6.
+    IPv6,
 }
 
 /// One question, and what the answer should be.

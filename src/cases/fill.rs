@@ -1,16 +1,23 @@
 //! What is left out: of a case, it is as the file says; of the file, as Kubernetes or the
 //! configuration has it by default.
 
-use super::document::{Advertise, Node, Service};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::document::{Advertise, IpFamily, Node, Service};
 use super::endpoints::Endpoints;
-use crate::candidates::{AdvertiseConfig, PodCidrs};
+use crate::candidates::{AdvertiseConfig, PodCidrs, addresses};
 use crate::facts::{
-    EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceType, TrafficPolicy,
+    ConditionStatus, EndpointCounts, FamilyCounts, IpMode, LoadBalancerIngress, NodeCondition,
+    NodeFacts, ServiceFacts, ServiceType, TrafficPolicy,
 };
 use crate::types::Family;
 
 /// A node that does not say so is ready, and has a name.
 const NODE_NAME_DEFAULT: &str = "node";
+
+/// The condition that the key `ready` stands for, too.
+const READY: &str = "Ready";
 
 impl Advertise {
     /// This, and what it leaves out as `base` has it.
@@ -22,6 +29,8 @@ impl Advertise {
             service_load_balancer_cidrs: self
                 .service_load_balancer_cidrs
                 .or(base.service_load_balancer_cidrs),
+            load_balancer_classes: self.load_balancer_classes.or(base.load_balancer_classes),
+            service_proxy_names: self.service_proxy_names.or(base.service_proxy_names),
         }
     }
 }
@@ -36,6 +45,9 @@ impl Node {
             internal_ips: self.internal_ips.or(base.internal_ips),
             external_ips: self.external_ips.or(base.external_ips),
             pod_cidrs: self.pod_cidrs.or(base.pod_cidrs),
+            conditions: self.conditions.or(base.conditions),
+            taints: self.taints.or(base.taints),
+            cluster_nodes: self.cluster_nodes.or(base.cluster_nodes),
             labels: self.labels.or(base.labels),
             annotations: self.annotations.or(base.annotations),
         }
@@ -60,9 +72,22 @@ impl Service {
             cluster_ips: self.cluster_ips.or(base.cluster_ips),
             external_ips: self.external_ips.or(base.external_ips),
             load_balancer_ips: self.load_balancer_ips.or(base.load_balancer_ips),
+            load_balancer_proxy_ips: self
+                .load_balancer_proxy_ips
+                .or(base.load_balancer_proxy_ips),
+            ip_families: self.ip_families.or(base.ip_families),
             ports: self.ports.or(base.ports),
+            health_check_node_port: self.health_check_node_port.or(base.health_check_node_port),
+            session_affinity: self.session_affinity.or(base.session_affinity),
+            traffic_distribution: self.traffic_distribution.or(base.traffic_distribution),
+            load_balancer_source_ranges: self
+                .load_balancer_source_ranges
+                .or(base.load_balancer_source_ranges),
+            created: self.created.or(base.created),
             endpoints_here: self.endpoints_here.or(base.endpoints_here),
             endpoints_elsewhere: self.endpoints_elsewhere.or(base.endpoints_elsewhere),
+            endpoints_without_node: self.endpoints_without_node.or(base.endpoints_without_node),
+            namespace_labels: self.namespace_labels.or(base.namespace_labels),
             labels: self.labels.or(base.labels),
             annotations: self.annotations.or(base.annotations),
         }
@@ -75,6 +100,8 @@ pub(super) fn advertise_config(written: Advertise) -> AdvertiseConfig {
         service_cluster_cidrs,
         service_external_cidrs,
         service_load_balancer_cidrs,
+        load_balancer_classes,
+        service_proxy_names,
     } = written;
     AdvertiseConfig {
         pod_cidrs: match pod_cidrs {
@@ -84,6 +111,11 @@ pub(super) fn advertise_config(written: Advertise) -> AdvertiseConfig {
         service_cluster_cidrs: service_cluster_cidrs.unwrap_or_default(),
         service_external_cidrs: service_external_cidrs.unwrap_or_default(),
         service_load_balancer_cidrs: service_load_balancer_cidrs.unwrap_or_default(),
+        load_balancer_classes,
+        service_proxy_names: service_proxy_names.unwrap_or_default(),
+        // Nothing secret is in a file: peers have no addresses in it.
+        peer_addresses: BTreeMap::new(),
+        own_addresses: BTreeSet::new(),
     }
 }
 
@@ -95,9 +127,13 @@ pub(super) fn node_facts(written: Node) -> NodeFacts {
         internal_ips,
         external_ips,
         pod_cidrs,
+        conditions,
+        taints,
+        cluster_nodes,
         labels,
         annotations,
     } = written;
+    let ready = ready.unwrap_or(true);
     NodeFacts {
         name: name.unwrap_or_else(|| NODE_NAME_DEFAULT.to_owned()),
         labels: labels.unwrap_or_default(),
@@ -106,8 +142,29 @@ pub(super) fn node_facts(written: Node) -> NodeFacts {
         external_ips: external_ips.unwrap_or_default(),
         pod_cidrs: pod_cidrs.unwrap_or_default(),
         unschedulable: unschedulable.unwrap_or(false),
-        ready: ready.unwrap_or(true),
+        ready,
+        conditions: all_conditions(conditions, ready),
+        taints: taints.unwrap_or_default(),
+        cluster_nodes,
     }
+}
+
+/// As written, with `Ready` where that is not.
+fn all_conditions(written: Option<Vec<NodeCondition>>, ready: bool) -> Vec<NodeCondition> {
+    let mut conditions = written.unwrap_or_default();
+    if !conditions.iter().any(|it| it.condition_type == READY) {
+        conditions.push(NodeCondition {
+            condition_type: READY.to_owned(),
+            status: if ready {
+                ConditionStatus::True
+            } else {
+                ConditionStatus::False
+            },
+            reason: String::new(),
+        });
+    }
+    conditions.sort();
+    conditions
 }
 
 pub(super) fn service_facts(written: Service) -> ServiceFacts {
@@ -122,12 +179,25 @@ pub(super) fn service_facts(written: Service) -> ServiceFacts {
         cluster_ips,
         external_ips,
         load_balancer_ips,
+        load_balancer_proxy_ips,
+        ip_families,
         ports,
+        health_check_node_port,
+        session_affinity,
+        traffic_distribution,
+        load_balancer_source_ranges,
+        created,
         endpoints_here,
         endpoints_elsewhere,
+        endpoints_without_node,
+        namespace_labels,
         labels,
         annotations,
     } = written;
+    let ingress = |addresses: Option<Vec<_>>, mode| {
+        let addresses = addresses.into_iter().flatten();
+        addresses.map(move |address| LoadBalancerIngress { address, mode })
+    };
     let mut facts = ServiceFacts {
         key: name,
         labels: labels.unwrap_or_default(),
@@ -140,29 +210,50 @@ pub(super) fn service_facts(written: Service) -> ServiceFacts {
         deleting: deleting.unwrap_or(false),
         cluster_ips: cluster_ips.unwrap_or_default(),
         external_ips: external_ips.unwrap_or_default(),
-        load_balancer_ips: load_balancer_ips.unwrap_or_default(),
+        load_balancer_ips: ingress(load_balancer_ips, IpMode::VIP)
+            .chain(ingress(load_balancer_proxy_ips, IpMode::Proxy))
+            .collect(),
+        ip_families: Vec::new(),
         ports: ports.into_iter().flatten().map(Into::into).collect(),
+        health_check_node_port,
+        session_affinity: session_affinity.unwrap_or_default(),
+        traffic_distribution,
+        load_balancer_source_ranges: load_balancer_source_ranges.unwrap_or_default(),
+        created: created.unwrap_or(0),
+        namespace_labels: Arc::new(namespace_labels.unwrap_or_default()),
         node_endpoints: FamilyCounts::default(),
         cluster_endpoints: FamilyCounts::default(),
+        unplaced_endpoints: FamilyCounts::default(),
     };
-    let families = families(&facts);
+    facts.ip_families = ip_families.map_or_else(
+        || families(&facts),
+        |listed| listed.into_iter().map(Into::into).collect(),
+    );
+    let families = facts.ip_families.clone();
     let counts = |endpoints: Option<Endpoints>| {
         endpoints.map_or_else(FamilyCounts::default, |endpoints| {
             endpoints.counts(&families)
         })
     };
     facts.node_endpoints = counts(endpoints_here);
-    facts.cluster_endpoints = sum(facts.node_endpoints, counts(endpoints_elsewhere));
+    facts.unplaced_endpoints = counts(endpoints_without_node);
+    let elsewhere = sum(counts(endpoints_elsewhere), facts.unplaced_endpoints);
+    facts.cluster_endpoints = sum(facts.node_endpoints, elsewhere);
     facts
+}
+
+impl From<IpFamily> for Family {
+    fn from(written: IpFamily) -> Self {
+        match written {
+            IpFamily::IPv4 => Self::Ipv4Unicast,
+            IpFamily::IPv6 => Self::Ipv6Unicast,
+        }
+    }
 }
 
 /// The families that a Service has addresses of.
 fn families(facts: &ServiceFacts) -> Vec<Family> {
-    let addresses = || {
-        let internal = facts.cluster_ips.iter().chain(&facts.external_ips);
-        internal.chain(&facts.load_balancer_ips)
-    };
-    let has = |family: &Family| addresses().any(|address| Family::of(*address) == *family);
+    let has = |family: &Family| addresses(facts).any(|(_, address)| Family::of(address) == *family);
     Family::ALL.into_iter().filter(has).collect()
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::document::{ExpectedVerdict, Settings};
 use super::scene::LearnedScene;
-use crate::candidates::{AdvertiseConfig, Candidate, CandidateKey};
+use crate::candidates::{Candidate, CandidateKey, Candidates};
 use crate::facts::{ClusterView, NodeFacts};
 use crate::policy::PeerGroup;
 use crate::types::{Asn, RouteAttributes};
@@ -41,8 +41,8 @@ pub struct Scene {
     pub check: Check,
     /// What the candidates were worked out from.
     pub view: ClusterView,
-    /// By which configuration.
-    pub advertise: AdvertiseConfig,
+    /// Among them those that are asked about, with why others are none.
+    pub possible: Candidates,
 }
 
 /// What a scene is judged by.

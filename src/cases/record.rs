@@ -3,15 +3,17 @@
 //! **Nothing secret is in it**: peers are there as groups, by name and AS, without addresses and
 //! keys. Labels, annotations and settings are there as they are.
 
-use super::document::{Advertise, Document, Group, Node, Port, Service, Settings, UsedPolicy};
+use super::document::{
+    Advertise, Document, Group, IpFamily, Node, Port, Service, Settings, UsedPolicy,
+};
 use super::endpoints::Endpoints;
 use crate::candidates::{AdvertiseConfig, PodCidrs};
 use crate::facts::{
-    EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServicePort, ServiceType, StringMap,
-    TrafficPolicy,
+    EndpointCounts, FamilyCounts, IpMode, NodeFacts, ServiceFacts, ServicePort, ServiceType,
+    SessionAffinity, StringMap, TrafficPolicy,
 };
 use crate::policy::{ChainDefault, PeerGroup};
-use crate::types::Asn;
+use crate::types::{Asn, Family};
 
 /// What policies are asked with on a node, from its owners.
 #[derive(Clone, Debug)]
@@ -63,6 +65,11 @@ impl From<&AdvertiseConfig> for Advertise {
             service_cluster_cidrs,
             service_external_cidrs,
             service_load_balancer_cidrs,
+            load_balancer_classes,
+            service_proxy_names,
+            // Secret enough; what they keep from being a candidate is none in the file either.
+            peer_addresses: _,
+            own_addresses: _,
         } = config;
         Self {
             pod_cidrs: match pod_cidrs {
@@ -72,6 +79,8 @@ impl From<&AdvertiseConfig> for Advertise {
             service_cluster_cidrs: list(service_cluster_cidrs),
             service_external_cidrs: list(service_external_cidrs),
             service_load_balancer_cidrs: list(service_load_balancer_cidrs),
+            load_balancer_classes: load_balancer_classes.clone(),
+            service_proxy_names: list(service_proxy_names),
         }
     }
 }
@@ -87,6 +96,9 @@ impl From<&NodeFacts> for Node {
             pod_cidrs,
             unschedulable,
             ready,
+            conditions,
+            taints,
+            cluster_nodes,
         } = facts;
         Self {
             name: Some(name.clone()),
@@ -95,6 +107,9 @@ impl From<&NodeFacts> for Node {
             internal_ips: list(internal_ips),
             external_ips: list(external_ips),
             pod_cidrs: list(pod_cidrs),
+            conditions: list(conditions),
+            taints: list(taints),
+            cluster_nodes: *cluster_nodes,
             labels: map(labels),
             annotations: map(annotations),
         }
@@ -128,10 +143,25 @@ impl From<&ServiceFacts> for Service {
             cluster_ips,
             external_ips,
             load_balancer_ips,
+            ip_families,
             ports,
+            health_check_node_port,
+            session_affinity,
+            traffic_distribution,
+            load_balancer_source_ranges,
+            created,
+            namespace_labels,
             node_endpoints,
             cluster_endpoints,
+            unplaced_endpoints,
         } = facts;
+        let elsewhere = difference(*cluster_endpoints, *node_endpoints);
+        let ingress = |wanted: IpMode| {
+            let ingress = load_balancer_ips.iter();
+            let of_mode = ingress.filter(move |ingress| ingress.mode == wanted);
+            let addresses: Vec<_> = of_mode.map(|ingress| ingress.address).collect();
+            list(&addresses)
+        };
         Self {
             name: key.clone(),
             service_type: (*service_type != ServiceType::ClusterIP).then_some(*service_type),
@@ -142,12 +172,31 @@ impl From<&ServiceFacts> for Service {
             deleting: deleting.then_some(true),
             cluster_ips: list(cluster_ips),
             external_ips: list(external_ips),
-            load_balancer_ips: list(load_balancer_ips),
+            load_balancer_ips: ingress(IpMode::VIP),
+            load_balancer_proxy_ips: ingress(IpMode::Proxy),
+            ip_families: Some(ip_families.iter().map(|family| (*family).into()).collect()),
+            health_check_node_port: *health_check_node_port,
+            session_affinity: (*session_affinity != SessionAffinity::None)
+                .then_some(*session_affinity),
+            traffic_distribution: traffic_distribution.clone(),
+            load_balancer_source_ranges: list(load_balancer_source_ranges),
+            created: (*created != 0).then_some(*created),
+            namespace_labels: map(namespace_labels),
             ports: (!ports.is_empty()).then(|| ports.iter().map(Into::into).collect()),
             endpoints_here: Endpoints::of(*node_endpoints),
-            endpoints_elsewhere: Endpoints::of(difference(*cluster_endpoints, *node_endpoints)),
+            endpoints_elsewhere: Endpoints::of(difference(elsewhere, *unplaced_endpoints)),
+            endpoints_without_node: Endpoints::of(*unplaced_endpoints),
             labels: map(labels),
             annotations: map(annotations),
+        }
+    }
+}
+
+impl From<Family> for IpFamily {
+    fn from(family: Family) -> Self {
+        match family {
+            Family::Ipv4Unicast => Self::IPv4,
+            Family::Ipv6Unicast => Self::IPv6,
         }
     }
 }

@@ -15,7 +15,7 @@ use super::fill::{advertise_config, node_facts, service_facts};
 use super::learned::{Learned, Peer};
 use super::lines::{self, Lines};
 use super::question::{Check, ExpectedDecision, Question, Scene};
-use crate::candidates::{Candidate, CandidateKey, Candidates, exclusions};
+use crate::candidates::{Candidate, CandidateKey, Candidates};
 use crate::facts::{ClusterChange, ClusterView, ServiceKey};
 use crate::policy::{ChainDefault, PeerGroup, PeerKind};
 use crate::types::{Asn, Prefix};
@@ -388,11 +388,12 @@ impl Reader<'_> {
                 .into_iter()
                 .map(|(key, service)| (key, Arc::new(service_facts(service))))
                 .collect(),
+            ..ClusterView::default()
         };
         let advertise = advertise_config(case.advertise.clone().or(self.advertise.clone()));
-        let mut candidates = Candidates::new(advertise.clone());
+        let mut possible = Candidates::new(advertise);
         // A Node that appears makes a candidate of everything that can be one.
-        candidates.apply(&view, &[ClusterChange::Node]);
+        possible.apply(&view, &[ClusterChange::Node]);
         Scene {
             name: case.name.clone(),
             line,
@@ -400,11 +401,11 @@ impl Reader<'_> {
             node,
             asn,
             peer_group: peer_group(group, asn),
-            candidates: candidates.iter().cloned().collect(),
+            candidates: possible.iter().cloned().collect(),
             proposed: Arc::new(case.proposed.clone().into()),
             check: Check::Snapshot,
             view,
-            advertise,
+            possible,
         }
     }
 
@@ -512,7 +513,7 @@ fn decision(
 fn no_candidate(scene: &Scene, prefix: Prefix) -> String {
     let services = scene.view.services.values();
     let excluded = services.flat_map(|service| {
-        let of = exclusions(service, &scene.advertise).into_iter();
+        let of = scene.possible.exclusions(service).into_iter();
         of.map(move |excluded| (&service.key, excluded))
     });
     let reasons: Vec<String> = excluded

@@ -201,17 +201,26 @@ pub(super) fn print_service(report: &ServiceReport, out: &mut dyn Write) -> io::
         service,
         service_type,
         external_traffic_policy,
+        internal_traffic_policy,
+        service_proxy_name,
         node_endpoints,
         cluster_endpoints,
+        unplaced_endpoints,
         excluded,
+        concerns,
     } = report;
     writeln!(out, "Service {service}")?;
     writeln!(
         out,
-        "  type {}, externalTrafficPolicy {}",
+        "  type {}, externalTrafficPolicy {}, internalTrafficPolicy {}",
         type_name(*service_type),
-        traffic_policy_name(*external_traffic_policy)
+        traffic_policy_name(*external_traffic_policy),
+        traffic_policy_name(*internal_traffic_policy)
     )?;
+    if let Some(proxy) = service_proxy_name {
+        let proxy = text::printable(proxy);
+        writeln!(out, "  served by the service proxy {proxy} alone")?;
+    }
     match external_traffic_policy {
         TrafficPolicy::Local => {
             writeln!(
@@ -221,8 +230,18 @@ pub(super) fn print_service(report: &ServiceReport, out: &mut dyn Write) -> io::
         }
         TrafficPolicy::Cluster => writeln!(out, "  any node takes its outside traffic")?,
     }
+    match internal_traffic_policy {
+        TrafficPolicy::Local => writeln!(
+            out,
+            "  only nodes with a usable endpoint take traffic for its cluster IPs, from wherever it comes"
+        )?,
+        TrafficPolicy::Cluster => {}
+    }
     print_endpoints("on this node", *node_endpoints, out)?;
     print_endpoints("in the cluster", *cluster_endpoints, out)?;
+    if *unplaced_endpoints != FamilyCounts::default() {
+        print_endpoints("that name no node", *unplaced_endpoints, out)?;
+    }
     for ExcludedAddress {
         address,
         kind,
@@ -230,6 +249,9 @@ pub(super) fn print_service(report: &ServiceReport, out: &mut dyn Write) -> io::
     } in excluded
     {
         writeln!(out, "  {kind} IP {address} is no candidate: {reason}")?;
+    }
+    for concern in concerns {
+        writeln!(out, "  note: {concern}")?;
     }
     Ok(())
 }

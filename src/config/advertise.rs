@@ -1,5 +1,6 @@
 //! `[advertise]`, and the variables of the environment that override a part of it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -13,6 +14,8 @@ pub(super) const KEYS: &[&str] = &[
     "service-cluster-cidrs",
     "service-external-cidrs",
     "service-load-balancer-cidrs",
+    "load-balancer-classes",
+    "service-proxy-names",
 ];
 
 const RUTTER_VARIABLE: &str = "RUTTER_ADVERTISE_CLUSTER_IPS";
@@ -43,7 +46,16 @@ pub(super) fn read(
         cidrs("service-external-cidrs"),
         cidrs("service-load-balancer-cidrs"),
     ];
+    let load_balancer_classes = section.value("load-balancer-classes");
+    let service_proxy_names = section.value("service-proxy-names");
     AdvertiseConfig {
+        load_balancer_classes: load_balancer_classes.and_then(|value| texts(&value, report)),
+        service_proxy_names: service_proxy_names
+            .and_then(|value| texts(&value, report))
+            .unwrap_or_default(),
+        // Those of peers, which are read elsewhere.
+        peer_addresses: BTreeMap::new(),
+        own_addresses: BTreeSet::new(),
         pod_cidrs: match pod_cidrs {
             Some(true) | None => PodCidrs::Advertise,
             Some(false) => PodCidrs::Ignore,
@@ -52,6 +64,12 @@ pub(super) fn read(
         service_external_cidrs: external,
         service_load_balancer_cidrs: load_balancer,
     }
+}
+
+fn texts(value: &Value<'_>, report: &mut Report) -> Option<Vec<String>> {
+    let elements = value.list("a list of strings", report)?;
+    let texts = elements.iter().filter_map(|element| element.string(report));
+    Some(texts.map(str::to_owned).collect())
 }
 
 fn ranges(value: Option<&Value<'_>>, report: &mut Report) -> Vec<Prefix> {

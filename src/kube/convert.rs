@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use crate::facts::StringMap;
 
 pub(super) use endpoint_slice::{Endpoint, EndpointClass, Location, SliceRecord, slice_record};
-pub(super) use node::node_facts;
+pub(super) use node::{node_facts, node_networks};
 pub(super) use service::service_facts;
 
 /// What is wrong with parts of an object, each a sentence for [`Malformed`](super::Malformed).

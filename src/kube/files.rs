@@ -236,11 +236,21 @@ impl Reader {
     }
 
     fn send(&self, mut objects: BTreeMap<ObjectRef, Object>) -> Result<(), Stopped> {
+        // Each stands for itself, and, should it be the own one, for more.
+        let mut nodes = BTreeMap::new();
         for kind in Kind::ALL {
             self.send_event(SourceEvent::ListStarted(kind))?;
             for (_, object) in objects.extract_if(.., |name, _| name.kind == kind) {
+                if let Object::Node(node) = &object {
+                    let name = ObjectRef {
+                        kind: Kind::ClusterNode,
+                        ..object.object_ref()
+                    };
+                    nodes.insert(name, Object::ClusterNode(node.clone()));
+                }
                 self.send_event(SourceEvent::Listed(object))?;
             }
+            objects.append(&mut nodes);
             self.send_event(SourceEvent::ListCompleted(kind))?;
         }
         Ok(())

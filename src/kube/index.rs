@@ -5,22 +5,24 @@
 //! slices and never from the one an event was about: an EndpointSlice that goes must take its
 //! endpoints along, and one that comes may be late, early, or somebody else's a moment ago.
 
+mod endpoints;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::core::v1::{Namespace, Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
 use super::convert::{
-    Endpoint, EndpointClass, Location, Problems, SliceRecord, node_facts, service_facts,
-    slice_record,
+    Problems, SliceRecord, node_facts, node_networks, service_facts, slice_record,
 };
 use super::{Kind, Malformed, Object, ObjectRef, SourceEvent};
-use crate::facts::{ClusterChange, ClusterView, EndpointCounts, FamilyCounts, ServiceKey};
-use crate::types::Family;
+use crate::facts::{
+    ClusterChange, ClusterView, ServiceFacts, ServiceKey, StringMap, is_api_service,
+};
+use endpoints::Counted;
 
 /// How many problems of one object are worth a line of the log each.
 const PROBLEMS_REPORTED_MAX: usize = 5;
@@ -33,6 +35,10 @@ pub struct Index {
     slices: BTreeMap<ObjectRef, SliceRecord>,
     /// The keys of `slices` by the Service they belong to, whether that exists or not.
     slices_of: BTreeMap<ServiceKey, BTreeSet<ObjectRef>>,
+    /// The labels of each Namespace.
+    namespaces: BTreeMap<String, Arc<StringMap>>,
+    /// How many Nodes the last complete list had.
+    cluster_nodes: Option<u32>,
     /// What each list under way has shown to exist.
     listing: BTreeMap<Kind, BTreeSet<ObjectRef>>,
     /// Of which kinds there was a complete list.
@@ -67,6 +73,8 @@ impl Index {
             view: ClusterView::default(),
             slices: BTreeMap::new(),
             slices_of: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
+            cluster_nodes: None,
             listing: BTreeMap::new(),
             listed: BTreeSet::new(),
             node_seen: NodeSeen::Never,
@@ -91,7 +99,9 @@ impl Index {
             .into_iter()
             .find(|kind| !self.listed.contains(kind));
         match (missing, self.node_seen) {
-            (Some(Kind::Node), _) => Some("the list of Nodes"),
+            (Some(Kind::Node), _) => Some("the own Node"),
+            (Some(Kind::ClusterNode), _) => Some("the list of Nodes"),
+            (Some(Kind::Namespace), _) => Some("the list of Namespaces"),
             (Some(Kind::EndpointSlice), _) => Some("the list of EndpointSlices"),
             (Some(Kind::Service), _) => Some("the list of Services"),
             (None, NodeSeen::Never) => Some("a Node of the name in NODE_NAME"),
@@ -141,6 +151,15 @@ impl Index {
             self.delete(&name, changes);
         }
         self.listed.insert(kind);
+        if kind == Kind::ClusterNode {
+            self.cluster_nodes = Some(u32::try_from(self.view.nodes.len()).unwrap_or(u32::MAX));
+            if let Some(node) = &mut self.view.node
+                && node.cluster_nodes != self.cluster_nodes
+            {
+                Arc::make_mut(node).cluster_nodes = self.cluster_nodes;
+                changes.insert(ClusterChange::Node);
+            }
+        }
     }
 
     fn known(&self, kind: Kind) -> BTreeSet<ObjectRef> {
@@ -156,6 +175,14 @@ impl Index {
                 known.extend(keys.map(|key| ObjectRef::new(kind, &key.namespace, &key.name)));
             }
             Kind::EndpointSlice => known.extend(self.slices.keys().cloned()),
+            Kind::ClusterNode => {
+                let names = self.view.nodes.keys();
+                known.extend(names.map(|name| ObjectRef::new(kind, "", name)));
+            }
+            Kind::Namespace => {
+                let names = self.namespaces.keys();
+                known.extend(names.map(|name| ObjectRef::new(kind, "", name)));
+            }
         }
         known
     }
@@ -172,6 +199,8 @@ impl Index {
             Object::Node(node) => self.apply_node(*node, changes),
             Object::Service(service) => self.apply_service(*service, changes),
             Object::EndpointSlice(slice) => self.apply_slice(name, &slice, changes),
+            Object::ClusterNode(node) => self.apply_cluster_node(name, *node, changes),
+            Object::Namespace(namespace) => self.apply_namespace(name, *namespace, changes),
             Object::Unreadable(_, why) => {
                 vec![format!("it cannot be read: {why}; its last facts stand")]
             }
@@ -184,12 +213,63 @@ impl Index {
             return problems;
         }
         self.node_seen = NodeSeen::Once;
-        let facts = node_facts(node, &mut problems);
+        let mut facts = node_facts(node, &mut problems);
+        facts.cluster_nodes = self.cluster_nodes;
         if self.view.node.as_deref() != Some(&facts) {
             self.view.node = Some(Arc::new(facts));
             changes.insert(ClusterChange::Node);
         }
         problems
+    }
+
+    fn apply_cluster_node(
+        &mut self,
+        name: &ObjectRef,
+        node: Node,
+        changes: &mut BTreeSet<ClusterChange>,
+    ) -> Problems {
+        let mut problems = Problems::new();
+        let networks = node_networks(node, &mut problems);
+        if self.view.nodes.get(&name.name) != Some(&networks) {
+            self.view.nodes.insert(name.name.clone(), networks);
+            changes.insert(ClusterChange::Networks);
+        }
+        if name.name == self.node_name {
+            // They are told of the own Node, which is watched.
+            problems.clear();
+        }
+        problems
+    }
+
+    fn apply_namespace(
+        &mut self,
+        name: &ObjectRef,
+        namespace: Namespace,
+        changes: &mut BTreeSet<ClusterChange>,
+    ) -> Problems {
+        let labels = Arc::new(namespace.metadata.labels.unwrap_or_default());
+        let before = self
+            .namespaces
+            .insert(name.name.clone(), Arc::clone(&labels));
+        if before.unwrap_or_default() != labels {
+            self.label_services(&name.name, &labels, changes);
+        }
+        Problems::new()
+    }
+
+    /// Gives the Services of a Namespace its labels.
+    fn label_services(
+        &mut self,
+        namespace: &str,
+        labels: &Arc<StringMap>,
+        changes: &mut BTreeSet<ClusterChange>,
+    ) {
+        let first = ServiceKey::new(namespace, "");
+        let services = self.view.services.range_mut(first..);
+        for (key, facts) in services.take_while(|(key, _)| *key.namespace == *namespace) {
+            Arc::make_mut(facts).namespace_labels = Arc::clone(labels);
+            changes.insert(ClusterChange::Service(key.clone()));
+        }
     }
 
     fn apply_service(
@@ -203,7 +283,10 @@ impl Index {
             Err(unusable) => return vec![unusable.to_string()],
         };
         let key = facts.key.clone();
-        (facts.node_endpoints, facts.cluster_endpoints) = self.count_endpoints(&key);
+        if let Some(labels) = self.namespaces.get(&*key.namespace) {
+            facts.namespace_labels = Arc::clone(labels);
+        }
+        self.count_endpoints(&facts).write_to(&mut facts);
         if self.view.services.get(&key).map(Arc::as_ref) != Some(&facts) {
             self.view.services.insert(key.clone(), Arc::new(facts));
             changes.insert(ClusterChange::Service(key));
@@ -278,50 +361,53 @@ impl Index {
                     self.recount(&owner, changes);
                 }
             }
+            Kind::ClusterNode => {
+                if self.view.nodes.remove(&name.name).is_some() {
+                    changes.insert(ClusterChange::Networks);
+                }
+            }
+            Kind::Namespace => {
+                let labels = self.namespaces.remove(&name.name);
+                if labels.is_some_and(|labels| !labels.is_empty()) {
+                    self.label_services(&name.name, &Arc::default(), changes);
+                }
+            }
         }
     }
 
     fn recount(&mut self, key: &ServiceKey, changes: &mut BTreeSet<ClusterChange>) {
-        let (node, cluster) = self.count_endpoints(key);
-        let Some(facts) = self.view.services.get_mut(key) else {
+        if is_api_service(key) {
+            self.find_api_servers(key, changes);
+        }
+        let Some(facts) = self.view.services.get(key) else {
             return;
         };
-        if (facts.node_endpoints, facts.cluster_endpoints) != (node, cluster) {
-            let facts = Arc::make_mut(facts);
-            facts.node_endpoints = node;
-            facts.cluster_endpoints = cluster;
+        let counted = self.count_endpoints(facts);
+        if counted == Counted::of(facts) {
+            return;
+        }
+        if let Some(facts) = self.view.services.get_mut(key) {
+            counted.write_to(Arc::make_mut(facts));
             changes.insert(ClusterChange::Service(key.clone()));
         }
     }
 
-    /// The endpoints on this node and in the cluster, over all slices of a Service, each address
-    /// once.
-    fn count_endpoints(&self, key: &ServiceKey) -> (FamilyCounts, FamilyCounts) {
-        let names = self.slices_of.get(key).into_iter().flatten();
-        let records = names.filter_map(|name| self.slices.get(name));
-        let mut endpoints: Vec<Endpoint> = records
-            .flat_map(|record| record.endpoints.iter().copied())
-            .collect();
-        endpoints.sort_unstable_by_key(|endpoint| endpoint.address);
-        endpoints.dedup_by(|copy, kept| {
-            let same = copy.address == kept.address;
-            if same {
-                kept.location = kept.location.max(copy.location);
-                kept.class = kept.class.max(copy.class);
-            }
-            same
-        });
+    fn count_endpoints(&self, service: &ServiceFacts) -> Counted {
+        endpoints::count(service, self.slices_of(&service.key))
+    }
 
-        let mut node = FamilyCounts::default();
-        let mut cluster = FamilyCounts::default();
-        for endpoint in endpoints {
-            count(endpoint, &mut cluster);
-            match endpoint.location {
-                Location::Here => count(endpoint, &mut node),
-                Location::Elsewhere => {}
-            }
+    fn find_api_servers(&mut self, key: &ServiceKey, changes: &mut BTreeSet<ClusterChange>) {
+        let endpoints = self.slices_of(key).flat_map(|slice| &slice.endpoints);
+        let servers = endpoints.map(|endpoint| endpoint.address).collect();
+        if self.view.api_servers != servers {
+            self.view.api_servers = servers;
+            changes.insert(ClusterChange::Networks);
         }
-        (node, cluster)
+    }
+
+    fn slices_of(&self, key: &ServiceKey) -> impl Iterator<Item = &SliceRecord> {
+        let names = self.slices_of.get(key).into_iter().flatten();
+        names.filter_map(|name| self.slices.get(name))
     }
 
     /// Remembers the problems of an object, and returns those that were not there before.
@@ -344,20 +430,4 @@ impl Index {
         });
         malformed.collect()
     }
-}
-
-fn count(endpoint: Endpoint, counts: &mut FamilyCounts) {
-    let EndpointCounts {
-        ready,
-        serving_terminating,
-        unready,
-    } = match Family::of(endpoint.address) {
-        Family::Ipv4Unicast => &mut counts.ipv4,
-        Family::Ipv6Unicast => &mut counts.ipv6,
-    };
-    *match endpoint.class {
-        EndpointClass::Ready => ready,
-        EndpointClass::ServingTerminating => serving_terminating,
-        EndpointClass::Unready => unready,
-    } += 1;
 }

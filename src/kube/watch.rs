@@ -1,4 +1,5 @@
-//! The API server as a source: own Node, all Services, all EndpointSlices.
+//! The API server as a source: own Node, all Services, EndpointSlices and Namespaces; and all
+//! Nodes, which are listed only (see [`nodes`]).
 //!
 //! Each kind has a task that lists it once, in pages, and then follows it by watches. The agent
 //! calls [`start`]; the tasks decide nothing but when to try again.
@@ -19,6 +20,7 @@
 
 mod backoff;
 mod describe;
+mod nodes;
 #[cfg(test)]
 mod tests;
 
@@ -29,7 +31,7 @@ use ::kube::api::{ListParams, WatchEvent, WatchParams};
 use ::kube::core::DeserializeGuard;
 use ::kube::{Api, Client, Resource};
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::core::v1::{Namespace, Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -39,6 +41,7 @@ use tracing::debug;
 
 use self::backoff::Backoff;
 use self::describe::{Trouble, is_expired};
+use self::nodes::NodeLister;
 use super::health::HealthReporter;
 use super::{EVENT_QUEUE_DEPTH, Kind, Object, ObjectRef, Running, Source, SourceEvent};
 
@@ -58,6 +61,10 @@ pub struct WatchConfig {
     pub backoff_min: Duration,
     /// The longest pause.
     pub backoff_max: Duration,
+    /// How long a list of all Nodes serves, in a small cluster.
+    pub nodes_interval_min: Duration,
+    /// How long it serves for each Node that there is, where that is more.
+    pub nodes_interval_each: Duration,
 }
 
 impl Default for WatchConfig {
@@ -69,6 +76,8 @@ impl Default for WatchConfig {
             idle_timeout: Duration::from_secs(90),
             backoff_min: Duration::from_millis(500),
             backoff_max: Duration::from_secs(15),
+            nodes_interval_min: Duration::from_secs(60),
+            nodes_interval_each: Duration::from_secs(1),
         }
     }
 }
@@ -84,6 +93,8 @@ pub fn start(client: &Client, node_name: &str, config: &WatchConfig) -> Source {
     tasks.spawn(Watcher::<Node>::new(client, Some(own_node), node_name, config, output()).run());
     tasks.spawn(Watcher::<EndpointSlice>::new(client, None, node_name, config, output()).run());
     tasks.spawn(Watcher::<Service>::new(client, None, node_name, config, output()).run());
+    tasks.spawn(Watcher::<Namespace>::new(client, None, node_name, config, output()).run());
+    tasks.spawn(NodeLister::new(client, node_name, config, output()).run());
     Source {
         events,
         health,
@@ -101,6 +112,13 @@ impl Watched for Node {
     const KIND: Kind = Kind::Node;
     fn object(self: Box<Self>) -> Object {
         Object::Node(self)
+    }
+}
+
+impl Watched for Namespace {
+    const KIND: Kind = Kind::Namespace;
+    fn object(self: Box<Self>) -> Object {
+        Object::Namespace(self)
     }
 }
 

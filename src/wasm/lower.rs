@@ -14,7 +14,7 @@ use super::bindings::v0_2::exports::rutter::policy::announce::Batch as WitBatch;
 use super::bindings::v0_2::rutter::policy::types as wit;
 use super::limits::CANDIDATES_MAX;
 use super::link_bandwidth;
-use crate::candidates::{AddressKind, Candidate, Origin};
+use crate::candidates::{Candidate, Origin, addresses};
 use crate::facts::{NodeFacts, ServiceFacts, ServicePort, StringMap};
 use crate::policy::{Batch, PeerGroup, PolicyFailure, ProposedRoute, Reasons};
 use crate::types::RouteAttributes;
@@ -203,23 +203,14 @@ impl<'a> Tables<'a> {
             load_balancer_class,
             headless: _,
             deleting: _,
-            cluster_ips,
-            external_ips,
-            load_balancer_ips,
             ports,
             node_endpoints,
             cluster_endpoints,
+            ..
         } = facts;
-        let lists = [
-            (AddressKind::ClusterIp, cluster_ips),
-            (AddressKind::ExternalIp, external_ips),
-            (AddressKind::LoadBalancerIp, load_balancer_ips),
-        ];
-        let addresses = lists.into_iter().flat_map(|(kind, addresses)| {
-            addresses.iter().map(move |address| wit::ServiceIp {
-                kind: kind.into(),
-                address: (*address).into(),
-            })
+        let addresses = addresses(facts).map(|(kind, address)| wit::ServiceIp {
+            kind: kind.into(),
+            address: address.into(),
         });
         let strings = &mut self.strings;
         let service = wit::Service {

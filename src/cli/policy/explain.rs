@@ -194,7 +194,7 @@ fn services(file: &CaseFile, subject: &Subject) -> Vec<ServiceReport> {
                 }
                 Subject::Service(key) => service.key == *key,
             })
-            .map(|service| ServiceReport::new(service, &scene.advertise))
+            .map(|service| ServiceReport::new(service, &scene.possible))
             .collect()
     };
     file.scenes.first().map(of).unwrap_or_default()

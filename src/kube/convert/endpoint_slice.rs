@@ -2,48 +2,82 @@
 
 use std::net::IpAddr;
 
-use k8s_openapi::api::discovery::v1::{Endpoint as RawEndpoint, EndpointConditions, EndpointSlice};
+use k8s_openapi::api::discovery::v1::{
+    Endpoint as RawEndpoint, EndpointConditions, EndpointPort, EndpointSlice,
+};
 
 use super::{Problems, Unusable, parse_address};
-use crate::facts::ServiceKey;
+use crate::facts::{SERVICE_PROXY_NAME_LABEL, ServiceKey};
 use crate::types::Family;
 
 /// The label that says whose endpoints a slice holds.
 const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+
+/// The label of slices that kube-proxy leaves to DNS.
+const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
 
 /// What is kept of a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::kube) struct SliceRecord {
     /// The Service its label names, in its own namespace.
     pub(in crate::kube) service: ServiceKey,
+    /// The proxy it is for, where a label names one: kube-proxy is given none of these.
+    pub(in crate::kube) proxy: Option<Box<str>>,
+    /// How new it is.
+    pub(in crate::kube) age: Age,
+    /// `ports`, those with a number.
+    pub(in crate::kube) ports: Box<[SlicePort]>,
     /// `endpoints`, those with a usable address; its family is the slice's `addressType`.
     pub(in crate::kube) endpoints: Box<[Endpoint]>,
 }
 
-/// What is kept of an endpoint. The address is its identity: while the controller moves an
-/// endpoint from slice to slice, both list it, and kube-proxy too counts it once.
+/// How new a slice is: ordered, the newest last.
+///
+/// `metadata.resourceVersion` as a number, which it is in every API server (KEP-5504); objects in
+/// files have none, and are as new as they were created.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::kube) struct Age {
+    version: u64,
+    created: i64,
+}
+
+/// A port that a slice's endpoints answer on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::kube) struct SlicePort {
+    /// The name of the Service's port; empty where that has none.
+    pub(in crate::kube) name: Box<str>,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub(in crate::kube) protocol: Box<str>,
+    /// Where the endpoint listens.
+    pub(in crate::kube) number: i32,
+}
+
+/// What is kept of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kube) struct Endpoint {
     /// The first of its addresses; kube-proxy ignores the others, and so does the API.
     pub(in crate::kube) address: IpAddr,
-    /// Whether `nodeName` is this node.
+    /// Where it is, by `nodeName`.
     pub(in crate::kube) location: Location,
     /// What its conditions make of it.
     pub(in crate::kube) class: EndpointClass,
+    /// Whether it is `terminating`: another record of its address comes before it.
+    pub(in crate::kube) terminating: bool,
 }
 
-/// Where an endpoint is. Ordered: the greater counts where two slices disagree, as kube-proxy
-/// takes an endpoint for local when any slice says so.
+/// Where an endpoint is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::kube) enum Location {
-    /// On another node, or on none.
+    /// It does not say.
+    Unplaced,
+    /// On another node.
     Elsewhere,
     /// On this node.
     Here,
 }
 
-/// The classes of [`EndpointCounts`](crate::facts::EndpointCounts). Ordered: the greater counts
-/// where two slices disagree, so that a stale copy never takes an endpoint away.
+/// The classes of [`EndpointCounts`](crate::facts::EndpointCounts). Ordered: an address that is in
+/// several on several ports counts in the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::kube) enum EndpointClass {
     /// Takes no traffic.
@@ -54,8 +88,8 @@ pub(in crate::kube) enum EndpointClass {
     Ready,
 }
 
-/// What is kept of a slice, seen from `node_name`; `None` when it belongs to no Service or holds
-/// no addresses (`FQDN`).
+/// What is kept of a slice, seen from `node_name`; `None` when it belongs to no Service, holds no
+/// addresses (`FQDN`), or is of a headless Service and so for no proxy.
 ///
 /// # Errors
 /// Its address type is not known.
@@ -69,6 +103,9 @@ pub(in crate::kube) fn slice_record(
     let Some(service) = service.filter(|name| !name.is_empty()) else {
         return Ok(None);
     };
+    if labels.is_some_and(|labels| labels.contains_key(HEADLESS_LABEL)) {
+        return Ok(None);
+    }
     let Some(family) = address_family(&slice.address_type)? else {
         return Ok(None);
     };
@@ -77,11 +114,29 @@ pub(in crate::kube) fn slice_record(
         .iter()
         .filter_map(|raw| endpoint(raw, family, node_name, problems))
         .collect();
-    let namespace = slice.metadata.namespace.as_deref().unwrap_or_default();
+    let metadata = &slice.metadata;
+    let proxy = labels.and_then(|labels| labels.get(SERVICE_PROXY_NAME_LABEL));
+    let version = metadata.resource_version.as_deref();
+    let created = metadata.creation_timestamp.as_ref();
     Ok(Some(SliceRecord {
-        service: ServiceKey::new(namespace, service),
+        service: ServiceKey::new(metadata.namespace.as_deref().unwrap_or_default(), service),
+        proxy: proxy.map(|name| name.as_str().into()),
+        age: Age {
+            version: version.and_then(|text| text.parse().ok()).unwrap_or(0),
+            created: created.map_or(0, |time| time.0.as_second()),
+        },
+        ports: slice.ports.iter().flatten().filter_map(port).collect(),
         endpoints,
     }))
+}
+
+/// As kube-proxy reads it: one without a number is for no proxy.
+fn port(raw: &EndpointPort) -> Option<SlicePort> {
+    Some(SlicePort {
+        name: raw.name.as_deref().unwrap_or_default().into(),
+        protocol: raw.protocol.as_deref().unwrap_or("TCP").into(),
+        number: raw.port.filter(|number| *number != 0)?,
+    })
 }
 
 fn address_family(address_type: &str) -> Result<Option<Family>, Unusable> {
@@ -112,28 +167,32 @@ fn endpoint(
         ));
         return None;
     };
+    let (class, terminating) = class(raw.conditions.as_ref());
     Some(Endpoint {
         address,
-        location: if raw.node_name.as_deref() == Some(node_name) {
-            Location::Here
-        } else {
-            Location::Elsewhere
+        location: match raw.node_name.as_deref() {
+            Some(name) if name == node_name => Location::Here,
+            Some(name) if !name.is_empty() => Location::Elsewhere,
+            Some(_) | None => Location::Unplaced,
         },
-        class: class(raw.conditions.as_ref()),
+        class,
+        terminating,
     })
 }
 
-/// Absent conditions mean: ready, serving, not terminating (API reference, EndpointConditions).
-fn class(conditions: Option<&EndpointConditions>) -> EndpointClass {
+/// The class, and whether it is terminating. Absent conditions mean: ready, serving, not
+/// terminating (API reference, EndpointConditions).
+fn class(conditions: Option<&EndpointConditions>) -> (EndpointClass, bool) {
     let condition = |pick: fn(&EndpointConditions) -> Option<bool>| conditions.and_then(pick);
     let ready = condition(|conditions| conditions.ready).unwrap_or(true);
     let serving = condition(|conditions| conditions.serving).unwrap_or(true);
     let terminating = condition(|conditions| conditions.terminating).unwrap_or(false);
-    if ready {
+    let class = if ready {
         EndpointClass::Ready
     } else if serving && terminating {
         EndpointClass::ServingTerminating
     } else {
         EndpointClass::Unready
-    }
+    };
+    (class, terminating)
 }

@@ -1,9 +1,9 @@
-//! A Node into [`NodeFacts`].
+//! A Node into [`NodeFacts`] where it is our own, and into [`NodeNetworks`] whichever it is.
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, NodeCondition as RawCondition, Taint as RawTaint};
 
-use super::{Problems, addresses, annotations};
-use crate::facts::NodeFacts;
+use super::{Problems, addresses, annotations, parse_address};
+use crate::facts::{ConditionStatus, NodeCondition, NodeFacts, NodeNetworks, Taint};
 use crate::types::Prefix;
 
 /// The facts of a Node.
@@ -16,6 +16,7 @@ pub(in crate::kube) fn node_facts(node: Node, problems: &mut Problems) -> NodeFa
             .filter(move |address| address.type_ == wanted)
             .map(|address| address.address.as_str())
     };
+    let conditions = conditions(status.conditions.clone());
     NodeFacts {
         name: node.metadata.name.unwrap_or_default(),
         labels: node.metadata.labels.unwrap_or_default(),
@@ -24,11 +25,54 @@ pub(in crate::kube) fn node_facts(node: Node, problems: &mut Problems) -> NodeFa
         external_ips: addresses("status.addresses", of_type("ExternalIP"), problems),
         pod_cidrs: pod_cidrs(spec.pod_cidrs, spec.pod_cidr, problems),
         unschedulable: spec.unschedulable.unwrap_or(false),
-        ready: status
-            .conditions
-            .iter()
-            .flatten()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+        ready: conditions.iter().any(|condition| {
+            condition.condition_type == "Ready" && condition.status == ConditionStatus::True
+        }),
+        conditions,
+        taints: spec.taints.into_iter().flatten().map(taint).collect(),
+        cluster_nodes: None,
+    }
+}
+
+/// What a Node has of the network.
+pub(in crate::kube) fn node_networks(node: Node, problems: &mut Problems) -> NodeNetworks {
+    let spec = node.spec.unwrap_or_default();
+    let status = node.status.unwrap_or_default();
+    let texts = status.addresses.iter().flatten();
+    // Host names and DNS names stand among them.
+    let addresses = texts.filter_map(|address| parse_address(&address.address));
+    let mut addresses: Vec<_> = addresses.collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    NodeNetworks {
+        addresses,
+        pod_cidrs: pod_cidrs(spec.pod_cidrs, spec.pod_cidr, problems),
+    }
+}
+
+fn conditions(raw: Option<Vec<RawCondition>>) -> Vec<NodeCondition> {
+    let mut conditions: Vec<_> = raw.into_iter().flatten().map(condition).collect();
+    conditions.sort();
+    conditions
+}
+
+fn condition(raw: RawCondition) -> NodeCondition {
+    NodeCondition {
+        condition_type: raw.type_,
+        status: match raw.status.as_str() {
+            "True" => ConditionStatus::True,
+            "False" => ConditionStatus::False,
+            _ => ConditionStatus::Unknown,
+        },
+        reason: raw.reason.unwrap_or_default(),
+    }
+}
+
+fn taint(raw: RawTaint) -> Taint {
+    Taint {
+        key: raw.key,
+        value: raw.value.unwrap_or_default(),
+        effect: raw.effect,
     }
 }
 

@@ -1,11 +1,16 @@
 //! A Service into [`ServiceFacts`]; its endpoints are counted elsewhere.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{LoadBalancerStatus, Service, ServicePort as RawPort};
 
-use super::{Problems, Unusable, addresses, annotations};
+use super::{Problems, Unusable, addresses, annotations, parse_address};
 use crate::facts::{
-    FamilyCounts, ServiceFacts, ServiceKey, ServicePort, ServiceType, TrafficPolicy,
+    FamilyCounts, IpMode, LoadBalancerIngress, ServiceFacts, ServiceKey, ServicePort, ServiceType,
+    SessionAffinity, TrafficPolicy,
 };
+use crate::types::{Family, Prefix};
 
 /// What `clusterIP` says in a headless Service.
 const HEADLESS: &str = "None";
@@ -32,6 +37,9 @@ pub(in crate::kube) fn service_facts(
         .filter(|text| !text.is_empty() && *text != HEADLESS);
     let external_ips = spec.external_ips.iter().flatten().map(String::as_str);
     let load_balancer = service.status.and_then(|status| status.load_balancer);
+    let headless = cluster_ips.iter().any(|text| text == HEADLESS);
+    let cluster_addresses = addresses("spec.clusterIPs", allocated, problems);
+    let created = metadata.creation_timestamp.as_ref();
     Ok(ServiceFacts {
         key: ServiceKey::new(
             metadata.namespace.as_deref().unwrap_or_default(),
@@ -49,15 +57,63 @@ pub(in crate::kube) fn service_facts(
             spec.internal_traffic_policy.as_deref(),
         )?,
         load_balancer_class: spec.load_balancer_class,
-        headless: cluster_ips.iter().any(|text| text == HEADLESS),
+        headless,
         deleting: metadata.deletion_timestamp.is_some(),
-        cluster_ips: addresses("spec.clusterIPs", allocated, problems),
+        ip_families: ip_families(spec.ip_families.as_deref(), &cluster_addresses),
+        cluster_ips: cluster_addresses,
         external_ips: addresses("spec.externalIPs", external_ips, problems),
         load_balancer_ips: load_balancer_ips(load_balancer.as_ref(), problems),
         ports: ports(spec.ports.as_deref().unwrap_or_default(), problems),
+        health_check_node_port: spec.health_check_node_port.and_then(port_number),
+        session_affinity: match spec.session_affinity.as_deref() {
+            Some("ClientIP") => SessionAffinity::ClientIP,
+            Some(_) | None => SessionAffinity::None,
+        },
+        traffic_distribution: spec.traffic_distribution,
+        load_balancer_source_ranges: source_ranges(
+            spec.load_balancer_source_ranges.as_deref(),
+            problems,
+        ),
+        created: created.map_or(0, |time| u64::try_from(time.0.as_second()).unwrap_or(0)),
+        namespace_labels: Arc::default(),
         node_endpoints: FamilyCounts::default(),
         cluster_endpoints: FamilyCounts::default(),
+        unplaced_endpoints: FamilyCounts::default(),
     })
+}
+
+/// As kube-proxy reads it: a family counts with the cluster IP at its place of the list, and one
+/// that is older than the list by its cluster IP.
+fn ip_families(listed: Option<&[String]>, cluster_ips: &[IpAddr]) -> Vec<Family> {
+    match listed {
+        Some(listed) if !listed.is_empty() => listed
+            .iter()
+            .take(cluster_ips.len())
+            .filter_map(|family| match family.as_str() {
+                "IPv4" => Some(Family::Ipv4Unicast),
+                "IPv6" => Some(Family::Ipv6Unicast),
+                _ => None,
+            })
+            .collect(),
+        Some(_) | None => cluster_ips
+            .iter()
+            .map(|address| Family::of(*address))
+            .collect(),
+    }
+}
+
+/// White space around one is allowed, for the API server allows it.
+fn source_ranges(texts: Option<&[String]>, problems: &mut Problems) -> Vec<Prefix> {
+    let mut ranges = Vec::new();
+    for text in texts.into_iter().flatten() {
+        match text.trim().parse::<Prefix>() {
+            Ok(range) if text.contains('/') => ranges.push(range),
+            Ok(_) | Err(_) => problems.push(format!(
+                "spec.loadBalancerSourceRanges: {text:?} is no CIDR; it is left out"
+            )),
+        }
+    }
+    ranges
 }
 
 fn service_type(text: Option<&str>) -> Result<ServiceType, Unusable> {
@@ -84,21 +140,34 @@ fn traffic_policy(field: &'static str, text: Option<&str>) -> Result<TrafficPoli
     }
 }
 
-/// The ingress addresses that nodes answer for. With `ipMode: Proxy` (KEP-1860) the load balancer
-/// answers itself and sends to a node port; kube-proxy then programs nothing for the address.
 fn load_balancer_ips(
     status: Option<&LoadBalancerStatus>,
     problems: &mut Problems,
-) -> Vec<std::net::IpAddr> {
-    let ingress = status.and_then(|status| status.ingress.as_deref());
-    let texts = ingress
-        .unwrap_or_default()
-        .iter()
-        .filter(|ingress| ingress.ip_mode.as_deref() != Some("Proxy"))
-        .filter_map(|ingress| ingress.ip.as_deref())
-        // A load balancer known by name only.
-        .filter(|text| !text.is_empty());
-    addresses("status.loadBalancer.ingress", texts, problems)
+) -> Vec<LoadBalancerIngress> {
+    let entries = status.and_then(|status| status.ingress.as_deref());
+    let mut ingress = Vec::new();
+    for entry in entries.unwrap_or_default() {
+        // Absent: a load balancer known by name only.
+        let Some(text) = entry.ip.as_deref().filter(|text| !text.is_empty()) else {
+            continue;
+        };
+        let Some(address) = parse_address(text) else {
+            problems.push(format!(
+                "status.loadBalancer.ingress: {text:?} is no IP address; it is left out"
+            ));
+            continue;
+        };
+        // Any other mode is none that kube-proxy answers in.
+        let mode = match entry.ip_mode.as_deref() {
+            None | Some("VIP") => IpMode::VIP,
+            Some(_) => IpMode::Proxy,
+        };
+        let entry = LoadBalancerIngress { address, mode };
+        if !ingress.contains(&entry) {
+            ingress.push(entry);
+        }
+    }
+    ingress
 }
 
 fn ports(raw: &[RawPort], problems: &mut Problems) -> Vec<ServicePort> {

@@ -14,7 +14,7 @@ use crate::kube::{Kind, Object};
 /// The namespace of an object that names none, as `kubectl` has it by default.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// The Nodes, Services and EndpointSlices in a file, those in Lists too. Other kinds are none of
+/// The Nodes, Namespaces, Services and EndpointSlices in a file, those in Lists too. Other kinds are none of
 /// our business and left alone.
 ///
 /// # Errors
@@ -49,6 +49,10 @@ fn collect(document: Value, objects: &mut Vec<Object>) -> Result<(), String> {
     };
     match (field("apiVersion").unwrap_or_default(), kind) {
         ("v1", "Node") => objects.push(Object::Node(Box::new(decode(Kind::Node, document)?))),
+        ("v1", "Namespace") => {
+            let namespace = decode(Kind::Namespace, document)?;
+            objects.push(Object::Namespace(Box::new(namespace)));
+        }
         ("v1", "Service") => {
             let mut service: Service = decode(Kind::Service, document)?;
             default_namespace(&mut service.metadata.namespace);
@@ -59,7 +63,7 @@ fn collect(document: Value, objects: &mut Vec<Object>) -> Result<(), String> {
             default_namespace(&mut slice.metadata.namespace);
             objects.push(Object::EndpointSlice(Box::new(slice)));
         }
-        ("v1", "List" | "NodeList" | "ServiceList")
+        ("v1", "List" | "NodeList" | "NamespaceList" | "ServiceList")
         | ("discovery.k8s.io/v1", "EndpointSliceList") => {
             return collect_list(document, objects);
         }

@@ -230,6 +230,7 @@ fn service<'a>(facts: &'a ServiceFacts, parts: &'a ServiceParts<'_>) -> wit::Ser
         ports: _,
         node_endpoints,
         cluster_endpoints,
+        ..
     } = facts;
     wit::Service {
         namespace: &key.namespace,

@@ -5,11 +5,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::candidates::{AddressKind, Candidate, CandidateKey, Origin};
+use crate::candidates::{AddressKind, AdvertiseConfig, Candidate, CandidateKey, Origin, serving};
 use crate::facts::{
-    EndpointCounts, FamilyCounts, ServiceFacts, ServiceKey, ServicePort, ServiceType, TrafficPolicy,
+    EndpointCounts, FamilyCounts, ServiceFacts, ServiceKey, ServicePort, ServiceType,
+    SessionAffinity, TrafficPolicy,
 };
-use crate::types::Prefix;
+use crate::types::{Family, Prefix};
 
 /// A cluster IP and a load-balancer IP of a Service like many: three labels, two annotations,
 /// two ports; every other one Local, with an endpoint here for one in four.
@@ -47,6 +48,13 @@ pub(super) fn addresses_of(number: u32) -> [Candidate; 2] {
         cluster_ips: Vec::new(),
         external_ips: Vec::new(),
         load_balancer_ips: Vec::new(),
+        ip_families: vec![Family::Ipv4Unicast],
+        health_check_node_port: local.then_some(32_000),
+        session_affinity: SessionAffinity::None,
+        traffic_distribution: None,
+        load_balancer_source_ranges: Vec::new(),
+        created: 1_700_000_000,
+        namespace_labels: Arc::default(),
         ports: vec![port("http", 80), port("https", 443)],
         node_endpoints: FamilyCounts {
             ipv4: here,
@@ -59,17 +67,22 @@ pub(super) fn addresses_of(number: u32) -> [Candidate; 2] {
             },
             ipv6: EndpointCounts::default(),
         },
+        unplaced_endpoints: FamilyCounts::default(),
     });
-    let candidate = |base: u32, range: &str, address| Candidate {
-        key: CandidateKey {
-            prefix: Prefix::host(IpAddr::from((base + number).to_be_bytes())),
-            origin: Origin::ServiceAddress {
-                service: key.clone(),
-                address,
+    let candidate = |base: u32, range: &str, kind| {
+        let address = IpAddr::from((base + number).to_be_bytes());
+        Candidate {
+            key: CandidateKey {
+                prefix: Prefix::host(address),
+                origin: Origin::ServiceAddress {
+                    service: key.clone(),
+                    address: kind,
+                },
             },
-        },
-        service: Some(Arc::clone(&facts)),
-        covered_by: Some(range.parse().expect("a prefix")),
+            service: Some(Arc::clone(&facts)),
+            covered_by: Some(range.parse().expect("a prefix")),
+            serving: Some(serving(&facts, kind, address, &AdvertiseConfig::default())),
+        }
     };
     [
         candidate(0x0A60_0000, "10.96.0.0/12", AddressKind::ClusterIp),

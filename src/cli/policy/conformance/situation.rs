@@ -8,7 +8,7 @@ use crate::cases::{
     Advertise, ByFamily, Counts, Document, Endpoints, Group, Learned, Node, OriginText, PathText,
     Peer, Service,
 };
-use crate::facts::{ServiceKey, ServiceType, StringMap, TrafficPolicy};
+use crate::facts::{ServiceKey, ServiceType, SessionAffinity, StringMap, Taint, TrafficPolicy};
 use crate::policy::{PathSegment, SegmentKind};
 use crate::types::{Asn, Community, LargeCommunity};
 
@@ -40,12 +40,20 @@ pub(super) fn document() -> Document {
             service_cluster_cidrs: Some(prefixes(&["10.96.0.0/16", "fd00:96::/112"])),
             service_external_cidrs: Some(prefixes(&["198.51.100.0/25", "2001:db8:1::/112"])),
             service_load_balancer_cidrs: Some(prefixes(&["192.0.2.0/25", "2001:db8:2::/112"])),
+            load_balancer_classes: None,
+            service_proxy_names: None,
         },
         node: Node {
             name: Some("worker-1".to_owned()),
             pod_cidrs: Some(prefixes(&["10.244.1.0/24", "fd00:244:1::/64"])),
             labels: Some(map(&[("topology.kubernetes.io/zone", "zone-a")])),
             annotations: Some(map(&[("example.com/rack", "")])),
+            taints: Some(vec![Taint {
+                key: "example.com/maintenance".to_owned(),
+                value: String::new(),
+                effect: "NoSchedule".to_owned(),
+            }]),
+            cluster_nodes: Some(3),
             ..Node::default()
         },
         peer_groups: vec![group("tor", 64513), group("reflector", 64512)],
@@ -105,9 +113,24 @@ fn service(number: u32) -> Service {
         cluster_ips: Some(addresses([10, 96, 0], [0xFD00, 0x96, 0])),
         external_ips: Some(addresses([198, 51, 100], [0x2001, 0xDB8, 1])),
         load_balancer_ips: Some(addresses([192, 0, 2], [0x2001, 0xDB8, 2])),
+        load_balancer_proxy_ips: None,
+        ip_families: None,
         ports: None,
+        health_check_node_port: number.is_multiple_of(5).then_some(32_000),
+        session_affinity: number
+            .is_multiple_of(3)
+            .then_some(SessionAffinity::ClientIP),
+        traffic_distribution: number
+            .is_multiple_of(4)
+            .then(|| "PreferSameZone".to_owned()),
+        load_balancer_source_ranges: number
+            .is_multiple_of(6)
+            .then(|| "203.0.113.0/24".parse().into_iter().collect()),
+        created: Some(1_700_000_000 + u64::from(number)),
         endpoints_here: Some(endpoints(number)),
         endpoints_elsewhere: Some(endpoints(number + 1)),
+        endpoints_without_node: number.is_multiple_of(9).then_some(endpoints(1)),
+        namespace_labels: Some(map(&[("kubernetes.io/metadata.name", namespace)])),
         labels: Some(map(&[("app", &text), ("tier", "gold")])),
         annotations: Some(map(&[("example.com/number", &text)])),
     }
