@@ -33,6 +33,7 @@ mod received;
 mod record;
 mod reload;
 mod report;
+mod router_id;
 mod routes;
 mod shadow;
 mod sockets;

@@ -21,6 +21,7 @@ mod kernel;
 mod routes;
 mod shadow;
 
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::candidates::{AddressKind, Candidates, Concern, Exclusion};
 use crate::facts::{FamilyCounts, ServiceFacts, ServiceKey, ServiceType, TrafficPolicy};
 use crate::policy::{Limits, Mode, OnError, PeerKind};
-use crate::types::{Asn, Prefix, RouterId};
+use crate::types::{Asn, Prefix, ROUTER_ID_ANNOTATION, RouterId};
 
 pub use kernel::{KernelPath, KernelStatus};
 pub use routes::{
@@ -51,6 +52,12 @@ pub struct Status {
     pub asn: Asn,
     /// Our BGP Identifier; absent while the Node that gives it is unknown.
     pub router_id: Option<RouterId>,
+    /// Where it comes from.
+    #[serde(default)]
+    pub router_id_origin: Option<RouterIdOrigin>,
+    /// What the Node says that it should be, and why it is not.
+    #[serde(default)]
+    pub router_id_problem: Option<String>,
     /// When the agent started, in seconds since 1970.
     pub started_at: u64,
     /// Whether routes may be announced yet, and what is waited for if not.
@@ -72,6 +79,31 @@ pub struct Status {
     /// A change that is not in force because it would withdraw too much.
     #[serde(default)]
     pub held: Option<HeldChange>,
+}
+
+/// Where our BGP Identifier comes from: the first of these that there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RouterIdOrigin {
+    /// `bgp.router-id`.
+    Configuration,
+    /// The Node's annotation `rutter.io/router-id`.
+    Annotation,
+    /// The Node's first IPv4 InternalIP.
+    InternalIp,
+    /// Made of the Node's name.
+    NodeName,
+}
+
+impl fmt::Display for RouterIdOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration => f.write_str("bgp.router-id"),
+            Self::Annotation => write!(f, "the Node's annotation {ROUTER_ID_ANNOTATION}"),
+            Self::InternalIp => f.write_str("the Node's first IPv4 InternalIP"),
+            Self::NodeName => f.write_str("made of the Node's name"),
+        }
+    }
 }
 
 /// A change of the configuration, or of what it names, that waits for an operator's approval.

@@ -102,7 +102,7 @@ pub struct BgpConfig {
 /// Where our BGP Identifier comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouterIdConfig {
-    /// From the node's first IPv4 InternalIP.
+    /// From the Node: its annotation, its first IPv4 InternalIP, or else its name.
     Auto,
     /// From the file.
     Fixed(RouterId),

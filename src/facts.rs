@@ -200,6 +200,14 @@ pub struct LoadBalancerIngress {
     pub mode: IpMode,
 }
 
+impl From<IpAddr> for LoadBalancerIngress {
+    /// Without a mode.
+    fn from(address: IpAddr) -> Self {
+        let mode = IpMode::default();
+        Self { address, mode }
+    }
+}
+
 /// One entry of `spec.ports`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ServicePort {
@@ -310,6 +318,37 @@ pub struct ServiceFacts {
 }
 
 impl ServiceFacts {
+    /// A Service of which no more than the name was said: everything is as Kubernetes has it by
+    /// default.
+    #[must_use]
+    pub fn named(key: ServiceKey) -> Self {
+        Self {
+            key,
+            labels: StringMap::new(),
+            annotations: StringMap::new(),
+            service_type: ServiceType::ClusterIP,
+            external_traffic_policy: TrafficPolicy::Cluster,
+            internal_traffic_policy: TrafficPolicy::Cluster,
+            load_balancer_class: None,
+            headless: false,
+            deleting: false,
+            cluster_ips: Vec::new(),
+            external_ips: Vec::new(),
+            load_balancer_ips: Vec::new(),
+            ip_families: Vec::new(),
+            ports: Vec::new(),
+            health_check_node_port: None,
+            session_affinity: SessionAffinity::None,
+            traffic_distribution: None,
+            load_balancer_source_ranges: Vec::new(),
+            created: 0,
+            namespace_labels: Arc::default(),
+            node_endpoints: FamilyCounts::default(),
+            cluster_endpoints: FamilyCounts::default(),
+            unplaced_endpoints: FamilyCounts::default(),
+        }
+    }
+
     /// The proxy that serves it in place of kube-proxy, where a label names one.
     #[must_use]
     pub fn proxy_name(&self) -> Option<&str> {

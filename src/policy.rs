@@ -6,6 +6,10 @@
 //! fails. It knows neither WebAssembly nor BGP: what comes out is an [`ExportChange`] for each
 //! prefix whose announcement to a group of peers really differs.
 //!
+//! [`Imports`] does the same for learned routes and policies that decide about these
+//! ([`ImportPolicy`]). Both are a [`Table`]; what the directions have of their own is in
+//! [`Directed`].
+//!
 //! # A chain
 //! Policies are asked in order. Each is asked once a group, in one [`Batch`] of exactly the
 //! candidates that no policy before it rejected. Reject is final. Accept carries on: the next
@@ -34,14 +38,16 @@ mod audience;
 mod chain;
 mod directed;
 mod exports;
-mod group;
 mod import;
 mod imports;
 mod limits;
 mod observation;
 mod outcome;
+mod row;
 mod shadow;
 mod spot_check;
+mod standing;
+mod table;
 
 #[cfg(test)]
 mod tests;
@@ -49,7 +55,7 @@ mod tests;
 pub use answer::checked;
 pub use audience::Audience;
 pub use chain::{Link, LinkStatus, NextLink};
-pub use directed::{Directed, Inquiry};
+pub use directed::{Asked, Directed, Inquiry};
 pub use exports::{ExportChange, Exports};
 pub use import::{
     Acceptance, AcceptedImport, ImportBatch, ImportChange, ImportDecision, ImportLink,
@@ -63,6 +69,7 @@ pub(crate) use outcome::with_next_hop;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};
 pub use shadow::{Change, Comparison, Difference, Fault, Shadow, Shadows};
 pub use spot_check::SpotChecked;
+pub use table::Table;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -13,7 +13,8 @@ mod secret;
 
 pub use attributes::{PREPEND_MAX, RouteAttributes};
 pub use bgp::{
-    Asn, ConnectMode, GroupId, HoldTime, InvalidHoldTime, InvalidRouterId, PeerId, RouterId,
+    Asn, ConnectMode, GroupId, HoldTime, InvalidHoldTime, InvalidRouterId, PeerId,
+    ROUTER_ID_ANNOTATION, RouterId, UnfitRouterId,
 };
 pub use community::{Community, ExtendedCommunity, InvalidCommunity, LargeCommunity};
 pub use digest::{Digest, InvalidDigest};

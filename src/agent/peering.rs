@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::router_id::OwnRouterId;
 use crate::config::{Config, Peer, RouterIdConfig};
 use crate::facts::NodeFacts;
 use crate::policy::{PeerGroup, PeerGroups, PeerKind};
@@ -22,7 +23,7 @@ pub(super) struct Peering {
     members: BTreeMap<PeerId, GroupId>,
     /// Taken from the Node once and then kept: an address that changes its place in the Node's
     /// list must not restart every session.
-    node_router_id: Option<RouterId>,
+    node_router_id: Option<OwnRouterId>,
 }
 
 /// What makes a group the same as before.
@@ -34,32 +35,32 @@ enum GroupKey {
     Shared(PeerGroup),
 }
 
-/// Why there can be no sessions yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoRouterId {
-    #[error("the own Node, whose first IPv4 InternalIP is the router id")]
-    NodeUnknown,
-    #[error(
-        "an IPv4 InternalIP of the own Node to be the router id, or a bgp.router-id in the configuration"
-    )]
-    NoIpv4,
-}
-
 impl Peering {
+    /// Our BGP Identifier; none while it is to come from the Node, and the Node is unknown.
+    pub(super) fn router_id(
+        &mut self,
+        config: &Config,
+        node: Option<&NodeFacts>,
+    ) -> Option<OwnRouterId> {
+        match config.bgp.router_id {
+            RouterIdConfig::Fixed(id) => Some(OwnRouterId::configured(id)),
+            RouterIdConfig::Auto => {
+                if self.node_router_id.is_none() {
+                    self.node_router_id = node.map(OwnRouterId::of_node);
+                }
+                self.node_router_id.clone()
+            }
+        }
+    }
+
     /// What the speaker is to be.
-    ///
-    /// # Errors
-    /// The router id is to come from the Node, and it gives none.
     pub(super) fn speaker_config(
         &mut self,
         config: &Config,
         passwords: &Passwords,
         node: Option<&NodeFacts>,
-    ) -> Result<SpeakerConfig, NoRouterId> {
-        let router_id = match config.bgp.router_id {
-            RouterIdConfig::Fixed(id) => id,
-            RouterIdConfig::Auto => self.router_id_of(node)?,
-        };
+        router_id: RouterId,
+    ) -> SpeakerConfig {
         let peers = config.peers.iter().map(|peer| PeerConfig {
             id: self.id(peer),
             name: peer.name.clone(),
@@ -73,14 +74,14 @@ impl Peering {
             password: passwords.get(&peer.name).cloned(),
         });
         let peers = peers.collect();
-        Ok(SpeakerConfig {
+        SpeakerConfig {
             asn: config.bgp.asn,
             router_id,
             next_hops: next_hops(node),
             // The pipeline knows what decides.
             learning: Learning::Everything,
             peers,
-        })
+        }
     }
 
     /// The groups of a configuration that is taken into use.
@@ -142,16 +143,6 @@ impl Peering {
     /// The id given to a peer earlier.
     pub(super) fn known_id(&self, peer: &Peer) -> Option<PeerId> {
         self.ids.get(&(peer.address, peer.port)).copied()
-    }
-
-    fn router_id_of(&mut self, node: Option<&NodeFacts>) -> Result<RouterId, NoRouterId> {
-        if let Some(id) = self.node_router_id {
-            return Ok(id);
-        }
-        let node = node.ok_or(NoRouterId::NodeUnknown)?;
-        let id = first_ipv4(node).and_then(|address| RouterId::try_from(address).ok());
-        self.node_router_id = id;
-        id.ok_or(NoRouterId::NoIpv4)
     }
 }
 

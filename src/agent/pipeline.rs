@@ -10,6 +10,7 @@ mod runner;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,19 +23,21 @@ use super::decider::Importing;
 use super::events::Notice;
 use super::fib::OwnPrefixes;
 use super::meters::{Meters, Work};
-use super::peering::{NoRouterId, Passwords, Peering};
+use super::peering::{Passwords, Peering};
+use super::router_id::OwnRouterId;
 use crate::candidates::{CandidateChange, Candidates};
 use crate::config::Config;
 use crate::facts::{ClusterChange, ClusterView};
 use crate::kube::{Index, Outcome, SourceEvent};
 use crate::policy::{Direction, ExportChange, Exports, NextLink};
 use crate::speaker::{Input, SpeakerConfig};
-use crate::types::{GroupId, Prefix, RouteAttributes, RouterId};
+use crate::types::{GroupId, Prefix, RouteAttributes};
 
 use imports::ImportSide;
 pub(super) use runner::{PipelineHandle, spawn};
 use trial::{Journal, Trial, Tried};
 pub(super) use trial::{Judgement, Leave, TrialFailure};
+use waiting::{News, Waiting};
 
 /// A configuration with everything that had to be read or compiled for it.
 pub(super) struct Settings {
@@ -56,8 +59,8 @@ pub(super) struct Pipeline {
     pub(super) exports: Exports,
     pub(super) import_side: ImportSide,
     pub(super) peering: Peering,
-    /// What keeps sessions from being configured.
-    pub(super) no_router_id: Option<NoRouterId>,
+    /// Our BGP Identifier, once it is known.
+    pub(super) router_id: Option<OwnRouterId>,
     /// What the chain's policies cost.
     pub(super) meters: Meters,
     pub(super) work: Work,
@@ -65,6 +68,7 @@ pub(super) struct Pipeline {
     pub(super) source: SourceState,
     /// What came to pass and nobody was told yet.
     pub(super) notices: Vec<Notice>,
+    waiting: Waiting,
     /// What the facts do while a configuration is tried.
     journal: Option<Journal>,
     stage: Stage,
@@ -131,11 +135,12 @@ impl Pipeline {
             config: Arc::clone(config),
             index: Index::new(node_name),
             peering: Peering::default(),
-            no_router_id: None,
+            router_id: None,
             meters: Meters::default(),
             work: Work::default(),
             source: SourceState::Alive,
             notices: Vec::new(),
+            waiting: Waiting::default(),
             journal: None,
             stage: Stage::Gathering,
             passwords: Passwords::new(),
@@ -143,22 +148,25 @@ impl Pipeline {
         }
     }
 
-    /// Our BGP Identifier, once it is known.
-    pub(super) fn router_id(&self) -> Option<RouterId> {
-        self.speaker_config.as_ref().map(|config| config.router_id)
-    }
-
     /// What is still missing before anything may be announced.
     pub(super) fn waiting_for(&self) -> Option<String> {
         if let Some(missing) = self.index.waiting_for() {
             return Some(missing.to_string());
         }
-        if self.index.view().node.is_none() {
-            return Some(
-                "the own Node (there is none of that name: is NODE_NAME right?)".to_owned(),
-            );
+        self.index
+            .view()
+            .node
+            .is_none()
+            .then(|| "the own Node (there is none of that name: is NODE_NAME right?)".to_owned())
+    }
+
+    /// Logs what is waited for, once when that changes and once when it is over.
+    pub(super) fn log_waiting(&mut self) {
+        match self.waiting.step(self.waiting_for()) {
+            Some(News::WaitingFor(what)) => info!("waiting for {what}"),
+            Some(News::Over) => info!("ready: nothing more is waited for"),
+            None => {}
         }
-        self.no_router_id.map(|missing| missing.to_string())
     }
 
     /// The prefixes that are the node's own, once the facts are complete: what it could announce
@@ -252,25 +260,29 @@ impl Pipeline {
     /// What the speaker should be, if that has changed.
     fn configure_speaker(&mut self) -> Option<Input> {
         let node = self.index.view().node.as_deref();
-        match self
+        let own = self.peering.router_id(&self.config, node)?;
+        let config = self
             .peering
-            .speaker_config(&self.config, &self.passwords, node)
-        {
-            Ok(config) => {
-                let learning = self.import_side.learning;
-                let config = SpeakerConfig { learning, ..config };
-                self.no_router_id = None;
-                if self.speaker_config.as_ref() == Some(&config) {
-                    return None;
-                }
-                self.speaker_config = Some(config.clone());
-                Some(Input::Configure(config))
-            }
-            Err(missing) => {
-                self.no_router_id = Some(missing);
-                None
-            }
+            .speaker_config(&self.config, &self.passwords, node, own.id);
+        self.take_router_id(own);
+        let learning = self.import_side.learning;
+        let config = SpeakerConfig { learning, ..config };
+        if self.speaker_config.as_ref() == Some(&config) {
+            return None;
         }
+        self.speaker_config = Some(config.clone());
+        Some(Input::Configure(config))
+    }
+
+    fn take_router_id(&mut self, own: OwnRouterId) {
+        if self.router_id.as_ref() == Some(&own) {
+            return;
+        }
+        if let Some(problem) = &own.problem {
+            warn!("{problem}");
+        }
+        info!(router_id = %own.id, origin = %own.origin, "our BGP Identifier");
+        self.router_id = Some(own);
     }
 
     fn update(&mut self, candidates: Vec<CandidateChange>) -> Decisions {

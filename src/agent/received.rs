@@ -66,11 +66,10 @@ fn decided(
     let imports = &pipeline.import_side.imports;
     let concerned = &concerned;
     let outcomes = names.keys().flat_map(|peer| {
-        let outcomes = imports.outcomes(*peer).filter(|(of, ..)| concerned(of));
-        outcomes.filter_map(|(prefix, _, outcome)| {
-            let outcome = outcome?;
-            let steps = imports.steps(*peer, outcome);
-            Some(((*peer, prefix), DecisionReport::imported(outcome, &steps)))
+        let outcomes = imports.outcomes(*peer).filter(|(of, _)| concerned(of));
+        outcomes.map(|(prefix, outcome)| {
+            let steps = imports.steps(*peer, prefix);
+            ((*peer, *prefix), DecisionReport::imported(outcome, &steps))
         })
     });
     Decided {
@@ -162,7 +161,7 @@ pub(super) fn counts(pipeline: &Pipeline) -> LearnedCounts {
     let imports = &pipeline.import_side.imports;
     let peers = pipeline.config.peers.iter();
     for peer in peers.filter_map(|peer| pipeline.peering.known_id(peer)) {
-        for (_, _, outcome) in imports.outcomes(peer) {
+        for (_, _, outcome) in imports.learned(peer) {
             *match outcome {
                 None => &mut counts.undecided,
                 Some(outcome) if outcome.accepted.is_some() => &mut counts.accepted,

@@ -46,7 +46,7 @@ impl Recording {
             advertise: pipeline.config.advertise.clone(),
             peer_groups: pipeline
                 .exports
-                .groups()
+                .peers()
                 .map(|(_, group)| group.clone())
                 .collect(),
             policies: pipeline

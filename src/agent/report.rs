@@ -86,6 +86,7 @@ impl Reporter {
             .pipeline
             .ask(move |pipeline| {
                 let config = &pipeline.config;
+                let own = pipeline.router_id.as_ref();
                 let source = SourceStatus {
                     kind: source_kind(config).to_owned(),
                     error: source_error_of(pipeline, source_error),
@@ -101,7 +102,9 @@ impl Reporter {
                     version: env!("CARGO_PKG_VERSION").to_owned(),
                     node,
                     asn: config.bgp.asn,
-                    router_id: pipeline.router_id(),
+                    router_id: own.map(|own| own.id),
+                    router_id_origin: own.map(|own| own.origin),
+                    router_id_problem: own.and_then(|own| own.problem.clone()),
                     started_at,
                     readiness: readiness(pipeline),
                     source,

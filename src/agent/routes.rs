@@ -24,15 +24,17 @@ enum Subject {
 impl Reporter {
     /// `/v1/routes`, accepted and rejected ones.
     pub(super) async fn routes(&self, peer: Option<String>) -> anyhow::Result<Routes> {
-        let decided = self
+        let (decided, waiting_for) = self
             .pipeline
             .ask(move |pipeline| {
                 let wanted = |name: &str| peer.as_ref().is_none_or(|peer| peer == name);
-                decisions(pipeline, wanted, |_| true)
+                let decided = decisions(pipeline, wanted, |_| true);
+                (decided, pipeline.waiting_for())
             })
             .await?;
         Ok(Routes {
             routes: self.with_sent(decided).await?,
+            waiting_for,
         })
     }
 

@@ -11,9 +11,13 @@ use crate::types::{Installation, Prefix, RouteAttributes};
 
 /// Answer of `/v1/routes`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Routes {
     /// Ordered by peer, then prefix.
     pub routes: Vec<Route>,
+    /// What is missing before anything may be announced; absent where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
 }
 
 /// One candidate towards one peer.

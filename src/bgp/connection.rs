@@ -14,7 +14,8 @@ use super::ending::{Ending, MessageKind};
 use super::random::Random;
 use super::timers::{Timer, Timers};
 use super::wire::{
-    self, AsWidth, Capability, CodecContext, MESSAGE_BYTES_MAX, Message, Open, Peering, Update,
+    self, AsWidth, Capability, CodecContext, ErrorCode, MESSAGE_BYTES_MAX, Message, Notification,
+    Open, OpenSubcode, Peering, Update,
 };
 use super::{ConnectionId, SessionState};
 use crate::types::{Asn, Family, HoldTime, RouterId};
@@ -335,9 +336,7 @@ impl Connection {
                 Ok(negotiated) => Step::Opened(negotiated),
                 Err(ending) => self.end(now, ending),
             },
-            Message::Notification(notification) => {
-                self.end(now, Ending::NotificationReceived(notification))
-            }
+            Message::Notification(notification) => self.end(now, self.told_by(notification)),
             Message::Update(_) | Message::EndOfRib(_) => self.unexpected(now, MessageKind::Update),
             Message::Keepalive => self.unexpected(now, MessageKind::Keepalive),
             Message::RouteRefresh(_) | Message::ForeignRouteRefresh { .. } => {
@@ -358,9 +357,7 @@ impl Connection {
                 self.restart_hold(now);
                 Step::Established
             }
-            Message::Notification(notification) => {
-                self.end(now, Ending::NotificationReceived(notification))
-            }
+            Message::Notification(notification) => self.end(now, self.told_by(notification)),
             Message::Open(_) => self.unexpected(now, MessageKind::Open),
             Message::Update(_) | Message::EndOfRib(_) => self.unexpected(now, MessageKind::Update),
             Message::RouteRefresh(_) | Message::ForeignRouteRefresh { .. } => {
@@ -393,6 +390,14 @@ impl Connection {
             }
             Message::Open(_) => self.unexpected(now, MessageKind::Open),
         }
+    }
+
+    /// How our OPEN was answered, where the answer is a NOTIFICATION.
+    fn told_by(&self, notification: Notification) -> Ending {
+        if notification.error == ErrorCode::Open(OpenSubcode::BadBgpIdentifier) {
+            return Ending::IdentifierRefused(self.parameters.router_id);
+        }
+        Ending::NotificationReceived(notification)
     }
 
     /// RFC 6608: a message that its state has no use for.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::SessionState;
 use super::wire::{CeaseSubcode, ErrorCode, MessageError, Notification, OpenSubcode};
-use crate::types::{Asn, HoldTime, RouterId};
+use crate::types::{Asn, HoldTime, ROUTER_ID_ANNOTATION, RouterId};
 
 /// Why a connection, or an attempt at one, is over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,8 +62,19 @@ pub(crate) enum Ending {
         sent: Asn,
     },
     /// RFC 6286 section 2.2.
-    #[error("peer has our own router id {0}: give one of the two another")]
+    #[error(
+        "peer has our own router id {0} (RFC 6286 2.2): give one of the two another by \
+         bgp.router-id or the Node's annotation {annotation}",
+        annotation = ROUTER_ID_ANNOTATION
+    )]
     BadIdentifier(RouterId),
+    /// The same, seen by the peer first.
+    #[error(
+        "peer refuses our router id {0} (NOTIFICATION Bad BGP Identifier): if it is its own, too, \
+         give one of the two another by bgp.router-id or the Node's annotation {annotation}",
+        annotation = ROUTER_ID_ANNOTATION
+    )]
+    IdentifierRefused(RouterId),
     /// RFC 5492 section 5.
     #[error("peer carries neither IPv4 nor IPv6 unicast routes")]
     NoCommonFamily,
@@ -106,6 +117,7 @@ impl Ending {
     pub(super) fn notification(&self) -> Option<Notification> {
         let notification = match self {
             Self::NotificationReceived(_)
+            | Self::IdentifierRefused(_)
             | Self::Closed
             | Self::Lost(_)
             | Self::ConnectFailed(_)

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::facts::{EndpointCounts, FamilyCounts, StringMap, TrafficPolicy};
+use crate::facts::{EndpointCounts, LoadBalancerIngress, TrafficPolicy};
+use crate::types::Family;
 
 mod history;
 
@@ -11,45 +12,44 @@ fn prefix(text: &str) -> Prefix {
     text.parse().unwrap()
 }
 
-fn prefixes(texts: &[&str]) -> Vec<Prefix> {
+pub(super) fn prefixes(texts: &[&str]) -> Vec<Prefix> {
     texts.iter().map(|text| prefix(text)).collect()
 }
 
-fn ips(texts: &[&str]) -> Vec<IpAddr> {
+pub(super) fn ips(texts: &[&str]) -> Vec<IpAddr> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
+pub(super) fn ingress(texts: &[&str]) -> Vec<LoadBalancerIngress> {
+    ips(texts).into_iter().map(Into::into).collect()
+}
+
 /// Ranges of each kind and family; one external address is allowed alone.
-fn config() -> AdvertiseConfig {
+pub(super) fn config() -> AdvertiseConfig {
     AdvertiseConfig {
         pod_cidrs: PodCidrs::Advertise,
         service_cluster_cidrs: prefixes(&["10.96.0.0/16", "fd00:96::/112"]),
         service_external_cidrs: prefixes(&["198.51.100.0/24", "203.0.113.7/32", "2001:db8:e::/64"]),
         service_load_balancer_cidrs: prefixes(&["192.0.2.0/24", "2001:db8:b::/64"]),
+        ..AdvertiseConfig::default()
     }
 }
 
-fn service(name: &str) -> ServiceFacts {
+pub(super) fn service(name: &str) -> ServiceFacts {
     ServiceFacts {
-        key: ServiceKey::new("shop", name),
-        labels: StringMap::new(),
-        annotations: StringMap::new(),
-        service_type: ServiceType::ClusterIP,
-        external_traffic_policy: TrafficPolicy::Cluster,
-        internal_traffic_policy: TrafficPolicy::Cluster,
-        load_balancer_class: None,
-        headless: false,
-        deleting: false,
-        cluster_ips: vec![],
-        external_ips: vec![],
-        load_balancer_ips: vec![],
-        ports: vec![],
-        node_endpoints: FamilyCounts::default(),
-        cluster_endpoints: FamilyCounts::default(),
+        ip_families: Family::ALL.to_vec(),
+        ..ServiceFacts::named(ServiceKey::new("shop", name))
     }
 }
 
-fn node(pod_cidrs: &[&str]) -> Arc<NodeFacts> {
+pub(super) fn load_balancer(name: &str) -> ServiceFacts {
+    ServiceFacts {
+        service_type: ServiceType::LoadBalancer,
+        ..service(name)
+    }
+}
+
+pub(super) fn node(pod_cidrs: &[&str]) -> Arc<NodeFacts> {
     Arc::new(NodeFacts {
         name: "worker".into(),
         pod_cidrs: prefixes(pod_cidrs),
@@ -58,15 +58,16 @@ fn node(pod_cidrs: &[&str]) -> Arc<NodeFacts> {
 }
 
 /// A node without pod CIDRs and these Services.
-fn view(services: Vec<ServiceFacts>) -> ClusterView {
+pub(super) fn view(services: Vec<ServiceFacts>) -> ClusterView {
     let by_key = |service: ServiceFacts| (service.key.clone(), Arc::new(service));
     ClusterView {
         node: Some(node(&[])),
         services: services.into_iter().map(by_key).collect(),
+        ..ClusterView::default()
     }
 }
 
-fn everything(view: &ClusterView) -> Vec<ClusterChange> {
+pub(super) fn everything(view: &ClusterView) -> Vec<ClusterChange> {
     let services = view.services.keys().cloned().map(ClusterChange::Service);
     std::iter::once(ClusterChange::Node)
         .chain(services)
@@ -92,7 +93,7 @@ fn lines(changes: &[CandidateChange]) -> Vec<String> {
     changes.iter().map(line).collect()
 }
 
-fn changed(name: &str) -> [ClusterChange; 1] {
+pub(super) fn changed(name: &str) -> [ClusterChange; 1] {
     [ClusterChange::Service(ServiceKey::new("shop", name))]
 }
 
@@ -179,8 +180,8 @@ fn without_the_own_node_there_are_no_candidates() {
 #[test]
 fn two_services_that_share_an_address_are_two_candidates_of_one_prefix() {
     let shared = |name| {
-        let mut service = service(name);
-        service.load_balancer_ips = ips(&["192.0.2.1"]);
+        let mut service = load_balancer(name);
+        service.load_balancer_ips = ingress(&["192.0.2.1"]);
         service
     };
     let mut view = view(vec![shared("a"), shared("b")]);
@@ -369,11 +370,15 @@ const TYPES: [ServiceType; 4] = [
 ];
 
 /// What one Service with one address must give, said a second time.
-fn expected(service: &ServiceFacts, inside: bool) -> Option<Exclusion> {
+fn expected(service: &ServiceFacts, kind: AddressKind, inside: bool) -> Option<Exclusion> {
     if service.deleting {
         Some(Exclusion::Deleting)
     } else if service.service_type == ServiceType::ExternalName {
         Some(Exclusion::ExternalName)
+    } else if kind == AddressKind::LoadBalancerIp
+        && service.service_type != ServiceType::LoadBalancer
+    {
+        Some(Exclusion::NotLoadBalancer)
     } else if service.headless {
         Some(Exclusion::Headless)
     } else if !inside {
@@ -403,7 +408,7 @@ fn every_kind_of_service_with_every_kind_of_address_is_in_or_excluded_with_a_rea
                             AddressKind::ClusterIp => service.cluster_ips = ips(&[address]),
                             AddressKind::ExternalIp => service.external_ips = ips(&[address]),
                             AddressKind::LoadBalancerIp => {
-                                service.load_balancer_ips = ips(&[address])
+                                service.load_balancer_ips = ingress(&[address])
                             }
                         }
                         check_single_address(service, kind, address, is_inside);
@@ -417,16 +422,16 @@ fn every_kind_of_service_with_every_kind_of_address_is_in_or_excluded_with_a_rea
 }
 
 fn check_single_address(service: ServiceFacts, kind: AddressKind, address: &str, inside: bool) {
-    let expected = expected(&service, inside);
+    let expected = expected(&service, kind, inside);
     let address: IpAddr = address.parse().unwrap();
     let excluded: Vec<_> = expected
         .clone()
         .map(|exclusion| (address, kind, exclusion))
         .into_iter()
         .collect();
-    assert_eq!(exclusions(&service, &config()), excluded, "{service:?}");
     let key = service.key.clone();
     let candidates = computed(&view(vec![service.clone()]), config());
+    assert_eq!(candidates.exclusions(&service), excluded, "{service:?}");
     let found: Vec<_> = candidates.of_service(&key).collect();
     match expected {
         Some(_) => assert!(found.is_empty(), "{service:?}"),
@@ -447,13 +452,13 @@ fn check_single_address(service: ServiceFacts, kind: AddressKind, address: &str,
 
 #[test]
 fn exclusions_name_each_address_once_by_kind() {
-    let mut web = service("web");
+    let mut web = load_balancer("web");
     web.cluster_ips = ips(&["10.96.0.1", "10.97.0.1", "10.97.0.1"]);
-    web.load_balancer_ips = ips(&["10.97.0.1"]);
+    web.load_balancer_ips = ingress(&["10.97.0.1"]);
     web.external_ips = ips(&["203.0.113.7", "203.0.113.8"]);
     let outside = |address: &str, kind| (address.parse().unwrap(), kind, Exclusion::OutsideRanges);
     assert_eq!(
-        exclusions(&web, &config()),
+        computed(&view(vec![]), config()).exclusions(&web),
         [
             outside("10.97.0.1", AddressKind::ClusterIp),
             outside("203.0.113.8", AddressKind::ExternalIp),

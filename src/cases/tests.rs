@@ -9,11 +9,12 @@ use serde_json::json;
 use super::*;
 use crate::candidates::{AdvertiseConfig, CandidateKey, Candidates, PodCidrs};
 use crate::facts::{
-    ClusterChange, ClusterView, EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceKey,
-    ServicePort, ServiceType, TrafficPolicy,
+    ClusterChange, ClusterView, ConditionStatus, EndpointCounts, FamilyCounts, IpMode,
+    LoadBalancerIngress, NodeCondition, NodeFacts, ServiceFacts, ServiceKey, ServicePort,
+    ServiceType, SessionAffinity, Taint, TrafficPolicy,
 };
 use crate::policy::{ChainDefault, Mode, OnError, PeerGroup, PeerKind};
-use crate::types::{Asn, ExtendedCommunity};
+use crate::types::{Asn, ExtendedCommunity, Family};
 
 fn parse(text: &str) -> CaseFile {
     match CaseFile::parse("cases/a.toml", text) {
@@ -168,6 +169,7 @@ fn endpoints_are_counted_by_family_and_condition() {
         service-load-balancer-cidrs = ["192.0.2.10/32", "2001:db8::10/128"]
         [[services]]
         name = "shop/web"
+        type = "LoadBalancer"
         load-balancer-ips = ["192.0.2.10", "2001:db8::10"]
         endpoints-here = { ipv4 = { ready = 1, serving-terminating = 2, unready = 3 } }
         endpoints-elsewhere = 4
@@ -305,7 +307,23 @@ fn service() -> ServiceFacts {
         deleting: false,
         cluster_ips: vec!["10.96.0.1".parse().unwrap()],
         external_ips: Vec::new(),
-        load_balancer_ips: vec!["192.0.2.10".parse().unwrap()],
+        load_balancer_ips: vec![
+            LoadBalancerIngress {
+                address: "192.0.2.10".parse().unwrap(),
+                mode: IpMode::VIP,
+            },
+            LoadBalancerIngress {
+                address: "192.0.2.11".parse().unwrap(),
+                mode: IpMode::Proxy,
+            },
+        ],
+        ip_families: vec![Family::Ipv4Unicast],
+        health_check_node_port: Some(32_000),
+        session_affinity: SessionAffinity::ClientIP,
+        traffic_distribution: Some("PreferSameZone".to_owned()),
+        load_balancer_source_ranges: vec!["203.0.113.0/24".parse().unwrap()],
+        created: 1_700_000_000,
+        namespace_labels: Arc::new([("tenant".to_owned(), "a".to_owned())].into()),
         ports: vec![ServicePort {
             name: String::new(),
             protocol: "UDP".to_owned(),
@@ -314,6 +332,13 @@ fn service() -> ServiceFacts {
         }],
         node_endpoints: counts(1),
         cluster_endpoints: counts(4),
+        unplaced_endpoints: FamilyCounts {
+            ipv4: EndpointCounts {
+                ready: 2,
+                ..EndpointCounts::default()
+            },
+            ipv6: EndpointCounts::default(),
+        },
     }
 }
 
@@ -329,12 +354,28 @@ fn a_recording_asks_what_the_node_asked() {
         pod_cidrs: vec!["10.244.1.0/24".parse().unwrap()],
         unschedulable: true,
         ready: false,
+        conditions: ["NetworkUnavailable", "Ready"]
+            .map(|condition_type| NodeCondition {
+                condition_type: condition_type.to_owned(),
+                status: ConditionStatus::False,
+                reason: "KubeletNotReady".to_owned(),
+            })
+            .into(),
+        taints: vec![Taint {
+            key: "node.kubernetes.io/unschedulable".to_owned(),
+            value: String::new(),
+            effect: "NoSchedule".to_owned(),
+        }],
+        cluster_nodes: Some(3),
     };
     let advertise = AdvertiseConfig {
         pod_cidrs: PodCidrs::Advertise,
         service_cluster_cidrs: vec!["10.96.0.0/12".parse().unwrap()],
         service_external_cidrs: Vec::new(),
         service_load_balancer_cidrs: vec!["192.0.2.0/24".parse().unwrap()],
+        load_balancer_classes: Some(vec!["example.com/ours".to_owned()]),
+        service_proxy_names: vec!["other-proxy".to_owned()],
+        ..AdvertiseConfig::default()
     };
     let group = |name: &str, asn, kind| PeerGroup {
         name: name.to_owned(),
@@ -377,6 +418,7 @@ fn a_recording_asks_what_the_node_asked() {
     let view = ClusterView {
         node: Some(Arc::new(node.clone())),
         services: [(facts.key.clone(), Arc::new(facts))].into(),
+        ..ClusterView::default()
     };
     let mut candidates = Candidates::new(advertise);
     candidates.apply(&view, &[ClusterChange::Node]);

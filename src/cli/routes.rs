@@ -55,8 +55,14 @@ pub(super) async fn run(
     match format {
         OutputFormat::Json => output::json(answer.document(), out)?,
         OutputFormat::Text => {
-            let Routes { routes } = answer.read()?;
-            if args.rejected {
+            let Routes {
+                routes,
+                waiting_for,
+            } = answer.read()?;
+            if let (true, Some(missing)) = (routes.is_empty(), waiting_for) {
+                let missing = text::printable(&missing);
+                writeln!(out, "Nothing is decided yet: waiting for {missing}")?;
+            } else if args.rejected {
                 print_rejected(&routes, out)?;
             } else {
                 print_accepted(&routes, out)?;

@@ -156,12 +156,17 @@ fn info(peer: &PeerStatus) -> String {
 }
 
 fn print_health(status: &Status, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
-    let router_id = status
-        .router_id
-        .map_or_else(|| "not known yet".to_owned(), |id| id.to_string());
+    let router_id = match (status.router_id, status.router_id_origin) {
+        (Some(id), Some(origin)) => format!("{id} ({origin})"),
+        (Some(id), None) => id.to_string(),
+        (None, _) => "not known yet".to_owned(),
+    };
     field("Node", &status.node, out)?;
     field("AS", &status.asn.to_string(), out)?;
     field("Router ID", &router_id, out)?;
+    if let Some(problem) = &status.router_id_problem {
+        detail(&format!("warning: {problem}"), out)?;
+    }
     let started = text::since(status.started_at, now);
     field(
         "Version",

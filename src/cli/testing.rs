@@ -20,8 +20,8 @@ use tokio::runtime::Runtime;
 use super::{Cli, Outcome};
 use crate::api::{
     ChangeEffect, ChangedRoute, ConfigStatus, DecisionReport, HeldChange, KernelStatus,
-    LearnedEffect, PeerStatus, PolicyStatus, Readiness, Route, RouteChange, Sent, SourceStatus,
-    Status, StepReport,
+    LearnedEffect, PeerStatus, PolicyStatus, Readiness, Route, RouteChange, RouterIdOrigin, Sent,
+    SourceStatus, Status, StepReport,
 };
 use crate::candidates::{AddressKind, Origin};
 use crate::facts::ServiceKey;
@@ -131,6 +131,8 @@ pub(super) fn status() -> Status {
         node: "worker-1".to_owned(),
         asn: Asn(64512),
         router_id: Some(router_id("192.168.83.36")),
+        router_id_origin: Some(RouterIdOrigin::InternalIp),
+        router_id_problem: None,
         started_at: NOON - 3 * 86_400,
         readiness: Readiness::Ready,
         source: SourceStatus {

@@ -29,6 +29,7 @@ fn help(arguments: &[&str]) -> String {
 fn routes() -> Routes {
     Routes {
         routes: vec![accepted("tor", "192.0.2.10/32", announced("192.168.83.36"))],
+        waiting_for: None,
     }
 }
 
@@ -125,6 +126,22 @@ fn status_asks_the_agent_and_tells_scripts_how_it_is() {
         agent.run(&["-o", "json", "status"]).outcome,
         Outcome::Degraded
     );
+}
+
+#[test]
+fn no_routes_of_an_agent_that_waits_are_explained_by_what_it_waits_for() {
+    let mut document = Routes {
+        routes: Vec::new(),
+        waiting_for: Some("the own Node".to_owned()),
+    };
+    for arguments in [&["routes"][..], &["routes", "--rejected"]] {
+        let ran = FakeAgent::answering(StatusCode::OK, &document).run(arguments);
+        let told = "Nothing is decided yet: waiting for the own Node\n";
+        assert_eq!((ran.outcome, ran.out.as_str()), (Outcome::Done, told));
+    }
+    document.waiting_for = None;
+    let ran = FakeAgent::answering(StatusCode::OK, &document).run(&["routes"]);
+    assert_eq!(ran.out, "No routes are accepted.\n");
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn router_id(value: &Value<'_>, report: &mut Report) -> Option<RouterIdConfig> {
         value.problem(problem, report);
         return None;
     };
-    match RouterId::try_from(address) {
+    match RouterId::assignable(address) {
         Ok(id) => Some(RouterIdConfig::Fixed(id)),
         Err(error) => {
             value.problem(format!("is {text:?}: {error}"), report);

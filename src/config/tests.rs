@@ -1,6 +1,6 @@
 //! Every default, every key, and the words of every error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -121,6 +121,10 @@ fn an_empty_file_is_all_defaults() {
                 service_cluster_cidrs: Vec::new(),
                 service_external_cidrs: Vec::new(),
                 service_load_balancer_cidrs: Vec::new(),
+                load_balancer_classes: None,
+                service_proxy_names: Vec::new(),
+                peer_addresses: BTreeMap::new(),
+                own_addresses: BTreeSet::new(),
             },
             peers: Vec::new(),
             guard: Guard::default(),
@@ -198,6 +202,9 @@ fn the_reference_is_valid_and_has_the_defaults_it_tells() {
         Some(Path::new("/etc/rutter/tor.key"))
     );
     config.peers.clear();
+    let advertise = &mut config.advertise;
+    assert_eq!(std::mem::take(&mut advertise.peer_addresses).len(), 1);
+    assert_eq!(std::mem::take(&mut advertise.own_addresses).len(), 1);
     assert_eq!(config.import_policies[0].name, "import-filter");
     config.import_policies.clear();
     assert_eq!(config, parse(""));
@@ -393,6 +400,9 @@ fn the_words_for_bgp() {
         "[bgp]\nasn = 4294967296",
         "[bgp]\nasn = -1",
         "[bgp]\nrouter-id = '0.0.0.0'",
+        "[bgp]\nrouter-id = '127.0.0.1'",
+        "[bgp]\nrouter-id = '224.0.0.1'",
+        "[bgp]\nrouter-id = '255.255.255.255'",
         "[bgp]\nrouter-id = 'fd00::1'",
         "[bgp]\nhold-time = '2s'",
         "[bgp]\nhold-time = '1s'",

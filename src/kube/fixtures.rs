@@ -1,6 +1,6 @@
 //! Objects for the tests of this module, written as the API has them.
 
-use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::core::v1::{Namespace, Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::{Value, json};
 
@@ -9,8 +9,8 @@ use super::{Kind, Object, ObjectRef};
 /// The node that the agent of the tests runs on.
 pub(crate) const HERE: &str = "worker-1";
 
-/// Reads an object of any of the three kinds.
-pub(crate) fn object(value: Value) -> Object {
+/// Reads an object of any of the kinds.
+pub(crate) fn object(mut value: Value) -> Object {
     match value["kind"].as_str() {
         Some("Node") => Object::Node(Box::new(serde_json::from_value::<Node>(value).unwrap())),
         Some("Service") => {
@@ -19,6 +19,16 @@ pub(crate) fn object(value: Value) -> Object {
         Some("EndpointSlice") => {
             let slice = serde_json::from_value::<EndpointSlice>(value).unwrap();
             Object::EndpointSlice(Box::new(slice))
+        }
+        // A Node as the list of all of them shows it.
+        Some("ClusterNode") => {
+            value["kind"] = "Node".into();
+            let node = serde_json::from_value::<Node>(value).unwrap();
+            Object::ClusterNode(Box::new(node))
+        }
+        Some("Namespace") => {
+            let namespace = serde_json::from_value::<Namespace>(value).unwrap();
+            Object::Namespace(Box::new(namespace))
         }
         other => panic!("{other:?} is no kind of ours"),
     }
@@ -43,6 +53,21 @@ pub(crate) fn node(name: &str) -> Value {
                 { "type": "Ready", "status": "True" },
             ],
         },
+    })
+}
+
+/// A Node as the list of all of them shows it.
+pub(crate) fn cluster_node(mut node: Value) -> Value {
+    node["kind"] = "ClusterNode".into();
+    node
+}
+
+/// A Namespace with a label.
+pub(crate) fn namespace(name: &str, tier: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": { "name": name, "labels": { "tier": tier } },
     })
 }
 

@@ -1,6 +1,6 @@
 //! Whom a policy decides for: every peer group, or some of them by name.
 //!
-//! Read by `config`, obeyed by [`group`](super::group). Whether the names exist is for `config` to
+//! Read by `config`, obeyed by [`chain`](super::chain). Whether the names exist is for `config` to
 //! say; a name that is no group's asks nothing of anybody.
 
 use std::collections::BTreeSet;

@@ -1,18 +1,16 @@
 //! Policies in order, each with its health: who is asked, who is failing, when it is asked again.
 //!
-//! Used by [`Exports`](super::Exports) and [`Imports`](super::Imports), each with its own kind of
-//! policy `P`, in rounds: [`Chain::begin_round`], any number of [`Chain::ask`],
-//! [`Chain::end_round`]. What a failing link's routes become is decided in
-//! [`group`](super::group) and [`imports`](super::imports); here is only whether it is failing.
+//! Used by [`Table`](super::Table) and [`Shadows`](super::Shadows), for policies `P` of either
+//! direction, in rounds: [`Chain::begin_round`], any number of [`Chain::ask`],
+//! [`Chain::end_round`]. What a failing link's routes become is decided in [`row`](super::row);
+//! here is only whether it is failing.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::answer::{checked, checked_imports};
 use super::{
-    Audience, Batch, Decision, ImportBatch, ImportDecision, ImportPolicy, Limits, Mode, OnError,
-    PeerGroup, PolicyFailure, RoutePolicy,
+    Audience, Directed, Inquiry, Limits, Mode, OnError, PeerGroup, PolicyFailure, RoutePolicy, Step,
 };
 
 /// Pause after the first failure. A module that trips over one odd object is asked again before
@@ -186,9 +184,9 @@ enum Heritage {
 
 /// What a link has to say about a batch.
 #[derive(Debug)]
-pub(super) enum Answer<D> {
-    /// One decision for each route.
-    Decisions(Vec<D>),
+pub(super) enum Answer {
+    /// One for each route.
+    Steps(Vec<Step>),
     /// It is failing: on-error decides. The text says how it failed.
     Failing(OnError, String),
 }
@@ -202,35 +200,7 @@ impl<P> Default for Chain<P> {
     }
 }
 
-impl Chain {
-    /// Asks the link at `position`, unless it is failing.
-    pub(super) fn ask(
-        &mut self,
-        position: usize,
-        now: Instant,
-        batch: &Batch<'_>,
-    ) -> Answer<Decision> {
-        self.ask_by(position, now, |policy| {
-            checked(batch, policy.evaluate(batch)?)
-        })
-    }
-}
-
-impl Chain<Arc<dyn ImportPolicy>> {
-    /// Asks the link at `position`, unless it is failing.
-    pub(super) fn ask(
-        &mut self,
-        position: usize,
-        now: Instant,
-        batch: &ImportBatch<'_>,
-    ) -> Answer<ImportDecision> {
-        self.ask_by(position, now, |policy| {
-            checked_imports(batch, policy.evaluate(batch)?)
-        })
-    }
-}
-
-impl<P: Clone> Chain<P> {
+impl<P: Directed> Chain<P> {
     /// How many links there are.
     pub(super) fn len(&self) -> usize {
         self.links.len()
@@ -329,13 +299,13 @@ impl<P: Clone> Chain<P> {
         due
     }
 
-    /// Lets `evaluate` ask the link at `position` and check its answer, unless it is failing.
-    pub(super) fn ask_by<D>(
+    /// Asks the link at `position`, unless it is failing.
+    pub(super) fn ask(
         &mut self,
         position: usize,
         now: Instant,
-        evaluate: impl FnOnce(&P) -> Result<Vec<D>, PolicyFailure>,
-    ) -> Answer<D> {
+        inquiry: &Inquiry<'_, P>,
+    ) -> Answer {
         let state = &mut self.links[position];
         let in_a_row = match &state.health {
             Health::Failing(failure) => return state.failing(failure),
@@ -343,10 +313,10 @@ impl<P: Clone> Chain<P> {
             Health::Well => 0,
         };
         self.asked += 1;
-        match evaluate(&state.link.policy) {
-            Ok(decisions) => {
+        match state.link.policy.ask(&state.link.name, inquiry) {
+            Ok(steps) => {
                 state.round = Round::Answered;
-                Answer::Decisions(decisions)
+                Answer::Steps(steps)
             }
             Err(cause) => {
                 let failure = Failure {
@@ -426,7 +396,7 @@ pub(super) enum Due {
 }
 
 impl<P> LinkState<P> {
-    fn failing<D>(&self, failure: &Failure) -> Answer<D> {
+    fn failing(&self, failure: &Failure) -> Answer {
         Answer::Failing(self.link.on_error, failure.cause.to_string())
     }
 

@@ -1,14 +1,14 @@
 //! What came of a chain in force, told to those who watch it and change nothing.
 //!
-//! Made by [`Exports::observe`](super::Exports::observe) and
-//! [`Imports::observe`](super::Imports::observe), taken by [`Shadows`](super::Shadows), perhaps on
-//! another thread and perhaps several at once: whoever is slow is given the sum of what it missed,
-//! which is never more than everything there is.
+//! Made by [`Table::observe`](super::Table::observe), taken by [`Shadows`](super::Shadows), perhaps
+//! on another thread and perhaps several at once: whoever is slow is given the sum of what it
+//! missed, which is never more than everything there is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::chain::Chain;
+use super::table::RouteName;
 use super::{ChainDefault, Directed, Link, Outcome, RoutePolicy};
 use crate::facts::NodeFacts;
 use crate::types::Asn;
@@ -62,12 +62,15 @@ impl<P: Directed> Observation<P> {
     /// What there is to observe of what is `unseen`; nothing where there is not, or `chain` has no
     /// policy in shadow mode. `look` gives the cases of these peers with all their routes, and of
     /// these routes.
-    pub(super) fn new<R>(
+    pub(super) fn new(
         chain: &Chain<P>,
         circumstances: Circumstances,
         peers: impl FnOnce() -> BTreeMap<P::PeersId, P::Peers>,
-        unseen: Unseen<P::PeersId, R>,
-        look: impl FnOnce(BTreeSet<P::PeersId>, BTreeSet<R>) -> BTreeMap<P::PeersId, Cases<P>>,
+        unseen: Unseen<P>,
+        look: impl FnOnce(
+            BTreeSet<P::PeersId>,
+            BTreeSet<RouteName<P>>,
+        ) -> BTreeMap<P::PeersId, Cases<P>>,
     ) -> Option<Self> {
         let (extent, some) = match (unseen, chain.has_shadows()) {
             (Unseen::Nothing, _) | (Unseen::Some { .. }, false) => return None,
@@ -115,26 +118,31 @@ impl<P: Directed> Observation<P> {
     }
 }
 
-/// What nobody has observed yet: `I` names peers, `R` routes.
-#[derive(Clone, Debug, Default)]
-pub(super) enum Unseen<I, R> {
-    #[default]
+/// What nobody has observed yet.
+#[derive(Clone, Debug)]
+pub(super) enum Unseen<P: Directed> {
     Nothing,
     Some {
         /// With all their routes.
-        peers: BTreeSet<I>,
+        peers: BTreeSet<P::PeersId>,
         /// Among them such as are gone.
-        routes: BTreeSet<R>,
+        routes: BTreeSet<RouteName<P>>,
     },
     Everything,
 }
 
-impl<I: Copy + Ord, R: Clone + Ord> Unseen<I, R> {
+impl<P: Directed> Default for Unseen<P> {
+    fn default() -> Self {
+        Self::Nothing
+    }
+}
+
+impl<P: Directed> Unseen<P> {
     pub(super) fn add_everything(&mut self) {
         *self = Self::Everything;
     }
 
-    pub(super) fn add_peers(&mut self, more: &BTreeSet<I>) {
+    pub(super) fn add_peers(&mut self, more: &BTreeSet<P::PeersId>) {
         if more.is_empty() {
             return;
         }
@@ -143,7 +151,7 @@ impl<I: Copy + Ord, R: Clone + Ord> Unseen<I, R> {
         }
     }
 
-    pub(super) fn add_routes(&mut self, more: impl IntoIterator<Item = R>) {
+    pub(super) fn add_routes(&mut self, more: impl IntoIterator<Item = RouteName<P>>) {
         let mut more = more.into_iter().peekable();
         if more.peek().is_none() {
             return;
@@ -154,7 +162,7 @@ impl<I: Copy + Ord, R: Clone + Ord> Unseen<I, R> {
     }
 
     /// What to add to, unless everything is unseen anyway.
-    fn partial(&mut self) -> Option<(&mut BTreeSet<I>, &mut BTreeSet<R>)> {
+    fn partial(&mut self) -> Option<(&mut BTreeSet<P::PeersId>, &mut BTreeSet<RouteName<P>>)> {
         if let Self::Nothing = self {
             *self = Self::Some {
                 peers: BTreeSet::new(),

@@ -1,12 +1,16 @@
 //! What a chain made of one route, step by step, kept for whoever asks why.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::sync::Arc;
 
-use super::{Decision, ImportDecision, ImportVerdict, LearnedRoute, Verdict};
+use super::{
+    ChainDefault, Decision, Directed, ImportDecision, ImportVerdict, LearnedRoute, Verdict,
+};
 use crate::candidates::Candidate;
 use crate::facts::TrafficPolicy;
-use crate::types::{Installation, RouteAttributes};
+use crate::types::{Installation, Prefix, RouteAttributes};
 
 /// The name of the last step of a chain whose every policy abstained.
 pub const CHAIN_DEFAULT: &str = "chain default";
@@ -24,60 +28,34 @@ pub struct Outcome<U = Arc<RouteAttributes>> {
     pub steps: Vec<Step>,
 }
 
-impl<U> Default for Outcome<U> {
-    fn default() -> Self {
-        Self {
-            accepted: None,
-            steps: Vec::new(),
-        }
-    }
-}
-
 impl<U> Outcome<U> {
-    /// The steps, and between them one for each policy of `chain` that was passed over.
+    /// The steps, and between them one for each policy of `chain` that was passed over: the names
+    /// in its order, each with why it is not asked for these peers, if it is not.
     pub(super) fn steps_of<'c>(
         &self,
         chain: impl Iterator<Item = (&'c Arc<str>, Option<String>)>,
     ) -> Vec<Step> {
-        with_passed_over(&self.steps, chain)
-    }
-}
-
-/// The steps of an outcome, and between them one for each policy of `chain` that was passed over:
-/// the names in its order, each with why it is not asked for these peers, if it is not.
-pub(super) fn with_passed_over<'c>(
-    steps: &[Step],
-    chain: impl Iterator<Item = (&'c Arc<str>, Option<String>)>,
-) -> Vec<Step> {
-    if steps
-        .first()
-        .is_some_and(|step| &*step.policy == NODE_UNKNOWN)
-    {
-        return steps.to_vec();
-    }
-    let rejects = |step: &Step| step.verdict == StepVerdict::Reject;
-    let rejected = steps.last().is_some_and(rejects);
-    let mut own = steps.iter().cloned().peekable();
-    let mut all = Vec::new();
-    for (name, passed_over) in chain {
-        if own.peek().is_none() && rejected {
-            // What came after was passed over for that.
-            break;
+        let without_node = |step: &Step| &*step.policy == NODE_UNKNOWN;
+        if self.steps.first().is_some_and(without_node) {
+            return self.steps.clone();
         }
-        match passed_over {
-            None => all.extend(own.next_if(|step| step.policy == *name)),
-            Some(reason) => all.push(Step {
-                policy: Arc::clone(name),
-                verdict: StepVerdict::NotAsked,
-                attributes: None,
-                installation: None,
-                reason: Some(reason.into()),
-                kept: false,
-            }),
+        let rejects = |step: &Step| step.verdict == StepVerdict::Reject;
+        let rejected = self.steps.last().is_some_and(rejects);
+        let mut own = self.steps.iter().cloned().peekable();
+        let mut all = Vec::new();
+        for (name, passed_over) in chain {
+            if own.peek().is_none() && rejected {
+                // What came after was passed over for that.
+                break;
+            }
+            match passed_over {
+                None => all.extend(own.next_if(|step| step.policy == *name)),
+                Some(reason) => all.push(step(name, StepVerdict::NotAsked, &reason)),
+            }
         }
+        all.extend(own);
+        all
     }
-    all.extend(own);
-    all
 }
 
 /// What one policy of the chain said.
@@ -195,30 +173,12 @@ impl From<&Verdict> for StepVerdict {
     }
 }
 
-/// One link's last good decision about one candidate towards one group.
-#[derive(Clone, Debug)]
-pub(super) struct LastDecision {
-    pub(super) verdict: Verdict,
-    pub(super) reason: Option<Arc<str>>,
-    /// What the node had when the decision was made.
-    pub(super) endpoints: NodeEndpoints,
-    pub(super) source: DecisionSource,
-}
-
-/// Who made a [`LastDecision`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DecisionSource {
-    /// The link that it is kept for.
-    Own,
-    /// The chain that was in force before the link, or the link itself about the group that the
-    /// peers were in before; stands in until the link has answered.
-    StandIn,
-}
-
 /// Whether the node has an endpoint that kube-proxy would use, of the candidate's family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NodeEndpoints {
+pub enum NodeEndpoints {
+    /// It has.
     Usable,
+    /// It has not.
     None,
 }
 
@@ -230,26 +190,46 @@ impl NodeEndpoints {
         });
         if usable > 0 { Self::Usable } else { Self::None }
     }
-}
 
-impl LastDecision {
-    /// Whether facts forbid what was decided: traffic for a Local Service would reach a node
-    /// that has lost every endpoint to give it to. An acceptance that never rested on an
-    /// endpoint does not fall with one.
-    pub(super) fn has_lost_its_endpoint(&self, candidate: &Candidate) -> bool {
-        let accepted = match self.verdict {
-            Verdict::Accept(_) => true,
-            Verdict::Abstain | Verdict::Reject => false,
-        };
+    /// Whether traffic for a Local Service would reach a node that has lost every endpoint to give
+    /// it to. What never rested on an endpoint does not fall with one.
+    pub(super) fn is_lost(self, candidate: &Candidate) -> bool {
         let local = candidate.service.as_ref().is_some_and(|service| {
             match service.external_traffic_policy {
                 TrafficPolicy::Local => true,
                 TrafficPolicy::Cluster => false,
             }
         });
-        accepted
-            && local
-            && self.endpoints == NodeEndpoints::Usable
-            && NodeEndpoints::of(candidate) == NodeEndpoints::None
+        local && self == Self::Usable && Self::of(candidate) == Self::None
     }
+}
+
+/// What becomes of a route from which every policy abstained.
+pub(super) fn end_of_chain(default: ChainDefault) -> Step {
+    let verdict = match default {
+        ChainDefault::Reject => StepVerdict::Reject,
+        ChainDefault::Accept => StepVerdict::Accept,
+    };
+    step(CHAIN_DEFAULT, verdict, "no policy decided about this route")
+}
+
+/// A step that is no policy's.
+pub(super) fn step(policy: &str, verdict: StepVerdict, reason: &str) -> Step {
+    Step {
+        policy: policy.into(),
+        verdict,
+        attributes: None,
+        installation: None,
+        reason: Some(reason.into()),
+        kept: false,
+    }
+}
+
+/// What there is of one prefix.
+pub(super) fn of_prefix<P: Directed, V>(
+    routes: &BTreeMap<P::Key, V>,
+    prefix: Prefix,
+) -> impl Iterator<Item = (&P::Key, &V)> {
+    let from = routes.range((Bound::Included(P::first_key(prefix)), Bound::Unbounded));
+    from.take_while(move |(key, _)| P::prefix(key) == prefix)
 }

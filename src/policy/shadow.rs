@@ -8,12 +8,12 @@
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::chain::Chain;
 use super::observation::{Cases, Circumstances, Extent, Observation, Seen};
+use super::outcome::of_prefix;
 use super::{Directed, Link, Mode, NextLink, Outcome, RoutePolicy, Step};
 use crate::candidates::CandidateKey;
 use crate::types::{Prefix, RouteAttributes};
@@ -402,12 +402,4 @@ fn decisive<'o, U>(outcome: &'o Outcome<U>, shadow: &str) -> Option<&'o Step> {
         Some(_) => own,
         None => outcome.steps.last(),
     }
-}
-
-fn of_prefix<P: Directed, V>(
-    routes: &BTreeMap<P::Key, V>,
-    prefix: Prefix,
-) -> impl Iterator<Item = (&P::Key, &V)> {
-    let from = routes.range((Bound::Included(P::first_key(prefix)), Bound::Unbounded));
-    from.take_while(move |(key, _)| P::prefix(key) == prefix)
 }

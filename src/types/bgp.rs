@@ -33,10 +33,44 @@ impl fmt::Display for Asn {
 #[serde(try_from = "Ipv4Addr", into = "Ipv4Addr")]
 pub struct RouterId(Ipv4Addr);
 
+/// The Node's annotation that names its BGP Identifier.
+pub const ROUTER_ID_ANNOTATION: &str = "rutter.io/router-id";
+
 /// The one value that is no BGP Identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("router id 0.0.0.0 is reserved (RFC 6286 2.1)")]
 pub struct InvalidRouterId;
+
+/// What no speaker should be given as its BGP Identifier, though a peer may have it: RFC 6286 says
+/// any four octets but zero, and some routers refuse what is no host's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnfitRouterId {
+    /// 0.0.0.0.
+    #[error(transparent)]
+    Reserved(#[from] InvalidRouterId),
+    /// In 127.0.0.0/8.
+    #[error("router id {0} is a loopback address, which some routers refuse")]
+    Loopback(Ipv4Addr),
+    /// In 224.0.0.0/3: multicast, reserved and broadcast.
+    #[error("router id {0} is no unicast address, which some routers refuse")]
+    NotUnicast(Ipv4Addr),
+}
+
+impl RouterId {
+    /// An identifier for a speaker of ours.
+    ///
+    /// # Errors
+    /// Not every router would take it.
+    pub fn assignable(address: Ipv4Addr) -> Result<Self, UnfitRouterId> {
+        if address.is_loopback() {
+            return Err(UnfitRouterId::Loopback(address));
+        }
+        if address.octets()[0] >= 224 {
+            return Err(UnfitRouterId::NotUnicast(address));
+        }
+        Ok(Self::try_from(address)?)
+    }
+}
 
 impl TryFrom<Ipv4Addr> for RouterId {
     type Error = InvalidRouterId;
@@ -161,6 +195,24 @@ mod tests {
     fn a_number_above_two_octets_travels_as_as_trans() {
         assert_eq!(Asn(65536).two_octets(), 23456);
         assert_eq!(Asn(64512).two_octets(), 64512);
+    }
+
+    #[test]
+    fn a_router_id_of_ours_is_a_hosts_address() {
+        let assignable = |text: &str| RouterId::assignable(text.parse().unwrap());
+        for fit in ["0.0.0.1", "126.255.255.255", "128.0.0.0", "223.255.255.255"] {
+            assert_eq!(assignable(fit).unwrap().to_string(), fit);
+        }
+        let reserved = UnfitRouterId::Reserved(InvalidRouterId);
+        assert_eq!(assignable("0.0.0.0"), Err(reserved));
+        for loopback in ["127.0.0.0", "127.255.255.255"] {
+            let error = UnfitRouterId::Loopback(loopback.parse().unwrap());
+            assert_eq!(assignable(loopback), Err(error));
+        }
+        for other in ["224.0.0.0", "239.1.2.3", "240.0.0.1", "255.255.255.255"] {
+            let error = UnfitRouterId::NotUnicast(other.parse().unwrap());
+            assert_eq!(assignable(other), Err(error));
+        }
     }
 
     #[test]

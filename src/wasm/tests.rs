@@ -90,5 +90,6 @@ fn pod_cidr(prefix: &str) -> Candidate {
         },
         service: None,
         covered_by: None,
+        serving: None,
     }
 }

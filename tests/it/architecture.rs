@@ -3,8 +3,13 @@
 //! A module stands on the ones listed beside it and on no others. What the core must not touch
 //! is named by its path in the standard library or by its crate.
 
+mod source;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use source::Source;
 
 /// Top-level modules, core first, each with the modules it may use beside itself.
 const MODULES: &[(&str, &[&str])] = &[
@@ -84,13 +89,11 @@ const CORE: &[&str] = &[
     "api",
 ];
 
-/// What the core has no use for.
-const FORBIDDEN_IN_CORE: &[&str] = &[
-    "tokio",
-    "wasmtime",
-    "::kube",
-    "k8s_openapi",
-    "netlink",
+/// Crates that the core has no use for.
+const FORBIDDEN_CRATES: &[&str] = &["tokio", "wasmtime", "kube", "k8s_openapi", "rtnetlink"];
+
+/// What else it has no use for.
+const FORBIDDEN_NAMES: &[&str] = &[
     "std::fs",
     "std::env",
     "std::thread",
@@ -137,37 +140,6 @@ fn module_of(path: &Path) -> String {
     first.trim_end_matches(".rs").to_owned()
 }
 
-fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines()
-        .enumerate()
-        .map(|(index, line)| (index + 1, line.trim_start()))
-        .filter(|(_, line)| !line.starts_with("//"))
-}
-
-/// Every path after `crate::` in a line, braces of one level opened: `crate::{a, b::c}` gives both.
-fn crate_paths(line: &str) -> Vec<String> {
-    let path_end = |text: &str| {
-        text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
-            .unwrap_or(text.len())
-    };
-    line.match_indices("crate::")
-        .flat_map(|(at, found)| {
-            let rest = &line[at + found.len()..];
-            match rest.strip_prefix('{') {
-                Some(list) => list
-                    .split('}')
-                    .next()
-                    .unwrap_or_default()
-                    .split(',')
-                    .map(|part| part.trim().to_owned())
-                    .filter(|part| !part.is_empty())
-                    .collect(),
-                None => vec![rest[..path_end(rest)].to_owned()],
-            }
-        })
-        .collect()
-}
-
 fn is_within(path: &str, allowed: &str) -> bool {
     path == allowed
         || path
@@ -175,8 +147,35 @@ fn is_within(path: &str, allowed: &str) -> bool {
             .is_some_and(|rest| rest.starts_with("::"))
 }
 
-/// What a file does that its module may not.
-fn violations(path: &Path, text: &str) -> Vec<String> {
+/// Whether one of these words, of which each is a path, is part of the path.
+fn contains(path: &[String], word: &str) -> bool {
+    let word: Vec<_> = word.split("::").collect();
+    path.windows(word.len()).any(|part| part == word)
+}
+
+/// What files do that their modules may not. Files of modules for tests do what they like.
+fn violations(sources: &[(PathBuf, String)]) -> Vec<String> {
+    let parse = |(path, text): &(PathBuf, String)| match Source::parse(path, text) {
+        Ok(source) => (path.clone(), source),
+        Err(error) => panic!("src/{}: {error}", path.display()),
+    };
+    let sources: Vec<_> = sources.iter().map(parse).collect();
+    let of_tests: BTreeSet<_> = sources
+        .iter()
+        .flat_map(|(_, source)| source.test_modules.iter().map(PathBuf::as_path))
+        .collect();
+    let is_test = |path: &Path| {
+        let module = path.with_extension("");
+        module.ancestors().any(|part| of_tests.contains(part))
+    };
+    sources
+        .iter()
+        .filter(|(path, _)| !is_test(path))
+        .flat_map(|(path, source)| violations_in(path, source))
+        .collect()
+}
+
+fn violations_in(path: &Path, source: &Source) -> Vec<String> {
     let module = module_of(path);
     if module == "lib" || module == "main" {
         return Vec::new();
@@ -187,31 +186,22 @@ fn violations(path: &Path, text: &str) -> Vec<String> {
             path.display()
         )];
     };
-    let place = |line: usize| format!("src/{}:{line}", path.display());
-    let is_test = path.components().any(|part| {
-        let name = part.as_os_str().to_string_lossy();
-        name.trim_end_matches(".rs").ends_with("tests")
-    });
-    let tests_start = text
-        .find("#[cfg(test)]")
-        .map_or(usize::MAX, |at| text[..at].lines().count());
     let mut found = Vec::new();
-    for (number, line) in code_lines(text) {
-        if is_test || number > tests_start {
-            break;
-        }
-        for used in crate_paths(line) {
-            let own = is_within(&used, &module);
-            if !own && !allowed.iter().any(|allowed| is_within(&used, allowed)) {
-                found.push(format!(
-                    "{}: `{module}` may not use `crate::{used}`",
-                    place(number)
-                ));
+    for mention in &source.mentions {
+        let place = format!("src/{}:{}", path.display(), mention.line);
+        if let Some(("crate", used)) = mention.path.join("::").split_once("::") {
+            let own = is_within(used, &module);
+            if !own && !allowed.iter().any(|allowed| is_within(used, allowed)) {
+                found.push(format!("{place}: `{module}` may not use `crate::{used}`"));
             }
         }
         if CORE.contains(&module.as_str()) {
-            for forbidden in FORBIDDEN_IN_CORE.iter().filter(|word| line.contains(*word)) {
-                found.push(format!("{}: the core has no `{forbidden}`", place(number)));
+            let is_crate = |word: &&&str| mention.path[0] == **word;
+            let crates = FORBIDDEN_CRATES.iter().filter(is_crate);
+            let names = FORBIDDEN_NAMES.iter();
+            let names = names.filter(|word| contains(&mention.path, word));
+            for forbidden in crates.chain(names) {
+                found.push(format!("{place}: the core has no `{forbidden}`"));
             }
         }
     }
@@ -220,10 +210,7 @@ fn violations(path: &Path, text: &str) -> Vec<String> {
 
 #[test]
 fn every_module_uses_only_what_it_may() {
-    let found: Vec<_> = sources()
-        .iter()
-        .flat_map(|(path, text)| violations(path, text))
-        .collect();
+    let found = violations(&sources());
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
@@ -266,9 +253,12 @@ fn every_file_says_what_it_is() {
     }
 }
 
+fn caught(path: &str, text: &str) -> Vec<String> {
+    violations(&[(path.into(), text.into())])
+}
+
 #[test]
 fn the_rules_catch_what_they_forbid() {
-    let caught = |path: &str, text: &str| violations(Path::new(path), text);
     assert_eq!(
         caught("bgp/peer.rs", "use crate::policy::Verdict;"),
         ["src/bgp/peer.rs:1: `bgp` may not use `crate::policy::Verdict`"]
@@ -278,8 +268,16 @@ fn the_rules_catch_what_they_forbid() {
         ["src/rib.rs:2: `rib` may not use `crate::bgp::peer`"]
     );
     assert_eq!(
-        caught("speaker/export.rs", "let now = Instant::now();"),
+        caught("rib/loc_rib.rs", "use super::super::policy;"),
+        ["src/rib/loc_rib.rs:1: `rib` may not use `crate::policy`"]
+    );
+    assert_eq!(
+        caught("speaker/export.rs", "fn now() { Instant::now() }"),
         ["src/speaker/export.rs:1: the core has no `Instant::now`"]
+    );
+    assert_eq!(
+        caught("rib.rs", "use kube::Client;"),
+        ["src/rib.rs:1: the core has no `kube`"]
     );
     assert_eq!(
         caught("novel.rs", ""),
@@ -290,5 +288,33 @@ fn the_rules_catch_what_they_forbid() {
         caught("rib.rs", "// crate::agent\nuse crate::bgp::wire::Update;"),
         [""; 0]
     );
+}
+
+#[test]
+fn an_item_for_tests_may_break_the_rules_and_what_follows_it_may_not() {
     assert_eq!(caught("rib.rs", "#[cfg(test)]\nuse crate::agent;"), [""; 0]);
+    assert_eq!(
+        caught("rib.rs", "#[cfg(test)]\nuse crate::cli;\nuse crate::agent;"),
+        ["src/rib.rs:3: `rib` may not use `crate::agent`"]
+    );
+    assert_eq!(
+        caught(
+            "rib.rs",
+            "#[cfg(test)]\nmod fixtures {\n}\nuse std::{fmt, fs};"
+        ),
+        ["src/rib.rs:4: the core has no `std::fs`"]
+    );
+}
+
+#[test]
+fn only_files_that_tests_alone_compile_may_break_the_rules() {
+    let caught = |declaration: &str| {
+        let parent = (PathBuf::from("rib.rs"), declaration.to_owned());
+        let files = ["rib/tests.rs", "rib/tests/deep.rs", "rib/tests/deep/er.rs"];
+        let breach = |path| (PathBuf::from(path), "use crate::agent;".to_owned());
+        violations(&[&[parent], files.map(breach).as_slice()].concat()).len()
+    };
+    assert_eq!(caught("#[cfg(test)]\nmod tests;"), 0);
+    assert_eq!(caught("mod tests;"), 3);
+    assert_eq!(caught("#[cfg(test)]\nmod fixtures;\nmod tests;"), 3);
 }

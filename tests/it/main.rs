@@ -22,8 +22,11 @@ mod architecture;
 mod demo;
 #[cfg(feature = "daemon")]
 mod import_policies;
+#[cfg(feature = "daemon")]
 mod kube_api;
 #[cfg(feature = "daemon")]
 mod policies;
+#[cfg(feature = "daemon")]
+mod router_id;
 #[cfg(feature = "daemon")]
 mod setup;

@@ -76,6 +76,8 @@ fn scrape() -> Scrape {
         node: "worker-1".to_owned(),
         asn: Asn(64512),
         router_id: None,
+        router_id_origin: None,
+        router_id_problem: None,
         started_at: 1_700_000_000,
         readiness: Readiness::Ready,
         source: SourceStatus {

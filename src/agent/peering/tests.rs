@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::api::RouterIdOrigin;
 use crate::config::Overrides;
 use crate::kube::fixtures::{HERE, node, object};
 use crate::kube::{Index, SourceEvent};
@@ -33,9 +34,8 @@ fn facts(addresses: &[&str]) -> Arc<NodeFacts> {
 
 fn told(peering: &mut Peering, text: &str, node: &NodeFacts) -> SpeakerConfig {
     let config = config(text);
-    peering
-        .speaker_config(&config, &Passwords::new(), Some(node))
-        .unwrap()
+    let own = peering.router_id(&config, Some(node)).unwrap();
+    peering.speaker_config(&config, &Passwords::new(), Some(node), own.id)
 }
 
 #[test]
@@ -88,19 +88,21 @@ fn next_hops_are_the_first_internal_addresses_of_each_family() {
 }
 
 #[test]
-fn without_an_ipv4_address_the_error_says_what_to_set() {
+fn the_router_id_waits_for_the_node_only() {
     let mut peering = Peering::default();
-    let config = config(TWO);
-    let keys = Passwords::new();
-    let unknown = peering.speaker_config(&config, &keys, None).unwrap_err();
-    assert_eq!(unknown, NoRouterId::NodeUnknown);
+    let auto = config(TWO);
+    assert_eq!(peering.router_id(&auto, None), None);
+    let fixed = config("[bgp]\nrouter-id = '10.9.9.9'");
+    let configured = peering.router_id(&fixed, None).unwrap();
+    assert_eq!(configured.origin, RouterIdOrigin::Configuration);
     let node = facts(&["fd00::1"]);
-    let missing = peering
-        .speaker_config(&config, &keys, Some(&node))
-        .unwrap_err();
-    assert!(missing.to_string().contains("bgp.router-id"));
+    let derived = peering.router_id(&auto, Some(&node)).unwrap();
+    assert_eq!(derived.origin, RouterIdOrigin::NodeName);
+    // And is kept, whatever becomes of the Node.
     let node = facts(&["10.0.0.1"]);
-    peering.speaker_config(&config, &keys, Some(&node)).unwrap();
+    let later = peering.router_id(&auto, Some(&node)).unwrap();
+    assert_eq!(later, derived);
+    assert_eq!(peering.router_id(&auto, None), Some(derived));
 }
 
 #[test]

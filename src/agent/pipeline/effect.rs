@@ -29,20 +29,12 @@ type Pair<'a> = (
 
 /// What makes the speaker that was told `before` know what it is to know `after`.
 pub(super) fn differences(before: &Exports, after: &Exports) -> Decisions {
-    let groups = before.groups().chain(after.groups());
-    let groups: BTreeSet<GroupId> = groups.map(|(id, _)| id).collect();
     let mut decisions = Decisions::default();
-    for group in groups {
-        let differing = compare(before, Some(group), after, Some(group));
-        let changes: BTreeMap<_, _> = differing
-            .into_iter()
-            .map(|(prefix, (_, after))| (prefix, after.cloned()))
-            .collect();
-        let is_new = !before.groups().any(|(id, _)| id == group);
+    decisions.add(after.differences(before));
+    let former: BTreeSet<GroupId> = before.peers().map(|(id, _)| id).collect();
+    for (group, _) in after.peers().filter(|(id, _)| !former.contains(id)) {
         // Without a word about a new group, its peers would keep what they had in another.
-        if is_new || !changes.is_empty() {
-            decisions.0.insert(group, changes);
-        }
+        decisions.0.entry(group).or_default();
     }
     decisions
 }
@@ -108,10 +100,10 @@ fn learned(pipeline: &Pipeline, tried: &Tried) -> LearnedEffect {
         let stays = stay.contains(&peer);
         // Where no policy of the new configuration says why.
         let reason_else = if stays { NO_POLICIES } else { NO_SUCH_PEER };
-        for (prefix, route, _) in all.outcomes(peer) {
+        for (prefix, route, _) in all.learned(peer) {
             let used = |learning, imports: &Imports| match learning {
                 Learning::Everything => Some(as_received(route)),
-                Learning::Decided => imports.route(peer, &prefix)?.1?.accepted.clone(),
+                Learning::Decided => imports.outcome(peer, &prefix)?.accepted.clone(),
             };
             let from = used(before.learning, &before.imports);
             let to = if stays {
@@ -127,7 +119,7 @@ fn learned(pipeline: &Pipeline, tried: &Tried) -> LearnedEffect {
                 (Some(_), Some(_)) | (None, None) => continue,
             };
             *count += 1;
-            let outcome = after.imports.route(peer, &prefix).and_then(|it| it.1);
+            let outcome = after.imports.outcome(peer, &prefix);
             let reason = outcome.and_then(|outcome| last_word(&outcome.steps));
             effect.examples.push(ChangedRoute {
                 change,

@@ -96,10 +96,7 @@ impl ImportSide {
         let change = |(peer, prefix): (PeerId, Prefix)| LearnedChange {
             peer,
             prefix,
-            route: self
-                .imports
-                .route(peer, &prefix)
-                .map(|(route, _)| route.clone()),
+            route: self.imports.route(peer, &prefix).cloned(),
         };
         let changes: Vec<_> = changed.into_iter().map(change).collect();
         let now = clock::now();

@@ -235,6 +235,7 @@ impl Runner {
             for notice in std::mem::take(&mut self.pipeline.notices) {
                 self.notices.tell(notice);
             }
+            self.pipeline.log_waiting();
             self.tell_own_prefixes();
             // As one step: what one of them takes away and another brings back must not flap.
             self.speaker.blocking_feed_all(inputs)?;

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::*;
 use crate::agent::record::Recording;
 use crate::config::Overrides;
-use crate::kube::fixtures::{HERE, endpoint, named, node, object, service, slice};
+use crate::kube::fixtures::{HERE, cluster_node, endpoint, named, node, object, service, slice};
 use crate::kube::{Kind, Object};
 use crate::policy::{
     Audience, Batch, Decision, Limits, Link, Mode, OnError, PolicyFailure, RoutePolicy, Verdict,
@@ -123,11 +123,21 @@ fn listed(kind: Kind, objects: Vec<Object>) -> Vec<SourceEvent> {
         .collect()
 }
 
+/// The node alone, and no Namespaces.
+fn node_listed() -> Vec<SourceEvent> {
+    [
+        listed(Kind::Node, vec![object(node(HERE))]),
+        listed(Kind::ClusterNode, vec![object(cluster_node(node(HERE)))]),
+        listed(Kind::Namespace, Vec::new()),
+    ]
+    .concat()
+}
+
 /// Node, one Local load balancer, its endpoint: everything, listed once.
 fn everything_listed() -> Vec<SourceEvent> {
     let endpoints = vec![endpoint("10.244.1.5", HERE)];
     [
-        listed(Kind::Node, vec![object(node(HERE))]),
+        node_listed(),
         listed(Kind::Service, vec![object(service("web"))]),
         listed(
             Kind::EndpointSlice,
@@ -186,7 +196,7 @@ fn told(inputs: &[Input]) -> Vec<String> {
 fn nothing_is_decided_before_everything_was_listed_once() {
     let (mut pipeline, inputs) = started(TEXT, Rule::Accept);
     assert_eq!(told(&inputs), Vec::<String>::new(), "no node, no router id");
-    let node = listed(Kind::Node, vec![object(node(HERE))]);
+    let node = node_listed();
     assert_eq!(told(&pipeline.on_events(node)), ["configure 1 peers"]);
     let services = listed(Kind::Service, vec![object(service("web"))]);
     assert_eq!(told(&pipeline.on_events(services)), Vec::<String>::new());
@@ -235,7 +245,7 @@ fn a_list_that_starts_again_withdraws_nothing_until_it_is_complete() {
 #[test]
 fn a_node_that_returns_keeps_the_router_id() {
     let mut pipeline = announcing(Rule::Accept);
-    let id = pipeline.router_id().unwrap();
+    let id = pipeline.router_id.clone().unwrap();
     let name = crate::kube::ObjectRef::new(Kind::Node, "", HERE);
     let inputs = told(&pipeline.on_events([SourceEvent::Deleted(name)]));
     assert!(
@@ -250,7 +260,7 @@ fn a_node_that_returns_keeps_the_router_id() {
         inputs.contains(&"0 +10.244.1.0/24".to_owned()),
         "{inputs:?}"
     );
-    assert_eq!(pipeline.router_id(), Some(id));
+    assert_eq!(pipeline.router_id, Some(id));
 }
 
 #[test]

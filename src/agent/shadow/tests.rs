@@ -93,6 +93,7 @@ fn announce(exports: &mut Exports, prefix: &str) -> Observation {
         },
         service: None,
         covered_by: None,
+        serving: None,
     };
     let changes = vec![CandidateChange::Upsert(candidate)];
     let node = Some(Arc::new(NodeFacts::default()));

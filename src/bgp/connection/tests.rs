@@ -298,6 +298,29 @@ fn our_own_identifier_is_refused_inside_the_as_only() {
 }
 
 #[test]
+fn a_peer_that_refuses_our_identifier_is_told_apart() {
+    let refusal = ErrorCode::Open(OpenSubcode::BadBgpIdentifier);
+    for state in [
+        SessionState::OpenSent,
+        SessionState::OpenConfirm,
+        SessionState::Established,
+    ] {
+        let mut bench = Bench::new(state);
+        let steps = bench.receive(&notification(refusal, &[]));
+        let ending = match state {
+            // Too late to be about an OPEN.
+            SessionState::Established => Ending::NotificationReceived(refusal.into()),
+            SessionState::OpenSent | SessionState::OpenConfirm => {
+                Ending::IdentifierRefused(router_id(1))
+            }
+            SessionState::Idle | SessionState::Connect | SessionState::Active => unreachable!(),
+        };
+        assert_eq!(steps, [Step::Ended(ending)]);
+        assert_eq!(bench.sent(), []);
+    }
+}
+
+#[test]
 fn a_peer_without_a_family_of_ours_is_told_which_we_have() {
     let mut open = their_open();
     open.capabilities = vec![Capability::Unknown {

@@ -37,7 +37,7 @@ fn random_service() -> impl Strategy<Value = ServiceFacts> {
             service_type,
             cluster_ips,
             external_ips,
-            load_balancer_ips,
+            load_balancer_ips: load_balancer_ips.into_iter().map(Into::into).collect(),
             ..service(&format!("s{number}"))
         };
         service.node_endpoints.ipv4.ready = ready;
@@ -61,6 +61,7 @@ fn random_config() -> impl Strategy<Value = AdvertiseConfig> {
                 service_cluster_cidrs: cluster,
                 service_external_cidrs: external,
                 service_load_balancer_cidrs: load_balancer,
+                ..AdvertiseConfig::default()
             },
         )
 }
@@ -81,15 +82,20 @@ fn from_scratch(view: &ClusterView, config: &AdvertiseConfig) -> BTreeMap<Candid
     let Some(node) = &view.node else {
         return found;
     };
-    let mut add = |prefix, origin, service, covered_by| {
-        let key = CandidateKey { prefix, origin };
-        let candidate = Candidate {
-            key: key.clone(),
-            service,
-            covered_by,
+    let mut add =
+        |prefix: Prefix, origin: Origin, service: Option<Arc<ServiceFacts>>, covered_by| {
+            let serving = service.as_ref().zip(origin.address_kind());
+            let serving =
+                serving.map(|(it, kind)| serving::serving(it, kind, prefix.address(), config));
+            let key = CandidateKey { prefix, origin };
+            let candidate = Candidate {
+                key: key.clone(),
+                service,
+                covered_by,
+                serving,
+            };
+            found.insert(key, candidate);
         };
-        found.insert(key, candidate);
-    };
     if config.pod_cidrs == PodCidrs::Advertise {
         for pods in &node.pod_cidrs {
             add(*pods, Origin::PodCidr, None, None);
@@ -109,16 +115,21 @@ fn from_scratch(view: &ClusterView, config: &AdvertiseConfig) -> BTreeMap<Candid
             }
         }
         for service in view.services.values() {
+            let ingress: Vec<IpAddr> = service
+                .load_balancer_ips
+                .iter()
+                .map(|ingress| ingress.address)
+                .collect();
             let listed = match addresses {
                 AddressKind::ClusterIp => &service.cluster_ips,
                 AddressKind::ExternalIp => &service.external_ips,
-                AddressKind::LoadBalancerIp => &service.load_balancer_ips,
+                AddressKind::LoadBalancerIp => &ingress,
             };
             for address in listed {
                 let containing = |range: &&Prefix| range.covers(&Prefix::host(*address));
                 let mut containing: Vec<Prefix> =
                     ranges.iter().filter(containing).copied().collect();
-                if expected(service, !containing.is_empty()).is_some() {
+                if expected(service, addresses, !containing.is_empty()).is_some() {
                     continue;
                 }
                 containing.retain(|range| range.length() < Prefix::host(*address).length());

@@ -31,6 +31,8 @@ fn service(policy: TrafficPolicy) -> ServiceReport {
         service: ServiceKey::new("default", "web"),
         service_type: ServiceType::LoadBalancer,
         external_traffic_policy: policy,
+        internal_traffic_policy: TrafficPolicy::Cluster,
+        service_proxy_name: None,
         node_endpoints: FamilyCounts {
             ipv4: counts(1, 0, 0),
             ipv6: counts(0, 0, 0),
@@ -39,7 +41,9 @@ fn service(policy: TrafficPolicy) -> ServiceReport {
             ipv4: counts(3, 1, 2),
             ipv6: counts(0, 2, 0),
         },
+        unplaced_endpoints: FamilyCounts::default(),
         excluded: Vec::new(),
+        concerns: Vec::new(),
     }
 }
 

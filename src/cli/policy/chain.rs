@@ -19,9 +19,12 @@ use crate::agent::clock;
 use crate::api::DecisionReport;
 use crate::candidates::{CandidateChange, CandidateKey};
 use crate::cases::{Asks, CaseFile, Scene, UsedPolicy};
-use crate::policy::{Audience, Exports, ImportLink, Link, Mode, OnError, PeerGroups};
+use crate::policy::{
+    Audience, Directed, Exports, ImportLink, ImportPolicy, Link, Mode, OnError, PeerGroups,
+    RoutePolicy,
+};
 use crate::types::GroupId;
-use crate::wasm::{Engine, Module, Purpose, WasmPolicy};
+use crate::wasm::{Engine, Module, ModuleError, Purpose, WasmImportPolicy, WasmPolicy};
 
 pub(super) use learned::{LearnedReport, play as play_learned};
 
@@ -165,9 +168,7 @@ fn alone_in(file: &CaseFile, loaded: &Module, chosen: Chosen<'_>) -> anyhow::Res
         chains.announced.push(alone(loaded, module, &settings)?);
     }
     if loaded.purpose().serves(Purpose::Learn) {
-        chains
-            .learned
-            .push(learned::alone(loaded, module, &settings)?);
+        chains.learned.push(alone(loaded, module, &settings)?);
     }
     Ok(chains)
 }
@@ -205,37 +206,37 @@ fn in_place(
         places[0],
         loaded.description().name
     );
-    let settings = |policy: &UsedPolicy| {
-        if chosen.settings.is_given() {
-            chosen.settings.read()
-        } else {
-            Ok(policy.settings.clone().into())
-        }
-    };
     let mut chains = Chains::default();
     if served(Purpose::Announce) {
-        let in_chain = |policy: &UsedPolicy| {
-            if policy.name != place {
-                return recorded_link(engine, policy);
-            }
-            link(loaded, deciding(policy), chosen.module, &settings(policy)?)
-                .with_context(|| format!("in the place of policy `{place}`"))
-        };
-        let links = file.policies.iter().map(in_chain);
-        chains.announced = links.collect::<anyhow::Result<_>>()?;
+        chains.announced = replaced(engine, &file.policies, loaded, chosen, place)?;
     }
     if served(Purpose::Learn) {
-        let in_chain = |policy: &UsedPolicy| {
-            if policy.name != place {
-                return learned::recorded(engine, policy);
-            }
-            learned::link(loaded, deciding(policy), chosen.module, &settings(policy)?)
-                .with_context(|| format!("in the place of import policy `{place}`"))
-        };
-        let links = file.import_policies.iter().map(in_chain);
-        chains.learned = links.collect::<anyhow::Result<_>>()?;
+        chains.learned = replaced(engine, &file.import_policies, loaded, chosen, place)?;
     }
     Ok(chains)
+}
+
+/// A recorded chain with the module in the place of one of its policies.
+fn replaced<P: Compiled>(
+    engine: &Engine,
+    policies: &[UsedPolicy],
+    loaded: &Module,
+    chosen: Chosen<'_>,
+    place: &str,
+) -> anyhow::Result<Vec<Link<P>>> {
+    let in_chain = |policy: &UsedPolicy| {
+        if policy.name != place {
+            return recorded_link(engine, policy);
+        }
+        let settings = if chosen.settings.is_given() {
+            chosen.settings.read()?
+        } else {
+            policy.settings.clone().into()
+        };
+        link(loaded, deciding(policy), chosen.module, &settings)
+            .with_context(|| format!("in the place of {} `{place}`", P::DIRECTION.noun()))
+    };
+    policies.iter().map(in_chain).collect()
 }
 
 /// A place in which a module is to be seen deciding, whether the recorded policy did or not.
@@ -247,34 +248,57 @@ fn deciding(policy: &UsedPolicy) -> UsedPolicy {
 }
 
 fn recorded(engine: &Engine, file: &CaseFile) -> anyhow::Result<Chains> {
-    let announced = file
-        .policies
-        .iter()
-        .map(|policy| recorded_link(engine, policy));
-    let learned = file
-        .import_policies
-        .iter()
-        .map(|policy| learned::recorded(engine, policy));
+    let exports = file.policies.iter();
+    let imports = file.import_policies.iter();
     Ok(Chains {
-        announced: announced.collect::<anyhow::Result<_>>()?,
-        learned: learned.collect::<anyhow::Result<_>>()?,
+        announced: exports
+            .map(|policy| recorded_link(engine, policy))
+            .collect::<anyhow::Result<_>>()?,
+        learned: imports
+            .map(|policy| recorded_link(engine, policy))
+            .collect::<anyhow::Result<_>>()?,
     })
 }
 
-fn recorded_link(engine: &Engine, policy: &UsedPolicy) -> anyhow::Result<Link> {
+fn recorded_link<P: Compiled>(engine: &Engine, policy: &UsedPolicy) -> anyhow::Result<Link<P>> {
     let settings = policy.settings.clone().into();
     module::load(engine, &policy.module)
         .and_then(|loaded| link(&loaded, policy.clone(), &policy.module, &settings))
-        .with_context(|| format!("the recorded policy `{}`", policy.name))
+        .with_context(|| format!("the recorded {} `{}`", P::DIRECTION.noun(), policy.name))
+}
+
+/// A policy that a module can be.
+trait Compiled: Directed {
+    /// The module with these settings.
+    ///
+    /// # Errors
+    /// It is no policy of this direction, or does not take its settings.
+    fn of_module(module: &Module, settings: &serde_json::Value) -> Result<Self, ModuleError>;
+}
+
+impl Compiled for Arc<dyn RoutePolicy> {
+    fn of_module(module: &Module, settings: &serde_json::Value) -> Result<Self, ModuleError> {
+        Ok(Arc::new(WasmPolicy::new(module, settings, LIMITS)?))
+    }
+}
+
+impl Compiled for Arc<dyn ImportPolicy> {
+    fn of_module(module: &Module, settings: &serde_json::Value) -> Result<Self, ModuleError> {
+        Ok(Arc::new(WasmImportPolicy::new(module, settings, LIMITS)?))
+    }
 }
 
 /// A module by itself, called as it calls itself.
-fn alone(loaded: &Module, module: &str, settings: &serde_json::Value) -> anyhow::Result<Link> {
+fn alone<P: Compiled>(
+    loaded: &Module,
+    module: &str,
+    settings: &serde_json::Value,
+) -> anyhow::Result<Link<P>> {
     Ok(Link {
         name: loaded.description().name.as_str().into(),
         module: module.to_owned(),
         settings: Arc::new(settings.clone()),
-        policy: Arc::new(WasmPolicy::new(loaded, settings, LIMITS)?),
+        policy: P::of_module(loaded, settings)?,
         on_error: OnError::default(),
         limits: LIMITS,
         audience: Audience::Everyone,
@@ -283,12 +307,12 @@ fn alone(loaded: &Module, module: &str, settings: &serde_json::Value) -> anyhow:
 }
 
 /// A module in the place of a recorded policy.
-fn link(
+fn link<P: Compiled>(
     loaded: &Module,
     place: UsedPolicy,
     module: &str,
     settings: &serde_json::Value,
-) -> anyhow::Result<Link> {
+) -> anyhow::Result<Link<P>> {
     let UsedPolicy {
         name,
         module: _,

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::super::testing::{self, NOON, now, peer, policy, printed, without_session};
 use super::*;
-use crate::api::{KernelStatus, ShadowCounts};
+use crate::api::{KernelStatus, RouterIdOrigin, ShadowCounts};
 
 fn text(status: &Status) -> String {
     printed(|out| print(status, now(), out))
@@ -247,8 +247,23 @@ fn what_must_not_be_in_the_kernel_is_not_degraded() {
 }
 
 #[test]
+fn an_annotation_that_is_not_followed_is_told_with_what_is() {
+    let mut status = testing::status();
+    status.router_id_origin = Some(RouterIdOrigin::NodeName);
+    status.router_id_problem = Some("the Node's annotation is \"x\"".to_owned());
+    let text = text(&status);
+    let told = "Router ID: 192.168.83.36 (made of the Node's name)\n           \
+                warning: the Node's annotation is \"x\"\n";
+    assert!(text.contains(told), "{text}");
+    // As an agent that does not tell it.
+    status.router_id_origin = None;
+    assert!(self::text(&status).contains("Router ID: 192.168.83.36\n"));
+}
+
+#[test]
 fn a_warning_alone_is_not_degraded() {
     let mut status = testing::status();
+    status.router_id_problem = Some("the annotation".to_owned());
     status.config.warnings = vec!["compiled code is not kept".to_owned()];
     assert_eq!(outcome(&status), Outcome::Done);
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::discovery::v1::{
 };
 
 use super::{Problems, Unusable, parse_address};
-use crate::facts::{SERVICE_PROXY_NAME_LABEL, ServiceKey};
+use crate::facts::ServiceKey;
 use crate::types::Family;
 
 /// The label that says whose endpoints a slice holds.
@@ -21,8 +21,6 @@ const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
 pub(in crate::kube) struct SliceRecord {
     /// The Service its label names, in its own namespace.
     pub(in crate::kube) service: ServiceKey,
-    /// The proxy it is for, where a label names one: kube-proxy is given none of these.
-    pub(in crate::kube) proxy: Option<Box<str>>,
     /// How new it is.
     pub(in crate::kube) age: Age,
     /// `ports`, those with a number.
@@ -88,7 +86,8 @@ pub(in crate::kube) enum EndpointClass {
     Ready,
 }
 
-/// What is kept of a slice, seen from `node_name`; `None` when it belongs to no Service, holds no
+/// What is kept of a slice, seen from `node_name`. That it may name a service proxy, as its Service
+/// does, is nothing to kube-proxy: only the Service's label counts. `None` when it belongs to no Service, holds no
 /// addresses (`FQDN`), or is of a headless Service and so for no proxy.
 ///
 /// # Errors
@@ -115,12 +114,10 @@ pub(in crate::kube) fn slice_record(
         .filter_map(|raw| endpoint(raw, family, node_name, problems))
         .collect();
     let metadata = &slice.metadata;
-    let proxy = labels.and_then(|labels| labels.get(SERVICE_PROXY_NAME_LABEL));
     let version = metadata.resource_version.as_deref();
     let created = metadata.creation_timestamp.as_ref();
     Ok(Some(SliceRecord {
         service: ServiceKey::new(metadata.namespace.as_deref().unwrap_or_default(), service),
-        proxy: proxy.map(|name| name.as_str().into()),
         age: Age {
             version: version.and_then(|text| text.parse().ok()).unwrap_or(0),
             created: created.map_or(0, |time| time.0.as_second()),

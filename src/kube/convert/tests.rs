@@ -7,9 +7,12 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::facts::{NodeFacts, ServiceFacts, ServicePort, ServiceType, TrafficPolicy};
+use crate::facts::{
+    ConditionStatus, IpMode, NodeCondition, NodeFacts, ServiceFacts, ServicePort, ServiceType,
+    SessionAffinity, TrafficPolicy,
+};
 use crate::kube::fixtures;
-use crate::types::Prefix;
+use crate::types::{Family, Prefix};
 
 fn node(value: Value) -> (NodeFacts, Problems) {
     let mut problems = Problems::new();
@@ -37,6 +40,70 @@ fn prefixes(texts: &[&str]) -> Vec<Prefix> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
+fn condition(condition_type: &str, status: ConditionStatus) -> NodeCondition {
+    NodeCondition {
+        condition_type: condition_type.to_owned(),
+        status,
+        reason: String::new(),
+    }
+}
+
+#[test]
+fn a_node_gives_its_conditions_by_type_and_its_taints() {
+    let mut value = fixtures::node("worker-1");
+    value["status"]["conditions"] = json!([
+        { "type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown" },
+        { "type": "NetworkUnavailable", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:00Z" },
+        { "type": "Odd", "status": "Perhaps" },
+    ]);
+    value["spec"]["taints"] = json!([
+        { "key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute" },
+        { "key": "example.com/own", "effect": "NoSchedule" },
+    ]);
+    let (facts, problems) = node(value);
+    assert_eq!(problems, Problems::new());
+    assert_eq!(
+        facts.conditions,
+        [
+            condition("NetworkUnavailable", ConditionStatus::True),
+            condition("Odd", ConditionStatus::Unknown),
+            NodeCondition {
+                reason: "NodeStatusUnknown".to_owned(),
+                ..condition("Ready", ConditionStatus::Unknown)
+            },
+        ]
+    );
+    assert!(facts.network_unavailable() && !facts.ready);
+    let taints: Vec<_> = facts
+        .taints
+        .iter()
+        .map(|taint| format!("{}={}:{}", taint.key, taint.value, taint.effect))
+        .collect();
+    assert_eq!(
+        taints,
+        [
+            "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute",
+            "example.com/own=:NoSchedule",
+        ]
+    );
+}
+
+#[test]
+fn a_node_has_all_its_addresses_in_the_network_and_no_names() {
+    let mut problems = Problems::new();
+    let node: Node = serde_json::from_value(fixtures::node("worker-1")).unwrap();
+    let networks = node_networks(node, &mut problems);
+    assert_eq!(
+        networks.addresses,
+        ips(&["192.168.83.11", "203.0.113.11", "fd00:83::11"])
+    );
+    assert_eq!(
+        networks.pod_cidrs,
+        prefixes(&["10.244.1.0/24", "fd00:10:244:1::/64"])
+    );
+    assert_eq!(problems, Problems::new());
+}
+
 #[test]
 fn a_node_gives_its_addresses_pod_ranges_and_readiness() {
     let (facts, problems) = node(fixtures::node("worker-1"));
@@ -52,6 +119,12 @@ fn a_node_gives_its_addresses_pod_ranges_and_readiness() {
             pod_cidrs: prefixes(&["10.244.1.0/24", "fd00:10:244:1::/64"]),
             unschedulable: false,
             ready: true,
+            conditions: vec![
+                condition("MemoryPressure", ConditionStatus::False),
+                condition("Ready", ConditionStatus::True),
+            ],
+            taints: Vec::new(),
+            cluster_nodes: None,
         }
     );
 }
@@ -130,9 +203,22 @@ fn a_service_gives_every_address_a_route_may_be_for() {
     assert!(!facts.headless && !facts.deleting);
     assert_eq!(facts.cluster_ips, ips(&["172.16.0.10", "fd00:10:96::10"]));
     assert_eq!(facts.external_ips, ips(&["203.0.113.7", "203.0.113.8"]));
+    let ingress: Vec<_> = facts
+        .load_balancer_ips
+        .iter()
+        .map(|ingress| (ingress.address.to_string(), ingress.mode))
+        .collect();
     assert_eq!(
-        facts.load_balancer_ips,
-        ips(&["198.51.100.10", "2001:db8::10"])
+        ingress,
+        [
+            ("198.51.100.10".to_owned(), IpMode::VIP),
+            ("198.51.100.11".to_owned(), IpMode::Proxy),
+            ("2001:db8::10".to_owned(), IpMode::VIP),
+        ]
+    );
+    assert_eq!(
+        facts.ip_families,
+        [Family::Ipv4Unicast, Family::Ipv6Unicast]
     );
     assert_eq!(
         facts.ports,
@@ -142,6 +228,62 @@ fn a_service_gives_every_address_a_route_may_be_for() {
             port: 80,
             node_port: Some(30080),
         }]
+    );
+}
+
+#[test]
+fn the_families_of_a_service_are_those_it_has_a_cluster_ip_of() {
+    for (families, cluster_ips, expected) in [
+        (
+            json!(["IPv6", "IPv4"]),
+            json!(["fd00::1", "10.0.0.1"]),
+            &[Family::Ipv6Unicast, Family::Ipv4Unicast][..],
+        ),
+        // The second is not allocated yet.
+        (
+            json!(["IPv4", "IPv6"]),
+            json!(["10.0.0.1"]),
+            &[Family::Ipv4Unicast],
+        ),
+        (json!(null), json!(["fd00::1"]), &[Family::Ipv6Unicast]),
+        (json!(["IPv9"]), json!(["10.0.0.1"]), &[]),
+        (json!(["IPv4"]), json!(["None"]), &[]),
+    ] {
+        let mut value = fixtures::service("web");
+        value["spec"]["ipFamilies"] = families;
+        value["spec"]["clusterIP"] = cluster_ips[0].clone();
+        value["spec"]["clusterIPs"] = cluster_ips;
+        assert_eq!(good_service(value.clone()).ip_families, expected, "{value}");
+    }
+}
+
+#[test]
+fn what_else_policies_may_look_at_is_read() {
+    let mut value = fixtures::service("web");
+    value["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z".into();
+    value["spec"]["healthCheckNodePort"] = 32_000.into();
+    value["spec"]["sessionAffinity"] = "ClientIP".into();
+    value["spec"]["trafficDistribution"] = "PreferSameZone".into();
+    value["spec"]["loadBalancerSourceRanges"] = json!([" 203.0.113.0/24 ", "203.0.113.1", "x"]);
+    let (facts, problems) = service(value);
+    let facts = facts.unwrap();
+    assert_eq!(facts.created, 1_767_225_600);
+    assert_eq!(facts.health_check_node_port, Some(32_000));
+    assert_eq!(facts.session_affinity, SessionAffinity::ClientIP);
+    assert_eq!(
+        facts.traffic_distribution.as_deref(),
+        Some("PreferSameZone")
+    );
+    assert_eq!(
+        facts.load_balancer_source_ranges,
+        prefixes(&["203.0.113.0/24"])
+    );
+    assert_eq!(
+        problems,
+        [
+            "spec.loadBalancerSourceRanges: \"203.0.113.1\" is no CIDR; it is left out",
+            "spec.loadBalancerSourceRanges: \"x\" is no CIDR; it is left out",
+        ]
     );
 }
 
@@ -194,7 +336,7 @@ fn bad_values_of_a_service_are_left_out_and_named() {
     let (facts, problems) = service(value);
     let facts = facts.unwrap();
     assert_eq!(facts.cluster_ips, ips(&["172.16.0.10"]));
-    assert_eq!(facts.load_balancer_ips, ips(&[]));
+    assert_eq!(facts.load_balancer_ips, []);
     assert_eq!(facts.ports.len(), 1);
     assert_eq!(
         problems,
@@ -256,6 +398,7 @@ fn an_endpoint_without_an_address_of_its_slices_type_is_left_out_and_named() {
             address: "10.0.0.1".parse().unwrap(),
             location: Location::Here,
             class: EndpointClass::Ready,
+            terminating: false,
         }]
     );
     assert_eq!(

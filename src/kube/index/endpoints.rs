@@ -60,9 +60,8 @@ fn counting<'a>(
     service: &ServiceFacts,
     slices: impl Iterator<Item = &'a SliceRecord>,
 ) -> Vec<Endpoint> {
-    let ours = slices.filter(|slice| slice.proxy.as_deref() == service.proxy_name());
     let mut records = Vec::new();
-    for (nth, slice) in ours.enumerate() {
+    for (nth, slice) in slices.enumerate() {
         for port in &slice.ports {
             let mut ports = service.ports.iter();
             let Some(of_service) = ports

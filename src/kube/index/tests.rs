@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::facts::{ServiceFacts, TrafficPolicy};
-use crate::kube::fixtures::{HERE, endpoint, named, node, object, service, slice};
+use crate::kube::fixtures::{
+    HERE, cluster_node, endpoint, named, namespace, node, object, service, slice,
+};
+use crate::types::Family;
 
 fn applied(value: Value) -> SourceEvent {
     SourceEvent::Applied(object(value))
@@ -16,6 +19,8 @@ fn applied(value: Value) -> SourceEvent {
 fn index_with(slices: impl IntoIterator<Item = Value>) -> Index {
     let mut index = Index::new(HERE);
     list(&mut index, Kind::Node, [node(HERE)]);
+    list(&mut index, Kind::ClusterNode, [cluster_node(node(HERE))]);
+    list(&mut index, Kind::Namespace, []);
     list(&mut index, Kind::EndpointSlice, slices);
     list(&mut index, Kind::Service, [service("web")]);
     assert_eq!(index.waiting_for(), None);
@@ -292,17 +297,261 @@ fn an_endpoint_counts_once_however_often_it_is_listed() {
     many["addresses"] = json!(["10.0.0.1", "10.0.0.2"]);
     let index = index_with([slice("web-1", "web", "IPv4", vec![many])]);
     assert_eq!(usable(&index), (1, 1));
+}
 
-    // While the controller moves an endpoint to another slice, both have it, one out of date.
-    let stale = json!({ "addresses": ["10.0.0.1"], "conditions": { "ready": false } });
-    for (first, second) in [("a", "b"), ("b", "a")] {
-        let index = index_with([
-            slice(first, "web", "IPv4", vec![endpoint("10.0.0.1", HERE)]),
-            slice(second, "web", "IPv4", vec![stale.clone()]),
-        ]);
-        assert_eq!(usable(&index), (1, 1));
-        assert_eq!(web(&index).cluster_endpoints.ipv4.unready, 0);
+/// A record of the address 10.0.0.1.
+fn record(node: Option<&str>, conditions: Value) -> Value {
+    json!({ "addresses": ["10.0.0.1"], "nodeName": node, "conditions": conditions })
+}
+
+/// A slice with one record, of this version.
+fn versioned(name: &str, version: &str, record: Value) -> Value {
+    let mut slice = slice(name, "web", "IPv4", vec![record]);
+    slice["metadata"]["resourceVersion"] = version.into();
+    slice
+}
+
+#[test]
+fn of_two_records_of_an_address_the_one_that_does_not_terminate_counts_as_a_whole() {
+    let ending = || {
+        record(
+            Some(HERE),
+            json!({ "ready": false, "serving": true, "terminating": true }),
+        )
+    };
+    let running = || record(Some("worker-2"), json!({ "ready": true }));
+    let together = |first, second| vec![slice("one", "web", "IPv4", vec![first, second])];
+    let apart = |first, second| vec![versioned("one", "1", first), versioned("two", "2", second)];
+    for slices in [
+        together(ending(), running()),
+        together(running(), ending()),
+        apart(ending(), running()),
+        apart(running(), ending()),
+    ] {
+        // Neither its node nor its readiness is taken from the other.
+        assert_eq!(usable(&index_with(slices)), (0, 1));
     }
+    // Even one that is not ready, if it does not terminate.
+    let starting = || record(Some("worker-2"), json!({ "ready": false }));
+    let ready_and_ending = || record(Some(HERE), json!({ "ready": true, "terminating": true }));
+    for slices in [
+        together(ready_and_ending(), starting()),
+        together(starting(), ready_and_ending()),
+        apart(starting(), ready_and_ending()),
+    ] {
+        assert_eq!(usable(&index_with(slices)), (0, 0));
+    }
+}
+
+#[test]
+fn of_two_records_alike_the_newer_slice_counts_and_within_one_the_place() {
+    let here = || record(Some(HERE), json!({ "ready": true }));
+    let there = || record(Some("worker-2"), json!({ "ready": true }));
+    for (names, newer_here, (here_version, there_version)) in [
+        (["one", "two"], 1, ("10", "9")),
+        (["two", "one"], 1, ("10", "9")),
+        (["one", "two"], 0, ("9", "10")),
+        (["two", "one"], 0, ("9", "10")),
+    ] {
+        let index = index_with([
+            versioned(names[0], here_version, here()),
+            versioned(names[1], there_version, there()),
+        ]);
+        assert_eq!(usable(&index), (newer_here, 1), "{names:?}");
+    }
+    let one = |records| index_with([slice("one", "web", "IPv4", records)]);
+    assert_eq!(usable(&one(vec![here(), there()])), (0, 1), "the last");
+    assert_eq!(usable(&one(vec![there(), here()])), (1, 1), "the last");
+    let ending = |node| {
+        record(
+            Some(node),
+            json!({ "ready": false, "serving": true, "terminating": true }),
+        )
+    };
+    let records = vec![ending(HERE), ending("worker-2")];
+    assert_eq!(usable(&one(records)), (1, 1), "the first, while all end");
+
+    // Files have no versions.
+    let created = |name: &str, time: &str, record| {
+        let mut slice = slice(name, "web", "IPv4", vec![record]);
+        slice["metadata"]["creationTimestamp"] = time.into();
+        slice
+    };
+    let index = index_with([
+        created("one", "2026-01-01T00:00:00Z", here()),
+        created("two", "2026-01-02T00:00:00Z", there()),
+    ]);
+    assert_eq!(usable(&index), (0, 1));
+}
+
+#[test]
+fn an_endpoint_counts_for_ports_that_its_slice_has_by_name_and_protocol() {
+    let with_ports = |ports: Value| {
+        let mut slice = slice("one", "web", "IPv4", vec![endpoint("10.0.0.1", HERE)]);
+        slice["ports"] = ports;
+        usable(&index_with([slice]))
+    };
+    assert_eq!(
+        with_ports(json!([{ "name": "http", "port": 8080 }])),
+        (1, 1)
+    );
+    let both = json!([{ "name": "http", "port": 8080 }, { "name": "x", "port": 1 }]);
+    assert_eq!(with_ports(both), (1, 1));
+    for none in [
+        json!([]),
+        json!(null),
+        json!([{ "name": "https", "port": 8080 }]),
+        json!([{ "port": 8080 }]),
+        json!([{ "name": "http", "port": 8080, "protocol": "UDP" }]),
+        json!([{ "name": "http" }]),
+        json!([{ "name": "http", "port": 0 }]),
+    ] {
+        assert_eq!(with_ports(none.clone()), (0, 0), "{none}");
+    }
+    // A Service whose port has no name takes slices whose port has none.
+    let mut unnamed = service("web");
+    unnamed["spec"]["ports"] = json!([{ "port": 80 }]);
+    let mut slice = slice("one", "web", "IPv4", vec![endpoint("10.0.0.1", HERE)]);
+    slice["ports"] = json!([{ "name": "", "port": 8080 }]);
+    let mut index = index_with([slice]);
+    assert_eq!(usable(&index), (0, 0));
+    index.handle(applied(unnamed));
+    assert_eq!(
+        usable(&index),
+        (1, 1),
+        "a change of the Service's ports counts anew"
+    );
+}
+
+#[test]
+fn the_same_address_on_two_ports_is_two_endpoints_with_a_record_each() {
+    let on_port = |name: &str, port: u16, record: Value| {
+        let mut slice = slice(name, "web", "IPv4", vec![record]);
+        slice["ports"] = json!([{ "name": "http", "port": port }]);
+        slice
+    };
+    let index = index_with([
+        on_port(
+            "one",
+            8080,
+            record(Some(HERE), json!({ "ready": true, "terminating": true })),
+        ),
+        on_port(
+            "two",
+            8081,
+            record(Some("worker-2"), json!({ "ready": true })),
+        ),
+    ]);
+    assert_eq!(usable(&index), (1, 1), "here on one, in the cluster once");
+}
+
+#[test]
+fn endpoints_without_a_node_are_counted_apart() {
+    let index = index_with([slice(
+        "one",
+        "web",
+        "IPv4",
+        vec![
+            record(None, json!({ "ready": true })),
+            endpoint("10.0.0.2", "worker-2"),
+        ],
+    )]);
+    assert_eq!(usable(&index), (0, 2));
+    assert_eq!(web(&index).unplaced_endpoints.ipv4.ready, 1);
+}
+
+#[test]
+fn slices_of_headless_services_are_for_no_proxy_and_other_proxies_names_are_no_matter() {
+    let labelled = |label: &str| {
+        let mut slice = slice("one", "web", "IPv4", vec![endpoint("10.0.0.1", HERE)]);
+        slice["metadata"]["labels"][label] = "x".into();
+        usable(&index_with([slice]))
+    };
+    assert_eq!(labelled("service.kubernetes.io/headless"), (0, 0));
+    assert_eq!(labelled("service.kubernetes.io/service-proxy-name"), (1, 1));
+}
+
+#[test]
+fn the_nodes_of_the_cluster_are_those_of_the_last_list() {
+    let mut index = index_with([]);
+    assert_eq!(index.view().node.as_ref().unwrap().cluster_nodes, Some(1));
+    let both = || [cluster_node(node(HERE)), cluster_node(node("worker-2"))];
+    let changes = list(&mut index, Kind::ClusterNode, both());
+    assert_eq!(changes, [ClusterChange::Networks, ClusterChange::Node]);
+    assert_eq!(index.view().node.as_ref().unwrap().cluster_nodes, Some(2));
+    assert_eq!(list(&mut index, Kind::ClusterNode, both()), []);
+    // A later event about the own Node does not forget it.
+    assert_eq!(index.handle(applied(node(HERE))), Outcome::default());
+
+    let [own, mut other] = both();
+    other["status"]["addresses"][1]["address"] = "192.168.83.12".into();
+    let changes = list(&mut index, Kind::ClusterNode, [own.clone(), other]);
+    assert_eq!(changes, [ClusterChange::Networks]);
+    let changes = list(&mut index, Kind::ClusterNode, [own]);
+    assert_eq!(changes, [ClusterChange::Node, ClusterChange::Networks]);
+    assert_eq!(index.view().nodes.len(), 1);
+}
+
+#[test]
+fn a_list_of_nodes_that_breaks_off_forgets_none() {
+    let mut index = index_with([]);
+    let both = [cluster_node(node(HERE)), cluster_node(node("worker-2"))];
+    list(&mut index, Kind::ClusterNode, both);
+    index.handle(SourceEvent::ListStarted(Kind::ClusterNode));
+    let outcome = index.handle(SourceEvent::Listed(object(cluster_node(node(HERE)))));
+    assert_eq!(outcome, Outcome::default());
+    index.handle(SourceEvent::ListStarted(Kind::ClusterNode));
+    assert_eq!(index.view().nodes.len(), 2);
+    assert_eq!(index.view().node.as_ref().unwrap().cluster_nodes, Some(2));
+}
+
+#[test]
+fn services_have_the_labels_of_their_namespace() {
+    let mut index = index_with([]);
+    assert!(web(&index).namespace_labels.is_empty());
+    let outcome = index.handle(applied(namespace("default", "gold")));
+    assert_eq!(outcome.changes, web_changed());
+    assert_eq!(web(&index).namespace_labels["tier"], "gold");
+    // One that comes later has them, too, and another Namespace is another's.
+    index.handle(applied(service("shop")));
+    let shop = &index.view().services[&ServiceKey::new("default", "shop")];
+    assert_eq!(shop.namespace_labels["tier"], "gold");
+    let outcome = index.handle(applied(namespace("default-2", "silver")));
+    assert_eq!(outcome, Outcome::default());
+    assert_eq!(
+        index.handle(applied(namespace("default", "gold"))),
+        Outcome::default()
+    );
+
+    let gone = ObjectRef::new(Kind::Namespace, "", "default");
+    assert_eq!(index.handle(SourceEvent::Deleted(gone)).changes.len(), 2);
+    assert!(web(&index).namespace_labels.is_empty());
+}
+
+#[test]
+fn api_servers_are_the_endpoints_of_their_service() {
+    let mut index = index_with([]);
+    let mut servers = slice(
+        "kubernetes",
+        "kubernetes",
+        "IPv4",
+        vec![endpoint("192.168.83.1", HERE)],
+    );
+    let outcome = index.handle(applied(servers.clone()));
+    assert_eq!(outcome.changes, [ClusterChange::Networks]);
+    let found: Vec<_> = index
+        .view()
+        .api_servers
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(found, ["192.168.83.1"]);
+    servers["metadata"]["namespace"] = "shop".into();
+    assert_eq!(index.handle(applied(servers)), Outcome::default());
+    let gone = named(Kind::EndpointSlice, "kubernetes");
+    let outcome = index.handle(SourceEvent::Deleted(gone));
+    assert_eq!(outcome.changes, [ClusterChange::Networks]);
+    assert!(index.view().api_servers.is_empty());
 }
 
 #[test]
@@ -398,10 +647,14 @@ fn only_the_own_node_counts() {
 #[test]
 fn nothing_may_be_announced_before_every_kind_was_listed_and_the_node_was_seen() {
     let mut index = Index::new(HERE);
-    assert_eq!(index.waiting_for(), Some("the list of Nodes"));
+    assert_eq!(index.waiting_for(), Some("the own Node"));
     index.handle(applied(node(HERE)));
-    assert_eq!(index.waiting_for(), Some("the list of Nodes"));
+    assert_eq!(index.waiting_for(), Some("the own Node"));
     list(&mut index, Kind::Node, []);
+    assert_eq!(index.waiting_for(), Some("the list of Nodes"));
+    list(&mut index, Kind::ClusterNode, []);
+    assert_eq!(index.waiting_for(), Some("the list of Namespaces"));
+    list(&mut index, Kind::Namespace, []);
     assert_eq!(index.waiting_for(), Some("the list of EndpointSlices"));
     list(&mut index, Kind::EndpointSlice, []);
     assert_eq!(index.waiting_for(), Some("the list of Services"));

@@ -27,6 +27,8 @@ fn config() -> WatchConfig {
         idle_timeout: DEADLINE,
         backoff_min: Duration::from_millis(1),
         backoff_max: Duration::from_millis(10),
+        nodes_interval_min: DEADLINE,
+        nodes_interval_each: Duration::ZERO,
     }
 }
 
@@ -52,7 +54,8 @@ impl Rig {
     /// Watchers of an API server of which the test plays this kind, and that has no others.
     fn playing(kind: Kind, config: &WatchConfig) -> Self {
         let path = match kind {
-            Kind::Node => "/api/v1/nodes",
+            Kind::Node | Kind::ClusterNode => "/api/v1/nodes",
+            Kind::Namespace => "/api/v1/namespaces",
             Kind::Service => "/api/v1/services",
             Kind::EndpointSlice => "/apis/discovery.k8s.io/v1/endpointslices",
         };
@@ -62,7 +65,13 @@ impl Rig {
             async move {
                 let query = Query::<HashMap<String, String>>::try_from_uri(request.uri());
                 let Query(query) = query.unwrap();
-                if request.uri().path() != path {
+                // Of the two that are about Nodes, one asks for its own.
+                let other = match kind {
+                    Kind::Node => !query.contains_key("fieldSelector"),
+                    Kind::ClusterNode => query.contains_key("fieldSelector"),
+                    Kind::Namespace | Kind::Service | Kind::EndpointSlice => false,
+                };
+                if request.uri().path() != path || other {
                     return quiet(&query);
                 }
                 let (reply, replied) = oneshot::channel();
@@ -235,7 +244,11 @@ fn name_of(event: &SourceEvent) -> String {
         SourceEvent::Listed(object) | SourceEvent::Applied(object) => {
             let readable = match object {
                 Object::Unreadable(..) => "unreadable ",
-                Object::Node(_) | Object::Service(_) | Object::EndpointSlice(_) => "",
+                Object::Node(_)
+                | Object::ClusterNode(_)
+                | Object::Namespace(_)
+                | Object::Service(_)
+                | Object::EndpointSlice(_) => "",
             };
             format!("{readable}{}", object.object_ref())
         }

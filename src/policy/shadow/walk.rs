@@ -9,10 +9,11 @@ use std::time::Instant;
 
 use crate::facts::NodeFacts;
 use crate::policy::chain::{Answer, Chain};
-use crate::policy::group::{State, end_of_chain};
 use crate::policy::observation::{Circumstances, Seen};
-use crate::policy::{Directed, Inquiry, Outcome, Step, StepVerdict};
-use crate::types::{Installation, RouteAttributes};
+use crate::policy::outcome::end_of_chain;
+use crate::policy::standing::{Standing, State};
+use crate::policy::{Directed, Inquiry, Outcome, Step};
+use crate::types::RouteAttributes;
 
 /// What is the same for all routes of a walk.
 #[derive(Debug)]
@@ -38,8 +39,9 @@ pub(super) fn walk<P: Directed>(
     routes: BTreeMap<P::Key, Seen<P>>,
 ) -> Vec<Walked<P>> {
     let routes = routes.into_iter();
+    let none = Arc::default();
     let mut walks: Vec<Walk<P>> = routes
-        .map(|(key, seen)| Walk::new(key, seen, question.ahead))
+        .map(|(key, seen)| Walk::new(key, seen, question.ahead, &none))
         .collect();
     // Without it nobody is asked, in force or not.
     if let Some(node) = &question.circumstances.node {
@@ -74,16 +76,18 @@ fn ask<P: Directed>(
         return;
     }
     let routes = open.iter();
-    let routes = routes.map(|walk| (&walk.key, &walk.seen.route, &walk.included.attributes));
+    let routes: Vec<_> = routes
+        .map(|walk| (&walk.key, &walk.seen.route, &walk.included.attributes))
+        .collect();
     let inquiry = Inquiry {
         node,
         asn: question.circumstances.asn,
         peers: question.peers,
-        routes: routes.collect(),
+        routes: &routes,
     };
-    let answer = chain.ask_by(position, question.now, |policy| policy.ask(&name, &inquiry));
+    let answer = chain.ask(position, question.now, &inquiry);
     match answer {
-        Answer::Decisions(steps) => {
+        Answer::Steps(steps) => {
             for (walk, step) in open.into_iter().zip(steps) {
                 walk.decide(step);
             }
@@ -103,19 +107,11 @@ struct Walk<P: Directed> {
     seen: Seen<P>,
     /// The first step of the chain in force that was not passed yet.
     next: usize,
-    enforced: Side,
-    included: Side,
+    enforced: Standing,
+    included: Standing,
     /// With the shadow.
     steps: Vec<Step>,
     course: Course,
-}
-
-/// Where a route stands in one of the chains.
-#[derive(Clone, Debug)]
-struct Side {
-    state: State,
-    attributes: Arc<RouteAttributes>,
-    installation: Installation,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,17 +132,18 @@ enum Ask {
 
 impl<P: Directed> Walk<P> {
     /// At the place of the shadow.
-    fn new(key: P::Key, seen: Seen<P>, ahead: &BTreeSet<Arc<str>>) -> Self {
+    fn new(
+        key: P::Key,
+        seen: Seen<P>,
+        ahead: &BTreeSet<Arc<str>>,
+        none: &Arc<RouteAttributes>,
+    ) -> Self {
         let steps = seen.outcome.steps.iter();
         let passed: Vec<Step> = steps
             .take_while(|step| ahead.contains(&step.policy))
             .cloned()
             .collect();
-        let mut side = Side {
-            state: State::Undecided,
-            attributes: P::proposed(&seen.route),
-            installation: Installation::default(),
-        };
+        let mut side = Standing::new(P::proposed(&seen.route, none));
         for step in &passed {
             side.take(step);
         }
@@ -204,35 +201,10 @@ impl<P: Directed> Walk<P> {
             self.included.take(&step);
             self.steps.push(step);
         }
-        let Side {
-            state,
-            attributes,
-            installation,
-        } = self.included;
-        let accepted = match state {
-            State::Accepted => Some(P::accepted(attributes, installation)),
-            State::Undecided | State::Rejected => None,
-        };
         let outcome = Outcome {
-            accepted,
+            accepted: self.included.accepted::<P>(),
             steps: self.steps,
         };
         (self.key, self.seen, Some(outcome))
-    }
-}
-
-impl Side {
-    fn take(&mut self, step: &Step) {
-        match step.verdict {
-            StepVerdict::Abstain | StepVerdict::NotAsked => {}
-            StepVerdict::Accept => {
-                self.state = State::Accepted;
-                if let Some(attributes) = &step.attributes {
-                    self.attributes = Arc::clone(attributes);
-                }
-                self.installation = step.installation.unwrap_or(self.installation);
-            }
-            StepVerdict::Reject => self.state = State::Rejected,
-        }
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::candidates::{AddressKind, Candidate, CandidateChange, CandidateKey, Origin};
+use crate::candidates::{
+    AddressKind, AdvertiseConfig, Candidate, CandidateChange, CandidateKey, Origin, serving,
+};
 use crate::facts::{
     EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceKey, ServiceType, StringMap,
     TrafficPolicy,
@@ -14,7 +16,7 @@ use crate::policy::{
     Audience, Batch, ChainDefault, Decision, ExportChange, Exports, Limits, Link, Mode, NextLink,
     OnError, PeerGroup, PeerGroups, PeerKind, PolicyFailure, RoutePolicy, Verdict,
 };
-use crate::types::{Asn, GroupId, RouteAttributes};
+use crate::types::{Asn, Family, GroupId, Prefix, RouteAttributes};
 
 /// What a fake says about one candidate.
 pub(super) type Rule = fn(&Batch<'_>, &Candidate) -> Verdict;
@@ -176,6 +178,7 @@ pub(super) fn pod(prefix: &str) -> Candidate {
         },
         service: None,
         covered_by: None,
+        serving: None,
     }
 }
 
@@ -199,31 +202,27 @@ pub(super) fn service(
         ipv4: ready,
         ..FamilyCounts::default()
     };
+    let kind = AddressKind::ClusterIp;
+    let address = address.parse().unwrap();
+    let facts = ServiceFacts {
+        service_type: ServiceType::LoadBalancer,
+        external_traffic_policy,
+        cluster_ips: vec![address],
+        ip_families: Family::ALL.to_vec(),
+        node_endpoints: counts,
+        cluster_endpoints: counts,
+        ..ServiceFacts::named(key.clone())
+    };
     Candidate {
         key: CandidateKey {
-            prefix: address.parse().unwrap(),
+            prefix: Prefix::host(address),
             origin: Origin::ServiceAddress {
-                service: key.clone(),
-                address: AddressKind::ClusterIp,
+                service: key,
+                address: kind,
             },
         },
-        service: Some(Arc::new(ServiceFacts {
-            key,
-            labels: StringMap::new(),
-            annotations: StringMap::new(),
-            service_type: ServiceType::LoadBalancer,
-            external_traffic_policy,
-            internal_traffic_policy: TrafficPolicy::Cluster,
-            load_balancer_class: None,
-            headless: false,
-            deleting: false,
-            cluster_ips: vec![address.parse().unwrap()],
-            external_ips: Vec::new(),
-            load_balancer_ips: Vec::new(),
-            ports: Vec::new(),
-            node_endpoints: counts,
-            cluster_endpoints: counts,
-        })),
+        serving: Some(serving(&facts, kind, address, &AdvertiseConfig::default())),
+        service: Some(Arc::new(facts)),
         covered_by: None,
     }
 }
@@ -262,7 +261,7 @@ pub(super) struct Bench {
     clippy::disallowed_methods,
     reason = "an origin to count test time from"
 )]
-fn origin() -> Instant {
+pub(super) fn origin() -> Instant {
     Instant::now()
 }
 

@@ -35,6 +35,44 @@ fn one_active_end_suffices_whichever_it_is() {
 }
 
 #[test]
+fn ends_with_the_same_router_id_say_so_and_what_to_do() {
+    let mut network = two_hosts();
+    for (host, other) in [(A, B), (B, A)] {
+        let config = SpeakerConfig {
+            router_id: router_id(7),
+            ..config(host, 64512, vec![peer(other, 64512)])
+        };
+        configure(&mut network, host, config);
+    }
+    network.run(seconds(600));
+    for host in [A, B] {
+        let view = view(&network, host);
+        assert_eq!(view.established_count, 0);
+        let error = view.last_error.unwrap();
+        for words in [
+            "peer has our own router id 10.0.0.8",
+            "bgp.router-id or the Node's annotation rutter.io/router-id",
+        ] {
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}
+
+#[test]
+fn external_peers_may_have_the_same_router_id() {
+    let mut network = two_hosts();
+    for (host, other) in [(A, B), (B, A)] {
+        let asn = |host: HostId| 65000 + u32::try_from(host).unwrap();
+        let config = SpeakerConfig {
+            router_id: router_id(7),
+            ..config(host, asn(host), vec![peer(other, asn(other))])
+        };
+        configure(&mut network, host, config);
+    }
+    network.run_until(seconds(10), "established", both_established);
+}
+
+#[test]
 fn two_passive_ends_never_connect() {
     let mut network = two_hosts();
     for (host, other) in [(A, B), (B, A)] {

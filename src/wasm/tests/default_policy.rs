@@ -237,6 +237,7 @@ fn candidate_of(situation: &Situation) -> Candidate {
     };
     Candidate {
         service: (situation.what == "address").then(|| Arc::new(facts_of(situation, key))),
+        serving: None,
         covered_by: (situation.covered == "yes").then(|| situation.range().parse().unwrap()),
         key: CandidateKey {
             prefix: situation.prefix().parse().unwrap(),
@@ -253,7 +254,6 @@ fn facts_of(situation: &Situation, key: ServiceKey) -> ServiceFacts {
         _ => Family::Ipv6Unicast,
     };
     ServiceFacts {
-        key,
         labels: [("app".into(), "web".into())].into(),
         annotations: [("example.com/note".into(), String::new())].into(),
         service_type: match situation.service_type {
@@ -265,13 +265,6 @@ fn facts_of(situation: &Situation, key: ServiceKey) -> ServiceFacts {
             "Cluster" => TrafficPolicy::Cluster,
             _ => TrafficPolicy::Local,
         },
-        internal_traffic_policy: TrafficPolicy::Cluster,
-        load_balancer_class: None,
-        headless: false,
-        deleting: false,
-        cluster_ips: Vec::new(),
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
         ports: vec![ServicePort {
             name: "http".into(),
             protocol: "TCP".into(),
@@ -280,6 +273,7 @@ fn facts_of(situation: &Situation, key: ServiceKey) -> ServiceFacts {
         }],
         node_endpoints: counts(family, here, other_here),
         cluster_endpoints: counts(family, everywhere(here), everywhere(other_here)),
+        ..ServiceFacts::named(key)
     }
 }
 

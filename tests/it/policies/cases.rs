@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use rutter::candidates::{AddressKind, Candidate, CandidateKey, Origin};
+use rutter::candidates::{AddressKind, AdvertiseConfig, Candidate, CandidateKey, Origin, serving};
 use rutter::facts::{
     EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceKey, ServicePort, ServiceType,
     TrafficPolicy,
 };
+use rutter::types::{Family, Prefix};
 use serde_json::{Value, json};
 
 /// One question and its answer.
@@ -280,18 +281,23 @@ fn pod_cidr(prefix: &str) -> Candidate {
         },
         service: None,
         covered_by: None,
+        serving: None,
     }
 }
 
 fn address(host: &str, service: ServiceFacts) -> Candidate {
+    let kind = AddressKind::LoadBalancerIp;
+    let prefix: Prefix = host.parse().unwrap();
+    let config = AdvertiseConfig::default();
     Candidate {
         key: CandidateKey {
-            prefix: host.parse().unwrap(),
+            prefix,
             origin: Origin::ServiceAddress {
                 service: service.key.clone(),
-                address: AddressKind::LoadBalancerIp,
+                address: kind,
             },
         },
+        serving: Some(serving(&service, kind, prefix.address(), &config)),
         service: Some(Arc::new(service)),
         covered_by: None,
     }
@@ -323,20 +329,10 @@ fn service(key: &str, ready: u32) -> ServiceFacts {
         ipv6: EndpointCounts::default(),
     };
     ServiceFacts {
-        key: ServiceKey::new(namespace, name),
-        labels: [].into(),
-        annotations: [].into(),
         service_type: ServiceType::LoadBalancer,
-        external_traffic_policy: TrafficPolicy::Cluster,
-        internal_traffic_policy: TrafficPolicy::Cluster,
-        load_balancer_class: None,
-        headless: false,
-        deleting: false,
-        cluster_ips: Vec::new(),
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
-        ports: Vec::new(),
+        ip_families: vec![Family::Ipv4Unicast],
         node_endpoints: counts,
         cluster_endpoints: counts,
+        ..ServiceFacts::named(ServiceKey::new(namespace, name))
     }
 }

@@ -311,10 +311,7 @@ fn a_policy_is_asked_for_its_peers_only() {
         ..settings(&text(), None)
     });
     let imports = &pipeline.import_side.imports;
-    let (_, outcome) = imports
-        .route(PeerId(0), &"10.9.0.0/16".parse().unwrap())
-        .unwrap();
-    let steps = imports.steps(PeerId(0), outcome.unwrap());
+    let steps = imports.steps(PeerId(0), &"10.9.0.0/16".parse().unwrap());
     let words: Vec<_> = steps
         .iter()
         .map(|step| format!("{} {}", step.policy, step.verdict))

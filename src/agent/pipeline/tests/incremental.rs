@@ -72,7 +72,7 @@ fn large(more: &str) -> (Pipeline, Counting) {
     let mut pipeline = Pipeline::new(HERE, &settings.config);
     pipeline.configure(settings);
     let services = (0..SERVICES).map(|n| object(numbered(n))).collect();
-    pipeline.on_events(listed(Kind::Node, vec![object(node(HERE))]));
+    pipeline.on_events(node_listed());
     pipeline.on_events(listed(Kind::Service, services));
     pipeline.on_events(listed(Kind::EndpointSlice, Vec::new()));
     assert!(policy.asked().len() > SERVICES);

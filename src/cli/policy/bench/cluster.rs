@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use crate::candidates::{AddressKind, AdvertiseConfig, Candidate, CandidateKey, Origin, serving};
 use crate::facts::{
-    EndpointCounts, FamilyCounts, ServiceFacts, ServiceKey, ServicePort, ServiceType,
-    SessionAffinity, TrafficPolicy,
+    EndpointCounts, FamilyCounts, ServiceFacts, ServiceKey, ServicePort, ServiceType, TrafficPolicy,
 };
 use crate::types::{Family, Prefix};
 
@@ -28,7 +27,6 @@ pub(super) fn addresses_of(number: u32) -> [Candidate; 2] {
         node_port: Some(30_000),
     };
     let facts = Arc::new(ServiceFacts {
-        key: key.clone(),
         labels: ["app", "app.kubernetes.io/managed-by", "team"]
             .map(|label| (label.to_owned(), format!("value-{number}")))
             .into(),
@@ -41,20 +39,9 @@ pub(super) fn addresses_of(number: u32) -> [Candidate; 2] {
         } else {
             TrafficPolicy::Cluster
         },
-        internal_traffic_policy: TrafficPolicy::Cluster,
-        load_balancer_class: None,
-        headless: false,
-        deleting: false,
-        cluster_ips: Vec::new(),
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
         ip_families: vec![Family::Ipv4Unicast],
         health_check_node_port: local.then_some(32_000),
-        session_affinity: SessionAffinity::None,
-        traffic_distribution: None,
-        load_balancer_source_ranges: Vec::new(),
         created: 1_700_000_000,
-        namespace_labels: Arc::default(),
         ports: vec![port("http", 80), port("https", 443)],
         node_endpoints: FamilyCounts {
             ipv4: here,
@@ -67,7 +54,7 @@ pub(super) fn addresses_of(number: u32) -> [Candidate; 2] {
             },
             ipv6: EndpointCounts::default(),
         },
-        unplaced_endpoints: FamilyCounts::default(),
+        ..ServiceFacts::named(key.clone())
     });
     let candidate = |base: u32, range: &str, kind| {
         let address = IpAddr::from((base + number).to_be_bytes());

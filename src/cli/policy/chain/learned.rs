@@ -7,19 +7,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::super::module;
 use crate::agent::clock;
 use crate::api::DecisionReport;
-use crate::cases::{CaseFile, LearnedScene, UsedPolicy};
+use crate::cases::{CaseFile, LearnedScene};
 use crate::cli::policy::replay::by;
-use crate::cli::policy::workbench::LIMITS;
 use crate::cli::text;
 use crate::policy::{
-    Audience, ImportLink, ImportOutcome, ImportPeer, Imports, LearnedChange, LearnedRoute, Mode,
-    OnError, Step,
+    ImportLink, ImportOutcome, ImportPeer, Imports, LearnedChange, LearnedRoute, Step,
 };
 use crate::types::{Installation, PeerId, Prefix, RouteAttributes, RouteVersion};
-use crate::wasm::{Engine, Module, WasmImportPolicy};
 
 /// The one peer of a scene.
 const PEER: PeerId = PeerId(0);
@@ -34,56 +30,6 @@ pub(in crate::cli::policy) struct LearnedReport {
     pub(in crate::cli::policy) decision: DecisionReport,
     /// Whether the kernel may forward by it; absent where it is not used.
     pub(in crate::cli::policy) installation: Option<Installation>,
-}
-
-/// A module by itself, called as it calls itself.
-pub(super) fn alone(
-    loaded: &Module,
-    module: &str,
-    settings: &serde_json::Value,
-) -> anyhow::Result<ImportLink> {
-    Ok(ImportLink {
-        name: loaded.description().name.as_str().into(),
-        module: module.to_owned(),
-        settings: Arc::new(settings.clone()),
-        policy: Arc::new(WasmImportPolicy::new(loaded, settings, LIMITS)?),
-        on_error: OnError::default(),
-        limits: LIMITS,
-        audience: Audience::Everyone,
-        mode: Mode::Enforce,
-    })
-}
-
-/// A module in the place of a recorded policy.
-pub(super) fn link(
-    loaded: &Module,
-    place: UsedPolicy,
-    module: &str,
-    settings: &serde_json::Value,
-) -> anyhow::Result<ImportLink> {
-    let UsedPolicy {
-        name,
-        module: _,
-        on_error,
-        mode,
-        peers,
-        settings: _,
-    } = place;
-    Ok(ImportLink {
-        name: name.into(),
-        on_error,
-        audience: peers.map_or(Audience::Everyone, Audience::Only),
-        mode,
-        ..alone(loaded, module, settings)?
-    })
-}
-
-/// The recorded policy itself.
-pub(super) fn recorded(engine: &Engine, policy: &UsedPolicy) -> anyhow::Result<ImportLink> {
-    let settings = policy.settings.clone().into();
-    module::load(engine, &policy.module)
-        .and_then(|loaded| link(&loaded, policy.clone(), &policy.module, &settings))
-        .with_context(|| format!("the recorded import policy `{}`", policy.name))
 }
 
 /// Decides a scene as an agent would that has just started. Ordered by prefix.
@@ -123,12 +69,11 @@ pub(in crate::cli::policy) fn play(
                 .with_context(|| format!("import policy `{}` {}", link.name, scene.name));
         }
     }
-    let outcomes = imports.outcomes(PEER);
-    Ok(outcomes
+    let learned = imports.learned(PEER);
+    Ok(learned
         .filter_map(|(prefix, route, outcome)| {
-            let outcome = outcome?;
-            let steps = imports.steps(PEER, outcome);
-            Some(LearnedReport::new(prefix, route, outcome, &steps))
+            let steps = imports.steps(PEER, &prefix);
+            Some(LearnedReport::new(prefix, route, outcome?, &steps))
         })
         .collect())
 }

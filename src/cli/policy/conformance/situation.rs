@@ -18,10 +18,12 @@ const SERVICES: u32 = 90;
 /// So many that one peer's routes are split into several parts.
 const ROUTES: u32 = 240;
 
-const TYPES: [ServiceType; 4] = [
-    ServiceType::ClusterIP,
-    ServiceType::NodePort,
+/// More of those that can have addresses of every kind.
+const TYPES: [ServiceType; 5] = [
     ServiceType::LoadBalancer,
+    ServiceType::ClusterIP,
+    ServiceType::LoadBalancer,
+    ServiceType::NodePort,
     ServiceType::ExternalName,
 ];
 

@@ -45,7 +45,7 @@ fn any_object() -> impl Strategy<Value = Value> {
     });
     let slice = (
         select(vec!["one", "two", "three"]),
-        select(vec!["web", "shop", "gone"]),
+        select(vec!["web", "shop", "gone", "kubernetes"]),
         proptest::collection::vec(endpoint, 0..4),
     );
     let slice =
@@ -65,7 +65,13 @@ fn any_object() -> impl Strategy<Value = Value> {
         node["spec"]["unschedulable"] = unschedulable.into();
         node
     });
-    prop_oneof![4 => slice, 2 => service, 1 => node]
+    let cluster_node = node.clone().prop_map(super::cluster_node);
+    let namespace = (
+        select(vec!["default", "other"]),
+        select(vec!["gold", "silver"]),
+    );
+    let namespace = namespace.prop_map(|(name, tier)| super::namespace(name, tier));
+    prop_oneof![4 => slice, 2 => service, 1 => node, 1 => cluster_node, 1 => namespace]
 }
 
 fn any_happening() -> impl Strategy<Value = Happening> {
@@ -151,6 +157,17 @@ impl Follower {
                     assert_ne!(self.0.node, view.node, "told, but nothing changed");
                     self.0.node.clone_from(&view.node);
                 }
+                ClusterChange::Networks => {
+                    let networks =
+                        |view: &ClusterView| (view.nodes.clone(), view.api_servers.clone());
+                    assert_ne!(
+                        networks(&self.0),
+                        networks(view),
+                        "told, but nothing changed"
+                    );
+                    self.0.nodes.clone_from(&view.nodes);
+                    self.0.api_servers.clone_from(&view.api_servers);
+                }
                 ClusterChange::Service(key) => {
                     let (old, new) = (self.0.services.get(key), view.services.get(key));
                     assert_ne!(old, new, "told, but nothing changed");
@@ -163,6 +180,11 @@ impl Follower {
         }
         assert_eq!(self.0.node, view.node, "changed, but not told");
         assert_eq!(self.0.services, view.services, "changed, but not told");
+        assert_eq!(self.0.nodes, view.nodes, "changed, but not told");
+        assert_eq!(
+            self.0.api_servers, view.api_servers,
+            "changed, but not told"
+        );
     }
 }
 
@@ -187,11 +209,21 @@ proptest! {
             follower.follow(index.view(), &outcome.changes);
         }
 
+        let all = cluster.clone();
         let mut fresh = Index::new(HERE);
         for value in cluster.into_values().rev() {
             fresh.handle(SourceEvent::Applied(object(value)));
         }
+        // How many Nodes there are is known of a complete list only.
+        for kind in Kind::ALL {
+            let known: Cluster = fresh.known(kind).into_iter().filter_map(|name| Some((name.clone(), all.get(&name)?.clone()))).collect();
+            for event in list_events(&known, kind) {
+                fresh.handle(event);
+            }
+        }
         prop_assert_eq!(&index.view().node, &fresh.view().node);
         prop_assert_eq!(&index.view().services, &fresh.view().services);
+        prop_assert_eq!(&index.view().nodes, &fresh.view().nodes);
+        prop_assert_eq!(&index.view().api_servers, &fresh.view().api_servers);
     }
 }

@@ -104,8 +104,7 @@ fn a_shadow_changes_nothing_and_tells_what_would_not_be_used() {
     assert_eq!(told, ["10.0.0.0/8 v1 as received"]);
     assert_eq!(differences, ["shadow tor: -10.0.0.0/8, shadow: scripted"]);
     assert_eq!(enforced.take_asked().len(), 1, "once, by the chain");
-    let outcome = watched.fixture.outcome(TOR, "10.0.0.0/8").unwrap();
-    let steps = watched.fixture.imports.steps(TOR, outcome);
+    let steps = watched.fixture.steps(TOR, "10.0.0.0/8");
     let last = steps.last().unwrap();
     assert_eq!(last.verdict, StepVerdict::NotAsked);
     assert_eq!(last.reason.as_deref(), Some("it is in shadow mode"));
@@ -244,7 +243,7 @@ fn a_peer_that_goes_and_comes_between_two_looks_leaves_nothing_behind() {
     ]);
     watched.announce(&[(TOR, "10.0.0.0/8", 1)]);
     let now = watched.fixture.now;
-    let peers = watched.fixture.imports.peers.clone();
+    let peers = watched.fixture.peers();
     watched.fixture.imports.set_peers(now, BTreeMap::new());
     watched.fixture.imports.set_peers(now, peers);
     watched.look();
@@ -371,7 +370,7 @@ impl Event {
     fn happen(&self, fixture: &mut Fixture) {
         match self {
             Self::Announce(peer, net, med) => {
-                if fixture.imports.peers.contains_key(peer) {
+                if fixture.peers().contains_key(peer) {
                     fixture.announce(&[(*peer, &format!("10.{net}.0.0/16"), *med)]);
                 }
             }
@@ -379,7 +378,7 @@ impl Event {
                 fixture.withdraw(*peer, &format!("10.{net}.0.0/16"));
             }
             Self::Toggle(id) => {
-                let mut peers = fixture.imports.peers.clone();
+                let mut peers = fixture.peers();
                 if peers.remove(id).is_none() {
                     peers.insert(*id, peer("again"));
                 }
@@ -398,9 +397,8 @@ impl Event {
 fn table(fixture: &Fixture) -> BTreeMap<(PeerId, Prefix), AcceptedImport> {
     let of = |peer| {
         let outcomes = fixture.imports.outcomes(peer);
-        outcomes.filter_map(move |(prefix, _, outcome)| {
-            Some(((peer, prefix), outcome?.accepted.clone()?))
-        })
+        outcomes
+            .filter_map(move |(prefix, outcome)| Some(((peer, *prefix), outcome.accepted.clone()?)))
     };
     of(TOR).chain(of(SPINE)).collect()
 }

@@ -1,0 +1,488 @@
+//! One direction of the agent as one object: routes in, what becomes of each out.
+//!
+//! Called by the agent, by the names [`Exports`](super::Exports) and [`Imports`](super::Imports),
+//! whenever facts, routes, peers or policies change, and at [`Table::retry_at`]. Every call that
+//! changes something is one round: what it concerns is decided about once, and only what the owner
+//! does not know yet comes out, ordered by peers, then prefix. It keeps no clock and never talks
+//! to peers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::chain::{Chain, Due};
+use super::observation::{Cases, Circumstances, Extent, Observation, Seen, Unseen};
+use super::row::{Context, Row};
+use super::{ChainDefault, Directed, LinkStatus, NextLink, Outcome, Step};
+use crate::facts::NodeFacts;
+use crate::types::{Asn, Prefix, RouteAttributes};
+
+/// The chain, the peers, the routes, and what came of them.
+///
+/// A clone is a trial: what is done to it shows what would come of it, and nobody is told. It
+/// shares the policies, which keep no state, and nothing else.
+#[derive(Clone, Debug)]
+pub struct Table<P: Directed> {
+    asn: Asn,
+    pub(super) node: Option<Arc<NodeFacts>>,
+    chain: Chain<P>,
+    default: ChainDefault,
+    /// By whose they are; nobody's are for all peers.
+    pub(super) routes: BTreeMap<Option<P::PeersId>, BTreeMap<P::Key, P::Route>>,
+    pub(super) rows: BTreeMap<P::PeersId, Row<P>>,
+    none: Arc<RouteAttributes>,
+    pub(super) unseen: Unseen<P>,
+}
+
+/// Names a route among all: with its owner, if it has one.
+pub(super) type RouteName<P> = (Option<<P as Directed>::PeersId>, <P as Directed>::Key);
+
+/// A step of the routes.
+pub(super) struct RouteStep<P: Directed> {
+    pub(super) name: RouteName<P>,
+    /// As it is from now on; absent when it is gone.
+    pub(super) route: Option<P::Route>,
+}
+
+/// What a round has to decide about.
+#[derive(Debug)]
+enum Scope<P: Directed> {
+    Everything,
+    Peers(BTreeSet<P::PeersId>),
+    Routes(BTreeMap<Option<P::PeersId>, BTreeSet<P::Key>>),
+}
+
+/// Prefixes of routes that are gone.
+type Gone<P> = BTreeMap<Option<<P as Directed>::PeersId>, BTreeSet<Prefix>>;
+
+/// What came of a round.
+type News<P> = (
+    <P as Directed>::PeersId,
+    Prefix,
+    Option<<P as Directed>::Told>,
+);
+
+impl<P: Directed> Table<P> {
+    /// No routes, no peers, and a chain without policies, which rejects everything.
+    #[must_use]
+    pub fn new(asn: Asn) -> Self {
+        Self {
+            asn,
+            node: None,
+            chain: Chain::default(),
+            default: ChainDefault::default(),
+            routes: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            none: Arc::default(),
+            unseen: Unseen::default(),
+        }
+    }
+
+    /// Takes another AS number for our own; everything is decided again if it differs.
+    pub fn set_asn(&mut self, now: Instant, asn: Asn) -> Vec<P::Change> {
+        if self.asn == asn {
+            return self.retry(now);
+        }
+        self.asn = asn;
+        self.decide(now, Scope::Everything)
+    }
+
+    /// Takes another end of the chain; everything is decided again if it differs.
+    pub fn set_default(&mut self, now: Instant, default: ChainDefault) -> Vec<P::Change> {
+        if self.default == default {
+            return self.retry(now);
+        }
+        self.default = default;
+        self.decide(now, Scope::Everything)
+    }
+
+    /// Takes `peers` for the peers. Routes of new and changed ones are decided about; of each that
+    /// is gone, everything is forgotten. A new one that is an heir of another begins with what was
+    /// decided for that.
+    pub(super) fn take_peers(
+        &mut self,
+        now: Instant,
+        peers: BTreeMap<P::PeersId, P::Peers>,
+        heirs: &BTreeMap<P::PeersId, P::PeersId>,
+    ) -> Vec<P::Change> {
+        let mut concerned = self.bequeath(&peers, heirs);
+        let is_gone = |id: &P::PeersId| !peers.contains_key(id);
+        self.routes
+            .retain(|owner, _| owner.is_none_or(|id| !is_gone(&id)));
+        let gone: BTreeSet<_> = self.rows.keys().copied().filter(is_gone).collect();
+        let mut news = Vec::new();
+        for id in &gone {
+            let row = self.rows.remove(id);
+            let told = row.iter().flat_map(|row| row.told().keys());
+            news.extend(told.map(|prefix| (*id, *prefix, None)));
+        }
+        self.unseen.add_peers(&gone);
+        for (id, peers) in peers {
+            match self.rows.get_mut(&id) {
+                Some(row) if row.peers == peers => continue,
+                // What was decided stays, should a policy fail now.
+                Some(row) => row.peers = peers,
+                None => {
+                    self.rows.insert(id, Row::new(peers));
+                }
+            }
+            concerned.insert(id);
+        }
+        news.extend(self.round(now, Scope::Peers(concerned), &Gone::<P>::new()));
+        news.sort_by_key(|(id, prefix, _)| (*id, *prefix));
+        told::<P>(news)
+    }
+
+    /// Creates new rows with the decisions of those that their peers come from. Returns which.
+    fn bequeath(
+        &mut self,
+        peers: &BTreeMap<P::PeersId, P::Peers>,
+        heirs: &BTreeMap<P::PeersId, P::PeersId>,
+    ) -> BTreeSet<P::PeersId> {
+        let mut created = BTreeSet::new();
+        for (id, from) in heirs {
+            if self.rows.contains_key(id) {
+                continue;
+            }
+            if let (Some(peers), Some(former)) = (peers.get(id), self.rows.get(from)) {
+                self.rows.insert(*id, former.heir(peers.clone()));
+                created.insert(*id);
+                self.chain.expect_stand_ins();
+            }
+        }
+        created
+    }
+
+    /// Puts another chain in force and decides about everything by it.
+    ///
+    /// Links keep the last decisions of former links of their name. For a link that has none,
+    /// what the former chain accepted stands in until it has answered: a new module that fails at
+    /// once takes no route away under `keep-last`. Links that are [`NextLink::Kept`] are what they
+    /// were, failing ones included.
+    pub fn replace_chain(
+        &mut self,
+        now: Instant,
+        links: impl IntoIterator<Item = impl Into<NextLink<P>>>,
+    ) -> Vec<P::Change> {
+        let positions = self.chain.replace(links);
+        for (id, row) in &mut self.rows {
+            if let Some(routes) = self.routes.get(&P::owner(*id)) {
+                row.carry_over(&positions, routes);
+            }
+        }
+        self.decide(now, Scope::Everything)
+    }
+
+    /// Takes the own node's facts as they are, and steps of the routes, in one round.
+    ///
+    /// Only those named are decided about, unless the node's facts differ from those given last:
+    /// then all are.
+    pub(super) fn take(
+        &mut self,
+        now: Instant,
+        node: Option<Arc<NodeFacts>>,
+        steps: impl IntoIterator<Item = RouteStep<P>>,
+    ) -> Vec<P::Change> {
+        let mut changed: BTreeMap<_, BTreeSet<P::Key>> = BTreeMap::new();
+        let mut gone = Gone::<P>::new();
+        for RouteStep { name, route } in steps {
+            let (owner, key) = &name;
+            let routes = self.routes.entry(*owner).or_default();
+            let before = routes.get(key);
+            let Some(route) = route else {
+                let prefixes = gone.entry(*owner).or_default();
+                prefixes.insert(P::prefix(key));
+                routes.remove(key);
+                self.forget(&name);
+                self.unseen.add_routes([name]);
+                continue;
+            };
+            if before == Some(&route) {
+                continue;
+            }
+            let is_another = before.is_some_and(|before| !P::is_same(before, &route));
+            routes.insert(key.clone(), route);
+            if is_another {
+                self.forget(&name);
+            }
+            changed.entry(name.0).or_default().insert(name.1);
+        }
+        let scope = if self.node == node {
+            Scope::Routes(changed)
+        } else {
+            self.node = node;
+            Scope::Everything
+        };
+        let news = self.round(now, scope, &gone);
+        told::<P>(news)
+    }
+
+    /// Forgets every decision about a route.
+    fn forget(&mut self, (owner, key): &RouteName<P>) {
+        match owner {
+            Some(id) => {
+                if let Some(row) = self.rows.get_mut(id) {
+                    row.forget(key);
+                }
+            }
+            None => self.rows.values_mut().for_each(|row| row.forget(key)),
+        }
+    }
+
+    /// When to call [`Table::retry`], because a policy is failing; absent while none is.
+    #[must_use]
+    pub fn retry_at(&self) -> Option<Instant> {
+        self.chain.retry_at()
+    }
+
+    /// Asks failing policies whose time has come, about everything. Harmless at any time.
+    pub fn retry(&mut self, now: Instant) -> Vec<P::Change> {
+        self.decide(now, Scope::Routes(BTreeMap::new()))
+    }
+
+    /// How each policy of the chain is, in order.
+    pub fn links(&self) -> impl Iterator<Item = LinkStatus<'_>> {
+        self.chain.status()
+    }
+
+    /// How often a policy was asked to decide about something, since the beginning.
+    #[must_use]
+    pub fn asked(&self) -> u64 {
+        self.chain.asked()
+    }
+
+    /// The peers, ordered by id.
+    pub fn peers(&self) -> impl Iterator<Item = (P::PeersId, &P::Peers)> {
+        self.rows.iter().map(|(id, row)| (*id, &row.peers))
+    }
+
+    /// What the chain made of each route for these peers, ordered by key; nothing for peers that
+    /// do not exist.
+    pub fn outcomes(
+        &self,
+        peers: P::PeersId,
+    ) -> impl Iterator<Item = (&P::Key, &Outcome<P::Accepted>)> {
+        let row = self.rows.get(&peers);
+        row.into_iter().flat_map(Row::outcomes)
+    }
+
+    /// What the chain made of one route for these peers; absent while that is not decided.
+    #[must_use]
+    pub fn outcome(&self, peers: P::PeersId, key: &P::Key) -> Option<&Outcome<P::Accepted>> {
+        self.rows.get(&peers)?.outcome(key)
+    }
+
+    /// The steps that led to [`Self::outcome`], and between them one for each policy that was
+    /// passed over because it is not for these peers.
+    #[must_use]
+    pub fn steps(&self, peers: P::PeersId, key: &P::Key) -> Vec<Step> {
+        let row = self.rows.get(&peers);
+        let outcome = row.and_then(|row| Some((row, row.outcome(key)?)));
+        outcome.map_or_else(Vec::new, |(row, outcome)| {
+            let group = P::peer_group(&row.peers);
+            let links = self.chain.links();
+            outcome.steps_of(links.map(|link| (&link.name, link.passed_over_for(group))))
+        })
+    }
+
+    /// What the owner, who was told what came of `before`, is to be told for it to know what came
+    /// of this.
+    #[must_use]
+    pub fn differences(&self, before: &Self) -> Vec<P::Change> {
+        let ids: BTreeSet<_> = self.rows.keys().chain(before.rows.keys()).collect();
+        let mut news = Vec::new();
+        for id in ids {
+            let empty = BTreeMap::new();
+            let before = before.rows.get(id).map_or(&empty, Row::told);
+            let after = self.rows.get(id).map_or(&empty, Row::told);
+            let prefixes: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+            for prefix in prefixes {
+                let told = after.get(prefix);
+                if before.get(prefix) != told {
+                    news.push((*id, *prefix, told.cloned()));
+                }
+            }
+        }
+        told::<P>(news)
+    }
+
+    fn decide(&mut self, now: Instant, scope: Scope<P>) -> Vec<P::Change> {
+        told::<P>(self.round(now, scope, &Gone::<P>::new()))
+    }
+
+    /// Decides about `scope`, or about everything if a failing link is due, and settles what is
+    /// told of it and of the prefixes of routes that are `gone`.
+    fn round(&mut self, now: Instant, mut scope: Scope<P>, gone: &Gone<P>) -> Vec<News<P>> {
+        if self.node.is_none() && P::without_node().is_none() {
+            self.note(scope);
+            return Vec::new();
+        }
+        if self.chain.begin_round(now) == Due::Yes {
+            scope = Scope::Everything;
+        }
+        self.evaluate(now, &scope);
+        // Each turn leaves one more link failing, which is not asked again: there are at most
+        // as many turns as links.
+        while self.must_widen(&scope) {
+            scope = Scope::Everything;
+            self.chain.restart_round();
+            self.evaluate(now, &scope);
+        }
+        self.chain.end_round();
+        match scope {
+            Scope::Everything | Scope::Peers(_) => self.drop_stand_ins(),
+            Scope::Routes(_) => {}
+        }
+        let news = self.settle(&scope, gone);
+        self.note(scope);
+        news
+    }
+
+    /// Whether a link failed whose routes were not all decided about under its failure: its
+    /// on-error speaks about all of them.
+    fn must_widen(&self, scope: &Scope<P>) -> bool {
+        match scope {
+            Scope::Everything => self.chain.is_divided(),
+            Scope::Peers(_) | Scope::Routes(_) => self.chain.has_failed(),
+        }
+    }
+
+    fn evaluate(&mut self, now: Instant, scope: &Scope<P>) {
+        let context = Context {
+            now,
+            node: self.node.as_deref(),
+            asn: self.asn,
+            default: self.default,
+            none: &self.none,
+        };
+        for (id, row) in &mut self.rows {
+            let Some(routes) = self.routes.get(&P::owner(*id)) else {
+                continue;
+            };
+            let routes: Vec<_> = match scope {
+                Scope::Routes(keys) => {
+                    let keys = keys.get(&P::owner(*id)).into_iter().flatten();
+                    // One that came and went in the same step is gone.
+                    keys.filter_map(|key| routes.get_key_value(key)).collect()
+                }
+                Scope::Peers(peers) if !peers.contains(id) => continue,
+                Scope::Everything | Scope::Peers(_) => routes.iter().collect(),
+            };
+            if !routes.is_empty() {
+                row.decide(&mut self.chain, &context, &routes);
+            }
+        }
+    }
+
+    /// What stands in for a link that has answered for everything it was asked about is of no
+    /// more use.
+    fn drop_stand_ins(&mut self) {
+        for position in self.chain.take_independent() {
+            for row in self.rows.values_mut() {
+                row.drop_stand_ins(position);
+            }
+        }
+    }
+
+    fn settle(&mut self, scope: &Scope<P>, gone: &Gone<P>) -> Vec<News<P>> {
+        let mut news = Vec::new();
+        let empty = BTreeMap::new();
+        for (id, row) in &mut self.rows {
+            let owner = P::owner(*id);
+            let routes = self.routes.get(&owner).unwrap_or(&empty);
+            let mut prefixes: Vec<Prefix> = match scope {
+                Scope::Routes(keys) => {
+                    let keys = keys.get(&owner).into_iter().flatten();
+                    keys.map(P::prefix).collect()
+                }
+                Scope::Peers(peers) if !peers.contains(id) => continue,
+                Scope::Everything | Scope::Peers(_) => routes.keys().map(P::prefix).collect(),
+            };
+            let gone = gone.get(&owner).into_iter().flatten();
+            prefixes.extend(gone);
+            prefixes.sort_unstable();
+            prefixes.dedup();
+            let settled = row.settle(routes, prefixes).into_iter();
+            news.extend(settled.map(|(prefix, told)| (*id, prefix, told)));
+        }
+        news
+    }
+
+    /// Remembers what nobody has observed yet.
+    fn note(&mut self, scope: Scope<P>) {
+        match scope {
+            Scope::Everything => self.unseen.add_everything(),
+            Scope::Peers(peers) => self.unseen.add_peers(&peers),
+            Scope::Routes(routes) => {
+                for (owner, keys) in routes {
+                    let names = keys.into_iter().map(|key| (owner, key));
+                    self.unseen.add_routes(names);
+                }
+            }
+        }
+    }
+
+    /// What came of the rounds since this was last asked, for [`Shadows`](super::Shadows) to look
+    /// at; nothing where nothing did, or the chain has no policy in shadow mode.
+    ///
+    /// To be called after every round: what nobody has seen yet is remembered.
+    pub fn observe(&mut self) -> Option<Observation<P>> {
+        let unseen = std::mem::take(&mut self.unseen);
+        let circumstances = Circumstances {
+            node: self.node.clone(),
+            asn: self.asn,
+            default: self.default,
+        };
+        let peers = || {
+            self.peers()
+                .map(|(id, peers)| (id, peers.clone()))
+                .collect()
+        };
+        let look = |whole, routes| self.cases(&whole, &routes);
+        Observation::new(&self.chain, circumstances, peers, unseen, look)
+    }
+
+    fn cases(
+        &self,
+        whole: &BTreeSet<P::PeersId>,
+        changed: &BTreeSet<RouteName<P>>,
+    ) -> BTreeMap<P::PeersId, Cases<P>> {
+        let cases = self.rows.iter().map(|(id, row)| {
+            let owner = P::owner(*id);
+            let routes = self.routes.get(&owner);
+            let seen = |key: &P::Key| {
+                let seen = || {
+                    Some(Seen {
+                        route: routes?.get(key)?.clone(),
+                        outcome: row.outcome(key)?.clone(),
+                    })
+                };
+                (key.clone(), seen())
+            };
+            let cases = if whole.contains(id) {
+                Cases {
+                    extent: Extent::Everything,
+                    routes: routes
+                        .into_iter()
+                        .flat_map(BTreeMap::keys)
+                        .map(seen)
+                        .collect(),
+                }
+            } else {
+                let own = changed.iter().filter(|(of, _)| *of == owner);
+                Cases {
+                    extent: Extent::Changes,
+                    routes: own.map(|(_, key)| seen(key)).collect(),
+                }
+            };
+            (*id, cases)
+        });
+        cases.collect()
+    }
+}
+
+fn told<P: Directed>(news: Vec<News<P>>) -> Vec<P::Change> {
+    let news = news.into_iter();
+    news.filter_map(|(id, prefix, told)| P::change(id, prefix, told))
+        .collect()
+}
