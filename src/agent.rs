@@ -35,6 +35,7 @@ mod reload;
 mod report;
 mod router_id;
 mod routes;
+mod service_routes;
 mod shadow;
 mod sockets;
 mod sources;

@@ -19,6 +19,7 @@
 
 mod kernel;
 mod routes;
+mod services;
 mod shadow;
 
 use std::fmt;
@@ -35,6 +36,7 @@ pub use kernel::{KernelPath, KernelStatus};
 pub use routes::{
     DecisionReport, ReceivedRoute, ReceivedRoutes, Route, Routes, Sent, StepReport, Usage,
 };
+pub use services::{ServiceRoutes, Withheld};
 pub use shadow::{
     LearnedDifference, LearnedUse, ShadowComparison, ShadowCounts, ShadowDifference, ShadowPolicy,
     ShadowReport,
@@ -71,6 +73,9 @@ pub struct Status {
     /// The chain of import policies, in order; empty where every learned route is used.
     #[serde(default)]
     pub import_policies: Vec<PolicyStatus>,
+    /// Routes for Services, and what is to be looked at.
+    #[serde(default)]
+    pub service_routes: ServiceRoutes,
     /// Every configured peer, ordered by family, then address.
     pub peers: Vec<PeerStatus>,
     /// Learned routes in the kernel; absent where the kernel is left alone.

@@ -30,8 +30,8 @@
 //! A policy that fails, or whose answer is impossible, is not asked again before a time that
 //! doubles with each failure; then everything is asked anew. Until then its [`OnError`] decides
 //! for it, and the rest of the chain goes on. Two facts outrank a kept decision: a candidate
-//! that no longer exists is withdrawn, and so is a Local Service's address when the node has
-//! lost the usable endpoint that it had when the decision was made.
+//! that no longer exists is withdrawn, and so is an address of a Service for which the node's service
+//! proxy no longer answers, if it did when the decision was made.
 
 mod answer;
 mod audience;

@@ -1,4 +1,5 @@
-//! What an operator should hear of without asking: Kubernetes Events on the agent's own Node.
+//! What an operator should hear of without asking: Kubernetes Events on the agent's own Node, and on
+//! Services.
 //!
 //! Whoever sees something tells a [`Notice`], which costs a place in a bounded queue and never
 //! waits. One task writes the Events: one that repeats itself becomes a series, and each reason has
@@ -19,7 +20,8 @@ use super::clock;
 use super::links::LinkRefused;
 use super::pipeline::TrialFailure;
 use crate::api::HeldChange;
-use crate::kube::events::{NodeEvent, Recorded, Recorder, Severity};
+use crate::facts::ServiceKey;
+use crate::kube::events::{AgentEvent, Recorded, Recorder, Regarding, Severity};
 use crate::policy::Direction;
 
 /// Notices waiting to be written. More than a loss of every session at once brings.
@@ -67,10 +69,15 @@ pub(super) enum Notice {
     SessionEstablished { peer: String },
     /// An established session ended.
     SessionDown { peer: String, reason: String },
+    /// An address of a Service is somebody else's, and not announced; in words.
+    AddressRefused {
+        service: ServiceKey,
+        refusal: String,
+    },
 }
 
 /// Every reason a notice can have: those that never came to pass are counted, too, as none.
-const REASONS: [&str; 9] = [
+const REASONS: [&str; 10] = [
     "PolicyFailing",
     "PolicyRecovered",
     "PolicyFallback",
@@ -80,6 +87,7 @@ const REASONS: [&str; 9] = [
     "ConfigurationReloaded",
     "SessionEstablished",
     "SessionDown",
+    "AddressRefused",
 ];
 
 impl Notice {
@@ -124,7 +132,7 @@ impl Notice {
         Self::ChangeHeld { change }
     }
 
-    fn event(&self) -> NodeEvent {
+    fn event(&self) -> AgentEvent {
         use Severity::{Normal, Warning};
         let (severity, reason, action, note) = match self {
             Self::PolicyFailing {
@@ -180,8 +188,23 @@ impl Notice {
                 "Peer",
                 format!("BGP session with {peer} down: {reason}"),
             ),
+            Self::AddressRefused { refusal, .. } => {
+                (Warning, "AddressRefused", "Advertise", refusal.to_owned())
+            }
         };
-        NodeEvent {
+        AgentEvent {
+            regarding: match self {
+                Self::AddressRefused { service, .. } => Regarding::Service(service.clone()),
+                Self::PolicyFailing { .. }
+                | Self::PolicyRecovered { .. }
+                | Self::PolicyFallback { .. }
+                | Self::ConfigurationRefused { .. }
+                | Self::ModuleRefused { .. }
+                | Self::ChangeHeld { .. }
+                | Self::ConfigurationReloaded
+                | Self::SessionEstablished { .. }
+                | Self::SessionDown { .. } => Regarding::Node,
+            },
             severity,
             reason,
             action,
@@ -295,7 +318,7 @@ enum Written {
 async fn write(
     ledger: &mut Ledger<Recorded>,
     recorder: &Recorder,
-    event: NodeEvent,
+    event: AgentEvent,
 ) -> anyhow::Result<Written> {
     let step = ledger.enter(clock::now(), &event);
     let writing = async {
@@ -332,7 +355,7 @@ struct Ledger<R> {
     /// By reason; there are as many as kinds of notices.
     budgets: BTreeMap<&'static str, Budget>,
     /// No more than the budgets allow within [`SERIES_TIME`].
-    series: BTreeMap<NodeEvent, Series<R>>,
+    series: BTreeMap<AgentEvent, Series<R>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -367,7 +390,7 @@ impl<R> Default for Ledger<R> {
 }
 
 impl<R: Clone> Ledger<R> {
-    fn enter(&mut self, now: Instant, event: &NodeEvent) -> Step<R> {
+    fn enter(&mut self, now: Instant, event: &AgentEvent) -> Step<R> {
         self.series
             .retain(|_, series| now.duration_since(series.last) < SERIES_TIME);
         let budget = self.budgets.entry(event.reason).or_insert(Budget {
@@ -390,7 +413,7 @@ impl<R: Clone> Ledger<R> {
         }
     }
 
-    fn recorded(&mut self, now: Instant, event: NodeEvent, recorded: R) {
+    fn recorded(&mut self, now: Instant, event: AgentEvent, recorded: R) {
         let series = Series {
             recorded,
             count: 1,

@@ -14,7 +14,10 @@ use prometheus_client::registry::Registry;
 
 use super::events::EventCounts;
 use super::meters::{Measured, Work};
-use crate::api::{KernelStatus, PeerStatus, PolicyStatus, Readiness, ShadowCounts, Status};
+use crate::api::{
+    KernelStatus, PeerStatus, PolicyStatus, Readiness, ServiceRoutes, ShadowCounts, Status,
+    Withheld,
+};
 use crate::policy::{Direction, Mode, PolicyFailure};
 
 /// What [`encode`] writes.
@@ -73,6 +76,7 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
     let loads = [(Direction::Export, exports), (Direction::Import, imports)];
     let mut table = Table(Registry::with_prefix("rutter"));
     table.agent(&status);
+    table.service_routes(&status.service_routes);
     table.gauge(
         "candidates",
         "Candidates of this node: prefixes, each with its reason.",
@@ -190,6 +194,41 @@ impl Table {
             "config_loaded_timestamp_seconds",
             "When the configuration was loaded.",
             [(vec![], status.config.loaded_at)],
+        );
+    }
+
+    fn service_routes(&mut self, routes: &ServiceRoutes) {
+        let ServiceRoutes {
+            candidates,
+            offered,
+            withheld,
+            concerns,
+            examples: _,
+        } = routes;
+        self.gauge(
+            "service_route_candidates",
+            "Routes for Services that could be announced: ranges and addresses.",
+            [(vec![], *candidates)],
+        );
+        self.gauge(
+            "service_routes_offered",
+            "Routes for Services that some peer is offered.",
+            [(vec![], *offered)],
+        );
+        self.gauge(
+            "service_routes_withheld",
+            "1 while the node offers no route for a Service, for a reason that is about the node.",
+            Withheld::ALL.map(|reason| {
+                let labels = vec![("reason", reason.label().to_owned())];
+                (labels, u64::from(*withheld == Some(reason)))
+            }),
+        );
+        self.gauge(
+            "service_concerns",
+            "What owners of Services should look at; see `rutter status`.",
+            concerns
+                .iter()
+                .map(|(kind, count)| (vec![("kind", kind.clone())], *count)),
         );
     }
 

@@ -25,6 +25,7 @@ use super::fib::OwnPrefixes;
 use super::meters::{Meters, Work};
 use super::peering::{Passwords, Peering};
 use super::router_id::OwnRouterId;
+use crate::api::Withheld;
 use crate::candidates::{CandidateChange, Candidates};
 use crate::config::Config;
 use crate::facts::{ClusterChange, ClusterView};
@@ -69,6 +70,8 @@ pub(super) struct Pipeline {
     /// What came to pass and nobody was told yet.
     pub(super) notices: Vec<Notice>,
     waiting: Waiting,
+    /// What of the node keeps routes for Services back, as far as it was logged.
+    pub(super) told_withheld: Option<Withheld>,
     /// What the facts do while a configuration is tried.
     journal: Option<Journal>,
     stage: Stage,
@@ -141,6 +144,7 @@ impl Pipeline {
             source: SourceState::Alive,
             notices: Vec::new(),
             waiting: Waiting::default(),
+            told_withheld: None,
             journal: None,
             stage: Stage::Gathering,
             passwords: Passwords::new(),

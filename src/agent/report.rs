@@ -21,6 +21,7 @@ use super::policy_status;
 use super::received;
 use super::record::{ImportRecording, LearnedRoutes, Recording};
 use super::reload::{Approval, NotApproved};
+use super::service_routes;
 use super::sources::Sources;
 use super::state::ConfigState;
 use crate::api::{
@@ -111,6 +112,7 @@ impl Reporter {
                     config: config_status(config_state, warnings),
                     policies,
                     import_policies,
+                    service_routes: service_routes::of(pipeline),
                     peers: peers(pipeline, &views),
                     kernel,
                     held,

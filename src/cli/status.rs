@@ -2,6 +2,7 @@
 
 mod held;
 mod kernel;
+mod services;
 mod shadow;
 
 use std::io::{self, Write};
@@ -176,6 +177,7 @@ fn print_health(status: &Status, now: Timestamp, out: &mut dyn Write) -> io::Res
     field("Ready", &readiness(&status.readiness), out)?;
     print_source(&status.source, out)?;
     print_config(&status.config, now, out)?;
+    services::print(&status.service_routes, out)?;
     for policy in &status.policies {
         print_policy("Policy", policy, now, out)?;
     }

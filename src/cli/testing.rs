@@ -21,7 +21,7 @@ use super::{Cli, Outcome};
 use crate::api::{
     ChangeEffect, ChangedRoute, ConfigStatus, DecisionReport, HeldChange, KernelStatus,
     LearnedEffect, PeerStatus, PolicyStatus, Readiness, Route, RouteChange, RouterIdOrigin, Sent,
-    SourceStatus, Status, StepReport,
+    ServiceRoutes, SourceStatus, Status, StepReport,
 };
 use crate::candidates::{AddressKind, Origin};
 use crate::facts::ServiceKey;
@@ -148,6 +148,11 @@ pub(super) fn status() -> Status {
         },
         policies: vec![policy("default", "builtin:default")],
         import_policies: Vec::new(),
+        service_routes: ServiceRoutes {
+            candidates: 3,
+            offered: 2,
+            ..ServiceRoutes::default()
+        },
         peers: Vec::new(),
         kernel: None,
         held: None,

@@ -723,8 +723,6 @@ fn check_any(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn no_text_panics(text in any::<String>()) {
         check_any(&text);

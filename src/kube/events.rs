@@ -1,4 +1,7 @@
-//! Kubernetes Events about the agent's own Node, as `kubectl describe node` lists them.
+//! Kubernetes Events about the agent's own Node, and about Services, as `kubectl describe` lists them.
+//!
+//! What there is to say of a Service, the agent of every node says. So that it is one Event and not one
+//! for each node, its name is made of what it says.
 //!
 //! The agent decides what is worth an Event and how often; here is only how one is written. The
 //! client library has a recorder, too: it takes two Events of one reason for the same, whatever
@@ -12,9 +15,15 @@ use k8s_openapi::api::events::v1::{Event, EventSeries};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::facts::ServiceKey;
 
 /// Where Events about objects without a namespace live.
 const NAMESPACE: &str = "default";
+
+/// The HTTP status for a name that is taken.
+const CONFLICT: u16 = 409;
 
 /// Who we are in `reportingController`.
 const CONTROLLER: &str = "rutter";
@@ -25,9 +34,11 @@ const NOTE_BYTES_MAX: usize = 1024;
 /// The API server refuses a longer `reportingInstance`.
 const INSTANCE_BYTES_MAX: usize = 128;
 
-/// Something that came to pass on this Node.
+/// Something that came to pass.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NodeEvent {
+pub struct AgentEvent {
+    /// What it is about.
+    pub regarding: Regarding,
     /// Whether somebody should look at it.
     pub severity: Severity,
     /// What came to pass, in CamelCase, for machines.
@@ -36,6 +47,15 @@ pub struct NodeEvent {
     pub action: &'static str,
     /// What came to pass, for people; cut where it is longer than the API server takes.
     pub note: String,
+}
+
+/// The object that an Event is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Regarding {
+    /// The agent's own Node.
+    Node,
+    /// A Service.
+    Service(ServiceKey),
 }
 
 /// An Event's `type`.
@@ -47,23 +67,26 @@ pub enum Severity {
     Warning,
 }
 
-/// Writes Events about one Node.
-#[derive(Clone, Debug)]
+/// Writes Events about one Node, and about Services as that Node's agent.
+#[derive(Clone)]
 pub struct Recorder {
-    events: Api<Event>,
+    client: Client,
     node_name: String,
 }
 
-/// An Event that the API server has, by name.
+/// An Event that the API server has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded(String);
+pub struct Recorded {
+    namespace: String,
+    name: String,
+}
 
 impl Recorder {
     /// Writes about the Node of this name, which need not exist.
     #[must_use]
     pub fn new(client: Client, node_name: &str) -> Self {
         Self {
-            events: Api::namespaced(client, NAMESPACE),
+            client,
             node_name: node_name.to_owned(),
         }
     }
@@ -72,13 +95,22 @@ impl Recorder {
     ///
     /// # Errors
     /// The API server is away, or forbids it.
-    pub async fn create(&self, event: &NodeEvent) -> anyhow::Result<Recorded> {
-        let event = self.object(event, Timestamp::now());
-        let created = self.events.create(&PostParams::default(), &event).await?;
-        let name = created.metadata.name;
-        Ok(Recorded(
-            name.context("the API server gave the Event no name")?,
-        ))
+    pub async fn create(&self, event: &AgentEvent) -> anyhow::Result<Recorded> {
+        let namespace = namespace(&event.regarding).to_owned();
+        let object = self.object(event, Timestamp::now());
+        let fixed = object.metadata.name.clone();
+        let name = match self
+            .events(&namespace)
+            .create(&PostParams::default(), &object)
+            .await
+        {
+            Ok(created) => created.metadata.name,
+            // The agent of another node was the first to say it.
+            Err(::kube::Error::Api(status)) if status.code == CONFLICT && fixed.is_some() => fixed,
+            Err(error) => return Err(error.into()),
+        };
+        let name = name.context("the API server gave the Event no name")?;
+        Ok(Recorded { namespace, name })
     }
 
     /// Says of an Event that it came to pass again, `count` times up to now.
@@ -91,15 +123,54 @@ impl Recorder {
             last_observed_time: MicroTime(Timestamp::now()),
         };
         let patch = Patch::Merge(json!({ "series": series }));
-        let Recorded(name) = recorded;
-        self.events
+        let Recorded { namespace, name } = recorded;
+        self.events(namespace)
             .patch(name, &PatchParams::default(), &patch)
             .await?;
         Ok(())
     }
 
-    fn object(&self, event: &NodeEvent, now: Timestamp) -> Event {
-        let NodeEvent {
+    fn events(&self, namespace: &str) -> Api<Event> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    fn metadata(&self, event: &AgentEvent) -> ObjectMeta {
+        let (name, generate_name) = match &event.regarding {
+            // The API server adds what makes it unique, and cuts what is too long.
+            Regarding::Node => (None, Some(format!("{}-", self.node_name))),
+            Regarding::Service(service) => (Some(fixed_name(service, event)), None),
+        };
+        ObjectMeta {
+            name,
+            generate_name,
+            namespace: Some(namespace(&event.regarding).to_owned()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    fn reference(&self, regarding: &Regarding) -> ObjectReference {
+        let named = |kind: &str, name: &str| ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some(kind.to_owned()),
+            name: Some(name.to_owned()),
+            ..ObjectReference::default()
+        };
+        match regarding {
+            Regarding::Node => ObjectReference {
+                // As the kubelet does it, and `kubectl describe node` expects it: the name.
+                uid: Some(self.node_name.clone()),
+                ..named("Node", &self.node_name)
+            },
+            Regarding::Service(service) => ObjectReference {
+                namespace: Some(service.namespace.to_string()),
+                ..named("Service", &service.name)
+            },
+        }
+    }
+
+    fn object(&self, event: &AgentEvent, now: Timestamp) -> Event {
+        let AgentEvent {
+            regarding,
             severity,
             reason,
             action,
@@ -110,12 +181,7 @@ impl Recorder {
             Severity::Warning => "Warning",
         };
         Event {
-            metadata: ObjectMeta {
-                // The API server adds what makes it unique, and cuts what is too long.
-                generate_name: Some(format!("{}-", self.node_name)),
-                namespace: Some(NAMESPACE.to_owned()),
-                ..ObjectMeta::default()
-            },
+            metadata: self.metadata(event),
             type_: Some(severity.to_owned()),
             reason: Some((*reason).to_owned()),
             action: Some((*action).to_owned()),
@@ -123,17 +189,29 @@ impl Recorder {
             event_time: Some(MicroTime(now)),
             reporting_controller: Some(CONTROLLER.to_owned()),
             reporting_instance: Some(cut(&self.node_name, INSTANCE_BYTES_MAX)),
-            regarding: Some(ObjectReference {
-                api_version: Some("v1".to_owned()),
-                kind: Some("Node".to_owned()),
-                name: Some(self.node_name.clone()),
-                // As the kubelet does it, and `kubectl describe node` expects it: the name.
-                uid: Some(self.node_name.clone()),
-                ..ObjectReference::default()
-            }),
+            regarding: Some(self.reference(regarding)),
             ..Event::default()
         }
     }
+}
+
+/// Where an Event about the object lives.
+fn namespace(regarding: &Regarding) -> &str {
+    match regarding {
+        Regarding::Node => NAMESPACE,
+        Regarding::Service(service) => &service.namespace,
+    }
+}
+
+/// A name that no Event has that says something else of the Service: that of the Service and 64 bits.
+fn fixed_name(service: &ServiceKey, event: &AgentEvent) -> String {
+    let digest = Sha256::digest(format!("{service} {} {}", event.reason, event.note));
+    let hex: String = digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{}.{hex}", service.name)
 }
 
 /// The text, or as much of its beginning as fits.
@@ -149,6 +227,22 @@ fn cut(text: &str, bytes_max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_of_a_service_has_one_name_whoever_says_it() {
+        let service = ServiceKey::new("shop", "web");
+        let event = |note: &str| AgentEvent {
+            regarding: Regarding::Service(service.clone()),
+            severity: Severity::Warning,
+            reason: "AddressRefused",
+            action: "Advertise",
+            note: note.to_owned(),
+        };
+        let name = |note: &str| fixed_name(&service, &event(note));
+        assert_eq!(name("a"), name("a"));
+        assert_ne!(name("a"), name("b"));
+        assert!(name("a").starts_with("web.") && name("a").len() == 4 + 16);
+    }
 
     #[test]
     fn a_text_is_cut_at_a_character_and_says_so() {

@@ -6,13 +6,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::answer::{checked, checked_imports};
-use super::outcome::{NODE_UNKNOWN, NodeEndpoints, Outcome, step};
+use super::outcome::{NODE_UNKNOWN, Outcome, step};
 use super::{
     AcceptedImport, Batch, Direction, ExportChange, ImportBatch, ImportChange, ImportPeer,
     ImportPolicy, LearnedRoute, PeerGroup, PolicyFailure, ProposedImport, ProposedRoute, Reasons,
     RoutePolicy, Step, StepVerdict,
 };
-use crate::candidates::{Candidate, CandidateKey};
+use crate::candidates::{Candidate, CandidateKey, Serving};
 use crate::facts::NodeFacts;
 use crate::types::{Asn, GroupId, Installation, PeerId, Prefix, RouteAttributes, RouteVersion};
 
@@ -141,7 +141,8 @@ impl Directed for Arc<dyn RoutePolicy + '_> {
     type Key = CandidateKey;
     type Route = Candidate;
     type Accepted = Arc<RouteAttributes>;
-    type Basis = NodeEndpoints;
+    /// Whether the node's service proxy answered.
+    type Basis = Option<Serving>;
     type Told = Arc<RouteAttributes>;
     type Change = ExportChange;
 
@@ -174,14 +175,16 @@ impl Directed for Arc<dyn RoutePolicy + '_> {
         true
     }
 
-    fn basis(candidate: &Candidate) -> NodeEndpoints {
-        NodeEndpoints::of(candidate)
+    fn basis(candidate: &Candidate) -> Option<Serving> {
+        candidate.serving
     }
 
-    fn forbids(basis: &NodeEndpoints, candidate: &Candidate) -> Option<&'static str> {
-        basis
-            .is_lost(candidate)
-            .then_some("the node has lost the usable endpoint that its last decision rested on")
+    /// Traffic would reach a node that no longer answers it. What was accepted though the node
+    /// did not answer does not fall with that.
+    fn forbids(basis: &Option<Serving>, candidate: &Candidate) -> Option<&'static str> {
+        let is_served = |serving: &Option<Serving>| serving.is_some_and(Serving::is_served);
+        (is_served(basis) && !is_served(&candidate.serving))
+            .then_some("the node no longer answers for this address, as it did when it decided")
     }
 
     fn proposed<'a>(_: &'a Candidate, none: &'a Arc<RouteAttributes>) -> &'a Arc<RouteAttributes> {

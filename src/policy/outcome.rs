@@ -8,8 +8,6 @@ use std::sync::Arc;
 use super::{
     ChainDefault, Decision, Directed, ImportDecision, ImportVerdict, LearnedRoute, Verdict,
 };
-use crate::candidates::Candidate;
-use crate::facts::TrafficPolicy;
 use crate::types::{Installation, Prefix, RouteAttributes};
 
 /// The name of the last step of a chain whose every policy abstained.
@@ -170,37 +168,6 @@ impl From<&Verdict> for StepVerdict {
             Verdict::Accept(_) => Self::Accept,
             Verdict::Reject => Self::Reject,
         }
-    }
-}
-
-/// Whether the node has an endpoint that kube-proxy would use, of the candidate's family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeEndpoints {
-    /// It has.
-    Usable,
-    /// It has not.
-    None,
-}
-
-impl NodeEndpoints {
-    pub(super) fn of(candidate: &Candidate) -> Self {
-        let usable = candidate.service.as_ref().map_or(0, |service| {
-            let family = candidate.key.prefix.family();
-            service.node_endpoints.of(family).usable()
-        });
-        if usable > 0 { Self::Usable } else { Self::None }
-    }
-
-    /// Whether traffic for a Local Service would reach a node that has lost every endpoint to give
-    /// it to. What never rested on an endpoint does not fall with one.
-    pub(super) fn is_lost(self, candidate: &Candidate) -> bool {
-        let local = candidate.service.as_ref().is_some_and(|service| {
-            match service.external_traffic_policy {
-                TrafficPolicy::Local => true,
-                TrafficPolicy::Cluster => false,
-            }
-        });
-        local && self == Self::Usable && Self::of(candidate) == Self::None
     }
 }
 

@@ -26,6 +26,7 @@ mod import_policies;
 mod kube_api;
 #[cfg(feature = "daemon")]
 mod policies;
+mod properties;
 #[cfg(feature = "daemon")]
 mod router_id;
 #[cfg(feature = "daemon")]

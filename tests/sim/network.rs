@@ -4,13 +4,17 @@
 //! Octets arrive in order, once, in pieces of any size, or the connection breaks. A run is a
 //! function of the seed, the conditions and what the test does.
 
+#[path = "old_speaker.rs"]
+mod old_speaker;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rutter::bgp::Random;
 use rutter::bgp::wire::{self, AsWidth, CodecContext, Message, Peering};
-use rutter::speaker::{ConnectionId, Event, Input, Output, Speaker};
+use rutter::speaker::{ConnectionId, Event, Input, Output, PeerView, SessionState, Speaker};
+use rutter::types::{PeerId, Prefix};
 
 /// A speaker's place in the network.
 pub(super) type HostId = usize;
@@ -49,12 +53,17 @@ pub(super) struct Host {
     pub(super) events: Vec<(Instant, Event)>,
     /// Most octets ever handed over and not yet taken, on any connection.
     pub(super) backlog_bytes_max: usize,
+    /// Prefixes whose best paths changed, by its own account, and nobody looked at since.
+    pub(super) changed: BTreeSet<Prefix>,
+    /// Whether anything happened to it since somebody looked.
+    pub(super) stirred: bool,
 }
 
 /// A message that a speaker handed over.
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
     pub(super) from: HostId,
+    pub(super) to: HostId,
     pub(super) message: Message,
 }
 
@@ -73,10 +82,23 @@ struct End {
     inbox: VecDeque<(Instant, Parcel)>,
     /// When the last parcel on its way arrives: later ones do not overtake it.
     last_arrival: Instant,
-    /// Handed over by its speaker, not yet taken by the kernel.
-    backlog: VecDeque<Vec<u8>>,
+    /// Handed over, not yet taken by the kernel.
+    backlog: VecDeque<Write>,
     /// Octets sent by its speaker that make no whole message yet.
     undecoded: Vec<u8>,
+}
+
+struct Write {
+    octets: Vec<u8>,
+    author: Author,
+}
+
+/// Who made some octets: a speaker is told of the fate of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Author {
+    Speaker,
+    /// See [`Network::interject`].
+    Scenario,
 }
 
 enum Parcel {
@@ -104,6 +126,8 @@ pub(super) struct Network {
     sequence: u64,
     /// Pairs of hosts between which nothing passes for now; connections stay.
     blackholes: BTreeSet<(HostId, HostId)>,
+    /// Pairs of hosts of which one knows AS numbers of two octets only, the lower first.
+    two_octets: BTreeSet<(HostId, HostId)>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "a run needs some first instant")]
@@ -123,6 +147,7 @@ impl Network {
             agenda: BTreeMap::new(),
             sequence: 0,
             blackholes: BTreeSet::new(),
+            two_octets: BTreeSet::new(),
         }
     }
 
@@ -134,18 +159,21 @@ impl Network {
             writable: true,
             events: Vec::new(),
             backlog_bytes_max: 0,
+            changed: BTreeSet::new(),
+            stirred: false,
         });
         self.hosts.len() - 1
     }
 
     /// Feeds one input and drains.
     pub(super) fn input(&mut self, host: HostId, input: Input) {
-        self.hosts[host].speaker.handle_input(self.now, input);
+        self.input_without_draining(host, input);
         self.drain(host);
     }
 
     /// Feeds one input and leaves what comes of it for later.
     pub(super) fn input_without_draining(&mut self, host: HostId, input: Input) {
+        self.hosts[host].stirred = true;
         self.hosts[host].speaker.handle_input(self.now, input);
     }
 
@@ -205,11 +233,42 @@ impl Network {
         }
     }
 
+    /// From now on the two speak AS numbers of two octets with each other (RFC 6793).
+    pub(super) fn speak_two_octets(&mut self, one: HostId, other: HostId) {
+        self.two_octets.insert(pair(one, other));
+    }
+
+    /// Sends a message that the speaker has no reason for, as another implementation might; only
+    /// where it has a session. Whether it had.
+    pub(super) fn interject(&mut self, from: HostId, to: HostId, message: &Message) -> bool {
+        let is_up =
+            |peer: PeerView| peer.id == peer_id(to) && peer.state == SessionState::Established;
+        if !self.hosts[from].speaker.peers().any(is_up) {
+            return false;
+        }
+        // An established session has no second connection beside it.
+        let Some((pipe, end)) = self.pipes_between(from, to).into_iter().find_map(|pipe| {
+            let ends = &self.pipes[pipe].ends;
+            let is_it = |end: &End| end.host == from && end.open && end.connection.is_some();
+            Some((pipe, ends.iter().position(is_it)?))
+        }) else {
+            return false;
+        };
+        let mut octets = Vec::new();
+        message.encode(self.context(from, to), &mut octets);
+        let author = Author::Scenario;
+        let backlog = &mut self.pipes[pipe].ends[end].backlog;
+        backlog.push_back(Write { octets, author });
+        self.schedule(self.now, Happening::Taken(pipe, end));
+        true
+    }
+
     /// Octets a host was not relieved of yet, on all connections.
     pub(super) fn backlog_bytes(&self, host: HostId) -> usize {
         let ends = self.pipes.iter().flat_map(|pipe| &pipe.ends);
         let of_host = ends.filter(|end| end.host == host);
-        of_host.flat_map(|end| &end.backlog).map(Vec::len).sum()
+        let writes = of_host.flat_map(|end| &end.backlog);
+        writes.map(|write| write.octets.len()).sum()
     }
 
     /// Connections between two hosts that either end has open.
@@ -249,6 +308,7 @@ impl Network {
             }
             (_, Some((at, host))) if at <= end => {
                 self.now = self.now.max(at);
+                self.hosts[host].stirred = true;
                 self.hosts[host].speaker.handle_timeout(self.now);
                 self.drain(host);
                 true
@@ -348,16 +408,17 @@ impl Network {
         if !self.hosts[host].writable || self.is_blackholed(pipe) {
             return;
         }
-        let Some(octets) = self.pipes[pipe].ends[end].backlog.pop_front() else {
+        let Some(Write { octets, author }) = self.pipes[pipe].ends[end].backlog.pop_front() else {
             return;
         };
         if !self.pipes[pipe].ends[end].backlog.is_empty() {
             self.schedule(self.now, Happening::Taken(pipe, end));
         }
-        let count = octets.len();
         self.carry(pipe, 1 - end, &octets);
-        if let Some((host, connection)) = self.listener(pipe, end) {
-            let octets = count;
+        if author == Author::Speaker
+            && let Some((host, connection)) = self.listener(pipe, end)
+        {
+            let octets = octets.len();
             self.input(host, Input::Transmitted { connection, octets });
         }
     }
@@ -393,7 +454,10 @@ impl Network {
                 Output::Transmit { connection, octets } => self.transmit(host, connection, octets),
                 Output::Close { connection } => self.close(host, connection),
                 // Whoever runs a scenario takes what is undecided when it likes.
-                Output::RouteChange { .. } | Output::Undecided => {}
+                Output::Undecided => {}
+                Output::RouteChange { prefix } => {
+                    self.hosts[host].changed.insert(prefix);
+                }
                 Output::Event(event) => self.hosts[host].events.push((self.now, event)),
             }
         }
@@ -422,14 +486,19 @@ impl Network {
         self.schedule(at, Happening::Syn(self.pipes.len() - 1));
     }
 
-    fn transmit(&mut self, host: HostId, connection: ConnectionId, octets: Vec<u8>) {
+    fn transmit(&mut self, host: HostId, connection: ConnectionId, mut octets: Vec<u8>) {
         let (pipe, end) = self
             .find(host, connection)
             .expect("transmits on an open connection");
+        let to = self.pipes[pipe].ends[1 - end].host;
+        if self.two_octets.contains(&pair(host, to)) {
+            old_speaker::forget_four_octets(&mut octets);
+        }
         self.record(pipe, end, &octets);
+        let author = Author::Speaker;
         let backlog = &mut self.pipes[pipe].ends[end].backlog;
-        backlog.push_back(octets);
-        let size = backlog.iter().map(Vec::len).sum();
+        backlog.push_back(Write { octets, author });
+        let size = backlog.iter().map(|write| write.octets.len()).sum();
         let host = &mut self.hosts[host];
         host.backlog_bytes_max = host.backlog_bytes_max.max(size);
         self.schedule(self.now, Happening::Taken(pipe, end));
@@ -447,22 +516,20 @@ impl Network {
             return;
         }
         if self.pipes[pipe].ends[1 - end].connection.is_some() {
-            for octets in backlog {
-                self.carry(pipe, 1 - end, &octets);
+            for write in backlog {
+                self.carry(pipe, 1 - end, &write.octets);
             }
             self.post(pipe, 1 - end, Parcel::Fin);
         }
     }
 
-    /// Keeps the messages a speaker sends. Both ends of every session here speak 4-octet AS
-    /// numbers, and what internal peers may send decodes on external sessions too, less
-    /// LOCAL_PREF.
+    /// Keeps the messages a speaker sends.
     fn record(&mut self, pipe: usize, end: usize, octets: &[u8]) {
-        let context = CodecContext {
-            as_width: AsWidth::FourOctets,
-            peering: Peering::Internal,
-        };
-        let from = self.pipes[pipe].ends[end].host;
+        let (from, to) = (
+            self.pipes[pipe].ends[end].host,
+            self.pipes[pipe].ends[1 - end].host,
+        );
+        let context = self.context(from, to);
         let undecoded = &mut self.pipes[pipe].ends[end].undecoded;
         undecoded.extend_from_slice(octets);
         let mut decoded = 0;
@@ -470,9 +537,22 @@ impl Network {
             wire::decode(&undecoded[decoded..], context).expect("well-formed")
         {
             decoded += size;
-            self.sent.push(Sent { from, message });
+            self.sent.push(Sent { from, to, message });
         }
         undecoded.drain(..decoded);
+    }
+
+    /// How the octets between two hosts are to be read. What internal peers may send decodes on
+    /// external sessions too, less LOCAL_PREF.
+    fn context(&self, one: HostId, other: HostId) -> CodecContext {
+        let as_width = match self.two_octets.contains(&pair(one, other)) {
+            true => AsWidth::TwoOctets,
+            false => AsWidth::FourOctets,
+        };
+        CodecContext {
+            as_width,
+            peering: Peering::Internal,
+        }
     }
 
     fn pipes_between(&self, one: HostId, other: HostId) -> Vec<usize> {
@@ -485,8 +565,7 @@ impl Network {
 
     fn is_blackholed(&self, pipe: usize) -> bool {
         let [a, b] = &self.pipes[pipe].ends;
-        self.blackholes
-            .contains(&(a.host.min(b.host), a.host.max(b.host)))
+        self.blackholes.contains(&pair(a.host, b.host))
     }
 
     fn find(&self, host: HostId, connection: ConnectionId) -> Option<(usize, usize)> {
@@ -526,4 +605,13 @@ impl Network {
         let bound = u64::try_from(bound).unwrap();
         usize::try_from(self.random.next_u64() % bound).unwrap()
     }
+}
+
+fn pair(one: HostId, other: HostId) -> (HostId, HostId) {
+    (one.min(other), one.max(other))
+}
+
+/// What every host calls another.
+pub(super) fn peer_id(host: HostId) -> PeerId {
+    PeerId(u32::try_from(host).unwrap())
 }

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rutter::bgp::Random;
+use rutter::bgp::wire::Message;
 use rutter::speaker::{Input, Learning, NextHops, PeerConfig, Speaker, SpeakerConfig};
 use rutter::types::{
-    Asn, Community, ConnectMode, GroupId, HoldTime, PeerId, Prefix, RouteAttributes, RouterId,
+    Asn, Community, ConnectMode, Family, GroupId, HoldTime, Prefix, RouteAttributes, RouterId,
 };
 
-use super::check;
-use super::network::{Conditions, HostId, Network};
+use super::check::{self, Mirror};
+use super::importer::{Again, Answer, Importer, Looks};
+use super::network::{Conditions, HostId, Network, peer_id};
 
 /// Whether the network fails, and sessions are reconfigured.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,10 +32,14 @@ pub(super) struct Owner {
     pub(super) config: SpeakerConfig,
     pub(super) exports: Exports,
     pub(super) complete: bool,
+    pub(super) importer: Importer,
+    /// Best paths as the speaker told of them.
+    pub(super) mirror: Mirror,
 }
 
 pub(super) struct Scenario {
     pub(super) network: Network,
+    /// Changed by [`Scenario::owner`] only.
     pub(super) owners: Vec<Owner>,
     pub(super) weather: Weather,
     random: Random,
@@ -52,40 +58,45 @@ impl Scenario {
         let conditions = conditions(&mut random, weather);
         let mut network = Network::new(random.next_u64(), conditions);
         let over_ipv6 = chance(&mut random, 25);
-        let external = chance(&mut random, 50);
-        let asn = |host: HostId| match external {
-            true => Asn(65000 + u32::try_from(host).unwrap()),
-            false => Asn(64512),
-        };
+        let numbers = Numbers::new(&mut random, hosts);
+        for node in (1..hosts).filter(|node| numbers.is_old(*node)) {
+            network.speak_two_octets(0, node);
+        }
         let mut owners = Vec::new();
         for host in 0..hosts {
             network.add(Speaker::new(random.next_u64()), address(host, over_ipv6));
             let others = if host == 0 { 1..hosts } else { 0..1 };
             let peers = others.map(|other| PeerConfig {
-                id: PeerId(u32::try_from(other).unwrap()),
+                id: peer_id(other),
                 name: format!("host {other}"),
                 address: address(other, over_ipv6),
                 port: 179,
-                asn: asn(other),
+                asn: numbers.seen(host, other),
                 group: GroupId(0),
                 connect_mode: ConnectMode::Active,
                 hold_time: HoldTime::DEFAULT,
                 local_address: None,
                 password: None,
             });
+            let peers: Vec<_> = peers.collect();
             owners.push(Owner {
+                importer: Importer::new(&peers),
                 config: SpeakerConfig {
-                    asn: asn(host),
+                    asn: numbers.own(host),
                     router_id: RouterId::try_from(ipv4(host)).unwrap(),
                     next_hops: NextHops {
                         ipv4: Some(ipv4(host)),
                         ipv6: Some(ipv6(host)),
                     },
-                    learning: Learning::Everything,
-                    peers: peers.collect(),
+                    learning: match chance(&mut random, 50) {
+                        true => Learning::Decided,
+                        false => Learning::Everything,
+                    },
+                    peers,
                 },
                 exports: Exports::new(),
                 complete: false,
+                mirror: Mirror::default(),
             });
         }
         // Of each pair at least one dials: nodes always do when the router does not.
@@ -115,6 +126,7 @@ impl Scenario {
         }
         self.heal();
         check::quiescent(&self);
+        self.ask_for_routes_again();
         if self.weather == Weather::Fair {
             check::undisturbed(&self);
         }
@@ -135,8 +147,12 @@ impl Scenario {
             68..72 if self.is_foul() => self.refuse_for_a_while(host),
             72..76 if self.is_foul() => self.swallow_for_a_while(),
             76..80 if self.is_foul() => self.stall_for_a_while(host),
+            80..85 => self.request_refresh(host),
+            85..88 => self.change_import_rule(host),
             _ => {}
         }
+        let host = self.below(self.owners.len());
+        self.consider_imports(host);
         let most = [0, 5, 1000, 30_000][self.below(4)];
         self.pass(most);
     }
@@ -155,14 +171,14 @@ impl Scenario {
                 let address = Ipv4Addr::from(0x0A40_0000 + n * 256);
                 let prefix = Prefix::new(ipnet::Ipv4Net::new(address, 24).unwrap().into());
                 let med = Some(n % 3 * 1000 + if count > 100 { n } else { 0 });
-                (prefix, Some(self.attributes(med)))
+                (prefix, Some(self.attributes(GroupId(0), med)))
             })
             .collect();
         self.give(host, GroupId(0), changes);
     }
 
     fn export(&mut self, host: HostId, group: GroupId, count: usize) {
-        let changes = (0..count).map(|_| self.change()).collect();
+        let changes = (0..count).map(|_| self.change(group)).collect();
         self.give(host, group, changes);
     }
 
@@ -185,11 +201,12 @@ impl Scenario {
         group: GroupId,
         changes: Vec<(Prefix, Option<Arc<RouteAttributes>>)>,
     ) {
+        let exports = &mut self.owner(host).exports;
         for (prefix, route) in &changes {
             let key = (group, *prefix);
             match route {
-                Some(route) => self.owners[host].exports.insert(key, Arc::clone(route)),
-                None => self.owners[host].exports.remove(&key),
+                Some(route) => exports.insert(key, Arc::clone(route)),
+                None => exports.remove(&key),
             };
         }
         let input = Input::Export { group, changes };
@@ -200,7 +217,7 @@ impl Scenario {
         }
     }
 
-    fn change(&mut self) -> (Prefix, Option<Arc<RouteAttributes>>) {
+    fn change(&mut self, group: GroupId) -> (Prefix, Option<Arc<RouteAttributes>>) {
         let number = u8::try_from(self.below(12)).unwrap();
         let prefix = match self.below(3) {
             0 => Prefix::host(Ipv6Addr::new(0xFD00, 1, 0, 0, 0, 0, 0, number.into()).into()),
@@ -208,28 +225,40 @@ impl Scenario {
         };
         let route = (self.below(3) > 0).then(|| {
             let med = [None, Some(0), Some(10)][self.below(3)];
-            self.attributes(med)
+            self.attributes(group, med)
         });
         (prefix, route)
     }
 
-    fn attributes(&mut self, med: Option<u32>) -> Arc<RouteAttributes> {
-        let mut communities = Vec::new();
+    /// A group's routes are marked: none of them passes for another group's.
+    fn attributes(&mut self, group: GroupId, med: Option<u32>) -> Arc<RouteAttributes> {
+        let mut communities = vec![marker(group)];
         if self.below(10) == 0 {
             communities.push(Community::NO_EXPORT);
         }
         if self.below(20) == 0 {
             communities.push(Community::NO_ADVERTISE);
         }
+        let prepend = match self.below(10) {
+            0 => 2,
+            _ => 0,
+        };
         Arc::new(RouteAttributes {
             med,
+            prepend,
             communities,
             ..RouteAttributes::default()
         })
     }
 
+    /// An owner, to be changed. What its speaker sent so far is judged by what it wanted so far.
+    fn owner(&mut self, host: HostId) -> &mut Owner {
+        check::transmitted(self);
+        &mut self.owners[host]
+    }
+
     fn complete(&mut self, host: HostId) {
-        self.owners[host].complete = true;
+        self.owner(host).complete = true;
         self.network.input(host, Input::ExportsComplete);
     }
 
@@ -240,16 +269,122 @@ impl Scenario {
 
     /// Changes that no session may notice.
     fn reconfigure_gently(&mut self, host: HostId) {
-        let choice = self.below(3);
+        let choice = self.below(4);
         let group = GROUPS[self.below(2)];
         let address = ipv6(host + 100 * self.below(2));
-        let config = &mut self.owners[host].config;
+        let config = &mut self.owner(host).config;
         match choice {
             0 => config.peers[0].group = group,
             1 => config.next_hops.ipv6 = Some(address),
-            _ => config.peers[0].name.push('x'),
+            2 => config.peers[0].name.push('x'),
+            _ => return self.learn_otherwise(host),
         }
         self.configure(host);
+    }
+
+    /// From all routes to those decided about, or back. What was in use may stay until then.
+    fn learn_otherwise(&mut self, host: HostId) {
+        let in_use = check::paths(self.network.hosts[host].speaker.loc_rib()).into_iter();
+        let in_use = in_use.map(|(key, path)| (key, Looks::of(&path.attributes)));
+        let in_use: Vec<_> = in_use.collect();
+        let owner = self.owner(host);
+        owner.config.learning = match owner.config.learning {
+            Learning::Everything => {
+                for (key, looks) in in_use {
+                    owner.importer.grant(key, looks);
+                }
+                Learning::Decided
+            }
+            Learning::Decided => Learning::Everything,
+        };
+        self.configure(host);
+    }
+
+    fn change_import_rule(&mut self, host: HostId) {
+        let rule = self.random.next_u64();
+        let importer = &mut self.owner(host).importer;
+        importer.set_rule(rule);
+        importer.ask_again();
+    }
+
+    /// Perhaps takes some of what is undecided, and perhaps answers some of what was taken.
+    fn consider_imports(&mut self, host: HostId) {
+        if self.below(2) == 0 {
+            let most = 1 + self.below(20);
+            self.take_undecided(host, most);
+        }
+        let mut answers = Vec::new();
+        for _ in 0..self.below(12) {
+            let questions = self.owners[host].importer.questions();
+            if questions == 0 {
+                break;
+            }
+            let question = self.below(questions);
+            let again = match self.below(4) {
+                0 => Again::Yes,
+                _ => Again::No,
+            };
+            answers.push(self.owners[host].importer.answer(question, again));
+        }
+        self.answer(host, answers);
+    }
+
+    /// Whether there was anything to take.
+    fn take_undecided(&mut self, host: HostId, most: usize) -> bool {
+        let undecided = self.network.hosts[host].speaker.take_undecided(most);
+        let taken = !undecided.is_empty();
+        self.owner(host).importer.take(undecided);
+        taken
+    }
+
+    fn answer(&mut self, host: HostId, answers: Vec<Answer>) {
+        let before = check::Before::of(self, host, &answers);
+        let imports = answers.into_iter().map(|answer| answer.import);
+        self.network.input(host, Input::Import(imports.collect()));
+        before.check(self, host);
+    }
+
+    /// Every host decides about everything.
+    fn decide_all(&mut self) {
+        for host in 0..self.owners.len() {
+            while self.take_undecided(host, usize::MAX) {}
+            let answers = self.owners[host].importer.answer_all();
+            self.answer(host, answers);
+        }
+    }
+
+    /// As another implementation might at any time (RFC 2918), for families nobody speaks as well.
+    fn request_refresh(&mut self, host: HostId) {
+        let peers = self.owners[host].config.peers.len();
+        let to = match host {
+            0 => 1 + self.below(peers),
+            _ => 0,
+        };
+        let message = match self.below(3) {
+            0 => Message::RouteRefresh(Family::Ipv4Unicast),
+            1 => Message::RouteRefresh(Family::Ipv6Unicast),
+            _ => Message::ForeignRouteRefresh {
+                afi: 25,
+                subtype: 0,
+                safi: 65,
+            },
+        };
+        self.network.interject(host, to, &message);
+    }
+
+    /// Whoever asks for a family's routes again gets all of them, and nothing else.
+    fn ask_for_routes_again(&mut self) {
+        let before = self.transitions();
+        for node in 1..self.owners.len() {
+            let (host, to) = [(0, node), (node, 0)][self.below(2)];
+            let family = Family::ALL[self.below(2)];
+            check::in_flight(self);
+            let request = Message::RouteRefresh(family);
+            assert!(self.network.interject(host, to, &request), "no session");
+            self.network.run(Duration::from_secs(3));
+            check::refreshed(self, to, host, family);
+        }
+        assert_eq!(before, self.transitions(), "a request ended a session");
     }
 
     fn reconfigure(&mut self, host: HostId) {
@@ -264,7 +399,7 @@ impl Scenario {
         } else {
             let seconds = [0, 9, 30, 90][self.below(4)];
             let hold_time = HoldTime::from_secs(seconds).unwrap();
-            self.owners[host].config.peers[0].hold_time = hold_time;
+            self.owner(host).config.peers[0].hold_time = hold_time;
         }
         self.configure(host);
     }
@@ -311,6 +446,7 @@ impl Scenario {
                 break;
             }
         }
+        self.decide_all();
         check::in_flight(self);
     }
 
@@ -322,9 +458,13 @@ impl Scenario {
             self.repeat_exports(host);
             self.reconfigure_gently(host);
             self.pass(60_000);
+            self.request_refresh(host);
+            self.consider_imports(host);
             check::in_flight(self);
         }
         self.network.run(Duration::from_secs(5));
+        self.decide_all();
+        check::in_flight(self);
         check::quiescent(self);
         assert_eq!(
             before,
@@ -355,6 +495,59 @@ impl Scenario {
         let bound = u64::try_from(bound).unwrap();
         usize::try_from(self.random.next_u64() % bound).unwrap()
     }
+}
+
+/// Who is in which AS, and who knows numbers of two octets only.
+struct Numbers {
+    /// All are in one AS.
+    internal: bool,
+    /// Added where it fits four octets only.
+    offset: u32,
+    old: Vec<bool>,
+}
+
+impl Numbers {
+    /// Of two hosts of which one is old, the other may have a number above 65535.
+    fn new(random: &mut Random, hosts: usize) -> Self {
+        let internal = chance(random, 50);
+        let large = chance(random, 50);
+        Self {
+            internal,
+            offset: if large && !internal { 4_200_000_000 } else { 0 },
+            old: (0..hosts)
+                .map(|host| host > 0 && chance(random, 25))
+                .collect(),
+        }
+    }
+
+    /// Host 0 knows all numbers.
+    fn is_old(&self, host: HostId) -> bool {
+        self.old[host]
+    }
+
+    fn own(&self, host: HostId) -> Asn {
+        let number = match self.internal {
+            true => 64512,
+            false => 65000 + u32::try_from(host).unwrap(),
+        };
+        match self.is_old(host) {
+            true => Asn(number),
+            false => Asn(number + self.offset),
+        }
+    }
+
+    /// What a host takes another's AS for (RFC 6793 section 4.2.1).
+    fn seen(&self, by: HostId, host: HostId) -> Asn {
+        match self.is_old(by) {
+            true => Asn(self.own(host).two_octets().into()),
+            false => self.own(host),
+        }
+    }
+}
+
+/// The community of a group's routes.
+pub(super) fn marker(group: GroupId) -> Community {
+    Community(64512 << 16 | group.0)
 }
 
 fn conditions(random: &mut Random, weather: Weather) -> Conditions {

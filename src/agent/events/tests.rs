@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn failing(policy: &str) -> NodeEvent {
+fn failing(policy: &str) -> AgentEvent {
     let notice = Notice::PolicyFailing {
         direction: Direction::Export,
         policy: policy.to_owned(),
@@ -15,7 +15,7 @@ fn failing(policy: &str) -> NodeEvent {
 fn enter(
     ledger: &mut Ledger<&'static str>,
     now: Instant,
-    event: &NodeEvent,
+    event: &AgentEvent,
     name: &'static str,
 ) -> Step<&'static str> {
     let step = ledger.enter(now, event);
@@ -117,6 +117,18 @@ fn an_import_policy_is_told_from_a_policy_of_its_name() {
 }
 
 #[test]
+fn what_is_refused_of_a_service_is_told_to_the_service() {
+    let service = ServiceKey::new("shop", "web");
+    let event = Notice::AddressRefused {
+        service: service.clone(),
+        refusal: "the address is peer tor's".to_owned(),
+    }
+    .event();
+    assert_eq!(event.regarding, Regarding::Service(service));
+    assert_eq!(event.note, "the address is peer tor's");
+}
+
+#[test]
 fn every_reason_is_counted_from_the_start() {
     let (policy, peer, error, reason) = <(String, String, String, String)>::default();
     let all = [
@@ -142,6 +154,10 @@ fn every_reason_is_counted_from_the_start() {
         Notice::ConfigurationReloaded,
         Notice::SessionEstablished { peer: peer.clone() },
         Notice::SessionDown { peer, reason },
+        Notice::AddressRefused {
+            service: ServiceKey::new("shop", "web"),
+            refusal: String::new(),
+        },
     ];
     assert_eq!(all.map(|notice| notice.event().reason), REASONS);
     assert_eq!(Notices::default().counts().told.len(), REASONS.len());

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::*;
-use crate::api::{ConfigStatus, SourceStatus};
+use crate::api::{ConfigStatus, ServiceRoutes, SourceStatus, Withheld};
 use crate::policy::{Limits, OnError, PeerKind};
 use crate::types::Asn;
 
@@ -93,6 +93,13 @@ fn scrape() -> Scrape {
         },
         policies: vec![policy, shadow],
         import_policies: vec![import, import_shadow],
+        service_routes: ServiceRoutes {
+            candidates: 12,
+            offered: 0,
+            withheld: Some(Withheld::ExcludeLabel),
+            concerns: [("address-refused".to_owned(), 2)].into(),
+            examples: Vec::new(),
+        },
         peers: vec![peer],
         kernel: Some(KernelStatus {
             installs: true,

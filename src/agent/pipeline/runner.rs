@@ -22,6 +22,7 @@ use crate::agent::clock;
 use crate::agent::driver::{SpeakerHandle, SpeakerStopped};
 use crate::agent::events::Notices;
 use crate::agent::fib::OwnPrefixes;
+use crate::agent::service_routes;
 use crate::agent::shadow::{ShadowHandles, ShadowThreads};
 use crate::kube::{Source, SourceEvent};
 use crate::speaker::Input;
@@ -232,10 +233,11 @@ impl Runner {
                 Next::Retry => self.pipeline.retry(),
                 Next::Ended => return Ok(()),
             };
+            self.pipeline.log_waiting();
+            service_routes::log_news(&mut self.pipeline);
             for notice in std::mem::take(&mut self.pipeline.notices) {
                 self.notices.tell(notice);
             }
-            self.pipeline.log_waiting();
             self.tell_own_prefixes();
             // As one step: what one of them takes away and another brings back must not flap.
             self.speaker.blocking_feed_all(inputs)?;

@@ -2,6 +2,7 @@
 
 mod imports;
 mod incremental;
+mod services;
 mod trial;
 
 use std::collections::BTreeSet;

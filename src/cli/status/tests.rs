@@ -4,7 +4,9 @@ use insta::assert_snapshot;
 
 use super::super::testing::{self, NOON, now, peer, policy, printed, without_session};
 use super::*;
-use crate::api::{KernelStatus, RouterIdOrigin, ShadowCounts};
+use crate::api::{KernelStatus, RouterIdOrigin, ServiceRoutes, ShadowCounts, Withheld};
+use crate::candidates::{AddressKind, Concern, Holder};
+use crate::facts::ServiceKey;
 
 fn text(status: &Status) -> String {
     printed(|out| print(status, now(), out))
@@ -298,4 +300,36 @@ fn words_of_a_peer_cannot_break_the_table() {
         text.contains("Idle: shutdown: \\u{1b}[2J bye | 10.0.0.1 | up |"),
         "{text}"
     );
+}
+
+#[test]
+fn what_is_the_matter_with_services_is_told_and_degrades_nothing() {
+    let refused = Concern::AddressRefused {
+        service: ServiceKey::new("shop", "web"),
+        address: "10.1.0.2".parse().unwrap(),
+        kind: AddressKind::ExternalIp,
+        holder: Holder::Node("b".to_owned()),
+    };
+    let status = Status {
+        service_routes: ServiceRoutes {
+            candidates: 12,
+            offered: 0,
+            withheld: Some(Withheld::ExcludeLabel),
+            concerns: [("address-refused".to_owned(), 3)].into(),
+            examples: vec![refused],
+        },
+        ..testing::status()
+    };
+    let text = printed(|out| print(&status, now(), out));
+    for line in [
+        "Services:  0 of 12 routes offered",
+        "warning: none is offered: the node is labelled \
+         node.kubernetes.io/exclude-from-external-load-balancers",
+        "warning: external IP 10.1.0.2 of shop/web is not announced: the address is node b's, and \
+         no Service may take it",
+        "and 2 more warnings",
+    ] {
+        assert!(text.contains(line), "no {line:?} in {text}");
+    }
+    assert_eq!(outcome(&status), Outcome::Done);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fixture::{
     Bench, Fake, Fault, abstain, accept, accept_with_endpoints, accept_with_endpoints_as_med,
-    local, node, pod, reject, service, text,
+    local, node, pod, reject, served, service, text,
 };
 use crate::facts::TrafficPolicy;
 use crate::policy::{OnError, PolicyFailure};
@@ -146,8 +146,8 @@ fn a_local_service_that_lost_its_last_endpoint_is_withdrawn_while_its_policy_fai
     assert_eq!(
         bench.steps(&gone),
         [
-            "only reject: only is failing, and the node has lost the usable endpoint that its \
-             last decision rested on: the module trapped: unreachable"
+            "only reject: only is failing, and the node no longer answers for this address, as it \
+             did when it decided: the module trapped: unreachable"
         ]
     );
     // The decision holds again as soon as what it rested on is back.
@@ -164,8 +164,10 @@ fn endpoints_of_the_other_family_do_not_hold_a_kept_decision() {
     let ipv6 = |ready: u32| {
         let mut candidate = local("a", "fd00::1", 7);
         let service = candidate.service.as_mut().unwrap();
-        std::sync::Arc::make_mut(service).node_endpoints.ipv6.ready = ready;
-        candidate
+        let service = std::sync::Arc::make_mut(service);
+        service.node_endpoints.ipv6.ready = ready;
+        service.cluster_endpoints.ipv6.ready = ready;
+        served(candidate)
     };
     bench.upsert([ipv6(1)]);
     fake.fail(Fault::Trap);

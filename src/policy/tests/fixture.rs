@@ -213,7 +213,7 @@ pub(super) fn service(
         cluster_endpoints: counts,
         ..ServiceFacts::named(key.clone())
     };
-    Candidate {
+    served(Candidate {
         key: CandidateKey {
             prefix: Prefix::host(address),
             origin: Origin::ServiceAddress {
@@ -221,9 +221,21 @@ pub(super) fn service(
                 address: kind,
             },
         },
-        serving: Some(serving(&facts, kind, address, &AdvertiseConfig::default())),
         service: Some(Arc::new(facts)),
         covered_by: None,
+        serving: None,
+    })
+}
+
+/// The candidate, with what follows from its Service's facts.
+pub(super) fn served(candidate: Candidate) -> Candidate {
+    let Candidate { key, service, .. } = &candidate;
+    let service = service.as_ref().zip(key.origin.address_kind());
+    let config = AdvertiseConfig::default();
+    let serving = service.map(|(it, kind)| serving(it, kind, key.prefix.address(), &config));
+    Candidate {
+        serving,
+        ..candidate
     }
 }
 

@@ -206,8 +206,6 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn steps_lead_where_a_fresh_start_leads(events in vec(healthy_event(), 0..30)) {
         let mut run = Run::new();

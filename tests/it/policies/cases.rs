@@ -5,7 +5,6 @@ use std::sync::Arc;
 use rutter::candidates::{AddressKind, AdvertiseConfig, Candidate, CandidateKey, Origin, serving};
 use rutter::facts::{
     EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceKey, ServicePort, ServiceType,
-    TrafficPolicy,
 };
 use rutter::types::{Family, Prefix};
 use serde_json::{Value, json};
