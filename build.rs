@@ -70,9 +70,7 @@ fn compile(to: &Path) -> Result<(), String> {
 
 /// Writes the kits' files down for the program to include.
 fn list_kits() -> Result<(), String> {
-    // Older versions of the contract are directories in `wit/`: the agent serves them, and nobody
-    // writes for them.
-    let (contract, _older) = entries(Path::new("wit"))?;
+    let contract = files_below(Path::new("wit"))?;
     list(
         "contract.rs",
         "include_bytes",

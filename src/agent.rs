@@ -28,6 +28,7 @@ mod meters;
 mod metrics;
 mod peering;
 mod pipeline;
+mod policy_log;
 mod policy_status;
 mod received;
 mod record;
@@ -67,6 +68,7 @@ use events::{Notice, Notices};
 use links::{Chains, Plan, RefusedVersions};
 use load::Loaded;
 use pipeline::Settings;
+use policy_log::PolicyLog;
 use reload::{Considered, InForce, Reloader};
 use report::Reporter;
 use sources::{Asking, Sources};
@@ -244,7 +246,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 }
 
 fn engine(config: &Config) -> anyhow::Result<Engine> {
-    let engine = Engine::new()?;
+    let engine = Engine::new()?.logging(Arc::new(PolicyLog::default()));
     let engine = match &config.policy.compile_cache {
         Some(folder) => engine.caching(folder),
         None => engine,

@@ -24,8 +24,8 @@ mod written;
 mod tests;
 
 pub use document::{
-    Advertise, Attributes, Case, Document, Expectation, ExpectedVerdict, Group, Node, Port,
-    RouteKind, Service, Settings, UsedPolicy,
+    Advertise, Attributes, Case, Document, Expectation, ExpectedVerdict, Group, IpFamily, Node,
+    Port, RouteKind, Service, Settings, UsedPolicy,
 };
 pub use endpoints::{ByFamily, Counts, Endpoints};
 pub use error::{CaseError, CaseErrors};

@@ -6,6 +6,9 @@
 //! BGP. Whatever a module does, a call ends in decisions or in a [`PolicyFailure`]; it never
 //! panics, never blocks for longer than its limit, and never leaves anything behind.
 //!
+//! A module may write to the log: lines go to the engine's [`LogSink`], and to nobody where it has
+//! none.
+//!
 //! The contract is in `wit/`; what its two sides owe each other is told there.
 
 mod bindings;
@@ -22,16 +25,17 @@ mod learn;
 mod lift;
 mod limits;
 mod link_bandwidth;
+mod log;
 mod lower;
 mod module;
-mod v0_1;
 
-pub use contract::{Contract, Purpose};
+pub use contract::Purpose;
 pub use engine::Engine;
 pub use error::ModuleError;
 pub use inspect::{Inspection, ModuleKind};
 pub use learn::WasmImportPolicy;
 pub use limits::{Limits, MODULE_BYTES_MAX};
+pub use log::{LogLevel, LogSink};
 pub use module::{Description, Module, builtin_bytes};
 
 use std::fmt::Write as _;
@@ -41,8 +45,8 @@ use sha2::{Digest as _, Sha256};
 use crate::policy::{Batch, Decision, PolicyFailure, ProposedRoute, RoutePolicy};
 use contract::Exports;
 use error::printable;
-use limits::Meter;
 use lower::Tables;
+use module::InCall;
 use wasmtime::Store;
 
 /// A module with its settings and limits, ready to decide.
@@ -98,33 +102,20 @@ impl WasmPolicy {
         routes: &'r [ProposedRoute<'a>],
         tables: &mut Tables<'a>,
     ) -> Result<(Vec<Decision>, &'r [ProposedRoute<'a>]), PolicyFailure> {
-        let budget_bytes = self.limits.memory_bytes / 4;
-        let (answer, asked) = match self.module.contract() {
-            Contract::V0_1 => {
-                let tables = v0_1::lower::Tables::fill(routes, budget_bytes)?;
-                let answer = tables.ask(batch, &self.settings, |question| {
-                    self.call(|exports, store| exports.announce_0_1(store, question))
-                })?;
-                (answer.map(v0_1::answer), tables.len())
-            }
-            Contract::V0_2 => {
-                tables.fill(routes, budget_bytes)?;
-                let answer = tables.ask(batch, &self.settings, |question| {
-                    self.call(|exports, store| exports.announce(store, question))
-                })?;
-                (answer, tables.len())
-            }
-        };
+        tables.fill(routes, self.limits.memory_bytes / 4)?;
+        let answer = tables.ask(batch, &self.settings, |question| {
+            self.call(|exports, store| exports.announce(store, question))
+        })?;
         // A module that says why it cannot decide is no better off than one that traps.
         let answer = answer.map_err(|words| PolicyFailure::Trap(printable(&words)))?;
-        let (asked, later) = routes.split_at(asked);
+        let (asked, later) = routes.split_at(tables.len());
         let decisions = lift::decisions(answer, asked, batch.asn, batch.reasons)?;
         Ok((decisions, later))
     }
 
     fn call<T>(
         &self,
-        function: impl FnOnce(&Exports, &mut Store<Meter>) -> wasmtime::Result<T>,
+        function: impl FnOnce(&Exports, &mut Store<InCall>) -> wasmtime::Result<T>,
     ) -> Result<T, PolicyFailure> {
         self.module
             .call(self.limits, self.limits.output_bytes, function)

@@ -3,7 +3,7 @@
 //! the same table. It knows neither's types.
 
 /// The columns that describe a situation.
-const COLUMNS: usize = 7;
+const COLUMNS: usize = 5;
 
 /// One combination of the table's columns, in one address family.
 #[derive(Clone, Copy, Debug)]
@@ -12,10 +12,18 @@ pub(crate) struct Situation {
     pub(crate) what: &'static str,
     pub(crate) kind: &'static str,
     pub(crate) node: &'static str,
-    pub(crate) service_type: &'static str,
-    pub(crate) policy: &'static str,
-    pub(crate) here: &'static str,
+    pub(crate) serving: &'static str,
     pub(crate) covered: &'static str,
+}
+
+/// Ready ones, those that serve while they terminate, and unready ones, of the address's family
+/// unless the name says otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Endpoints {
+    pub(crate) here: [u32; 3],
+    pub(crate) other_family_here: [u32; 3],
+    pub(crate) elsewhere: [u32; 3],
+    pub(crate) without_node: [u32; 3],
 }
 
 /// What the table says about a situation.
@@ -45,40 +53,104 @@ impl Situation {
         }
     }
 
-    /// Ready, serving while terminating, and unready endpoints on this node, of the
-    /// candidate's family and of the other.
-    pub(crate) fn endpoints_here(&self) -> [[u32; 3]; 2] {
-        match self.here {
-            "ready" => [[2, 1, 1], [0, 0, 0]],
-            "terminating" => [[0, 1, 1], [0, 0, 0]],
-            "unready" => [[0, 0, 2], [0, 0, 0]],
-            "other-family" => [[0, 0, 0], [2, 0, 0]],
-            "none" => [[0, 0, 0], [0, 0, 0]],
-            other => panic!("`{other}` is no value of the column `here`"),
+    /// What the agent says of the address, in the contract's words.
+    pub(crate) fn serving(&self) -> &'static str {
+        match self.serving {
+            "this-node" | "terminating" => "this-node",
+            "no-endpoint-here" | "unready" | "other-family" => "no-endpoint-here",
+            "without-node" | "one-without-node" => "endpoints-without-node",
+            "no-cluster-ip" => "other-family",
+            "load-balancer" => "load-balancer-answers",
+            "any-node" | "no-endpoint" | "other-proxy" => self.serving,
+            other => panic!("`{other}` is no value of the column `serving`"),
         }
+    }
+
+    /// The Service's endpoints.
+    pub(crate) fn endpoints(&self) -> Endpoints {
+        let none = Endpoints {
+            here: [0; 3],
+            other_family_here: [0; 3],
+            elsewhere: [0; 3],
+            without_node: [0; 3],
+        };
+        let elsewhere = Endpoints {
+            elsewhere: [3, 0, 0],
+            ..none
+        };
+        match self.serving {
+            "this-node" => Endpoints {
+                here: [2, 1, 1],
+                ..elsewhere
+            },
+            "terminating" => Endpoints {
+                here: [0, 1, 1],
+                ..elsewhere
+            },
+            "unready" => Endpoints {
+                here: [0, 0, 2],
+                ..elsewhere
+            },
+            "other-family" => Endpoints {
+                other_family_here: [2, 0, 0],
+                ..elsewhere
+            },
+            "no-endpoint" => Endpoints {
+                here: [0, 0, 1],
+                elsewhere: [0, 0, 1],
+                ..none
+            },
+            "without-node" => Endpoints {
+                without_node: [2, 0, 0],
+                ..none
+            },
+            "one-without-node" => Endpoints {
+                without_node: [1, 0, 0],
+                ..none
+            },
+            _ => elsewhere,
+        }
+    }
+
+    /// The value of the Service's label that names a proxy.
+    pub(crate) fn proxy_name(&self) -> Option<&'static str> {
+        (self.serving == "other-proxy").then_some("mesh")
     }
 
     /// The value of the node's exclusion label.
     pub(crate) fn exclude_label(&self) -> Option<&'static str> {
         match self.node {
-            "plain" => None,
+            "plain" | "no-network" | "network-unknown" | "network-fine" => None,
             "label-empty" => Some(""),
-            "label-true" => Some("true"),
+            "label-true" | "label-honoured" | "label-ignored" | "ignored-no-network" => {
+                Some("true")
+            }
             "label-false" => Some("false"),
             other => panic!("`{other}` is no value of the column `node`"),
         }
     }
 
+    /// The status of the node's condition `NetworkUnavailable`.
+    pub(crate) fn network_unavailable(&self) -> Option<&'static str> {
+        match self.node {
+            "no-network" | "ignored-no-network" => Some("True"),
+            "network-unknown" => Some("Unknown"),
+            "network-fine" => Some("False"),
+            _ => None,
+        }
+    }
+
+    /// The policy's settings, as JSON.
+    pub(crate) fn settings(&self) -> &'static str {
+        match self.node {
+            "label-honoured" => r#"{"exclude-label": "honour"}"#,
+            "label-ignored" | "ignored-no-network" => r#"{"exclude-label": "ignore"}"#,
+            _ => "{}",
+        }
+    }
+
     fn cells(&self) -> [&'static str; COLUMNS] {
-        [
-            self.what,
-            self.kind,
-            self.node,
-            self.service_type,
-            self.policy,
-            self.here,
-            self.covered,
-        ]
+        [self.what, self.kind, self.node, self.serving, self.covered]
     }
 }
 
@@ -135,15 +207,13 @@ fn situations() -> Vec<Situation> {
     const KINDS: [&str; 3] = ["cluster", "external", "load-balancer"];
     let mut situations = Vec::new();
     for family in ["IPv4", "IPv6"] {
-        for node in ["plain", "label-empty", "label-true", "label-false"] {
+        for node in NODES {
             let pod_cidr = Situation {
                 family,
                 what: "pod-cidr",
                 kind: "-",
                 node,
-                service_type: "-",
-                policy: "-",
-                here: "-",
+                serving: "-",
                 covered: "-",
             };
             situations.push(pod_cidr);
@@ -164,20 +234,42 @@ fn situations() -> Vec<Situation> {
     situations
 }
 
+/// The values of the column `node`.
+pub(crate) const NODES: [&str; 10] = [
+    "plain",
+    "label-empty",
+    "label-true",
+    "label-false",
+    "label-honoured",
+    "label-ignored",
+    "no-network",
+    "network-unknown",
+    "network-fine",
+    "ignored-no-network",
+];
+
+/// The values of the column `serving`.
+pub(crate) const SERVINGS: [&str; 12] = [
+    "any-node",
+    "this-node",
+    "terminating",
+    "no-endpoint",
+    "no-endpoint-here",
+    "unready",
+    "other-family",
+    "without-node",
+    "one-without-node",
+    "other-proxy",
+    "no-cluster-ip",
+    "load-balancer",
+];
+
 fn addresses(of: Situation) -> impl Iterator<Item = Situation> {
-    let types = ["ClusterIP", "NodePort", "LoadBalancer"];
-    let here = ["ready", "terminating", "unready", "other-family", "none"];
-    types.into_iter().flat_map(move |service_type| {
-        ["Cluster", "Local"].into_iter().flat_map(move |policy| {
-            here.into_iter().flat_map(move |here| {
-                ["yes", "no"].into_iter().map(move |covered| Situation {
-                    service_type,
-                    policy,
-                    here,
-                    covered,
-                    ..of
-                })
-            })
+    SERVINGS.into_iter().flat_map(move |serving| {
+        ["yes", "no"].into_iter().map(move |covered| Situation {
+            serving,
+            covered,
+            ..of
         })
     })
 }

@@ -18,9 +18,8 @@ use crate::types::Prefix;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Holder {
-    /// The node this agent runs on.
-    ThisNode,
-    /// The node of this name.
+    /// The node of this name. Our own, too, by its name: what the agents of all nodes say of an
+    /// address is the same.
     Node(String),
     /// The speaker's own, by the configuration.
     Speaker,
@@ -50,20 +49,15 @@ impl Reserved {
         let mut claim = |address: IpAddr, holder: Holder| {
             addresses.entry(address).or_insert(holder);
         };
-        let own_addresses = own
-            .into_iter()
-            .flat_map(|node| node.internal_ips.iter().chain(&node.external_ips));
-        for address in own_addresses {
-            claim(*address, Holder::ThisNode);
+        if let Some(node) = own {
+            for address in node.internal_ips.iter().chain(&node.external_ips) {
+                claim(*address, Holder::Node(node.name.clone()));
+            }
         }
         let mut pods = BTreeMap::new();
         for (name, networks) in &view.nodes {
             for address in &networks.addresses {
-                let holder = match own {
-                    Some(own) if own.name == *name => Holder::ThisNode,
-                    Some(_) | None => Holder::Node(name.clone()),
-                };
-                claim(*address, holder);
+                claim(*address, Holder::Node(name.clone()));
             }
             pods.extend(networks.pod_cidrs.iter().map(|cidr| (*cidr, name.clone())));
         }
@@ -122,7 +116,6 @@ impl Reserved {
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ThisNode => f.write_str("this node's"),
             Self::Node(name) => write!(f, "node {name}'s"),
             Self::Speaker => f.write_str("the speaker's own"),
             Self::Peer(name) => write!(f, "peer {name}'s"),

@@ -9,31 +9,16 @@ use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use super::contract::{Agreed, Contract, Purpose};
+use super::contract::{Agreed, VERSION};
 use super::engine::Engine;
 use super::error::ModuleError;
+use super::log::is_log;
 
-/// A version of the contract as text. The package is declared once, by the first.
-struct Text {
-    declared: &'static str,
-    files: [&'static str; 2],
-}
-
-const TEXT_0_1: Text = Text {
-    declared: "package rutter:policy@0.1.0;",
-    files: [
-        include_str!("../../wit/0.1/types.wit"),
-        include_str!("../../wit/0.1/policy.wit"),
-    ],
-};
-
-const TEXT_0_2: Text = Text {
-    declared: "package rutter:policy@0.2.0;",
-    files: [
-        include_str!("../../wit/types.wit"),
-        include_str!("../../wit/policy.wit"),
-    ],
-};
+/// The contract as text. The package is declared once, by the first.
+const TEXT: [&str; 2] = [
+    include_str!("../../wit/types.wit"),
+    include_str!("../../wit/policy.wit"),
+];
 
 /// Where compilers put the description of the component.
 const DESCRIPTION_SECTION: &str = "component-type";
@@ -44,7 +29,7 @@ const ENCODING_SECTION: &str = "wit-component-encoding";
 /// The component that a core module with the contract's functions stands for.
 ///
 /// # Errors
-/// It is not valid, it imports something, it is of another version of the contract, or it lacks
+/// It is not valid, it imports what it is not given, it is of another version of the contract, or it lacks
 /// a function.
 pub(super) fn componentize(
     engine: &Engine,
@@ -58,13 +43,21 @@ pub(super) fn componentize(
     wasmtime::Module::validate(engine.inner(), bytes)
         .map_err(|error| invalid(format!("{error:#}")))?;
     let survey = Survey::of(bytes).map_err(|error| invalid(error.to_string()))?;
-    if let Some(import) = survey.import {
-        return Err(ModuleError::Import {
-            name: name.into(),
-            import,
-        });
+    let refused = |(module, function)| ModuleError::Import {
+        name: name.into(),
+        import: format!("{module}, {function}"),
+    };
+    let of_no_contract = |(module, function): &(&str, &str)| !is_log(module, function);
+    if let Some(import) = survey.imports.iter().copied().find(of_no_contract) {
+        return Err(refused(import));
     }
     let agreed = Agreed::of(name, &survey.exports)?;
+    // What is described below has one version, so that an import of another has no place in it.
+    let of_another =
+        |(module, _): &(&str, &str)| !module.ends_with(&format!("@{}", agreed.version));
+    if let Some(import) = survey.imports.iter().copied().find(of_another) {
+        return Err(refused(import));
+    }
     if survey.strings == Strings::Other {
         return Err(invalid("its strings are not in UTF-8".into()));
     }
@@ -75,8 +68,8 @@ pub(super) fn componentize(
 struct Survey<'a> {
     /// The module without descriptions of components.
     module: Vec<u8>,
-    /// The first import: its module and its name.
-    import: Option<String>,
+    /// What it imports: each with its module and its name.
+    imports: Vec<(&'a str, &'a str)>,
     /// The contract's interfaces that it exports functions of, with their versions.
     exports: Vec<(&'a str, &'a str)>,
     strings: Strings,
@@ -92,7 +85,7 @@ impl<'a> Survey<'a> {
     fn of(bytes: &'a [u8]) -> wasmparser::Result<Self> {
         let mut survey = Self {
             module: Vec::with_capacity(bytes.len()),
-            import: None,
+            imports: Vec::new(),
             exports: Vec::new(),
             strings: Strings::Utf8,
         };
@@ -103,9 +96,9 @@ impl<'a> Survey<'a> {
             let section = payload.as_section();
             let mut keep = true;
             if let Payload::ImportSection(imports) = payload {
-                if let Some(import) = imports.into_imports().next() {
+                for import in imports.into_imports() {
                     let import = import?;
-                    survey.import = Some(format!("{}, {}", import.module, import.name));
+                    survey.imports.push((import.module, import.name));
                 }
             } else if let Payload::ExportSection(exports) = payload {
                 for export in exports {
@@ -136,7 +129,7 @@ impl<'a> Survey<'a> {
 const PREAMBLE_BYTES: usize = 8;
 
 /// Interface and version in the name of an exported function:
-/// `rutter:policy/announce@0.1.0#evaluate`.
+/// `rutter:policy/announce@1.0.0#evaluate`.
 pub(super) fn contract_interface(export: &str) -> Option<(&str, &str)> {
     let (interface, _function) = export.strip_prefix("rutter:policy/")?.split_once('#')?;
     interface.split_once('@')
@@ -155,27 +148,17 @@ fn strings(description: &[u8]) -> Strings {
 }
 
 fn describe_and_encode(mut module: Vec<u8>, agreed: &Agreed<'_>) -> anyhow::Result<Vec<u8>> {
-    let Text { declared, files } = match agreed.contract {
-        Contract::V0_1 => TEXT_0_1,
-        Contract::V0_2 => TEXT_0_2,
-    };
-    let [types, policy] = files;
+    let [types, policy] = TEXT;
+    let declared = format!("package rutter:policy@{VERSION};");
+    let theirs = format!("package rutter:policy@{};", agreed.version);
     let text = format!(
         "{}{}",
-        types.replace(
-            declared,
-            &format!("package rutter:policy@{};", agreed.version)
-        ),
-        policy.replace(declared, "")
+        types.replace(&declared, &theirs),
+        policy.replace(&declared, "")
     );
-    let world = match agreed.purpose {
-        Purpose::Announce => "policy",
-        Purpose::Learn => "import-policy",
-        Purpose::Both => "two-way-policy",
-    };
     let mut resolve = Resolve::default();
     let package = resolve.push_source("policy.wit", &text)?;
-    let world = resolve.select_world(&[package], Some(world))?;
+    let world = resolve.select_world(&[package], Some(agreed.purpose.world()))?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;
     ComponentEncoder::default().module(&module)?.encode()
 }

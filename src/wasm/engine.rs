@@ -17,7 +17,9 @@ use wasmtime::component::Component;
 
 use super::code_cache::{CodeCache, Key};
 use super::error::ModuleError;
-use super::limits::{INSTANCES_MAX, Limits, Meter};
+use super::limits::{INSTANCES_MAX, Limits};
+use super::log::LogSink;
+use super::module::InCall;
 use crate::policy::PolicyFailure;
 
 /// How often the epoch moves while a module runs.
@@ -51,6 +53,7 @@ pub struct Engine {
     inner: wasmtime::Engine,
     bound: Bound,
     cache: Arc<Caching>,
+    log: Option<Arc<dyn LogSink>>,
 }
 
 /// What stops a module that runs on.
@@ -84,6 +87,7 @@ impl Engine {
             inner,
             bound: Bound::Time(Arc::new(ticker)),
             cache: Arc::new(Caching::Off),
+            log: None,
         })
     }
 
@@ -97,6 +101,7 @@ impl Engine {
             inner: start(config().consume_fuel(true))?,
             bound: Bound::Instructions(instructions),
             cache: Arc::new(Caching::Off),
+            log: None,
         })
     }
 
@@ -116,6 +121,20 @@ impl Engine {
             cache: Arc::new(cache),
             ..self
         }
+    }
+
+    /// The same engine, with what modules write to the log going there. Without, it goes nowhere.
+    #[must_use]
+    pub fn logging(self, sink: Arc<dyn LogSink>) -> Self {
+        Self {
+            log: Some(sink),
+            ..self
+        }
+    }
+
+    /// Where modules that are loaded with it write.
+    pub(super) fn log_sink(&self) -> Option<Arc<dyn LogSink>> {
+        self.log.clone()
     }
 
     /// Why compiled code is not kept although it should be, in words for the operator.
@@ -170,7 +189,7 @@ impl Engine {
     }
 
     /// Lets what runs in this store from now on run for as long as it may.
-    pub(super) fn allow(&self, store: &mut Store<Meter>, limits: Limits) {
+    pub(super) fn allow(&self, store: &mut Store<InCall>, limits: Limits) {
         match self.bound {
             Bound::Time(_) => store.set_epoch_deadline(ticks(limits.time)),
             Bound::Instructions(instructions) => store

@@ -35,7 +35,9 @@ pub enum ModuleError {
         message: String,
     },
     /// It wants something from the agent.
-    #[error("module `{name}` imports {import}; a policy is given nothing to import")]
+    #[error(
+        "module `{name}` imports {import}; a policy may import rutter:policy/log, and nothing else"
+    )]
     Import {
         /// As configured.
         name: String,
@@ -45,7 +47,7 @@ pub enum ModuleError {
     /// It is a policy, of another time.
     #[error(
         "module `{name}` exports rutter:policy@{theirs}, this agent understands \
-         versions {ours}: build it with the matching kit"
+         {ours}: build it with the matching kit"
     )]
     Version {
         /// As configured.

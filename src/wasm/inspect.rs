@@ -24,7 +24,8 @@ pub struct Inspection {
     /// Absent where it is no WebAssembly.
     pub kind: Option<ModuleKind>,
     /// What it wants from whoever runs it, in its order: `MODULE, NAME` of a core module,
-    /// interfaces of a component. A policy may import types of the contract, nothing else.
+    /// interfaces of a component. A policy may import the log and types of the contract, nothing
+    /// else.
     pub imports: Vec<String>,
     /// Interfaces of the contract that it exports, each with its version.
     pub interfaces: Vec<(String, String)>,

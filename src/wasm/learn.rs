@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::bindings::v0_2::exports::rutter::policy::learn::{self, Answer, Batch as WitBatch};
+use super::bindings::exports::rutter::policy::learn::{self, Answer, Batch as WitBatch};
 use super::contract::Purpose;
 use super::error::{ModuleError, printable};
 use super::lift::{Question, Tables};

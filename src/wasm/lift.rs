@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::bindings::v0_2::exports::rutter::policy::announce::{self, Answer};
-use super::bindings::v0_2::rutter::policy::types as wit;
+use super::bindings::exports::rutter::policy::announce::{self, Answer};
+use super::bindings::rutter::policy::types as wit;
 use super::error::printable;
 use super::limits::{COMMUNITIES_MAX, REASON_BYTES_MAX};
 use super::link_bandwidth;

@@ -2,7 +2,7 @@
 //!
 //! Two octets of type and sub-type, two of AS number, four of an IEEE single of bytes a second.
 
-use super::bindings::v0_2::rutter::policy::types::LinkBandwidth;
+use super::bindings::rutter::policy::types::LinkBandwidth;
 use crate::types::{Asn, ExtendedCommunity};
 
 const SUB_TYPE: u8 = 0x04;

@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::bindings::v0_2::exports::rutter::policy::announce::Batch as WitBatch;
-use super::bindings::v0_2::rutter::policy::types as wit;
+use super::bindings::exports::rutter::policy::announce::Batch as WitBatch;
+use super::bindings::rutter::policy::types as wit;
 use super::limits::CANDIDATES_MAX;
 use super::link_bandwidth;
-use crate::candidates::{Candidate, Origin, addresses};
-use crate::facts::{NodeFacts, ServiceFacts, ServicePort, StringMap};
+use crate::candidates::{Candidate, Origin};
+use crate::facts::{NodeCondition, NodeFacts, ServiceFacts, ServicePort, StringMap, Taint};
 use crate::policy::{Batch, PeerGroup, PolicyFailure, ProposedRoute, Reasons};
 use crate::types::RouteAttributes;
 
@@ -30,8 +30,10 @@ pub(super) struct Tables<'a> {
     labels: Vec<wit::ServiceLabel>,
     ports: Vec<wit::ServicePort>,
     addresses: Vec<wit::ServiceIp>,
+    prefixes: Vec<wit::Prefix>,
     services: Vec<wit::Service>,
     service_indexes: FxHashMap<*const ServiceFacts, u32>,
+    namespace_labels: FxHashMap<*const StringMap, wit::Span>,
     attribute_sets: Vec<&'a RouteAttributes>,
     attribute_set_indexes: FxHashMap<*const RouteAttributes, u32>,
     candidates: Vec<wit::Candidate>,
@@ -71,6 +73,7 @@ impl<'a> Tables<'a> {
                 prefix: route.candidate.key.prefix.into(),
                 origin,
                 covered_by: route.candidate.covered_by.map(Into::into),
+                serving: route.candidate.serving.map(Into::into),
                 attributes,
             });
         }
@@ -89,8 +92,10 @@ impl<'a> Tables<'a> {
             labels,
             ports,
             addresses,
+            prefixes,
             services,
             service_indexes,
+            namespace_labels,
             attribute_sets,
             attribute_set_indexes,
             candidates,
@@ -101,8 +106,10 @@ impl<'a> Tables<'a> {
         labels.clear();
         ports.clear();
         addresses.clear();
+        prefixes.clear();
         services.clear();
         service_indexes.clear();
+        namespace_labels.clear();
         attribute_sets.clear();
         attribute_set_indexes.clear();
         candidates.clear();
@@ -170,6 +177,7 @@ impl<'a> Tables<'a> {
             labels: &self.labels,
             ports: &self.ports,
             addresses: &self.addresses,
+            prefixes: &self.prefixes,
             services: &self.services,
             attribute_sets: &attribute_sets,
             candidates: &self.candidates,
@@ -185,6 +193,7 @@ impl<'a> Tables<'a> {
             + self.labels.len() * size_of::<wit::ServiceLabel>()
             + self.ports.len() * size_of::<wit::ServicePort>()
             + self.addresses.len() * size_of::<wit::ServiceIp>()
+            + self.prefixes.len() * size_of::<wit::Prefix>()
             + self.services.len() * size_of::<wit::Service>()
             + self.attribute_sets.len() * SET_BYTES
             + self.candidates.len() * size_of::<wit::Candidate>()
@@ -203,15 +212,38 @@ impl<'a> Tables<'a> {
             load_balancer_class,
             headless: _,
             deleting: _,
+            cluster_ips,
+            external_ips,
+            load_balancer_ips,
+            ip_families,
             ports,
+            health_check_node_port,
+            session_affinity,
+            traffic_distribution,
+            load_balancer_source_ranges,
+            created,
+            namespace_labels,
             node_endpoints,
             cluster_endpoints,
-            ..
+            unplaced_endpoints,
         } = facts;
-        let addresses = addresses(facts).map(|(kind, address)| wit::ServiceIp {
-            kind: kind.into(),
-            address: address.into(),
+        let of_kind = |kind, addresses: &'a [IpAddr]| {
+            addresses.iter().map(move |address| wit::ServiceIp {
+                kind,
+                address: (*address).into(),
+                mode: wit::IpMode::Vip,
+            })
+        };
+        let load_balancer_ips = load_balancer_ips.iter().map(|ingress| wit::ServiceIp {
+            kind: wit::AddressKind::LoadBalancerIp,
+            address: ingress.address.into(),
+            mode: ingress.mode.into(),
         });
+        let addresses = of_kind(wit::AddressKind::ClusterIp, cluster_ips)
+            .chain(of_kind(wit::AddressKind::ExternalIp, external_ips))
+            .chain(load_balancer_ips);
+        let source_ranges = load_balancer_source_ranges.iter().copied();
+        let namespace_labels = self.namespace_labels(namespace_labels);
         let strings = &mut self.strings;
         let service = wit::Service {
             namespace: strings.index_of(&key.namespace),
@@ -224,12 +256,40 @@ impl<'a> Tables<'a> {
             load_balancer_class: load_balancer_class
                 .as_deref()
                 .map(|class| strings.index_of(class)),
+            load_balancer_source_ranges: append(&mut self.prefixes, source_ranges.map(Into::into)),
+            ip_families: ip_families.iter().copied().collect(),
+            proxy_name: facts.proxy_name().map(|proxy| strings.index_of(proxy)),
+            session_affinity: (*session_affinity).into(),
+            traffic_distribution: traffic_distribution
+                .as_deref()
+                .map(|distribution| strings.index_of(distribution)),
+            health_check_node_port: *health_check_node_port,
+            created: *created,
+            namespace_labels,
             ports: append(&mut self.ports, ports.iter().map(|port| strings.port(port))),
             addresses: append(&mut self.addresses, addresses),
             node_endpoints: (*node_endpoints).into(),
             cluster_endpoints: (*cluster_endpoints).into(),
+            unplaced_endpoints: (*unplaced_endpoints).into(),
         };
         push(&mut self.services, service)
+    }
+
+    /// The labels of a Namespace, which its Services share.
+    fn namespace_labels(&mut self, labels: &'a Arc<StringMap>) -> wit::Span {
+        // While Namespaces are not seen, each Service has none of its own.
+        if labels.is_empty() {
+            return wit::Span { first: 0, count: 0 };
+        }
+        let Self {
+            strings,
+            labels: table,
+            namespace_labels,
+            ..
+        } = self;
+        *namespace_labels
+            .entry(Arc::as_ptr(labels))
+            .or_insert_with(|| append(table, strings.pairs(labels)))
     }
 }
 
@@ -289,10 +349,25 @@ pub(super) struct NodeParts<'a> {
     annotations: Vec<wit::Label<'a>>,
     addresses: Vec<wit::NodeAddress>,
     pod_cidrs: Vec<wit::Prefix>,
+    conditions: Vec<wit::NodeCondition<'a>>,
+    taints: Vec<wit::Taint<'a>>,
 }
 
 impl<'a> NodeParts<'a> {
     pub(super) fn of(facts: &'a NodeFacts) -> Self {
+        let condition = |condition: &'a NodeCondition| {
+            let NodeCondition {
+                condition_type,
+                status,
+                reason,
+            } = condition;
+            wit::NodeCondition {
+                condition_type,
+                status: (*status).into(),
+                reason,
+            }
+        };
+        let taint = |Taint { key, value, effect }: &'a Taint| wit::Taint { key, value, effect };
         let of_kind = |kind, addresses: &'a [IpAddr]| {
             addresses.iter().map(move |address| wit::NodeAddress {
                 kind,
@@ -306,18 +381,37 @@ impl<'a> NodeParts<'a> {
             annotations: labels(&facts.annotations),
             addresses: internal.chain(external).collect(),
             pod_cidrs: facts.pod_cidrs.iter().copied().map(Into::into).collect(),
+            conditions: facts.conditions.iter().map(condition).collect(),
+            taints: facts.taints.iter().map(taint).collect(),
         }
     }
 
+    /// Every field of the facts by name, so that a new one is not forgotten here.
     pub(super) fn lower(&'a self, facts: &'a NodeFacts) -> wit::Node<'a> {
+        let NodeFacts {
+            name,
+            labels: _,
+            annotations: _,
+            internal_ips: _,
+            external_ips: _,
+            pod_cidrs: _,
+            unschedulable,
+            ready,
+            conditions: _,
+            taints: _,
+            cluster_nodes,
+        } = facts;
         wit::Node {
-            name: &facts.name,
+            name,
             labels: &self.labels,
             annotations: &self.annotations,
             addresses: &self.addresses,
             pod_cidrs: &self.pod_cidrs,
-            unschedulable: facts.unschedulable,
-            ready: facts.ready,
+            unschedulable: *unschedulable,
+            ready: *ready,
+            conditions: &self.conditions,
+            taints: &self.taints,
+            cluster_nodes: *cluster_nodes,
         }
     }
 }

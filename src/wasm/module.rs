@@ -12,11 +12,12 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use super::budget;
-use super::contract::{Agreed, Contract, Exports, Functions, Purpose, VERSIONS};
+use super::contract::{Agreed, Exports, Functions, Purpose, VERSIONS};
 use super::encode::componentize;
 use super::engine::Engine;
 use super::error::{ModuleError, Stage, failure, printable};
 use super::limits::{Limits, MODULE_BYTES_MAX, Meter, WORDS_BYTES_MAX};
+use super::log::{self, CallLog, ModuleLog};
 use crate::policy::PolicyFailure;
 
 /// The default policy, compiled by the build script.
@@ -34,7 +35,6 @@ pub struct Module(Arc<Inner>);
 
 struct Inner {
     name: String,
-    contract: Contract,
     purpose: Purpose,
     description: Description,
     guest: Guest,
@@ -83,25 +83,25 @@ impl Module {
             .map_err(|error| invalid(format!("{error:#}")))
         })?;
         check_imports(engine, name, &component)?;
-        let (contract, purpose) = surface(engine, name, &component)?;
-        let prepared = Linker::new(engine.inner())
-            .instantiate_pre(&component)
+        let purpose = surface(engine, name, &component)?;
+        let mut linker = Linker::new(engine.inner());
+        let prepared = log::link(&mut linker)
+            .and_then(|()| linker.instantiate_pre(&component))
             .map_err(|error| invalid(format!("{error:#}")))?;
-        let functions = Functions::find(contract, purpose, &prepared).map_err(|error| {
-            ModuleError::Missing {
+        let functions =
+            Functions::find(purpose, &prepared).map_err(|error| ModuleError::Missing {
                 name: name.into(),
                 missing: format!("what it should: {error:#}"),
-            }
-        })?;
+            })?;
         let guest = Guest {
             engine: engine.clone(),
+            log: ModuleLog::new(name, engine.log_sink()),
             prepared,
             functions,
         };
         let image = component.image_range();
         Ok(Self(Arc::new(Inner {
             name: name.into(),
-            contract,
             purpose,
             description: describe(name, &guest)?,
             guest,
@@ -128,12 +128,6 @@ impl Module {
     #[must_use]
     pub fn description(&self) -> &Description {
         &self.0.description
-    }
-
-    /// The version of the contract that it was built for.
-    #[must_use]
-    pub fn contract(&self) -> Contract {
-        self.0.contract
     }
 
     /// What its compiled code takes of the agent's memory.
@@ -195,7 +189,7 @@ impl Module {
         &self,
         limits: Limits,
         answer_bytes_max: usize,
-        function: impl FnOnce(&Exports, &mut Store<Meter>) -> wasmtime::Result<T>,
+        function: impl FnOnce(&Exports, &mut Store<InCall>) -> wasmtime::Result<T>,
     ) -> Result<T, PolicyFailure> {
         let (outcome, memory_bytes) = self.0.guest.call(limits, answer_bytes_max, function);
         self.0
@@ -217,8 +211,16 @@ impl std::fmt::Debug for Module {
 /// Compiled code, ready to be started any number of times.
 struct Guest {
     engine: Engine,
-    prepared: InstancePre<Meter>,
+    log: ModuleLog,
+    prepared: InstancePre<InCall>,
     functions: Functions,
+}
+
+/// What is kept of a call while it goes on.
+#[derive(Debug)]
+pub(super) struct InCall {
+    pub(super) meter: Meter,
+    pub(super) log: CallLog,
 }
 
 /// How a call failed.
@@ -246,25 +248,31 @@ impl Guest {
         &self,
         limits: Limits,
         answer_bytes_max: usize,
-        function: impl FnOnce(&Exports, &mut Store<Meter>) -> wasmtime::Result<T>,
+        function: impl FnOnce(&Exports, &mut Store<InCall>) -> wasmtime::Result<T>,
     ) -> (Result<T, CallError>, usize) {
-        let mut store = Store::new(self.engine.inner(), Meter::new(limits));
-        store.limiter(|meter| meter);
+        let in_call = InCall {
+            meter: Meter::new(limits),
+            log: self.log.of_call(),
+        };
+        let mut store = Store::new(self.engine.inner(), in_call);
+        store.limiter(|in_call| &mut in_call.meter);
         store.set_hostcall_fuel(answer_bytes_max);
         let outcome = self.call_in(&mut store, limits, function);
-        (outcome, store.data().memory_bytes(limits))
+        let InCall { meter, log } = store.into_data();
+        log.finish();
+        (outcome, meter.memory_bytes(limits))
     }
 
     fn call_in<T>(
         &self,
-        store: &mut Store<Meter>,
+        store: &mut Store<InCall>,
         limits: Limits,
-        function: impl FnOnce(&Exports, &mut Store<Meter>) -> wasmtime::Result<T>,
+        function: impl FnOnce(&Exports, &mut Store<InCall>) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
         let engine = &self.engine;
         let _running = engine.running();
-        let failed = |error: wasmtime::Error, stage, store: &Store<Meter>| {
-            CallError::Failure(failure(&error, stage, engine, store.data(), limits))
+        let failed = |error: wasmtime::Error, stage, store: &Store<InCall>| {
+            CallError::Failure(failure(&error, stage, engine, &store.data().meter, limits))
         };
         engine.allow(store, limits);
         let instance = self
@@ -298,7 +306,7 @@ impl Layer {
     }
 }
 
-/// Refuses anything but types: a policy has no use for what it could import.
+/// Refuses anything but types and the log: a policy has no use for what else it could import.
 fn check_imports(engine: &Engine, name: &str, component: &Component) -> Result<(), ModuleError> {
     let engine = engine.inner();
     for (interface, import) in component.component_type().imports(engine) {
@@ -306,7 +314,9 @@ fn check_imports(engine: &Engine, name: &str, component: &Component) -> Result<(
             ComponentItem::Type(_) => None,
             ComponentItem::ComponentInstance(instance) => instance
                 .exports(engine)
-                .find(|(_, item)| !matches!(item.ty, ComponentItem::Type(_)))
+                .find(|(item, export)| {
+                    !matches!(export.ty, ComponentItem::Type(_)) && !log::is_log(interface, item)
+                })
                 .map(|(item, _)| format!("{interface}, {item}")),
             ComponentItem::ComponentFunc(_)
             | ComponentItem::CoreFunc(_)
@@ -325,20 +335,13 @@ fn check_imports(engine: &Engine, name: &str, component: &Component) -> Result<(
 }
 
 /// What the component's exports say about it.
-fn surface(
-    engine: &Engine,
-    name: &str,
-    component: &Component,
-) -> Result<(Contract, Purpose), ModuleError> {
+fn surface(engine: &Engine, name: &str, component: &Component) -> Result<Purpose, ModuleError> {
     let ty = component.component_type();
     let exports: Vec<(&str, &str)> = ty
         .exports(engine.inner())
         .filter_map(|(export, _)| export.strip_prefix("rutter:policy/")?.split_once('@'))
         .collect();
-    let Agreed {
-        contract, purpose, ..
-    } = Agreed::of(name, &exports)?;
-    Ok((contract, purpose))
+    Agreed::of(name, &exports).map(|agreed| agreed.purpose)
 }
 
 fn describe(name: &str, guest: &Guest) -> Result<Description, ModuleError> {
@@ -348,7 +351,7 @@ fn describe(name: &str, guest: &Guest) -> Result<Description, ModuleError> {
         .map_err(|error| match error {
             CallError::Types(words) => ModuleError::Missing {
                 name: name.into(),
-                missing: format!("the functions of rutter:policy, versions {VERSIONS}: {words}"),
+                missing: format!("the functions of rutter:policy, version {VERSIONS}: {words}"),
             },
             CallError::Failure(failure) => ModuleError::Failed {
                 name: name.into(),

@@ -7,8 +7,9 @@ mod caching;
 mod conformance;
 mod default_policy;
 mod failing;
+mod logging;
+mod lowering;
 mod metered;
-mod old_guest;
 mod refused;
 mod two_way;
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use rutter::facts::{
     EndpointCounts, FamilyCounts, ServiceFacts, ServiceKey, ServicePort, ServiceType, TrafficPolicy,
 };
+use rutter::types::Family;
 
 pub(crate) const SERVICES: u32 = 50_000;
 
@@ -29,8 +30,8 @@ pub(crate) fn service(number: u32) -> ServiceFacts {
         node_port: Some(30_000),
     };
     let address = |base: u32| vec![IpAddr::from((base + number).to_be_bytes())];
+    let key = ServiceKey::new(&format!("team-{}", number % 500), &format!("web-{number}"));
     ServiceFacts {
-        key: ServiceKey::new(&format!("team-{}", number % 500), &format!("web-{number}")),
         labels: ["app", "app.kubernetes.io/managed-by", "team"]
             .map(|label| (label.to_owned(), format!("value-{number}")))
             .into(),
@@ -43,13 +44,9 @@ pub(crate) fn service(number: u32) -> ServiceFacts {
         } else {
             TrafficPolicy::Cluster
         },
-        internal_traffic_policy: TrafficPolicy::Cluster,
-        load_balancer_class: None,
-        headless: false,
-        deleting: false,
         cluster_ips: address(0x0A60_0000),
-        external_ips: Vec::new(),
-        load_balancer_ips: address(0xC612_0000),
+        load_balancer_ips: address(0xC612_0000).into_iter().map(Into::into).collect(),
+        ip_families: vec![Family::Ipv4Unicast],
         ports: vec![port("http", 80), port("https", 443)],
         node_endpoints: FamilyCounts {
             ipv4: here,
@@ -62,5 +59,6 @@ pub(crate) fn service(number: u32) -> ServiceFacts {
             },
             ipv6: EndpointCounts::default(),
         },
+        ..ServiceFacts::named(key)
     }
 }

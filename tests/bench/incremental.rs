@@ -41,6 +41,7 @@ impl Node {
             services: services
                 .map(|service| (service.key.clone(), Arc::new(service)))
                 .collect(),
+            ..ClusterView::default()
         };
         let range = |text: &str| vec![text.parse().expect("a prefix")];
         let mut node = Self {

@@ -47,7 +47,7 @@ fn service(facts: &ServiceFacts) -> Value {
         TrafficPolicy::Cluster => "Cluster",
     };
     let ingress = facts.load_balancer_ips.iter();
-    let ingress: Vec<Value> = ingress.map(|ip| json!({ "ip": ip })).collect();
+    let ingress: Vec<Value> = ingress.map(|it| json!({ "ip": it.address })).collect();
     json!({
         "apiVersion": "v1",
         "kind": "Service",
@@ -87,6 +87,10 @@ fn slice(facts: &ServiceFacts) -> Value {
         },
         "addressType": "IPv4",
         "endpoints": endpoints.collect::<Vec<_>>(),
-        "ports": [{ "port": 8080 }],
+        "ports": facts
+            .ports
+            .iter()
+            .map(|port| json!({ "name": port.name, "protocol": port.protocol, "port": 8080 }))
+            .collect::<Vec<_>>(),
     })
 }

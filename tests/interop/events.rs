@@ -7,7 +7,7 @@ use std::process::Command;
 use k8s_openapi::api::events::v1::Event;
 use serde_json::Value;
 
-use super::cluster::{FABRIC_ASN, WORKERS};
+use super::cluster::{EXTERNAL, FABRIC_ASN, NAMESPACE, WORKERS};
 use super::fabric::CHANGE_LIMIT;
 use super::live::Cluster;
 use crate::support::agent::AgentConfig;
@@ -148,4 +148,55 @@ async fn a_failing_policy_a_refused_module_and_a_session_are_events_of_the_node(
     });
     assert_eq!(cluster.histories(), histories, "a session moved");
     assert_eq!(cluster.sent(), sent, "something was sent");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_a_nodes_is_an_event_of_the_service_once_for_all_agents() {
+    let peers = &[(RouterKind::Bird, FABRIC_ASN, "tor")];
+    let cluster = Cluster::start(&[WORKERS[0], WORKERS[1]], peers).await;
+    cluster.settles();
+    // Node worker-2's, within a range that surrounds all nodes and is no matter.
+    let taken = "10.9.0.12";
+    for agent in &cluster.agents {
+        let mut config = cluster.config.clone();
+        config.external_cidrs.push("10.9.0.0/24");
+        agent.configure(&config);
+    }
+    let patch = format!(r#"{{"spec":{{"externalIPs":["198.51.100.40","{taken}"]}}}}"#);
+    let service = ["patch", "service", "-n", NAMESPACE, EXTERNAL, "-p", &patch];
+    kubectl(&cluster, &service).unwrap();
+
+    let events = || {
+        let of_service = ["get", "events.events.k8s.io", "-n", NAMESPACE, "-o", "json"];
+        let listed = kubectl(&cluster, &of_service)?;
+        let listed: Value = serde_json::from_str(&listed).map_err(|error| error.to_string())?;
+        let items = listed["items"].as_array().cloned().unwrap_or_default();
+        let refused = items
+            .into_iter()
+            .filter(|it| it["reason"] == "AddressRefused");
+        Ok::<Vec<Value>, String>(refused.collect())
+    };
+    // Every agent has said it, and the API server has it once.
+    eventually(CHANGE_LIMIT, || {
+        cluster.agents.iter().try_for_each(|agent| {
+            let told = agent.metric("rutter_notices_total{reason=\"AddressRefused\"}")?;
+            let recorded = agent.metric("rutter_events_recorded_total{}")?;
+            if told < 1.0 || recorded < 1.0 {
+                return Err(format!("told {told}, recorded {recorded}"));
+            }
+            Ok(())
+        })
+    });
+    eventually(CHANGE_LIMIT, || match &events()?[..] {
+        [event] if event["regarding"]["name"] == EXTERNAL => Ok(()),
+        other => Err(format!("{other:#?}")),
+    });
+    let note = events().unwrap()[0]["note"].as_str().unwrap().to_owned();
+    assert!(
+        note.contains(taken) && note.contains("no Service may take it"),
+        "{note}"
+    );
+    let described = ["describe", "service", "-n", NAMESPACE, EXTERNAL];
+    let described = kubectl(&cluster, &described).unwrap();
+    assert!(described.contains("AddressRefused"), "{described}");
 }

@@ -9,9 +9,10 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource};
-use rutter::facts::{ClusterChange, ClusterView, ServiceFacts, ServiceKey, ServiceType};
+use rutter::facts::{ClusterChange, ClusterView, IpMode, ServiceFacts, ServiceKey, ServiceType};
 use rutter::kube::watch::{self, WatchConfig};
 use rutter::kube::{Index, Kind, Outcome, Source, SourceEvent};
+use rutter::types::Family;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -110,10 +111,16 @@ impl Agent {
         self.until(what, condition).await;
     }
 
-    /// Waits until all three watchers are in trouble.
+    /// Waits until all four watchers are in trouble; the list of Nodes is not asked for again yet.
     async fn until_all_in_trouble(&mut self) {
-        self.until("trouble", |agent| agent.source.health.problems().len() == 3)
-            .await;
+        self.until_in_trouble(4).await;
+    }
+
+    async fn until_in_trouble(&mut self, subjects: usize) {
+        self.until("trouble", |agent| {
+            agent.source.health.problems().len() == subjects
+        })
+        .await;
     }
 
     /// That the watchers are well and that nothing changed meanwhile but this new Service.
@@ -210,7 +217,7 @@ fn slice(name: &str, service: &str, family: &str, endpoints: Value) -> EndpointS
         "metadata": { "name": name, "labels": { "kubernetes.io/service-name": service } },
         "addressType": family,
         "endpoints": endpoints,
-        "ports": [],
+        "ports": [{ "name": "", "port": 8080 }],
     }))
 }
 
@@ -284,7 +291,7 @@ async fn services_of_every_kind_become_facts() {
     .await;
 
     let mut agent = Agent::start(&admin);
-    assert_eq!(agent.index.waiting_for(), Some("the list of Nodes"));
+    assert_eq!(agent.index.waiting_for(), Some("the own Node"));
     agent
         .until("synchronised", |agent| agent.index.waiting_for().is_none())
         .await;
@@ -331,10 +338,32 @@ async fn services_of_every_kind_become_facts() {
         Some("example.com/ours")
     );
     assert!(balanced.cluster_ips[0].is_ipv4() && balanced.cluster_ips[1].is_ipv6());
+    let ingress = balanced.load_balancer_ips.iter();
+    let ingress: Vec<_> = ingress
+        .map(|ingress| (ingress.address.to_string(), ingress.mode))
+        .collect();
+    let entry = |address: &str, mode| (address.to_owned(), mode);
     assert_eq!(
-        format!("{:?}", balanced.load_balancer_ips),
-        "[198.51.100.10]"
+        ingress,
+        [
+            entry("198.51.100.10", IpMode::VIP),
+            entry("198.51.100.11", IpMode::Proxy),
+        ]
     );
+    assert_eq!(balanced.ip_families, Family::ALL);
+    assert!(balanced.created > 0 && balanced.health_check_node_port.is_some());
+    assert_eq!(
+        balanced.namespace_labels["kubernetes.io/metadata.name"],
+        "default"
+    );
+
+    // Of the other Node its place in the network, of which it has none yet.
+    let nodes: Vec<_> = agent.index.view().nodes.keys().collect();
+    assert_eq!(nodes, [HERE, "worker-2"]);
+    assert_eq!(facts.cluster_nodes, Some(2));
+    let own = &agent.index.view().nodes[HERE];
+    assert_eq!(format!("{:?}", own.addresses), "[192.168.83.11]");
+    assert_eq!(own.pod_cidrs, facts.pod_cidrs);
 }
 
 #[tokio::test]
@@ -364,14 +393,17 @@ async fn what_happens_to_objects_changes_their_facts_and_no_others() {
     agent.until_view("a slice deleted", local(Some(0))).await;
     assert_eq!(agent.changes, vec![changed(); 4]);
 
-    // The kubelet's heartbeat is no fact; the label after it is.
+    // The kubelet's heartbeat is no fact; the condition is, and the label after it.
     agent.changes.clear();
-    let heartbeat = json!({
-        "conditions": [
-            { "type": "Ready", "status": "False", "lastHeartbeatTime": "2026-01-01T00:00:00Z" },
-        ],
-    });
-    patch_status::<Node>(&admin, HERE, heartbeat).await;
+    let heartbeat = |time: &str| {
+        json!({
+            "conditions": [{ "type": "Ready", "status": "False", "lastHeartbeatTime": time }],
+        })
+    };
+    patch_status::<Node>(&admin, HERE, heartbeat("2026-01-01T00:00:00Z")).await;
+    let beaten = |view: &ClusterView| !view.node.as_ref().unwrap().conditions.is_empty();
+    agent.until_view("a condition", beaten).await;
+    patch_status::<Node>(&admin, HERE, heartbeat("2026-01-01T00:05:00Z")).await;
     patch::<Node>(
         &admin,
         HERE,
@@ -380,7 +412,7 @@ async fn what_happens_to_objects_changes_their_facts_and_no_others() {
     .await;
     let moved = |view: &ClusterView| view.node.as_ref().unwrap().labels["rack"] == "b2";
     agent.until_view("a label", moved).await;
-    assert_eq!(agent.changes, [ClusterChange::Node]);
+    assert_eq!(agent.changes, [ClusterChange::Node, ClusterChange::Node]);
 
     agent.changes.clear();
     delete::<Service>(&admin, "web").await;
@@ -489,9 +521,10 @@ async fn missing_rights_are_named_and_their_grant_is_noticed() {
     };
     let mut agent = Agent::with(&server.client(&token).await, &config);
 
-    agent.until_all_in_trouble().await;
+    // The list of Nodes is among them, for it has not come once.
+    agent.until_in_trouble(5).await;
     let error = agent.source.health.error().expect("all are in trouble");
-    for resource in ["nodes", "services", "endpointslices"] {
+    for resource in ["nodes", "namespaces", "services", "endpointslices"] {
         assert!(
             error.contains(&format!("cannot list resource \"{resource}\"")),
             "{error}"
@@ -501,14 +534,14 @@ async fn missing_rights_are_named_and_their_grant_is_noticed() {
         error.contains("system:serviceaccount:default:agent"),
         "{error}"
     );
-    assert_eq!(agent.index.waiting_for(), Some("the list of Nodes"));
+    assert_eq!(agent.index.waiting_for(), Some("the own Node"));
 
     let role = json!({
         "metadata": { "name": "agent" },
         "rules": [
             {
                 "apiGroups": [""],
-                "resources": ["nodes", "services"],
+                "resources": ["namespaces", "nodes", "services"],
                 "verbs": ["list", "watch"],
             },
             {
@@ -548,7 +581,7 @@ async fn missing_rights_are_named_and_their_grant_is_noticed() {
 async fn a_wrong_token_is_told_as_such() {
     let server = ApiServer::start().await;
     let mut agent = Agent::start(&server.client("not-a-token").await);
-    agent.until_all_in_trouble().await;
+    agent.until_in_trouble(5).await;
     let error = agent.source.health.error().expect("all are in trouble");
     let expected = "Services: cannot list: Unauthorized (401); check the token or certificate the \
                     agent was given";

@@ -145,6 +145,46 @@ pub(crate) fn contradicts_itself() -> Vec<u8> {
     ))
 }
 
+/// Writes a text to the log so many times, at the level of this number, and abstains from all.
+pub(crate) fn logs(level: u32, text: &str, times: u32) -> Vec<u8> {
+    logs_octets(level, text.as_bytes(), times)
+}
+
+/// The same with any octets.
+pub(crate) fn logs_octets(level: u32, octets: &[u8], times: u32) -> Vec<u8> {
+    let escaped: String = octets
+        .iter()
+        .map(|octet| format!("\\{octet:02x}"))
+        .collect();
+    let fields = format!("(data (i32.const 8192) \"{escaped}\")");
+    writes_to_log(&fields, level, 8192, octets.len(), times)
+}
+
+/// Writes what is not in its memory to the log.
+pub(crate) fn logs_out_of_bounds() -> Vec<u8> {
+    writes_to_log("", 2, 0xFFFF_0000, 16, 1)
+}
+
+fn writes_to_log(fields: &str, level: u32, at: u32, octets: usize, times: u32) -> Vec<u8> {
+    Recipe {
+        imports: r#"(import "rutter:policy/log@1.0.0" "log" (func $log (param i32 i32 i32)))"#,
+        fields,
+        evaluate: &format!(
+            "(local $left i32)
+            (local.set $left (i32.const {times}))
+            (loop $next
+                (call $log (i32.const {level}) (i32.const {at}) (i32.const {octets}))
+                (br_if $next (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+            ;; Zeros are abstentions.
+            (i32.store (i32.const 1028) (i32.const 16384))
+            (i32.store (i32.const 1032) {CANDIDATES})
+            (i32.const 1024)"
+        ),
+        ..Recipe::default()
+    }
+    .build()
+}
+
 /// Imports a function of WASI 0.1, as a program for `wasm32-wasi` does.
 pub(crate) fn imports_wasi() -> Vec<u8> {
     Recipe {
@@ -158,7 +198,7 @@ pub(crate) fn imports_wasi() -> Vec<u8> {
 /// Is of a version of the contract that does not exist yet.
 pub(crate) fn later_version() -> Vec<u8> {
     Recipe {
-        version: "0.3.0",
+        version: "2.0.0",
         ..Recipe::default()
     }
     .build()
@@ -247,7 +287,7 @@ impl Default for Recipe<'_> {
     fn default() -> Self {
         Self {
             way: Way::Announce,
-            version: "0.2.0",
+            version: "1.0.0",
             world: "",
             packages: "",
             strings: StringEncoding::UTF8,
@@ -274,15 +314,9 @@ impl Recipe<'_> {
     }
 
     fn contract(&self) -> String {
-        let (number, [types, policy]) = if self.version.starts_with("0.1.") {
-            let types = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/0.1/types.wit"));
-            let policy = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/0.1/policy.wit"));
-            ("0.1.0", [types, policy])
-        } else {
-            let types = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/types.wit"));
-            let policy = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/policy.wit"));
-            ("0.2.0", [types, policy])
-        };
+        let number = "1.0.0";
+        let types = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/types.wit"));
+        let policy = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/policy.wit"));
         let policy = policy
             .replace(&format!("package rutter:policy@{number};"), "")
             .replace("world policy {", &format!("world policy {{ {}", self.world));

@@ -88,7 +88,7 @@ fn layout(way: Way) -> (usize, usize) {
     let mut resolve = Resolve::default();
     let types = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/types.wit"));
     let policy = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/policy.wit"));
-    let policy = policy.replace("package rutter:policy@0.2.0;", "");
+    let policy = policy.replace("package rutter:policy@1.0.0;", "");
     let contract = format!("{types}{policy}");
     resolve.push_str("policy.wit", &contract).unwrap();
     let mut sizes = SizeAlign::default();

@@ -7,9 +7,9 @@
 //! 2. On a node outside the Service's primary site, what `backup` names is set instead.
 //!
 //! Steps, and not a formula, so that one pod more or less changes a route only where the operator
-//! drew a line. Endpoints are those that kube-proxy would send traffic to. It has no opinion on
-//! whether a route is announced: where nothing changes it abstains. Settings and examples are in
-//! the README.
+//! drew a line. Endpoints are those that kube-proxy would send traffic to; a node that does not
+//! answer for the address has none. It has no opinion on whether a route is announced: where nothing
+//! changes it abstains. Settings and examples are in the README.
 
 use std::collections::BTreeMap;
 
@@ -130,7 +130,7 @@ impl Policy for AnycastMed {
         if !self.selector.selects(candidate) {
             return Decision::abstain();
         }
-        let usable = service.node_endpoints(candidate.family()).usable();
+        let usable = candidate.usable_endpoints_here();
         let step = self.steps.range(..=usable).next_back();
         let backup = self
             .sites

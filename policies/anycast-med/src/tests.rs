@@ -1,8 +1,8 @@
 //! What a route is given by endpoints and site, and settings that are refused.
 
 use rutter_policy::{
-    AddressKind, Decision, EndpointCounts, Family, RouteAttributes, Verdict, testing,
-    validate_settings,
+    AddressKind, Decision, EndpointCounts, Family, RouteAttributes, Serving, UnservedReason,
+    Verdict, testing, validate_settings,
 };
 
 use super::AnycastMed;
@@ -50,6 +50,18 @@ fn attributes(med: u32, prepend: u8, local_pref: Option<u32>) -> Verdict {
         local_pref,
         ..RouteAttributes::default()
     }))
+}
+
+#[test]
+fn a_node_that_does_not_answer_has_no_endpoints() {
+    let decisions = testing::batch()
+        .settings(SETTINGS)
+        .node(testing::node("worker-1").with_label("site", "a"))
+        .address("192.0.2.1/32", AddressKind::LoadBalancerIp, web(3))
+        .serving(Serving::Unserved(UnservedReason::LoadBalancerAnswers))
+        .decide::<AnycastMed>()
+        .unwrap();
+    assert_eq!(decisions[0].verdict, attributes(200, 2, Some(50)));
 }
 
 #[test]

@@ -5,47 +5,67 @@
 //! | pod CIDR or IPAM block of this node | accept |
 //! | static route of the configuration | accept |
 //! | route learned from a peer | reject |
-//! | anything of Services, on a node labelled [`EXCLUDE_LABEL`] | reject |
+//! | anything of Services, on a node labelled [`EXCLUDE_LABEL`], unless that is ignored | reject |
+//! | anything of Services, on a node whose network is not set up | reject |
 //! | a configured range of Service addresses | accept, on every other node |
-//! | address of a Service with `externalTrafficPolicy: Local` | accept where this node has a usable endpoint of its family |
-//! | address of any other Service, inside a range | reject: the range covers it |
-//! | address of any other Service, in no range | accept: any node can pass its traffic on |
+//! | address of a Service that this node does not answer for | reject, with the cause |
+//! | address that nodes with an endpoint of their own answer for | accept: this is one |
+//! | address that any node answers for, inside a range | reject: the range covers it |
+//! | address that any node answers for, in no range | accept |
 //!
-//! Kubernetes gives `externalTrafficPolicy` a meaning for Services of type NodePort and
-//! LoadBalancer, and for external IPs; elsewhere it is read as `Cluster`. Usable is what
-//! kube-proxy would send traffic to: ready endpoints, and if the node has none, those that
-//! serve while they terminate.
+//! Whether a node answers for an address is the agent's to say ([`Serving`]): it knows kube-proxy's
+//! rule. Settings and examples are in the README.
 
 use std::borrow::Cow;
 
 use rutter_policy::{
-    AddressKind, Candidate, Context, Decision, Description, NoSettings, Origin, Policy, Service,
-    ServiceType, description, export_policy,
+    AddressKind, Candidate, Context, Decision, Description, EndpointCounts, Family, Origin, Policy,
+    Service, Serving, UnservedReason, description, export_policy,
 };
+use serde::Deserialize;
 
 /// A node with this label announces no Service. Its presence counts, whatever the value, as in
 /// Kubernetes' own service controller.
 pub const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
-/// The policy. It has no settings.
+/// The policy.
 #[derive(Clone, Copy, Debug)]
-pub struct Default;
+pub struct Default(Settings);
+
+/// What the operator may set.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    #[serde(default)]
+    exclude_label: ExcludeLabel,
+}
+
+/// What [`EXCLUDE_LABEL`] means.
+#[derive(Clone, Copy, Debug, std::default::Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ExcludeLabel {
+    /// What it says.
+    #[default]
+    Honour,
+    /// Nothing: it is on the node for another load balancer.
+    Ignore,
+}
 
 impl Policy for Default {
-    type Settings = NoSettings;
+    type Settings = Settings;
 
     fn describe() -> Description {
         Description {
             name: "default".into(),
             ..description!(
                 "Calico's rule: ranges from every node, Local Services from nodes that can serve them",
-                r#"{"type":"object","additionalProperties":false}"#
+                include_str!("../settings.schema.json")
             )
         }
     }
 
-    fn new(NoSettings: NoSettings) -> Result<Self, String> {
-        Ok(Self)
+    fn new(settings: Settings) -> Result<Self, String> {
+        Ok(Self(settings))
     }
 
     fn decide(&self, context: &Context<'_>, candidate: &Candidate<'_>) -> Decision {
@@ -56,56 +76,103 @@ impl Policy for Default {
             Origin::LearnedRoute => {
                 Decision::reject("learned from a peer: nodes do not pass routes on")
             }
-            Origin::ServiceCidr(_) | Origin::ServiceAddress { .. }
-                if context.node.label(EXCLUDE_LABEL).is_some() =>
-            {
-                Decision::reject(
-                    "this node is labelled node.kubernetes.io/exclude-from-external-load-balancers",
-                )
-            }
-            Origin::ServiceCidr(kind) => {
+            Origin::ServiceCidr(kind) => self.excluded(context).unwrap_or_else(|| {
                 Decision::accept().because(every_node_announces_the_range(kind))
-            }
-            Origin::ServiceAddress { service, kind } if local_applies(&service, kind) => {
-                local(context, candidate, &service)
-            }
-            Origin::ServiceAddress { .. } => anywhere(context, candidate),
+            }),
+            Origin::ServiceAddress { service, .. } => self
+                .excluded(context)
+                .unwrap_or_else(|| address(context, candidate, &service)),
         }
     }
 }
 
 export_policy!(Default);
 
-/// Whether only nodes with an endpoint of their own can serve this address.
-fn local_applies(service: &Service<'_>, kind: AddressKind) -> bool {
-    let has_meaning = match service.service_type() {
-        ServiceType::NodePort | ServiceType::LoadBalancer => true,
-        ServiceType::ClusterIp | ServiceType::ExternalName => kind == AddressKind::ExternalIp,
-    };
-    has_meaning && service.is_local()
+impl Default {
+    /// The decision about everything of Services, if the node is to announce none.
+    fn excluded(&self, context: &Context<'_>) -> Option<Decision> {
+        let labelled = match self.0.exclude_label {
+            ExcludeLabel::Honour => context.node.label(EXCLUDE_LABEL).is_some(),
+            ExcludeLabel::Ignore => false,
+        };
+        if labelled {
+            return Some(Decision::reject(
+                "this node is labelled node.kubernetes.io/exclude-from-external-load-balancers",
+            ));
+        }
+        context.node.network_unavailable().map(|_| {
+            Decision::reject(
+                "the network of this node is not set up: its condition NetworkUnavailable is True",
+            )
+        })
+    }
 }
 
-/// The decision for an address that needs an endpoint on this node.
-fn local(context: &Context<'_>, candidate: &Candidate<'_>, service: &Service<'_>) -> Decision {
+/// The decision for an address of a Service.
+fn address(context: &Context<'_>, candidate: &Candidate<'_>, service: &Service<'_>) -> Decision {
     let family = candidate.family();
-    let here = service.node_endpoints(family);
-    match here.usable() {
-        0 => Decision::reject(context.explain(|| {
-            format!(
-                "no usable endpoint on this node ({family}: {} ready, {} serving while \
-                 terminating, {} unready; {} usable in the cluster)",
-                here.ready,
-                here.serving_terminating,
-                here.unready,
-                service.cluster_endpoints(family).usable(),
-            )
-        })),
-        1 => Decision::accept()
-            .because(context.explain(|| format!("1 usable {family} endpoint on this node"))),
-        usable => Decision::accept().because(
-            context.explain(|| format!("{usable} usable {family} endpoints on this node")),
-        ),
+    match candidate.serving {
+        Some(Serving::AnyNode) => anywhere(context, candidate),
+        Some(Serving::ThisNode) => {
+            let usable = candidate.usable_endpoints_here();
+            let here = || format!("{} on this node", endpoints(usable, family));
+            Decision::accept().because(context.explain(here))
+        }
+        Some(Serving::Unserved(reason)) => {
+            Decision::reject(context.explain(|| unserved(reason, service, family)))
+        }
+        None => Decision::reject("the agent does not tell whether this node answers for it"),
     }
+}
+
+/// Why a node does not answer for an address of this family.
+fn unserved(reason: UnservedReason, service: &Service<'_>, family: Family) -> String {
+    let in_cluster = service.cluster_endpoints(family);
+    match reason {
+        UnservedReason::OtherProxy => {
+            let proxy = service.proxy_name().unwrap_or_default();
+            format!("another service proxy answers for it: {proxy}")
+        }
+        UnservedReason::OtherFamily => {
+            format!("no node answers for it: the Service has no {family} cluster IP")
+        }
+        UnservedReason::LoadBalancerAnswers => {
+            "no node answers for it: its load balancer does (ipMode Proxy)".into()
+        }
+        UnservedReason::NoEndpoint => {
+            format!(
+                "no usable endpoint in the cluster ({})",
+                counted(in_cluster, family)
+            )
+        }
+        UnservedReason::NoEndpointHere => format!(
+            "no usable endpoint on this node ({}; {} usable in the cluster)",
+            counted(service.node_endpoints(family), family),
+            in_cluster.usable(),
+        ),
+        UnservedReason::EndpointsWithoutNode => {
+            let unplaced = service.unplaced_endpoints(family).usable();
+            let name = if unplaced == 1 { "names" } else { "name" };
+            format!(
+                "no usable endpoint on this node, and {} {name} no node",
+                endpoints(unplaced, family)
+            )
+        }
+    }
+}
+
+fn endpoints(usable: u32, family: Family) -> String {
+    match usable {
+        1 => format!("1 usable {family} endpoint"),
+        more => format!("{more} usable {family} endpoints"),
+    }
+}
+
+fn counted(counts: EndpointCounts, family: Family) -> String {
+    format!(
+        "{family}: {} ready, {} serving while terminating, {} unready",
+        counts.ready, counts.serving_terminating, counts.unready
+    )
 }
 
 /// The decision for an address whose traffic any node can pass on.

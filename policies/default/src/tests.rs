@@ -1,8 +1,8 @@
 //! The table in `cases.txt` against the rule compiled natively, and the settings.
 
 use rutter_policy::{
-    AddressKind, EndpointCounts, Family, Policy, ServiceType, TrafficPolicy, Verdict, testing,
-    validate_settings,
+    AddressKind, ConditionStatus, EndpointCounts, Family, Policy, Serving, UnservedReason, Verdict,
+    testing, validate_settings,
 };
 
 use super::{Default, EXCLUDE_LABEL};
@@ -10,12 +10,13 @@ use super::{Default, EXCLUDE_LABEL};
 #[path = "../cases.rs"]
 mod cases;
 
-use cases::{Expected, Situation, every_case};
+use cases::{Endpoints, Expected, NODES, SERVINGS, Situation, every_case};
 
 #[test]
 fn every_combination_is_decided_as_the_table_says() {
     let cases = every_case();
-    assert_eq!(cases.len(), 2 * 4 * (1 + 3 + 3 * 3 * 2 * 5 * 2));
+    let addresses = 3 * SERVINGS.len() * 2;
+    assert_eq!(cases.len(), 2 * NODES.len() * (1 + 3 + addresses));
     for (situation, expected) in cases {
         let decisions = batch_of(&situation).decide::<Default>().unwrap();
         let verdict = match &decisions[0].verdict {
@@ -45,6 +46,7 @@ fn the_cluster_wide_count_is_kube_proxys_too() {
         .with_endpoints_elsewhere(Family::Ipv4, terminating);
     let decisions = testing::batch()
         .address("192.0.2.10/32", AddressKind::LoadBalancerIp, web)
+        .serving(Serving::Unserved(UnservedReason::NoEndpointHere))
         .decide::<Default>()
         .unwrap();
     let reason = decisions[0].reason.as_deref().unwrap();
@@ -52,11 +54,25 @@ fn the_cluster_wide_count_is_kube_proxys_too() {
 }
 
 #[test]
-fn it_has_no_settings_and_names_one_it_is_given() {
-    assert_eq!(validate_settings::<Default>("{}"), Ok(()));
+fn settings_that_it_does_not_have_are_named() {
+    for settings in [
+        "{}",
+        r#"{"exclude-label": "honour"}"#,
+        r#"{"exclude-label": "ignore"}"#,
+    ] {
+        assert_eq!(validate_settings::<Default>(settings), Ok(()));
+    }
     assert_eq!(
         validate_settings::<Default>(r#"{"colour": "blue"}"#),
-        Err("unknown setting `colour`: this policy has no settings".into())
+        Err("unknown field `colour`, expected `exclude-label`".into())
+    );
+    assert_eq!(
+        validate_settings::<Default>(r#"{"exclude-label": "no"}"#),
+        Err("exclude-label: unknown variant `no`, expected `honour` or `ignore`".into())
+    );
+    assert_eq!(
+        validate_settings::<Default>(r#"{"exclude-label": false}"#).map_err(|_| ()),
+        Err(())
     );
 }
 
@@ -68,17 +84,27 @@ fn it_calls_itself_default() {
 }
 
 fn batch_of(situation: &Situation) -> testing::BatchBuilder {
-    let node = testing::node("worker-1");
-    let batch = testing::batch().node(match situation.exclude_label() {
-        Some(value) => node.with_label(EXCLUDE_LABEL, value),
-        None => node,
-    });
+    let mut node = testing::node("worker-1");
+    if let Some(value) = situation.exclude_label() {
+        node = node.with_label(EXCLUDE_LABEL, value);
+    }
+    if let Some(status) = situation.network_unavailable() {
+        let status = match status {
+            "True" => ConditionStatus::True,
+            "False" => ConditionStatus::False,
+            _ => ConditionStatus::Unknown,
+        };
+        node = node.with_condition("NetworkUnavailable", status);
+    }
+    let batch = testing::batch().settings(situation.settings()).node(node);
     let prefix = situation.prefix();
     match situation.what {
         "pod-cidr" => batch.pod_cidr(prefix),
         "service-cidr" => batch.service_cidr(prefix, kind_of(situation)),
         _ => {
-            let batch = batch.address(prefix, kind_of(situation), service_of(situation));
+            let batch = batch
+                .address(prefix, kind_of(situation), service_of(situation))
+                .serving(serving_of(situation));
             match situation.covered {
                 "yes" => batch.covered_by(situation.range()),
                 _ => batch,
@@ -95,27 +121,39 @@ fn kind_of(situation: &Situation) -> AddressKind {
     }
 }
 
+fn serving_of(situation: &Situation) -> Serving {
+    Serving::Unserved(match situation.serving() {
+        "any-node" => return Serving::AnyNode,
+        "this-node" => return Serving::ThisNode,
+        "other-proxy" => UnservedReason::OtherProxy,
+        "other-family" => UnservedReason::OtherFamily,
+        "load-balancer-answers" => UnservedReason::LoadBalancerAnswers,
+        "no-endpoint" => UnservedReason::NoEndpoint,
+        "no-endpoint-here" => UnservedReason::NoEndpointHere,
+        _ => UnservedReason::EndpointsWithoutNode,
+    })
+}
+
 fn service_of(situation: &Situation) -> testing::Service {
     let [family, other] = match situation.family {
         "IPv4" => [Family::Ipv4, Family::Ipv6],
         _ => [Family::Ipv6, Family::Ipv4],
     };
-    let [here, other_here] = situation.endpoints_here();
-    let mut service = testing::service("shop/web")
-        .of_type(match situation.service_type {
-            "ClusterIP" => ServiceType::ClusterIp,
-            "NodePort" => ServiceType::NodePort,
-            _ => ServiceType::LoadBalancer,
-        })
+    let Endpoints {
+        here,
+        other_family_here,
+        elsewhere,
+        without_node,
+    } = situation.endpoints();
+    let service = testing::service("shop/web")
         .with_endpoints_here(family, counts(here))
-        .with_endpoints_here(other, counts(other_here))
-        .with_endpoints_elsewhere(family, testing::ready(3))
-        .with_endpoints_elsewhere(other, testing::ready(3));
-    service.external_traffic_policy = match situation.policy {
-        "Cluster" => TrafficPolicy::Cluster,
-        _ => TrafficPolicy::Local,
-    };
-    service
+        .with_endpoints_here(other, counts(other_family_here))
+        .with_endpoints_elsewhere(family, counts(elsewhere))
+        .with_endpoints_without_node(family, counts(without_node));
+    match situation.proxy_name() {
+        Some(proxy) => service.with_label("service.kubernetes.io/service-proxy-name", proxy),
+        None => service,
+    }
 }
 
 fn counts([ready, serving_terminating, unready]: [u32; 3]) -> EndpointCounts {

@@ -12,11 +12,12 @@ pub use announcing::exports::rutter::policy::announce;
 pub use announcing::rutter::policy::types;
 pub use describing::exports::rutter::policy::module;
 pub use learning::exports::rutter::policy::learn;
+pub use logging::rutter::policy::log;
 
 pub mod describing {
     wit_bindgen::generate!({
         path: "../../wit",
-        inline: "package rutter:sdk; world describing { export rutter:policy/module@0.2.0; }",
+        inline: "package rutter:sdk; world describing { export rutter:policy/module@1.0.0; }",
         world: "rutter:sdk/describing",
         pub_export_macro: true,
         export_macro_name: "export_module",
@@ -25,10 +26,19 @@ pub mod describing {
     });
 }
 
+pub mod logging {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package rutter:sdk; world logging { import rutter:policy/log@1.0.0; }",
+        world: "rutter:sdk/logging",
+        generate_all,
+    });
+}
+
 pub mod announcing {
     wit_bindgen::generate!({
         path: "../../wit",
-        inline: "package rutter:sdk; world announcing { export rutter:policy/announce@0.2.0; }",
+        inline: "package rutter:sdk; world announcing { export rutter:policy/announce@1.0.0; }",
         world: "rutter:sdk/announcing",
         pub_export_macro: true,
         export_macro_name: "export_announce",
@@ -41,12 +51,12 @@ pub mod announcing {
 pub mod learning {
     wit_bindgen::generate!({
         path: "../../wit",
-        inline: "package rutter:sdk; world learning { export rutter:policy/learn@0.2.0; }",
+        inline: "package rutter:sdk; world learning { export rutter:policy/learn@1.0.0; }",
         world: "rutter:sdk/learning",
         pub_export_macro: true,
         export_macro_name: "export_learn",
         default_bindings_module: "rutter_policy::bindings::learning",
         additional_derives: [PartialEq, Eq, PartialOrd, Ord],
-        with: { "rutter:policy/types@0.2.0": crate::bindings::types },
+        with: { "rutter:policy/types@1.0.0": crate::bindings::types },
     });
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{
-    AddressKind, EndpointCounts, FamilyCounts, IpAddress, Label, Node, NodeAddressKind, PeerGroup,
-    Prefix, RouteAttributes,
+    AddressKind, ConditionStatus, EndpointCounts, FamilyCounts, IpAddress, Label, Node,
+    NodeAddressKind, NodeCondition, PeerGroup, Prefix, RouteAttributes, Serving, Taint,
 };
 
 /// An address family.
@@ -43,6 +43,37 @@ impl Node {
     pub fn addresses_of(&self, kind: NodeAddressKind) -> impl Iterator<Item = IpAddr> {
         let of_kind = self.addresses.iter().filter(move |one| one.kind == kind);
         of_kind.map(|one| one.address.into())
+    }
+
+    /// One of its conditions, whether it holds or not.
+    #[must_use]
+    pub fn condition(&self, condition_type: &str) -> Option<&NodeCondition> {
+        let mut conditions = self.conditions.iter();
+        conditions.find(|condition| condition.condition_type == condition_type)
+    }
+
+    /// The condition `NetworkUnavailable`, if it holds: the node's network is not set up.
+    #[must_use]
+    pub fn network_unavailable(&self) -> Option<&NodeCondition> {
+        self.condition("NetworkUnavailable")
+            .filter(|condition| condition.status == ConditionStatus::True)
+    }
+
+    /// A taint of this key; there may be several, of different effects.
+    #[must_use]
+    pub fn taint(&self, key: &str) -> Option<&Taint> {
+        self.taints.iter().find(|taint| taint.key == key)
+    }
+}
+
+impl Serving {
+    /// Whether traffic is answered.
+    #[must_use]
+    pub fn is_served(self) -> bool {
+        match self {
+            Self::AnyNode | Self::ThisNode => true,
+            Self::Unserved(_) => false,
+        }
     }
 }
 

@@ -32,8 +32,9 @@
 //!
 //! Compiled to WebAssembly the crate is a module that the agent loads; compiled natively it is
 //! an ordinary library, tested with [`testing`]. A panic stops the module: the agent keeps the
-//! routes as they were and reports a trap, but the panic's text is lost, since a module has no
-//! way to print. Return an error from [`Policy::new`] instead, and let `decide` always decide.
+//! routes as they were and reports a trap, but the panic's text is lost. Return an error from
+//! [`Policy::new`] instead, and let `decide` always decide. What is worth telling otherwise goes to
+//! the [`log`].
 
 mod amend;
 #[cfg(any(target_family = "wasm", test))]
@@ -42,6 +43,7 @@ pub mod bindings;
 mod decision;
 mod facts;
 mod learn;
+pub mod log;
 mod run;
 mod select;
 mod service;
@@ -54,9 +56,10 @@ pub use amend::{COMMUNITIES_MAX, LEARNED_COMMUNITIES_MAX, PREPEND_MAX};
 pub use bindings::learn::{Installation, OriginCode, Peer, Segment, SegmentKind};
 pub use bindings::module::Description;
 pub use bindings::types::{
-    AddressKind, EndpointCounts, FamilyCounts, IpAddress, Label, LargeCommunity, LinkBandwidth,
-    Node, NodeAddress, NodeAddressKind, PeerGroup, PeerKind, Prefix, RouteAttributes, ServiceType,
-    TrafficPolicy,
+    AddressKind, ConditionStatus, EndpointCounts, FamilyCounts, IpAddress, IpMode, Label,
+    LargeCommunity, LinkBandwidth, Node, NodeAddress, NodeAddressKind, NodeCondition, PeerGroup,
+    PeerKind, Prefix, RouteAttributes, ServiceType, Serving, SessionAffinity, Taint, TrafficPolicy,
+    UnservedReason,
 };
 pub use decision::{Decision, Verdict};
 pub use facts::{Family, find};
@@ -66,7 +69,7 @@ pub use learn::{
 };
 pub use run::{Candidate, Context, Exported, Origin, evaluate, validate_settings};
 pub use select::{Selector, Wanted, has_all, has_any};
-pub use service::{Protocol, Service, ServicePort};
+pub use service::{Protocol, Service, ServiceIp, ServicePort};
 pub use settings::NoSettings;
 pub use two_way::{ExportedTwoWay, validate_two_way_settings};
 pub use values::{Cidr, Community, RouteKind};

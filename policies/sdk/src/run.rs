@@ -12,7 +12,7 @@ use crate::bindings::module;
 use crate::bindings::types;
 use crate::{
     AddressKind, Decision, Description, Family, Node, PeerGroup, Policy, Prefix, RouteAttributes,
-    Service, Verdict, settings,
+    Service, Serving, Verdict, settings,
 };
 
 /// What all candidates of a batch have in common.
@@ -64,6 +64,9 @@ pub struct Candidate<'a> {
     pub origin: Origin<'a>,
     /// The configured range, itself a candidate, that this address lies in.
     pub covered_by: Option<Prefix>,
+    /// What becomes of traffic for it on this node: kube-proxy's rule. Absent for everything but
+    /// a Service's addresses.
+    pub serving: Option<Serving>,
     /// What it would be announced with so far.
     pub attributes: &'a RouteAttributes,
 }
@@ -110,6 +113,20 @@ impl<'a> Candidate<'a> {
         }
     }
 
+    /// Whether it is an address of a Service that this node answers for.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        self.serving.is_some_and(Serving::is_served)
+    }
+
+    /// The endpoints of its family on this node that traffic for it may use; none where the node
+    /// does not answer for it, and for everything but a Service's addresses.
+    #[must_use]
+    pub fn usable_endpoints_here(&self) -> u32 {
+        let service = self.service().filter(|_| self.is_served());
+        service.map_or(0, |service| service.node_endpoints(self.family()).usable())
+    }
+
     fn resolve(batch: &'a Batch, raw: &types::Candidate) -> Option<Self> {
         let origin = match raw.origin {
             types::Origin::PodCidr => Origin::PodCidr,
@@ -126,6 +143,7 @@ impl<'a> Candidate<'a> {
             prefix: raw.prefix,
             origin,
             covered_by: raw.covered_by,
+            serving: raw.serving,
             attributes: at(&batch.attribute_sets, raw.attributes)?,
         })
     }

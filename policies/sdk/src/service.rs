@@ -8,13 +8,27 @@ use std::net::IpAddr;
 
 use crate::bindings::announce::Batch;
 use crate::bindings::types;
-use crate::{AddressKind, EndpointCounts, Family, ServiceType, TrafficPolicy};
+use crate::{
+    AddressKind, EndpointCounts, Family, IpMode, Prefix, ServiceType, SessionAffinity,
+    TrafficPolicy,
+};
 
 /// A Service with its endpoints, summed over all its EndpointSlices. Cheap to copy.
 #[derive(Clone, Copy)]
 pub struct Service<'a> {
     raw: &'a types::Service,
     batch: &'a Batch,
+}
+
+/// One of the addresses that a Service has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceIp {
+    /// Which of its lists it is from.
+    pub kind: AddressKind,
+    /// The address.
+    pub address: IpAddr,
+    /// `ipMode` of a load-balancer IP; [`IpMode::Vip`] of every other address.
+    pub mode: IpMode,
 }
 
 /// One entry of `spec.ports`.
@@ -133,10 +147,73 @@ impl<'a> Service<'a> {
     }
 
     /// Its cluster, external and load-balancer IPs, whether they are candidates or not.
-    pub fn addresses(&self) -> impl Iterator<Item = (AddressKind, IpAddr)> + use<'a> {
+    pub fn addresses(&self) -> impl Iterator<Item = ServiceIp> + use<'a> {
         run(&self.batch.addresses, self.raw.addresses)
             .iter()
-            .map(|ip| (ip.kind, ip.address.into()))
+            .map(|ip| ServiceIp {
+                kind: ip.kind,
+                address: ip.address.into(),
+                mode: ip.mode,
+            })
+    }
+
+    /// `spec.loadBalancerSourceRanges`, in Kubernetes' order; none means that traffic may come from
+    /// everywhere.
+    #[must_use]
+    pub fn load_balancer_source_ranges(&self) -> &'a [Prefix] {
+        run(&self.batch.prefixes, self.raw.load_balancer_source_ranges)
+    }
+
+    /// Whether this is one of `spec.ipFamilies`.
+    #[must_use]
+    pub fn has_family(&self, family: Family) -> bool {
+        let asked = match family {
+            Family::Ipv4 => types::IpFamilies::IPV4,
+            Family::Ipv6 => types::IpFamilies::IPV6,
+        };
+        self.raw.ip_families & asked == asked
+    }
+
+    /// The proxy that serves it in place of kube-proxy, by its label
+    /// `service.kubernetes.io/service-proxy-name`.
+    #[must_use]
+    pub fn proxy_name(&self) -> Option<&'a str> {
+        self.raw.proxy_name.map(|index| self.text(index))
+    }
+
+    /// `spec.sessionAffinity`.
+    #[must_use]
+    pub fn session_affinity(&self) -> SessionAffinity {
+        self.raw.session_affinity
+    }
+
+    /// `spec.trafficDistribution`.
+    #[must_use]
+    pub fn traffic_distribution(&self) -> Option<&'a str> {
+        self.raw.traffic_distribution.map(|index| self.text(index))
+    }
+
+    /// `spec.healthCheckNodePort`.
+    #[must_use]
+    pub fn health_check_node_port(&self) -> Option<u16> {
+        self.raw.health_check_node_port
+    }
+
+    /// `metadata.creationTimestamp`, in seconds since 1970; 0 where there is none.
+    #[must_use]
+    pub fn created(&self) -> u64 {
+        self.raw.created
+    }
+
+    /// `metadata.labels` of its Namespace, ordered by key; none also while that was not seen.
+    pub fn namespace_labels(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        self.pairs(self.raw.namespace_labels)
+    }
+
+    /// The value of one of its Namespace's labels.
+    #[must_use]
+    pub fn namespace_label(&self, key: &str) -> Option<&'a str> {
+        value_of(self.namespace_labels(), key)
     }
 
     /// Endpoints of one family on this node.
@@ -149,6 +226,12 @@ impl<'a> Service<'a> {
     #[must_use]
     pub fn cluster_endpoints(&self, family: Family) -> EndpointCounts {
         self.raw.cluster_endpoints.of(family)
+    }
+
+    /// Endpoints of one family in the cluster that name no node.
+    #[must_use]
+    pub fn unplaced_endpoints(&self, family: Family) -> EndpointCounts {
+        self.raw.unplaced_endpoints.of(family)
     }
 
     fn text(&self, index: u32) -> &'a str {

@@ -1,13 +1,14 @@
 //! Nodes, Services and batches for native unit tests of a policy.
 //!
 //! ```
-//! use rutter_policy::{AddressKind, Family, testing};
+//! use rutter_policy::{AddressKind, Family, Serving, testing};
 //!
 //! let web = testing::service("shop/web").local().with_endpoints_here(Family::Ipv4, testing::ready(2));
 //! let batch = testing::batch()
 //!     .node(testing::node("worker-1").with_label("zone", "a"))
 //!     .pod_cidr("10.1.0.0/24")
-//!     .address("192.0.2.10/32", AddressKind::LoadBalancerIp, web);
+//!     .address("192.0.2.10/32", AddressKind::LoadBalancerIp, web)
+//!     .serving(Serving::ThisNode);
 //! assert_eq!(batch.build().candidates.len(), 2);
 //! ```
 //!
@@ -20,9 +21,10 @@ use std::net::IpAddr;
 use crate::bindings::announce::{self, Batch};
 use crate::bindings::types;
 use crate::{
-    AddressKind, Decision, EndpointCounts, Family, FamilyCounts, Label, Node, NodeAddress,
-    NodeAddressKind, PeerGroup, PeerKind, Policy, Prefix, RouteAttributes, ServiceType,
-    TrafficPolicy, Verdict, evaluate,
+    AddressKind, ConditionStatus, Decision, EndpointCounts, Family, FamilyCounts, IpMode, Label,
+    Node, NodeAddress, NodeAddressKind, NodeCondition, PeerGroup, PeerKind, Policy, Prefix,
+    RouteAttributes, ServiceIp, ServiceType, Serving, SessionAffinity, Taint, TrafficPolicy,
+    Verdict, evaluate, find,
 };
 
 pub use learned::{LearnedBuilder, learned};
@@ -61,6 +63,13 @@ pub fn node(name: &str) -> Node {
         pod_cidrs: Vec::new(),
         unschedulable: false,
         ready: true,
+        conditions: vec![NodeCondition {
+            condition_type: "Ready".into(),
+            status: ConditionStatus::True,
+            reason: "KubeletReady".into(),
+        }],
+        taints: Vec::new(),
+        cluster_nodes: None,
     }
 }
 
@@ -76,10 +85,18 @@ pub struct Service {
     pub external_traffic_policy: TrafficPolicy,
     pub internal_traffic_policy: TrafficPolicy,
     pub load_balancer_class: Option<String>,
+    pub load_balancer_source_ranges: Vec<Prefix>,
+    pub families: Vec<Family>,
+    pub session_affinity: SessionAffinity,
+    pub traffic_distribution: Option<String>,
+    pub health_check_node_port: Option<u16>,
+    pub created: u64,
+    pub namespace_labels: Vec<Label>,
     pub ports: Vec<ServicePort>,
-    pub addresses: Vec<(AddressKind, IpAddr)>,
+    pub addresses: Vec<ServiceIp>,
     pub node_endpoints: FamilyCounts,
     pub cluster_endpoints: FamilyCounts,
+    pub unplaced_endpoints: FamilyCounts,
 }
 
 /// A port to put into a Service, of TCP unless `protocol` says otherwise.
@@ -92,7 +109,8 @@ pub struct ServicePort {
     pub node_port: Option<u16>,
 }
 
-/// A Service of type ClusterIP and policy Cluster, without endpoints, from `namespace/name`.
+/// A Service of type ClusterIP and policy Cluster, of both families, without endpoints, from
+/// `namespace/name`.
 ///
 /// # Panics
 /// The text has no slash.
@@ -110,12 +128,23 @@ pub fn service(key: &str) -> Service {
         external_traffic_policy: TrafficPolicy::Cluster,
         internal_traffic_policy: TrafficPolicy::Cluster,
         load_balancer_class: None,
+        load_balancer_source_ranges: Vec::new(),
+        families: vec![Family::Ipv4, Family::Ipv6],
+        session_affinity: SessionAffinity::None,
+        traffic_distribution: None,
+        health_check_node_port: None,
+        created: 0,
+        namespace_labels: Vec::new(),
         ports: Vec::new(),
         addresses: Vec::new(),
         node_endpoints: NONE,
         cluster_endpoints: NONE,
+        unplaced_endpoints: NONE,
     }
 }
+
+/// Names the proxy of a Service, which the agent tells as a fact of its own.
+const PROXY_NAME_LABEL: &str = "service.kubernetes.io/service-proxy-name";
 
 const NONE: FamilyCounts = {
     let none = EndpointCounts {
@@ -145,6 +174,31 @@ impl Node {
     pub fn with_address(mut self, kind: NodeAddressKind, address: &str) -> Self {
         let address = parsed(address).into();
         self.addresses.push(NodeAddress { kind, address });
+        self
+    }
+
+    /// With this condition in this state.
+    #[must_use]
+    pub fn with_condition(mut self, condition_type: &str, status: ConditionStatus) -> Self {
+        self.conditions
+            .retain(|condition| condition.condition_type != condition_type);
+        self.conditions.push(NodeCondition {
+            condition_type: condition_type.into(),
+            status,
+            reason: String::new(),
+        });
+        self.conditions.sort();
+        self
+    }
+
+    /// With one more taint.
+    #[must_use]
+    pub fn with_taint(mut self, key: &str, value: &str, effect: &str) -> Self {
+        self.taints.push(Taint {
+            key: key.into(),
+            value: value.into(),
+            effect: effect.into(),
+        });
         self
     }
 }
@@ -182,7 +236,28 @@ impl Service {
     /// The text is no IP address.
     #[must_use]
     pub fn with_address(mut self, kind: AddressKind, address: &str) -> Self {
-        self.addresses.push((kind, parsed(address)));
+        self.addresses.push(ServiceIp {
+            kind,
+            address: parsed(address),
+            mode: IpMode::Vip,
+        });
+        self
+    }
+
+    /// With one more label of its Namespace.
+    #[must_use]
+    pub fn with_namespace_label(mut self, key: &str, value: &str) -> Self {
+        insert(&mut self.namespace_labels, key, value);
+        self
+    }
+
+    /// With one more range that traffic may come from.
+    ///
+    /// # Panics
+    /// The text is no prefix.
+    #[must_use]
+    pub fn with_source_range(mut self, range: &str) -> Self {
+        self.load_balancer_source_ranges.push(prefix(range));
         self
     }
 
@@ -212,6 +287,14 @@ impl Service {
     /// With these endpoints on other nodes.
     #[must_use]
     pub fn with_endpoints_elsewhere(mut self, family: Family, counts: EndpointCounts) -> Self {
+        add(&mut self.cluster_endpoints, family, counts);
+        self
+    }
+
+    /// With these endpoints that name no node, counted in the cluster as well.
+    #[must_use]
+    pub fn with_endpoints_without_node(mut self, family: Family, counts: EndpointCounts) -> Self {
+        add(&mut self.unplaced_endpoints, family, counts);
         add(&mut self.cluster_endpoints, family, counts);
         self
     }
@@ -262,6 +345,7 @@ pub fn batch() -> BatchBuilder {
         labels: Vec::new(),
         ports: Vec::new(),
         addresses: Vec::new(),
+        prefixes: Vec::new(),
         services: Vec::new(),
         attribute_sets: vec![RouteAttributes::default()],
         candidates: Vec::new(),
@@ -321,7 +405,9 @@ impl BatchBuilder {
         self.candidate(cidr, types::Origin::ServiceCidr(kind))
     }
 
-    /// One more candidate: an address of a Service.
+    /// One more candidate: an address of a Service, answered as on every node unless
+    /// [`serving`](Self::serving) says otherwise. The rule that follows from the Service's endpoints
+    /// and policies is the agent's; case files show the two together.
     #[must_use]
     pub fn address(mut self, host: &str, kind: AddressKind, service: Service) -> Self {
         let address = types::ServiceAddress {
@@ -329,7 +415,9 @@ impl BatchBuilder {
             kind,
         };
         self.push(service);
-        self.candidate(host, types::Origin::ServiceAddress(address))
+        let mut batch = self.candidate(host, types::Origin::ServiceAddress(address));
+        batch.last().serving = Some(Serving::AnyNode);
+        batch
     }
 
     /// The candidate added last lies in this configured range.
@@ -338,9 +426,23 @@ impl BatchBuilder {
     /// There is no candidate yet.
     #[must_use]
     pub fn covered_by(mut self, range: &str) -> Self {
-        let last = self.0.candidates.last_mut();
-        last.expect("a candidate comes first").covered_by = Some(prefix(range));
+        self.last().covered_by = Some(prefix(range));
         self
+    }
+
+    /// This becomes of traffic for the candidate added last, an address of a Service.
+    ///
+    /// # Panics
+    /// There is no candidate yet.
+    #[must_use]
+    pub fn serving(mut self, serving: Serving) -> Self {
+        self.last().serving = Some(serving);
+        self
+    }
+
+    fn last(&mut self) -> &mut types::Candidate {
+        let last = self.0.candidates.last_mut();
+        last.expect("a candidate comes first")
     }
 
     /// The batch as a module is given it.
@@ -375,6 +477,7 @@ impl BatchBuilder {
             prefix: prefix(cidr),
             origin,
             covered_by: None,
+            serving: None,
             attributes: index(self.0.attribute_sets.len() - 1),
         });
         self
@@ -383,6 +486,12 @@ impl BatchBuilder {
     fn push(&mut self, service: Service) {
         let labels = self.labels(&service.labels);
         let annotations = self.labels(&service.annotations);
+        let namespace_labels = self.labels(&service.namespace_labels);
+        let proxy = find(&service.labels, PROXY_NAME_LABEL);
+        let families = service.families.iter().map(|family| match family {
+            Family::Ipv4 => types::IpFamilies::IPV4,
+            Family::Ipv6 => types::IpFamilies::IPV6,
+        });
         let ports = service.ports.iter().map(|port| types::ServicePort {
             name: self.text(&port.name),
             protocol: match port.protocol.as_str() {
@@ -395,13 +504,11 @@ impl BatchBuilder {
             node_port: port.node_port,
         });
         let ports: Vec<_> = ports.collect();
-        let addresses = service
-            .addresses
-            .iter()
-            .map(|&(kind, address)| types::ServiceIp {
-                kind,
-                address: address.into(),
-            });
+        let addresses = service.addresses.iter().map(|ip| types::ServiceIp {
+            kind: ip.kind,
+            address: ip.address.into(),
+            mode: ip.mode,
+        });
         let service = types::Service {
             namespace: self.text(&service.namespace),
             name: self.text(&service.name),
@@ -414,10 +521,25 @@ impl BatchBuilder {
                 .load_balancer_class
                 .as_deref()
                 .map(|class| self.text(class)),
+            load_balancer_source_ranges: append(
+                &mut self.0.prefixes,
+                service.load_balancer_source_ranges,
+            ),
+            ip_families: families.fold(types::IpFamilies::empty(), |all, one| all | one),
+            proxy_name: proxy.map(|proxy| self.text(proxy)),
+            session_affinity: service.session_affinity,
+            traffic_distribution: service
+                .traffic_distribution
+                .as_deref()
+                .map(|distribution| self.text(distribution)),
+            health_check_node_port: service.health_check_node_port,
+            created: service.created,
+            namespace_labels,
             ports: append(&mut self.0.ports, ports),
             addresses: append(&mut self.0.addresses, addresses),
             node_endpoints: service.node_endpoints,
             cluster_endpoints: service.cluster_endpoints,
+            unplaced_endpoints: service.unplaced_endpoints,
         };
         self.0.services.push(service);
     }

@@ -3,8 +3,9 @@
 use serde::Deserialize;
 
 use crate::{
-    AddressKind, Candidate, Context, Decision, Description, EndpointCounts, Family, NoSettings,
-    NodeAddressKind, Policy, Protocol, RouteAttributes, Service, Verdict, evaluate, testing,
+    AddressKind, Candidate, ConditionStatus, Context, Decision, Description, EndpointCounts,
+    Family, IpMode, NoSettings, NodeAddressKind, Policy, Protocol, RouteAttributes, Service,
+    ServiceIp, Serving, SessionAffinity, UnservedReason, Verdict, evaluate, testing,
     validate_settings,
 };
 
@@ -198,9 +199,120 @@ fn a_service_reads_from_the_batchs_tables() {
     );
     assert_eq!(other.ports().next().unwrap().protocol, Protocol::Tcp);
     let address = "2001:db8::7".parse().unwrap();
-    assert!(web.addresses().eq([(AddressKind::ExternalIp, address)]));
+    let external = ServiceIp {
+        kind: AddressKind::ExternalIp,
+        address,
+        mode: IpMode::Vip,
+    };
+    assert!(web.addresses().eq([external]));
     assert_eq!(other.addresses().count(), 0);
     assert!(Service::new(&batch, 2).is_none());
+}
+
+#[test]
+fn what_else_a_service_says_is_read_from_the_tables() {
+    let plain = testing::service("shop/api");
+    let mut web = testing::service("shop/web")
+        .with_label("service.kubernetes.io/service-proxy-name", "mesh")
+        .with_namespace_label("team", "shop")
+        .with_source_range("198.51.100.0/24")
+        .with_endpoints_without_node(Family::Ipv4, testing::ready(2));
+    web.families = vec![Family::Ipv6];
+    web.session_affinity = SessionAffinity::ClientIp;
+    web.traffic_distribution = Some("PreferClose".into());
+    web.health_check_node_port = Some(30_000);
+    web.created = 1_700_000_000;
+    let batch = testing::batch()
+        .address("192.0.2.1/32", AddressKind::ClusterIp, plain)
+        .address("192.0.2.2/32", AddressKind::ClusterIp, web)
+        .build();
+    let [plain, web] = [0, 1].map(|index| Service::new(&batch, index).unwrap());
+
+    assert_eq!(web.proxy_name(), Some("mesh"));
+    assert_eq!(web.namespace_label("team"), Some("shop"));
+    assert_eq!(web.label("team"), None);
+    let ranges = web.load_balancer_source_ranges();
+    assert_eq!(ranges, [testing::prefix("198.51.100.0/24")]);
+    assert!(web.has_family(Family::Ipv6) && !web.has_family(Family::Ipv4));
+    assert_eq!(web.session_affinity(), SessionAffinity::ClientIp);
+    assert_eq!(web.traffic_distribution(), Some("PreferClose"));
+    assert_eq!(web.health_check_node_port(), Some(30_000));
+    assert_eq!(web.created(), 1_700_000_000);
+    assert_eq!(web.unplaced_endpoints(Family::Ipv4).usable(), 2);
+    assert_eq!(web.cluster_endpoints(Family::Ipv4).usable(), 2);
+    assert_eq!(web.node_endpoints(Family::Ipv4).usable(), 0);
+
+    assert_eq!(plain.proxy_name(), None);
+    assert_eq!(plain.namespace_labels().count(), 0);
+    assert!(plain.load_balancer_source_ranges().is_empty());
+    assert!(plain.has_family(Family::Ipv4) && plain.has_family(Family::Ipv6));
+    assert_eq!(plain.session_affinity(), SessionAffinity::None);
+    assert_eq!(plain.traffic_distribution(), None);
+}
+
+/// Tells by its reason what is served with how many endpoints.
+struct Tells;
+
+impl Policy for Tells {
+    type Settings = NoSettings;
+
+    fn describe() -> Description {
+        crate::description!("Tells")
+    }
+
+    fn new(NoSettings: NoSettings) -> Result<Self, String> {
+        Ok(Self)
+    }
+
+    fn decide(&self, _context: &Context<'_>, candidate: &Candidate<'_>) -> Decision {
+        let (served, usable) = (candidate.is_served(), candidate.usable_endpoints_here());
+        Decision::abstain().because(format!("{served} {usable}"))
+    }
+}
+
+#[test]
+fn endpoints_of_an_address_that_is_not_served_are_not_usable() {
+    let web = testing::service("shop/web").with_endpoints_here(Family::Ipv4, testing::ready(2));
+    let address = |serving| {
+        testing::batch()
+            .address("192.0.2.1/32", AddressKind::ClusterIp, web.clone())
+            .serving(serving)
+    };
+    let told = |batch: testing::BatchBuilder| {
+        let mut decisions = batch.decide::<Tells>().unwrap();
+        decisions.remove(0).reason.unwrap().into_owned()
+    };
+    assert_eq!(told(address(Serving::AnyNode)), "true 2");
+    assert_eq!(told(address(Serving::ThisNode)), "true 2");
+    let other_proxy = Serving::Unserved(UnservedReason::OtherProxy);
+    assert_eq!(told(address(other_proxy)), "false 0");
+    assert_eq!(told(testing::batch().pod_cidr("10.1.0.0/24")), "false 0");
+}
+
+#[test]
+fn conditions_and_taints_of_a_node_are_found() {
+    let node = testing::node("a");
+    assert_eq!(node.network_unavailable(), None);
+    for status in [ConditionStatus::False, ConditionStatus::Unknown] {
+        let node = node.clone().with_condition("NetworkUnavailable", status);
+        assert_eq!(node.condition("NetworkUnavailable").unwrap().status, status);
+        assert_eq!(node.network_unavailable(), None);
+    }
+    let node = node
+        .with_condition("NetworkUnavailable", ConditionStatus::True)
+        .with_taint(
+            "node.kubernetes.io/out-of-service",
+            "nodeshutdown",
+            "NoExecute",
+        );
+    assert!(node.network_unavailable().is_some());
+    assert_eq!(
+        node.condition("Ready").unwrap().status,
+        ConditionStatus::True
+    );
+    let taint = node.taint("node.kubernetes.io/out-of-service").unwrap();
+    assert_eq!(taint.effect, "NoExecute");
+    assert_eq!(node.taint("other"), None);
 }
 
 #[test]

@@ -6,8 +6,8 @@
 //! | usable endpoints of its family on this node | accept with the community |
 //! | none | accept without one that was proposed; abstain where none was |
 //!
-//! Usable is what kube-proxy would send traffic to. Everything else it abstains from. Settings
-//! and examples are in the README.
+//! Usable is what kube-proxy would send traffic to; nothing is where the node does not answer for
+//! the address. Everything else it abstains from. Settings and examples are in the README.
 
 use rutter_policy::{
     Candidate, Context, Decision, Description, LinkBandwidth, PeerKind, Policy, Selector,
@@ -78,14 +78,11 @@ impl Policy for WeightedEcmp {
             megabits_per_endpoint,
             community,
         } = &self.0;
-        let Some(service) = candidate.service() else {
-            return Decision::abstain();
-        };
-        if !selector.selects(candidate) {
+        if candidate.service().is_none() || !selector.selects(candidate) {
             return Decision::abstain();
         }
         let mut attributes = candidate.attributes.clone();
-        let usable = service.node_endpoints(candidate.family()).usable();
+        let usable = candidate.usable_endpoints_here();
         if usable == 0 {
             attributes.link_bandwidth = None;
             let told = "no usable endpoint on this node, so no link bandwidth";

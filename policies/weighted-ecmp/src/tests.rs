@@ -2,7 +2,7 @@
 
 use rutter_policy::{
     AddressKind, Decision, EndpointCounts, Family, LinkBandwidth, PeerGroup, PeerKind,
-    RouteAttributes, Verdict, testing, validate_settings,
+    RouteAttributes, Serving, UnservedReason, Verdict, testing, validate_settings,
 };
 
 use super::WeightedEcmp;
@@ -115,6 +115,21 @@ fn a_node_without_endpoints_claims_no_bandwidth() {
     );
     let stale = decide("{}", Some(STALE), web(0));
     assert_eq!(attributes(&stale).link_bandwidth, None);
+}
+
+#[test]
+fn a_node_that_does_not_answer_claims_no_bandwidth() {
+    let decisions = testing::batch()
+        .settings("{}")
+        .address("192.0.2.1/32", AddressKind::LoadBalancerIp, web(3))
+        .serving(Serving::Unserved(UnservedReason::OtherProxy))
+        .decide::<WeightedEcmp>()
+        .unwrap();
+    assert_eq!(decisions[0].verdict, Verdict::Abstain);
+    assert_eq!(
+        decisions[0].reason.as_deref(),
+        Some("no usable endpoint on this node, so no link bandwidth")
+    );
 }
 
 #[test]

@@ -65,8 +65,8 @@ fn what_is_somebodys_is_refused_with_whose_it_is_and_the_rest_goes_on() {
     assert_eq!(
         refused,
         [
-            "10.1.0.11: the address is this node's: no Service may take it",
-            "10.1.0.12: the address is this node's: no Service may take it",
+            "10.1.0.11: the address is node worker's: no Service may take it",
+            "10.1.0.12: the address is node worker's: no Service may take it",
             "10.1.0.2: the address is node b's: no Service may take it",
             "10.1.0.1: the address is peer tor's: no Service may take it",
             "10.1.0.99: the address is the speaker's own: no Service may take it",

@@ -273,7 +273,7 @@ impl Promise {
 impl fmt::Display for Promise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Loads => "it loads, and imports nothing",
+            Self::Loads => "it loads, and imports nothing but the log",
             Self::RefusesInWords => "it does not fail over settings that make no sense",
             Self::TakesSettings => "it takes the settings",
             Self::PossibleAnswers => "its answers are possible",

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::chain::{self, ChainArgs, LearnedReport};
 use super::decisions;
-use super::workbench::engine;
+use super::workbench::{Heard, LogLine, listening};
 use crate::api::{DecisionReport, ServiceReport, StepReport};
 use crate::candidates::{Candidate, CandidateKey, Origin, addresses};
 use crate::cases::{CaseFile, LearnedScene, Scene};
@@ -43,6 +43,9 @@ struct Report {
     services: Vec<ServiceReport>,
     routes: Vec<RouteReport>,
     learned: Vec<FromPeer>,
+    /// What the modules wrote to the log while they decided about these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    log: Vec<LogLine>,
 }
 
 #[derive(Debug, Serialize)]
@@ -77,18 +80,23 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     let file = chain::read(&args.batch)?;
-    let chains = args.chain.chains(&engine()?, &file)?;
+    let (engine, heard) = listening()?;
+    let chains = args.chain.chains(&engine, &file)?;
+    let mut log = Vec::new();
     let mut routes = Vec::new();
     if !chains.announced.is_empty() {
         for scene in &file.scenes {
             let scene = concerned(scene, &args.subject);
-            routes.extend(walk(&file, &chains.announced, &scene)?);
+            routes.extend(walk(&file, &chains.announced, &scene, &heard)?);
+            log.extend(heard.take());
         }
     }
     let mut learned = Vec::new();
     if let (Subject::Prefix(prefix), false) = (&args.subject, chains.learned.is_empty()) {
         for scene in &file.learned {
-            learned.extend(walk_learned(&file, &chains.learned, scene, *prefix)?);
+            let walked = walk_learned(&file, &chains.learned, scene, *prefix, &heard)?;
+            learned.extend(walked);
+            log.extend(heard.take());
         }
     }
     let services = services(&file, &args.subject);
@@ -108,6 +116,7 @@ pub(super) fn run(
         services,
         routes,
         learned,
+        log,
     };
     match format {
         OutputFormat::Json => output::json(&report, out)?,
@@ -130,8 +139,13 @@ fn concerned(scene: &Scene, subject: &Subject) -> Scene {
 }
 
 /// Runs the chain up to its first policy, up to its second and so on: the steps of a decision do
-/// not tell what each gave the route.
-fn walk(file: &CaseFile, links: &[Link], scene: &Scene) -> anyhow::Result<Vec<RouteReport>> {
+/// not tell what each gave the route. What is heard in the end is of the whole chain's run.
+fn walk(
+    file: &CaseFile,
+    links: &[Link],
+    scene: &Scene,
+    heard: &Heard,
+) -> anyhow::Result<Vec<RouteReport>> {
     let mut given: BTreeMap<CandidateKey, BTreeMap<String, RouteAttributes>> = BTreeMap::new();
     for (index, link) in links.iter().enumerate() {
         let played = chain::play(file, &links[..=index], scene)?;
@@ -144,6 +158,7 @@ fn walk(file: &CaseFile, links: &[Link], scene: &Scene) -> anyhow::Result<Vec<Ro
             }
         }
     }
+    heard.take();
     let played = chain::play(file, links, scene)?;
     let route = |(key, decision): (&CandidateKey, DecisionReport)| RouteReport {
         peer_group: scene.peer_group.name.clone(),
@@ -161,6 +176,7 @@ fn walk_learned(
     links: &[ImportLink],
     scene: &LearnedScene,
     prefix: Prefix,
+    heard: &Heard,
 ) -> anyhow::Result<Option<FromPeer>> {
     let mut scene = scene.clone();
     scene.routes.retain(|route| route.prefix == prefix);
@@ -175,6 +191,7 @@ fn walk_learned(
             }
         }
     }
+    heard.take();
     let played = chain::play_learned(file, links, &scene)?;
     Ok(played.into_iter().next().map(|route| FromPeer {
         peer: scene.peer.name,
@@ -242,6 +259,10 @@ fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  {}", text::printable(&route.usage()))?;
         print_steps(&route.decision.steps, given, out)?;
         separator = "\n";
+    }
+    for line in &report.log {
+        writeln!(out, "{separator}{}", line.told_with_module())?;
+        separator = "";
     }
     Ok(())
 }

@@ -53,6 +53,7 @@ ready = 2
 [[services]]
 name = "shop/api"
 cluster-ips = ["10.96.0.11"]
+endpoints-elsewhere = 1
 "#;
 
 /// A directory with a file `live.toml`.

@@ -23,7 +23,7 @@ use clap::Args;
 use super::decisions;
 use super::module::{self, SettingsArg};
 use super::purpose;
-use super::workbench::engine;
+use super::workbench::{Heard, listening};
 use crate::cases::CaseFile;
 use crate::cli::Outcome;
 use crate::cli::output::{self, OutputFormat};
@@ -83,9 +83,11 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     let files = read_all(&case_files(&args.paths)?)?;
-    let module = module::load(&engine()?, &args.module)?;
+    let (engine, heard) = listening()?;
+    let module = module::load(&engine, &args.module)?;
     let runner = Runner {
         module: &module,
+        heard: &heard,
         settings: args.settings.read()?,
         snapshots: if args.update {
             Snapshots::Update
@@ -158,6 +160,8 @@ fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<CaseFile>> {
 /// What all files have in common.
 struct Runner<'a> {
     module: &'a Module,
+    /// What it writes to the log.
+    heard: &'a Heard,
     /// Of cases that state none.
     settings: serde_json::Value,
     snapshots: Snapshots,
@@ -175,6 +179,7 @@ impl Runner<'_> {
                 Some(settings) => settings.clone().into(),
                 None => self.settings.clone(),
             };
+            self.heard.take(); // by nobody's case
             let mut judged = judge(self.module, &settings, question, &before);
             let decided = judged.decided.as_deref();
             coverage.add(decided.unwrap_or_default());
@@ -193,6 +198,7 @@ impl Runner<'_> {
                 line: question.line(),
                 verdict,
                 decisions: decided.map_or(0, <[_]>::len),
+                log: self.heard.take(),
                 problems: judged.problems,
             });
         }

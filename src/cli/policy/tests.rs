@@ -35,7 +35,7 @@ fn refused_settings_are_told_in_the_modules_words() {
         let file = file.to_str().unwrap();
         let ran = policy(&["validate", "builtin:default", "--settings", file]);
         assert_eq!((ran.outcome, ran.err.as_str()), (Outcome::Failed, ""));
-        assert!(ran.out.contains("unknown setting `colour`"), "{}", ran.out);
+        assert!(ran.out.contains("unknown field `colour`"), "{}", ran.out);
     }
 }
 

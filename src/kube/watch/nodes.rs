@@ -97,7 +97,8 @@ impl NodeLister {
                 Ok(nodes) => {
                     self.health.recovered(Kind::ClusterNode.plural());
                     self.backoff.reset();
-                    let pause = self.pause(nodes);
+                    self.lists = self.lists.wrapping_add(1);
+                    let pause = pause(&self.config, &self.node_name, self.lists, nodes);
                     tokio::time::sleep(pause).await;
                 }
                 Err(Stopped::Unwanted) => return,
@@ -140,26 +141,21 @@ impl NodeLister {
         Ok(nodes)
     }
 
-    /// From half to one and a half of the interval for so many Nodes.
-    fn pause(&mut self, nodes: u32) -> Duration {
-        let WatchConfig {
-            nodes_interval_min,
-            nodes_interval_each,
-            ..
-        } = self.config;
-        let interval = nodes_interval_each
-            .saturating_mul(nodes)
-            .max(nodes_interval_min);
-        self.lists = self.lists.wrapping_add(1);
-        let mut hasher = DefaultHasher::new();
-        (&self.node_name, self.lists).hash(&mut hasher);
-        let spread = u32::try_from(hasher.finish() % 1000).unwrap_or_default();
-        interval / 2 + interval * spread / 1000
-    }
-
     async fn send(&self, event: SourceEvent) -> Result<(), Unwanted> {
         self.events.send(event).await.map_err(|_| Unwanted)
     }
+}
+
+/// From half to one and a half of the interval for so many Nodes, by who asks and how often it has.
+pub(super) fn pause(config: &WatchConfig, node_name: &str, lists: u32, nodes: u32) -> Duration {
+    let interval = config
+        .nodes_interval_each
+        .saturating_mul(nodes)
+        .max(config.nodes_interval_min);
+    let mut hasher = DefaultHasher::new();
+    (node_name, lists).hash(&mut hasher);
+    let spread = u32::try_from(hasher.finish() % 1000).unwrap_or_default();
+    interval / 2 + interval * spread / 1000
 }
 
 fn object(item: DeserializeGuard<NodeParts>) -> Object {

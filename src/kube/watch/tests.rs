@@ -1,6 +1,8 @@
 //! The watchers against an API server that the test plays itself, request by request: what a real
 //! one does only when it is broken.
 
+mod nodes;
+
 use std::collections::{HashMap, VecDeque};
 
 use axum::Router;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::*;
-use crate::wasm::bindings::v0_2::rutter::policy::types::{self as wit, RouteAttributesResult};
+use crate::wasm::bindings::rutter::policy::types::{self as wit, RouteAttributesResult};
 use crate::wasm::{Engine, Module};
 
 fn accept(attributes: Option<u32>) -> learn::Verdict {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{pod_cidr, routes};
 use crate::policy::{Decision, PolicyFailure, Reasons, Verdict};
 use crate::types::{Asn, Community, ExtendedCommunity, LargeCommunity, RouteAttributes};
-use crate::wasm::bindings::v0_2::exports::rutter::policy::announce::{self, Answer};
-use crate::wasm::bindings::v0_2::rutter::policy::types::{self as wit, RouteAttributesResult};
+use crate::wasm::bindings::exports::rutter::policy::announce::{self, Answer};
+use crate::wasm::bindings::rutter::policy::types::{self as wit, RouteAttributesResult};
 use crate::wasm::lift;
 
 fn accept_with(set: RouteAttributesResult) -> Answer {

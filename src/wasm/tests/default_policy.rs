@@ -9,19 +9,22 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::{BUILTIN, ENGINE, evaluate, pod_cidr, policy};
-use crate::candidates::{AddressKind, Candidate, CandidateKey, Origin};
+use crate::candidates::{
+    AddressKind, AdvertiseConfig, Candidate, CandidateKey, Origin, Serving, Unserved, serving,
+};
 use crate::facts::{
-    EndpointCounts, FamilyCounts, NodeFacts, ServiceFacts, ServiceKey, ServicePort, ServiceType,
-    TrafficPolicy,
+    ConditionStatus, EXCLUDE_LABEL, EndpointCounts, FamilyCounts, IpMode, LoadBalancerIngress,
+    NETWORK_UNAVAILABLE, NodeCondition, NodeFacts, SERVICE_PROXY_NAME_LABEL, ServiceFacts,
+    ServiceKey, ServicePort, ServiceType, TrafficPolicy,
 };
 use crate::policy::{PolicyFailure, Verdict};
-use crate::types::Family;
+use crate::types::{Family, Prefix};
 use crate::wasm::{Limits, Module, ModuleError, WasmPolicy};
 
 #[path = "../../../policies/default/cases.rs"]
 mod cases;
 
-use cases::{Expected, Situation, every_case};
+use cases::{Endpoints, Expected, Situation, every_case};
 
 /// Time is not what these tests are about, and they share the machine with others.
 const PATIENT: Limits = Limits {
@@ -31,13 +34,9 @@ const PATIENT: Limits = Limits {
 
 #[test]
 fn every_combination_is_decided_as_the_table_says() {
-    check_every_case(&BUILTIN);
-}
-
-/// Holds a compiled module to the default policy's table.
-pub(super) fn check_every_case(module: &Module) {
-    let mut policy = policy(module, PATIENT);
     for (situation, expected) in every_case() {
+        let settings = serde_json::from_str(situation.settings()).unwrap();
+        let mut policy = WasmPolicy::new(&BUILTIN, &settings, PATIENT).unwrap();
         let candidate = candidate_of(&situation);
         let decisions = evaluate(&mut policy, &node_of(&situation), &[candidate]).unwrap();
         let verdict = match &decisions[0].verdict {
@@ -70,7 +69,7 @@ fn a_setting_it_does_not_have_is_refused_by_name() {
     assert!(matches!(error, ModuleError::Settings { .. }));
     assert_eq!(
         error.to_string(),
-        "settings of module `default`: unknown setting `colour`: this policy has no settings"
+        "settings of module `default`: unknown field `colour`, expected `exclude-label`"
     );
     assert_eq!(
         refused(json!(["colour"])).to_string(),
@@ -189,39 +188,49 @@ fn distinct_service(number: u32) -> Candidate {
         what: "address",
         kind: "load-balancer",
         node: "plain",
-        service_type: "LoadBalancer",
-        policy: "Local",
-        here: if number.is_multiple_of(2) {
-            "ready"
+        serving: if number.is_multiple_of(2) {
+            "this-node"
         } else {
-            "none"
+            "no-endpoint-here"
         },
         covered: "no",
     };
     let mut candidate = candidate_of(&situation);
     let address = IpAddr::from((0x0A00_0000 + number).to_be_bytes());
-    candidate.key.prefix = crate::types::Prefix::host(address);
+    candidate.key.prefix = Prefix::host(address);
     candidate
 }
 
 fn node_of(situation: &Situation) -> NodeFacts {
-    let label = "node.kubernetes.io/exclude-from-external-load-balancers";
+    let labels = situation.exclude_label().into_iter();
+    let condition = |status| NodeCondition {
+        condition_type: NETWORK_UNAVAILABLE.into(),
+        status: match status {
+            "True" => ConditionStatus::True,
+            "False" => ConditionStatus::False,
+            _ => ConditionStatus::Unknown,
+        },
+        reason: "RouteCreated".into(),
+    };
     NodeFacts {
         name: "worker-1".into(),
-        labels: situation
-            .exclude_label()
-            .into_iter()
-            .map(|value| (label.into(), value.into()))
+        labels: labels
+            .map(|value| (EXCLUDE_LABEL.into(), value.into()))
             .collect(),
         internal_ips: vec!["198.51.100.1".parse().unwrap()],
         pod_cidrs: vec!["10.1.0.0/24".parse().unwrap()],
         ready: true,
+        conditions: situation
+            .network_unavailable()
+            .into_iter()
+            .map(condition)
+            .collect(),
         ..NodeFacts::default()
     }
 }
 
 fn candidate_of(situation: &Situation) -> Candidate {
-    let addresses = match situation.kind {
+    let kind = match situation.kind {
         "external" => AddressKind::ExternalIp,
         "load-balancer" => AddressKind::LoadBalancerIp,
         _ => AddressKind::ClusterIp,
@@ -229,15 +238,18 @@ fn candidate_of(situation: &Situation) -> Candidate {
     let key = ServiceKey::new("shop", "web");
     let origin = match situation.what {
         "pod-cidr" => Origin::PodCidr,
-        "service-cidr" => Origin::ServiceCidr { addresses },
+        "service-cidr" => Origin::ServiceCidr { addresses: kind },
         _ => Origin::ServiceAddress {
             service: key.clone(),
-            address: addresses,
+            address: kind,
         },
     };
+    let service = (situation.what == "address").then(|| facts_of(situation, key));
     Candidate {
-        service: (situation.what == "address").then(|| Arc::new(facts_of(situation, key))),
-        serving: None,
+        serving: service
+            .as_ref()
+            .map(|facts| serving_of(situation, facts, kind)),
+        service: service.map(Arc::new),
         covered_by: (situation.covered == "yes").then(|| situation.range().parse().unwrap()),
         key: CandidateKey {
             prefix: situation.prefix().parse().unwrap(),
@@ -246,24 +258,66 @@ fn candidate_of(situation: &Situation) -> Candidate {
     }
 }
 
+/// What the agent says of such a Service's address, which is what the table has.
+fn serving_of(situation: &Situation, facts: &ServiceFacts, kind: AddressKind) -> Serving {
+    let address = address_of(situation);
+    let said = serving(facts, kind, address, &AdvertiseConfig::default());
+    let expected = match situation.serving() {
+        "any-node" => Serving::AnyNode,
+        "this-node" => Serving::ThisNode,
+        "other-proxy" => Serving::Unserved(Unserved::OtherProxy),
+        "other-family" => Serving::Unserved(Unserved::OtherFamily),
+        "load-balancer-answers" => Serving::Unserved(Unserved::LoadBalancerAnswers),
+        "no-endpoint" => Serving::Unserved(Unserved::NoEndpoint),
+        "no-endpoint-here" => Serving::Unserved(Unserved::NoEndpointHere),
+        _ => Serving::Unserved(Unserved::EndpointsWithoutNode),
+    };
+    // Addresses of the other kinds are never a load balancer's.
+    if situation.serving != "load-balancer" || kind == AddressKind::LoadBalancerIp {
+        assert_eq!(said, expected, "{situation:?}");
+    }
+    expected
+}
+
+fn address_of(situation: &Situation) -> IpAddr {
+    situation.prefix().parse::<Prefix>().unwrap().address()
+}
+
 fn facts_of(situation: &Situation, key: ServiceKey) -> ServiceFacts {
-    let [here, other_here] = situation.endpoints_here();
-    let everywhere = |[ready, terminating, unready]: [u32; 3]| [ready + 3, terminating, unready];
-    let family = match situation.family {
-        "IPv4" => Family::Ipv4Unicast,
-        _ => Family::Ipv6Unicast,
+    let (family, other) = match situation.family {
+        "IPv4" => (Family::Ipv4Unicast, Family::Ipv6Unicast),
+        _ => (Family::Ipv6Unicast, Family::Ipv4Unicast),
+    };
+    let Endpoints {
+        here,
+        other_family_here,
+        elsewhere,
+        without_node,
+    } = situation.endpoints();
+    let everywhere = |at: usize| here[at] + elsewhere[at] + without_node[at];
+    let proxy = situation.proxy_name().into_iter();
+    let ingress = LoadBalancerIngress {
+        address: address_of(situation),
+        mode: match situation.serving {
+            "load-balancer" => IpMode::Proxy,
+            _ => IpMode::VIP,
+        },
     };
     ServiceFacts {
-        labels: [("app".into(), "web".into())].into(),
+        labels: proxy
+            .map(|proxy| (SERVICE_PROXY_NAME_LABEL.into(), proxy.into()))
+            .chain([("app".into(), "web".into())])
+            .collect(),
         annotations: [("example.com/note".into(), String::new())].into(),
-        service_type: match situation.service_type {
-            "ClusterIP" => ServiceType::ClusterIP,
-            "NodePort" => ServiceType::NodePort,
-            _ => ServiceType::LoadBalancer,
-        },
-        external_traffic_policy: match situation.policy {
-            "Cluster" => TrafficPolicy::Cluster,
+        service_type: ServiceType::LoadBalancer,
+        external_traffic_policy: match situation.serving {
+            "any-node" | "no-endpoint" => TrafficPolicy::Cluster,
             _ => TrafficPolicy::Local,
+        },
+        load_balancer_ips: vec![ingress],
+        ip_families: match situation.serving {
+            "no-cluster-ip" => vec![other],
+            _ => vec![family, other],
         },
         ports: vec![ServicePort {
             name: "http".into(),
@@ -271,8 +325,10 @@ fn facts_of(situation: &Situation, key: ServiceKey) -> ServiceFacts {
             port: 80,
             node_port: Some(30080),
         }],
-        node_endpoints: counts(family, here, other_here),
-        cluster_endpoints: counts(family, everywhere(here), everywhere(other_here)),
+        health_check_node_port: Some(30000),
+        node_endpoints: counts(family, here, other_family_here),
+        cluster_endpoints: counts(family, [0, 1, 2].map(everywhere), other_family_here),
+        unplaced_endpoints: counts(family, without_node, [0; 3]),
         ..ServiceFacts::named(key)
     }
 }

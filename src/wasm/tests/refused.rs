@@ -4,7 +4,7 @@ use wit_component::StringEncoding;
 
 use super::ENGINE;
 use super::hostile::{self, Recipe};
-use crate::wasm::{Contract, MODULE_BYTES_MAX, Module, ModuleError};
+use crate::wasm::{MODULE_BYTES_MAX, Module, ModuleError};
 
 fn refusal(bytes: &[u8]) -> ModuleError {
     Module::from_bytes(&ENGINE, "bad", bytes).unwrap_err()
@@ -22,7 +22,8 @@ fn an_import_is_refused_by_name() {
     assert!(matches!(error, ModuleError::Import { .. }));
     assert_eq!(
         error.to_string(),
-        "module `bad` imports wasi:clocks/wall-clock@0.2.0, now; a policy is given nothing to import"
+        "module `bad` imports wasi:clocks/wall-clock@0.2.0, now; a policy may import \
+         rutter:policy/log, and nothing else"
     );
 }
 
@@ -32,7 +33,8 @@ fn an_import_that_no_component_type_knows_is_refused_by_name() {
     assert!(matches!(error, ModuleError::Import { .. }), "{error}");
     assert_eq!(
         error.to_string(),
-        "module `bad` imports wasi_snapshot_preview1, fd_write; a policy is given nothing to import"
+        "module `bad` imports wasi_snapshot_preview1, fd_write; a policy may import \
+         rutter:policy/log, and nothing else"
     );
 }
 
@@ -42,22 +44,38 @@ fn a_later_version_of_the_contract_is_refused_naming_those_that_are_served() {
     assert!(matches!(error, ModuleError::Version { .. }));
     assert_eq!(
         error.to_string(),
-        "module `bad` exports rutter:policy@0.3.0, this agent understands versions 0.2 and 0.1: \
-         build it with the matching kit"
+        "module `bad` exports rutter:policy@2.0.0, this agent understands 1.x: build it with the \
+         matching kit"
     );
 }
 
 #[test]
 fn a_compatible_version_of_the_contract_is_taken() {
-    for (version, contract) in [("0.1.7", Contract::V0_1), ("0.2.7", Contract::V0_2)] {
+    for version in ["1.0.7", "1.3.0"] {
         let patched = Recipe {
             version,
             ..Recipe::default()
         };
         let module = Module::from_bytes(&ENGINE, "patched", &patched.build()).unwrap();
-        assert_eq!(module.contract(), contract);
         assert_eq!(module.description().name, "hostile");
         assert_eq!(module.description().summary, "Misbehaves.");
+    }
+}
+
+#[test]
+fn a_version_from_before_the_first_is_refused() {
+    for version in ["0.1.0", "0.2.0"] {
+        let early = Recipe {
+            version,
+            ..Recipe::default()
+        };
+        assert_eq!(
+            refusal(&early.build()).to_string(),
+            format!(
+                "module `bad` exports rutter:policy@{version}, this agent understands 1.x: build \
+                 it with the matching kit"
+            )
+        );
     }
 }
 
@@ -68,7 +86,7 @@ fn a_module_that_is_no_policy_is_told_what_it_lacks() {
     assert!(matches!(error, ModuleError::Missing { .. }), "{error}");
     assert_eq!(
         error.to_string(),
-        "module `bad` does not export rutter:policy/module@0.2.0, as a policy must"
+        "module `bad` does not export rutter:policy/module@1.0.0, as a policy must"
     );
 }
 
@@ -82,8 +100,8 @@ fn functions_of_other_types_are_refused() {
             (instance $module (export "describe" (func $f))
                 (export "validate-settings" (func $f)))
             (instance $announce (export "evaluate" (func $f)))
-            (export "rutter:policy/module@0.2.0" (instance $module))
-            (export "rutter:policy/announce@0.2.0" (instance $announce)))"#,
+            (export "rutter:policy/module@1.0.0" (instance $module))
+            (export "rutter:policy/announce@1.0.0" (instance $announce)))"#,
     )
     .unwrap();
     let error = refusal(&component);

@@ -124,6 +124,14 @@ fn a_new_policy_in_rust_passes_its_tests_is_built_and_decides() {
         empty: Some(["//! Nothing.\n", "compiles, but the agent would refuse it"]),
     };
     mistakes.are_told_and_leave_the_module_alone(&policy);
+    let decides = "        match candidate.service() {\n";
+    let logs = "        if candidate.is_served() {\n            \
+                rutter_policy::log::info(\"served\");\n        }\n";
+    log_is_printed_with_the_case(
+        &policy,
+        "src/lib.rs",
+        &[(decides, &[logs, decides].concat())],
+    );
 }
 
 #[test]
@@ -144,6 +152,18 @@ fn a_new_policy_in_c_passes_its_tests_is_built_and_decides() {
         empty: None,
     };
     mistakes.are_told_and_leave_the_module_alone(&policy);
+    let includes = "#include \"text.h\"\n";
+    let kit = "#include \"log.h\"\n#include \"serving.h\"\n";
+    let decides = "    decisions[i].reason.is_some = false;\n";
+    let logs = "    policy_string_t line;\n    policy_string_set(&line, \"served\");\n    \
+                if (is_served(&batch->candidates.ptr[i])) {\n      log_info(line);\n    }\n";
+    let changes: [(&str, &str); 2] = [
+        (includes, &[kit, includes].concat()),
+        (decides, &[logs, decides].concat()),
+    ];
+    log_is_printed_with_the_case(&policy, "policy.c", &changes);
+    let tested = run(&["sh", "rutter-policy/test"], &policy);
+    assert!(tested.status.success(), "{}", told(&tested));
 }
 
 #[test]
@@ -166,6 +186,14 @@ fn a_new_policy_in_javascript_passes_its_tests_is_built_and_decides() {
         ]),
     };
     mistakes.are_told_and_leave_the_module_alone(&policy);
+    let exports = "export const module = {\n";
+    let imports = "import log from \"rutter:policy/log@1.0.0\";\n";
+    let decides = "batch.candidates.map(({ origin }) => {\n";
+    let logs = "batch.candidates.map(({ origin, serving }) => {\n      \
+                if (serving !== null && serving.tag !== \"unserved\") {\n        \
+                log.log(\"info\", \"served\");\n      }\n";
+    let changes: [(&str, &str); 2] = [(exports, &[imports, exports].concat()), (decides, logs)];
+    log_is_printed_with_the_case(&policy, "src/policy.js", &changes);
 }
 
 impl Author {
@@ -246,6 +274,29 @@ fn the_module_is_as_it_is_told(policy: &Path) {
         "digest": format!("sha256:{}", rutter::wasm::digest(&bytes)),
     });
     assert_eq!(report, expected);
+}
+
+/// With the changes, which have it write a line for each address that is served, the policy is built
+/// again and asked: the word for serving and the log are the same in every language.
+fn log_is_printed_with_the_case(policy: &Path, source: &str, changes: &[(&str, &str)]) {
+    let source = policy.join(source);
+    let mut text = fs::read_to_string(&source).unwrap();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{text}");
+        text = text.replace(from, to);
+    }
+    fs::write(&source, text).unwrap();
+    let built = build(policy, &[], &[]);
+    assert!(built.status.success(), "{}", told(&built));
+    let tested = rutter()
+        .args(["test", "--module", "opt-in.wasm"])
+        .current_dir(policy)
+        .output()
+        .unwrap();
+    assert!(tested.status.success(), "{}", told(&tested));
+    // One family has an endpoint on the node in each of the first two cases, or both have.
+    let lines = told(&tested).matches("log info: served\n").count();
+    assert!(lines >= 2, "{}", told(&tested));
 }
 
 /// The kit in C reads JSON itself.

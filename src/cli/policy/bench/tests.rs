@@ -73,7 +73,7 @@ fn settings_that_are_refused_are_the_error() {
     std::fs::write(&file, "colour = 1").unwrap();
     let ran = bench(&["builtin:default", "--settings", file.to_str().unwrap()]);
     assert_eq!((ran.outcome, ran.out.as_str()), (Outcome::Failed, ""));
-    assert!(ran.err.contains("unknown setting `colour`"), "{}", ran.err);
+    assert!(ran.err.contains("unknown field `colour`"), "{}", ran.err);
 }
 
 #[test]

@@ -5,10 +5,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::cases::{
-    Advertise, ByFamily, Counts, Document, Endpoints, Group, Learned, Node, OriginText, PathText,
-    Peer, Service,
+    Advertise, ByFamily, Counts, Document, Endpoints, Group, IpFamily, Learned, Node, OriginText,
+    PathText, Peer, Service,
 };
-use crate::facts::{ServiceKey, ServiceType, SessionAffinity, StringMap, Taint, TrafficPolicy};
+use crate::facts::{
+    ConditionStatus, NodeCondition, SERVICE_PROXY_NAME_LABEL, ServiceKey, ServiceType,
+    SessionAffinity, StringMap, Taint, TrafficPolicy,
+};
 use crate::policy::{PathSegment, SegmentKind};
 use crate::types::{Asn, Community, LargeCommunity};
 
@@ -50,6 +53,10 @@ pub(super) fn document() -> Document {
             pod_cidrs: Some(prefixes(&["10.244.1.0/24", "fd00:244:1::/64"])),
             labels: Some(map(&[("topology.kubernetes.io/zone", "zone-a")])),
             annotations: Some(map(&[("example.com/rack", "")])),
+            conditions: Some(vec![
+                condition("NetworkUnavailable", ConditionStatus::False),
+                condition("Ready", ConditionStatus::True),
+            ]),
             taints: Some(vec![Taint {
                 key: "example.com/maintenance".to_owned(),
                 value: String::new(),
@@ -102,6 +109,12 @@ fn service(number: u32) -> Service {
         "bank"
     };
     let text = number.to_string();
+    let answered = number.is_multiple_of(10);
+    let load_balancer_ips = || addresses([192, 0, 2], [0x2001, 0xDB8, 2]);
+    let mut labels = map(&[("app", &text), ("tier", "gold")]);
+    if number.is_multiple_of(19) {
+        labels.insert(SERVICE_PROXY_NAME_LABEL.to_owned(), "mesh".to_owned());
+    }
     Service {
         name: ServiceKey::new(namespace, &format!("service-{number}")),
         service_type: TYPES.get(number as usize % TYPES.len()).copied(),
@@ -114,9 +127,9 @@ fn service(number: u32) -> Service {
         deleting: number.is_multiple_of(17).then_some(true),
         cluster_ips: Some(addresses([10, 96, 0], [0xFD00, 0x96, 0])),
         external_ips: Some(addresses([198, 51, 100], [0x2001, 0xDB8, 1])),
-        load_balancer_ips: Some(addresses([192, 0, 2], [0x2001, 0xDB8, 2])),
-        load_balancer_proxy_ips: None,
-        ip_families: None,
+        load_balancer_ips: (!answered).then(load_balancer_ips),
+        load_balancer_proxy_ips: answered.then(load_balancer_ips),
+        ip_families: number.is_multiple_of(9).then(|| vec![IpFamily::IPv4]),
         ports: None,
         health_check_node_port: number.is_multiple_of(5).then_some(32_000),
         session_affinity: number
@@ -133,7 +146,7 @@ fn service(number: u32) -> Service {
         endpoints_elsewhere: Some(endpoints(number + 1)),
         endpoints_without_node: number.is_multiple_of(9).then_some(endpoints(1)),
         namespace_labels: Some(map(&[("kubernetes.io/metadata.name", namespace)])),
-        labels: Some(map(&[("app", &text), ("tier", "gold")])),
+        labels: Some(labels),
         annotations: Some(map(&[("example.com/number", &text)])),
     }
 }
@@ -207,6 +220,14 @@ fn learned(number: u32, local_pref: Option<u32>) -> Learned {
             }]
         }),
         extended_communities: None,
+    }
+}
+
+fn condition(condition_type: &str, status: ConditionStatus) -> NodeCondition {
+    NodeCondition {
+        condition_type: condition_type.to_owned(),
+        status,
+        reason: "AsExpected".to_owned(),
     }
 }
 

@@ -38,7 +38,7 @@ fn a_file_that_is_no_module_fails_the_first_check() {
     assert_eq!(ran.outcome, Outcome::Failed);
     assert!(
         ran.out.starts_with(
-            "FAILED  it loads, and imports nothing\n        module `dir/live.toml` is not"
+            "FAILED  it loads, and imports nothing but the log\n        module `dir/live.toml` is not"
         ),
         "{}",
         ran.out

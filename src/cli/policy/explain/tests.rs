@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::cli::Outcome;
 use crate::cli::policy::fixture::{Bench, RECORDING};
+use crate::wasm::tests::hostile;
 
 fn explain(subject: &str, more: &[&str]) -> crate::cli::testing::Ran {
     let arguments = [&["explain", subject, "--batch", "LIVE"], more].concat();
@@ -47,4 +48,26 @@ fn what_the_recording_does_not_have_is_unknown() {
             ran.out
         );
     }
+}
+
+#[test]
+fn what_a_module_writes_to_the_log_is_told_once() {
+    let bench = Bench::new(RECORDING);
+    let module = bench.directory().join("talks.wasm");
+    std::fs::write(&module, hostile::logs(2, "it talks", 1)).unwrap();
+    let module = module.to_str().unwrap();
+    let arguments = [
+        "explain",
+        "192.0.2.10",
+        "--batch",
+        "LIVE",
+        "--module",
+        module,
+    ];
+    let ran = bench.run(&arguments);
+    assert_eq!(ran.outcome, Outcome::Done, "{}", ran.out);
+    let towards = ran.out.matches(" towards ").count();
+    assert!(towards > 0, "{}", ran.out);
+    let told = ran.out.matches("talks.wasm: log info: it talks\n").count();
+    assert_eq!(told, towards, "{}", ran.out);
 }

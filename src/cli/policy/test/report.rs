@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::coverage::{CoverageReport, Kind, Verdicts};
 use super::judge::Problem;
+use crate::cli::policy::workbench::LogLine;
 use crate::cli::text;
 use crate::types::Family;
 use crate::wasm::Description;
@@ -46,6 +47,9 @@ pub(super) struct CaseReport {
     pub(super) verdict: Verdict,
     /// How many candidates or learned routes were decided about.
     pub(super) decisions: usize,
+    /// What the module wrote to the log.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) log: Vec<LogLine>,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -169,6 +173,9 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
                 Verdict::Updated => "updated",
             };
             writeln!(out, "  {verdict} {}", text::printable(&case.name))?;
+            for line in &case.log {
+                writeln!(out, "          {}", line.told())?;
+            }
             for problem in &case.problems {
                 for line in lines(file, case, problem) {
                     writeln!(out, "          {line}")?;

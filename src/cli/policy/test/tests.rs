@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use crate::cli::Outcome;
 use crate::cli::testing::{Ran, run};
+use crate::wasm::tests::hostile;
 
 const SITUATION: &str = r#"
 [advertise]
@@ -173,15 +174,15 @@ fn refused_settings_are_expected_in_the_modules_words() {
         ))
         .test(&[])
     };
-    let ran = refused("unknown setting `colour`: this policy has no settings");
+    let ran = refused("unknown field `colour`, expected `exclude-label`");
     assert_eq!(ran.outcome, Outcome::Done, "{}", ran.out);
     let ran = refused("no colours");
     assert_eq!(ran.outcome, Outcome::Failed);
-    let got = "saying: no colours; it says: unknown setting `colour`";
+    let got = "saying: no colours; it says: unknown field `colour`";
     assert!(ran.out.contains(got), "{}", ran.out);
     let unexpected = Cases::new("[settings]\ncolour = 'red'\n[[cases]]\nname = 'a'").test(&[]);
     assert_eq!(unexpected.outcome, Outcome::Failed);
-    let got = "cases/local.toml:3: settings of module `builtin:default`: unknown setting";
+    let got = "cases/local.toml:3: settings of module `builtin:default`: unknown field";
     assert!(unexpected.out.contains(got), "{}", unexpected.out);
 }
 
@@ -232,4 +233,41 @@ fn a_directory_without_case_files_fails() {
     let ran = run("/nonexistent".into(), &arguments);
     assert_eq!(ran.outcome, Outcome::Failed);
     assert!(ran.err.contains("there is no case file"), "{}", ran.err);
+}
+
+#[test]
+fn what_a_module_writes_to_the_log_is_printed_with_the_case() {
+    let cases = Cases::new(
+        "[node]\npod-cidrs = ['10.244.1.0/24']\n[[cases]]\nname = 'a'\n\
+         expect = [{ prefix = '10.244.1.0/24', verdict = 'abstain' }]",
+    );
+    let module = cases.0.path().join("talks.wasm");
+    std::fs::write(&module, hostile::logs(1, "it\x1b[2J talks", 66)).unwrap();
+    let arguments = [
+        "policy",
+        "test",
+        cases.0.path().to_str().unwrap(),
+        "--module",
+        module.to_str().unwrap(),
+    ];
+    let ran = run("/nonexistent".into(), &arguments);
+    assert_eq!(ran.outcome, Outcome::Done, "{}", ran.out);
+    let line = "          log warn: it\\u{1b}[2J talks\n";
+    let case = format!(
+        "  ok      a\n{}          log warn: 2 more lines of this call were dropped\n\n",
+        line.repeat(64)
+    );
+    assert!(ran.out.contains(&case), "{}", ran.out);
+
+    let ran = run(
+        "/nonexistent".into(),
+        &[&arguments[..], &["-o", "json"]].concat(),
+    );
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    let first = json!({
+        "module": module.to_str().unwrap(),
+        "level": "warn",
+        "text": "it\\u{1b}[2J talks",
+    });
+    assert_eq!(report["files"][0]["cases"][0]["log"][0], first);
 }
