@@ -144,11 +144,8 @@ impl World {
         let mut service = Service {
             name: format!("service-{slot}"),
             slot,
-            service_type: dice.weighted(&[
-                (90, ServiceType::ClusterIp),
-                (5, ServiceType::Headless),
-                (5, ServiceType::ExternalName),
-            ]),
+            service_type: dice
+                .weighted(&[(95, ServiceType::ClusterIp), (5, ServiceType::Headless)]),
             external_policy: Policy::Cluster,
             internal_policy: Policy::Cluster,
             ports: Vec::new(),
@@ -193,14 +190,19 @@ impl World {
         let addresses = self.shared_addresses(service);
         let dice = &mut self.dice;
         match service.service_type {
-            ServiceType::ClusterIp | ServiceType::NodePort | ServiceType::LoadBalancer => {
+            ServiceType::ClusterIp
+            | ServiceType::NodePort
+            | ServiceType::LoadBalancer
+            | ServiceType::ExternalName => {
                 service.service_type = dice.weighted(&[
-                    (35, ServiceType::ClusterIp),
-                    (20, ServiceType::NodePort),
-                    (45, ServiceType::LoadBalancer),
+                    (34, ServiceType::ClusterIp),
+                    (19, ServiceType::NodePort),
+                    (44, ServiceType::LoadBalancer),
+                    (3, ServiceType::ExternalName),
                 ]);
             }
-            ServiceType::Headless | ServiceType::ExternalName => {}
+            // Its cluster IP may not be changed.
+            ServiceType::Headless => {}
         }
         service.external_policy = dice.pick(&[Policy::Cluster, Policy::Local, Policy::Local]);
         service.internal_policy = dice.pick(&[Policy::Cluster, Policy::Cluster, Policy::Local]);
