@@ -14,6 +14,7 @@ mod import_reload;
 mod import_shadow;
 mod imports;
 mod kernel_routes;
+mod kube_proxy;
 mod kubernetes;
 mod live;
 mod live_reload;

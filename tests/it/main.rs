@@ -29,3 +29,5 @@ mod policies;
 mod properties;
 #[cfg(feature = "daemon")]
 mod router_id;
+#[cfg(feature = "daemon")]
+mod setup;

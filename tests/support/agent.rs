@@ -207,6 +207,14 @@ impl Agent {
         self.ask(&["explain", subject])
     }
 
+    /// What `rutter explain` prints of a prefix or Service.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn explain(&self, subject: &str) -> Result<String, String> {
+        self.print(&["explain", subject])
+    }
+
     /// What `rutter policy record` prints.
     ///
     /// # Errors
@@ -278,9 +286,7 @@ impl Agent {
     /// # Errors
     /// It does not answer, or has no such sample.
     pub(crate) fn metric(&self, sample: &str) -> Result<f64, String> {
-        let ask = "exec 3<>/dev/tcp/127.0.0.1/9473 && printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3";
-        let mut asking = self.host.command("timeout");
-        let text = run(asking.args(["10", "bash", "-c", ask]))?;
+        let text = self.host.get(9473, "/metrics")?;
         let mut lines = text.lines();
         lines
             .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok())

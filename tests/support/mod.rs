@@ -1,5 +1,6 @@
-//! What integration tests stand on: namespaces, an API server, routers that are not ours, the
-//! kernel's routes, the agent as a process, policy modules, hostile and not, and waiting with a deadline.
+//! What integration tests stand on: namespaces, an API server, kube-proxy, routers that are not ours,
+//! the kernel's routes, the agent as a process, policy modules, hostile and not, and waiting with a
+//! deadline.
 
 pub(crate) mod agent;
 pub(crate) mod apiserver;
@@ -11,6 +12,7 @@ pub(crate) mod hostile;
 pub(crate) mod json;
 pub(crate) mod kernel;
 pub(crate) mod keys;
+pub(crate) mod kube_proxy;
 pub(crate) mod memory;
 pub(crate) mod netns;
 pub(crate) mod objects;

@@ -3,11 +3,15 @@
 //! Names carry the id of the test process, so that runs side by side do not meet and a later run
 //! can clean up after one that was killed. Nothing outside the namespaces is touched.
 
+use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::{self, JoinHandle};
+
+use nix::sched::{CloneFlags, setns};
 
 use super::process::run;
 
@@ -21,7 +25,7 @@ pub(crate) struct Network {
     hosts: Vec<String>,
 }
 
-/// A host on a [`Network`].
+/// A host on a [`Network`], or behind one.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
     pub(crate) namespace: String,
@@ -82,6 +86,38 @@ impl Network {
         host
     }
 
+    /// Adds a host that hangs on another one alone, by a link of `172.29.number.0/30` and
+    /// `fd29:number::/64` on which that is the first. Its default route leads there.
+    pub(crate) fn behind(&mut self, host: &Host, number: u8) -> Host {
+        let behind = Host {
+            namespace: format!("{}-behind", host.namespace),
+            ipv4: Ipv4Addr::new(172, 29, number, 2),
+            ipv6: Ipv6Addr::new(0xfd29, u16::from(number), 0, 0, 0, 0, 0, 2),
+        };
+        let namespace = &behind.namespace;
+        ip(&["netns", "add", namespace]).unwrap();
+        self.hosts.push(namespace.clone());
+        for step in [
+            format!("link add behind type veth peer name eth0 netns {namespace}"),
+            format!("addr add 172.29.{number}.1/30 dev behind"),
+            format!("addr add fd29:{number:x}::1/64 dev behind nodad"),
+            "link set behind up".to_owned(),
+        ] {
+            in_namespace(&host.namespace, &step);
+        }
+        for step in [
+            "link set lo up".to_owned(),
+            format!("addr add {}/30 dev eth0", behind.ipv4),
+            format!("addr add {}/64 dev eth0 nodad", behind.ipv6),
+            "link set eth0 up".to_owned(),
+            format!("route add default via 172.29.{number}.1"),
+            format!("-6 route add default via fd29:{number:x}::1"),
+        ] {
+            in_namespace(namespace, &step);
+        }
+        behind
+    }
+
     fn in_switch(&self, step: &str) {
         in_namespace(&self.name, step);
     }
@@ -102,6 +138,42 @@ impl Host {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.namespace, program]);
         command
+    }
+
+    /// Runs `work` on a thread of this host: sockets that it opens are the host's.
+    pub(crate) fn thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        let namespace = self.namespace.clone();
+        thread::spawn(move || {
+            let namespace = File::open(Path::new("/run/netns").join(namespace)).unwrap();
+            setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
+            work()
+        })
+    }
+
+    /// Sets switches of its kernel, each by its path in `/proc/sys/net`.
+    pub(crate) fn sysctl(&self, switches: &'static [(&'static str, &'static str)]) {
+        let setting = self.thread(move || {
+            for (path, value) in switches {
+                let path = Path::new("/proc/sys/net").join(path);
+                fs::write(&path, value).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+            }
+        });
+        setting.join().unwrap();
+    }
+
+    /// What a server on its loopback address answers to a GET, header and body.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub(crate) fn get(&self, port: u16, path: &str) -> Result<String, String> {
+        let ask = format!(
+            "exec 3<>/dev/tcp/127.0.0.1/{port} && printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3"
+        );
+        let mut asking = self.command("timeout");
+        run(asking.args(["10", "bash", "-c", &ask]))
     }
 
     /// Its address of the family that `like` is of.

@@ -3,7 +3,7 @@
 //
 // k8s.io/kubernetes asks for its staging modules (k8s.io/api, k8s.io/apiserver
 // and so on) at v0.0.0, which resolves only inside the Kubernetes repository.
-// The replace directives in go.mod point each of them at its own release of the
+// The replace directives in ../go.mod point each of them at its own release of the
 // same Kubernetes version: v1.N.P needs v0.N.P throughout. An upgrade changes
 // that number everywhere in go.mod, then runs `go mod tidy`.
 //
