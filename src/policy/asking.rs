@@ -85,49 +85,67 @@ impl<P: Directed> Asking<'_, P> {
                 return Err(Broken { cause, failures });
             }
         }
-        match self.search(&suspects) {
-            Finding::All(steps) => note(&mut answers, &suspects, steps.into_iter().map(Ok)),
-            Finding::Each(_, each) => note(&mut answers, &suspects, each),
+        self.ask_about_suspects(&suspects, &mut answers)?;
+        Ok(self.conclude(now, held, &resting, answers))
+    }
+
+    /// Asks about what it failed on before: on that it fails, as far as it is not found otherwise.
+    fn ask_about_suspects(
+        &mut self,
+        suspects: &[usize],
+        answers: &mut Answers,
+    ) -> Result<(), Broken> {
+        match self.search(suspects) {
+            Finding::All(steps) => note(answers, suspects, steps.into_iter().map(Ok)),
+            Finding::Each(_, each) => note(answers, suspects, each),
             Finding::Broken { cause, .. } if cause.is_of_all() => {
                 return Err(Broken {
                     cause,
                     failures: Vec::new(),
                 });
             }
-            // On what it failed before it fails on, as far as that could be found out.
             Finding::Broken { cause, found } => {
                 let all = suspects.iter().map(|_| Err(cause.clone()));
-                note(&mut answers, &suspects, all);
+                note(answers, suspects, all);
                 for (at, cause) in found {
                     answers[suspects[at]] = Some(Err(cause));
                 }
             }
         }
-        let mut failing: Vec<(usize, PolicyFailure)> = Vec::new();
-        for (place, answer) in answers.iter().enumerate() {
-            let asked = self.inquiry.routes[place];
+        Ok(())
+    }
+
+    /// Holds what it was found to fail on, and lets go of what it answered about.
+    fn conclude(
+        &self,
+        now: Instant,
+        held: &mut Held<P>,
+        resting: &[usize],
+        mut answers: Answers,
+    ) -> Reply {
+        let mut failures = Vec::new();
+        for (asked, answer) in self.inquiry.routes.iter().zip(&answers) {
             match answer {
                 Some(Ok(_)) => {
                     held.release(self.inquiry.id, asked.0);
                 }
-                Some(Err(cause)) => failing.push((place, cause.clone())),
+                Some(Err(cause)) => {
+                    failures.push(cause.kind());
+                    held.hold(now, self.inquiry, *asked, cause.clone());
+                }
                 None => {}
             }
         }
-        let failures = failing.iter().map(|(_, cause)| cause.kind()).collect();
-        for (place, cause) in failing {
-            held.hold(now, self.inquiry, self.inquiry.routes[place], cause);
-        }
         for place in resting {
-            let key = self.inquiry.routes[place].0;
+            let key = self.inquiry.routes[*place].0;
             let hold = held.get(self.inquiry.id, key);
-            answers[place] = hold.map(|hold| Err(hold.cause.clone()));
+            answers[*place] = hold.map(|hold| Err(hold.cause.clone()));
         }
         let answers = answers.into_iter().flatten().collect();
-        Ok(Reply {
+        Reply {
             answer: Answer::Each(self.link.on_error, answers),
             failures,
-        })
+        }
     }
 
     /// Asks about the routes at these places, and searches among them where it fails.

@@ -3,8 +3,8 @@
 //! Called by the agent, by the names [`Exports`](super::Exports) and [`Imports`](super::Imports),
 //! whenever facts, routes, peers or policies change, and at [`Table::retry_at`]. Every call that
 //! changes something is one round: what it concerns is decided about once, and only what the owner
-//! does not know yet comes out, ordered by peers, then prefix. It keeps no clock and never talks
-//! to peers.
+//! does not know yet comes out, ordered by peers, then prefix. It has no clock but the one that it
+//! is given to bound searches by ([`Table::set_clock`]), and never talks to peers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
