@@ -194,12 +194,11 @@ pub(super) fn service(
     usable: u32,
 ) -> Candidate {
     let key = ServiceKey::new("default", name);
-    let ready = EndpointCounts {
-        ready: usable,
-        ..EndpointCounts::default()
-    };
-    let counts = FamilyCounts {
-        ipv4: ready,
+    let counts = |ready| FamilyCounts {
+        ipv4: EndpointCounts {
+            ready,
+            ..EndpointCounts::default()
+        },
         ..FamilyCounts::default()
     };
     let kind = AddressKind::ClusterIp;
@@ -209,8 +208,9 @@ pub(super) fn service(
         external_traffic_policy,
         cluster_ips: vec![address],
         ip_families: Family::ALL.to_vec(),
-        node_endpoints: counts,
-        cluster_endpoints: counts,
+        node_endpoints: counts(usable),
+        // And one on another node.
+        cluster_endpoints: counts(usable + 1),
         ..ServiceFacts::named(key.clone())
     };
     served(Candidate {

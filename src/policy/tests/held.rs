@@ -451,8 +451,8 @@ fn facts_outrank_what_is_kept_of_a_held_route() {
     assert!(!is_accepted);
     assert_eq!(
         told,
-        "only reject: only fails on this route, and the node has lost the usable endpoint that \
-         its last decision rested on: the module trapped: over 10.0.0.3/32"
+        "only reject: only fails on this route, and the node no longer answers for this address, \
+         as it did when it decided: the module trapped: over 10.0.0.3/32"
     );
 }
 
