@@ -233,9 +233,9 @@ impl World {
         });
         service.ingress = ingress.collect();
         service.source_ranges = dice.weighted(&[
-            (85, SourceRanges::Anybody),
-            (7, SourceRanges::Client),
-            (8, SourceRanges::Others),
+            (70, SourceRanges::Anybody),
+            (10, SourceRanges::Client),
+            (20, SourceRanges::Others),
         ]);
         service.affinity = dice.weighted(&[(85, Affinity::None), (15, Affinity::ClientIp)]);
         service.proxy_name = dice.weighted(&[(92, None), (5, Some("other-proxy")), (3, Some(""))]);
