@@ -35,16 +35,15 @@ async fn list_shown(rig: &mut Rig) -> Vec<String> {
         if event == SourceEvent::ListCompleted(Kind::ClusterNode) {
             return seen;
         }
-        seen.push(match event {
-            SourceEvent::Listed(Object::ClusterNode(node)) => {
-                let status = node.status.unwrap_or_default();
-                let addresses = status.addresses.into_iter().flatten();
-                let texts: Vec<_> = addresses.map(|address| address.address).collect();
-                let pods = node.spec.and_then(|spec| spec.pod_cidrs);
-                format!("{texts:?} {pods:?}")
-            }
-            other => name_of(&other),
-        });
+        let SourceEvent::Listed(Object::ClusterNode(node)) = event else {
+            seen.push(name_of(&event));
+            continue;
+        };
+        let status = node.status.unwrap_or_default();
+        let addresses = status.addresses.into_iter().flatten();
+        let texts: Vec<_> = addresses.map(|address| address.address).collect();
+        let pods = node.spec.and_then(|spec| spec.pod_cidrs);
+        seen.push(format!("{texts:?} {pods:?}"));
     }
 }
 
