@@ -43,20 +43,13 @@ impl<P: Directed> Asking<'_, P> {
         controls: impl FnOnce(&Held<P>) -> Vec<Control<P>>,
     ) -> Result<Reply, Broken> {
         let count = self.inquiry.routes.len();
-        let Parts {
-            fresh,
-            suspects,
-            resting,
-        } = if held.is_empty() {
-            Parts {
-                fresh: (0..count).collect(),
-                ..Parts::default()
-            }
-        } else {
-            held.part(now, self.inquiry)
+        let parts = (!held.is_empty()).then(|| held.part(now, self.inquiry));
+        let found = match &parts {
+            Some(parts) => self.search_among(&parts.fresh),
+            None => self.search(self.inquiry.routes),
         };
-        let found = match self.search(&fresh) {
-            Finding::All(steps) if fresh.len() == count => {
+        let found = match found {
+            Finding::All(steps) if steps.len() == count => {
                 return Ok(Reply {
                     answer: Answer::Steps(steps),
                     failures: Vec::new(),
@@ -64,6 +57,14 @@ impl<P: Directed> Asking<'_, P> {
             }
             found @ (Finding::All(_) | Finding::Each(..) | Finding::Broken { .. }) => found,
         };
+        let Parts {
+            fresh,
+            suspects,
+            resting,
+        } = parts.unwrap_or_else(|| Parts {
+            fresh: (0..count).collect(),
+            ..Parts::default()
+        });
         let mut answers: Answers = std::iter::repeat_with(|| None).take(count).collect();
         match found {
             Finding::All(steps) => note(&mut answers, &fresh, steps.into_iter().map(Ok)),
@@ -95,7 +96,7 @@ impl<P: Directed> Asking<'_, P> {
         suspects: &[usize],
         answers: &mut Answers,
     ) -> Result<(), Broken> {
-        match self.search(suspects) {
+        match self.search_among(suspects) {
             Finding::All(steps) => note(answers, suspects, steps.into_iter().map(Ok)),
             Finding::Each(_, each) => note(answers, suspects, each),
             Finding::Broken { cause, .. } if cause.is_of_all() => {
@@ -149,18 +150,17 @@ impl<P: Directed> Asking<'_, P> {
     }
 
     /// Asks about the routes at these places, and searches among them where it fails.
-    fn search(&mut self, places: &[usize]) -> Finding<Step> {
-        if places.is_empty() {
+    fn search_among(&mut self, places: &[usize]) -> Finding<Step> {
+        let all = self.inquiry.routes;
+        let routes: Vec<Asked<'_, P>> = places.iter().map(|place| all[*place]).collect();
+        self.search(&routes)
+    }
+
+    /// Asks about these routes, and searches among them where it fails.
+    fn search(&mut self, routes: &[Asked<'_, P>]) -> Finding<Step> {
+        if routes.is_empty() {
             return Finding::All(Vec::new());
         }
-        let all = self.inquiry.routes;
-        let some: Vec<Asked<'_, P>>;
-        let routes = if places.len() == all.len() {
-            all
-        } else {
-            some = places.iter().map(|place| all[*place]).collect();
-            &some
-        };
         let (link, inquiry, asked) = (self.link, self.inquiry, &mut *self.asked);
         search(routes.len(), &mut self.budget, |range| {
             *asked += 1;

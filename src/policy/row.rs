@@ -128,8 +128,11 @@ impl<P: Directed> Row<P> {
         all: &Routes<P>,
         routes: &[(&P::Key, &P::Route)],
     ) {
-        let without_node = P::without_node();
-        if context.node.is_none() && without_node.is_none() {
+        let without_node = match context.node {
+            Some(_) => None,
+            None => Some(P::without_node()),
+        };
+        if let Some(None) = without_node {
             return;
         }
         let cases = routes.iter().map(|&(key, route)| {
@@ -149,12 +152,11 @@ impl<P: Directed> Row<P> {
             };
             surroundings.ask_chain(chain, &mut cases);
         }
-        let end = match (context.node, without_node) {
-            (None, Some(step)) => step,
-            (Some(_), _) | (None, None) => end_of_chain(context.default),
-        };
+        // Made once for all, where it is needed.
+        let mut end = without_node.flatten();
         for mut case in cases {
             if case.standing.state == State::Undecided {
+                let end = end.get_or_insert_with(|| end_of_chain(context.default));
                 case.take(end.clone());
             }
             let (key, entry) = case.finish();

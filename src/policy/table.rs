@@ -82,7 +82,7 @@ pub(super) struct RouteStep<P: Directed> {
 enum Scope<P: Directed> {
     Everything,
     Peers(BTreeSet<P::PeersId>),
-    Routes(BTreeMap<Option<P::PeersId>, BTreeSet<P::Key>>),
+    Routes(BTreeSet<RouteName<P>>),
 }
 
 /// Prefixes of routes that are gone.
@@ -217,7 +217,7 @@ impl<P: Directed> Table<P> {
         node: Option<Arc<NodeFacts>>,
         steps: impl IntoIterator<Item = RouteStep<P>>,
     ) -> Vec<P::Change> {
-        let mut changed: BTreeMap<_, BTreeSet<P::Key>> = BTreeMap::new();
+        let mut changed = BTreeSet::new();
         let mut gone = Gone::<P>::new();
         for RouteStep { name, route } in steps {
             let (owner, key) = &name;
@@ -241,7 +241,7 @@ impl<P: Directed> Table<P> {
             if is_another {
                 self.forget(&name);
             }
-            changed.entry(name.0).or_default().insert(name.1);
+            changed.insert(name);
         }
         let scope = if self.node == node {
             Scope::Routes(changed)
@@ -293,7 +293,7 @@ impl<P: Directed> Table<P> {
 
     /// Asks failing policies whose time has come, about everything. Harmless at any time.
     pub fn retry(&mut self, now: Instant) -> Vec<P::Change> {
-        self.decide(now, Scope::Routes(BTreeMap::new()))
+        self.decide(now, Scope::Routes(BTreeSet::new()))
     }
 
     /// How each policy of the chain is, in order.
@@ -378,10 +378,8 @@ impl<P: Directed> Table<P> {
         match (self.chain.begin_round(now), &mut scope) {
             (Due::Yes, _) => scope = Scope::Everything,
             (Due::No, Scope::Routes(routes)) => {
-                for (id, key) in self.chain.due(now) {
-                    let keys = routes.entry(P::owner(id)).or_default();
-                    keys.insert(key.clone());
-                }
+                let due = self.chain.due(now);
+                routes.extend(due.map(|(id, key)| (P::owner(id), key.clone())));
             }
             // What else is due waits for the next round, which is due as well.
             (Due::No, Scope::Everything | Scope::Peers(_)) => {}
@@ -430,10 +428,10 @@ impl<P: Directed> Table<P> {
                 continue;
             };
             let routes: Vec<_> = match scope {
-                Scope::Routes(keys) => {
-                    let keys = keys.get(&P::owner(*id)).into_iter().flatten();
+                Scope::Routes(names) => {
+                    let own = names.iter().filter(|(of, _)| *of == P::owner(*id));
                     // One that came and went in the same step is gone.
-                    keys.filter_map(|key| all.get_key_value(key)).collect()
+                    own.filter_map(|(_, key)| all.get_key_value(key)).collect()
                 }
                 Scope::Peers(peers) if !peers.contains(id) => continue,
                 Scope::Everything | Scope::Peers(_) => all.iter().collect(),
@@ -461,9 +459,9 @@ impl<P: Directed> Table<P> {
             let owner = P::owner(*id);
             let routes = self.routes.get(&owner).unwrap_or(&empty);
             let mut prefixes: Vec<Prefix> = match scope {
-                Scope::Routes(keys) => {
-                    let keys = keys.get(&owner).into_iter().flatten();
-                    keys.map(P::prefix).collect()
+                Scope::Routes(names) => {
+                    let own = names.iter().filter(|(of, _)| *of == owner);
+                    own.map(|(_, key)| P::prefix(key)).collect()
                 }
                 Scope::Peers(peers) if !peers.contains(id) => continue,
                 Scope::Everything | Scope::Peers(_) => routes.keys().map(P::prefix).collect(),
@@ -483,12 +481,7 @@ impl<P: Directed> Table<P> {
         match scope {
             Scope::Everything => self.unseen.add_everything(),
             Scope::Peers(peers) => self.unseen.add_peers(&peers),
-            Scope::Routes(routes) => {
-                for (owner, keys) in routes {
-                    let names = keys.into_iter().map(|key| (owner, key));
-                    self.unseen.add_routes(names);
-                }
-            }
+            Scope::Routes(names) => self.unseen.add_routes(names),
         }
     }
 
