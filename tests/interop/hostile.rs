@@ -71,7 +71,7 @@ fn refused() -> [(&'static str, Vec<u8>, &'static str); 6] {
         ("truncated", half, "does not compile"),
         ("100-mb", too_large, "has more than 16777216 bytes"),
         ("wasi", imports_wasi(), "imports wasi_snapshot_preview1"),
-        ("version", later_version(), "exports rutter:policy@0.3.0"),
+        ("version", later_version(), "exports rutter:policy@2.0.0"),
         ("functions", thousands_of_functions(), "too many functions"),
     ]
 }

@@ -30,4 +30,6 @@ mod properties;
 #[cfg(feature = "daemon")]
 mod router_id;
 #[cfg(feature = "daemon")]
+mod services;
+#[cfg(feature = "daemon")]
 mod setup;

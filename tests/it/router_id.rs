@@ -3,18 +3,13 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
-use rutter::api::{Readiness, RouterIdOrigin, Status};
-use tempfile::TempDir;
+use rutter::api::{RouterIdOrigin, Status};
 
 use crate::support::agent::RUTTER;
-use crate::support::process::Process;
+use crate::support::solo::{LIMIT, Solo};
 use crate::support::wait::{contains, eventually};
-
-const LIMIT: Duration = Duration::from_secs(30);
 
 /// A node with nothing but IPv6; `annotations` as YAML.
 fn node(annotations: &str) -> String {
@@ -29,65 +24,9 @@ fn node(annotations: &str) -> String {
     )
 }
 
-struct Agent {
-    /// Ends, and shows its log, before the folder goes.
-    _process: Process,
-    folder: TempDir,
-}
-
-impl Agent {
-    /// As the node `a`, with these manifests and nobody to talk to.
-    fn start(manifests: &str, bgp: &str) -> Self {
-        Self::start_with(manifests, &config(bgp))
-    }
-
-    fn start_with(manifests: &str, config: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("manifests")).unwrap();
-        fs::write(folder.path().join("manifests/all.yaml"), manifests).unwrap();
-        fs::write(folder.path().join("rutter.toml"), config).unwrap();
-        let mut command = Command::new(RUTTER);
-        command
-            .args(["agent", "--config", "rutter.toml"])
-            .current_dir(folder.path())
-            .env("NODE_NAME", "a")
-            .env("RUTTER_LOG", "info");
-        let process = Process::spawn("the agent", &mut command, folder.path().join("log"));
-        Self {
-            folder,
-            _process: process,
-        }
-    }
-
-    fn rutter(&self, arguments: &[&str]) -> String {
-        let output = Command::new(RUTTER)
-            .arg("--socket")
-            .arg(self.folder.path().join("rutter.sock"))
-            .args(arguments)
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    fn status(&self) -> Result<Status, String> {
-        let text = self.rutter(&["-o", "json", "status"]);
-        serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))
-    }
-
-    fn until_ready(&self) -> Status {
-        eventually(LIMIT, || match self.status()? {
-            status if status.readiness == Readiness::Ready => Ok(status),
-            status => Err(format!("{:?}", status.readiness)),
-        })
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap()
-    }
-
-    fn manifests(&self) -> PathBuf {
-        self.folder.path().join("manifests/all.yaml")
-    }
+/// An agent as the node `a`, with these manifests and nobody to talk to.
+fn start(manifests: &str, bgp: &str) -> Solo {
+    Solo::start("a", manifests, &config(bgp))
 }
 
 fn config(bgp: &str) -> String {
@@ -113,7 +52,7 @@ fn router_id(status: &Status) -> (String, RouterIdOrigin) {
 
 #[test]
 fn a_node_without_ipv4_has_a_router_id_made_of_its_name() {
-    let agent = Agent::start(&node("{}"), "");
+    let agent = start(&node("{}"), "");
     let status = agent.until_ready();
     let derived = ("128.27.189.202".to_owned(), RouterIdOrigin::NodeName);
     assert_eq!(router_id(&status), derived);
@@ -132,10 +71,10 @@ fn a_node_without_ipv4_has_a_router_id_made_of_its_name() {
 
 #[test]
 fn the_nodes_annotation_names_the_router_id() {
-    let agent = Agent::start(&node("{rutter.io/router-id: 192.0.2.7}"), "");
+    let agent = start(&node("{rutter.io/router-id: 192.0.2.7}"), "");
     let annotated = ("192.0.2.7".to_owned(), RouterIdOrigin::Annotation);
     assert_eq!(router_id(&agent.until_ready()), annotated);
-    let agent = Agent::start(
+    let agent = start(
         &node("{rutter.io/router-id: 192.0.2.7}"),
         "router-id = '192.0.2.8'",
     );
@@ -145,7 +84,7 @@ fn the_nodes_annotation_names_the_router_id() {
 
 #[test]
 fn an_annotation_that_is_no_router_id_is_told_and_passed_over() {
-    let agent = Agent::start(&node("{rutter.io/router-id: 127.0.0.1}"), "");
+    let agent = start(&node("{rutter.io/router-id: 127.0.0.1}"), "");
     let status = agent.until_ready();
     assert_eq!(router_id(&status).1, RouterIdOrigin::NodeName);
     let problem = "annotation rutter.io/router-id is \"127.0.0.1\", which is not used";
@@ -157,7 +96,7 @@ fn an_annotation_that_is_no_router_id_is_told_and_passed_over() {
 #[test]
 fn what_an_agent_waits_for_is_in_its_log_and_among_its_routes() {
     let other = node("{}").replace("name: a", "name: b");
-    let agent = Agent::start(&other, "");
+    let agent = start(&other, "");
     let missing = "waiting for a Node of the name in NODE_NAME";
     eventually(LIMIT, || contains(&agent.log(), missing));
     eventually(LIMIT, || contains(&agent.rutter(&["routes"]), missing));
@@ -183,14 +122,16 @@ fn a_peer_with_our_router_id_is_told_with_what_to_do() {
     let address = free.local_addr().unwrap();
     drop(free);
     let id = "router-id = '192.0.2.7'";
-    let listening = Agent::start_with(
+    let listening = Solo::start(
+        "a",
         &node("{}"),
         &config_with(
             &format!("listen = ['{address}']\n{id}"),
             "address = '127.0.53.2'\nasn = 65001\npassive = true",
         ),
     );
-    let dialling = Agent::start_with(
+    let dialling = Solo::start(
+        "a",
         &node("{}"),
         &config_with(
             &format!("listen = []\n{id}"),

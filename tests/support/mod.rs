@@ -19,5 +19,6 @@ pub(crate) mod objects;
 pub(crate) mod process;
 pub(crate) mod registry;
 pub(crate) mod router;
+pub(crate) mod solo;
 pub(crate) mod verdicts;
 pub(crate) mod wait;
