@@ -318,9 +318,10 @@ impl<P> FirstChain<P> {
 async fn start_source(config: &Config, node_name: &str) -> anyhow::Result<(kube::Source, Notices)> {
     match &config.source {
         Source::Kubernetes => {
-            let client = kube::connect().await?;
+            let (client, api_server) = kube::connect().await?;
             let watched = kube::watch::WatchConfig::default();
-            let source = kube::watch::start(&client, node_name, &watched);
+            let mut source = kube::watch::start(&client, node_name, &watched);
+            source.api_server = api_server;
             let (notices, told) = Notices::queue();
             // Not a part that the agent ends with: sessions are worth more than Events.
             let recorder = kube::events::Recorder::new(client, node_name);

@@ -361,8 +361,7 @@ impl Candidates {
             NodePresence::Present => view.services.get(key),
             NodePresence::Absent => None,
         };
-        let new = service.map_or_else(Vec::new, |service| self.service_candidates(service));
-        let refused = service.map_or_else(Vec::new, |service| self.refused(service));
+        let (new, refused) = service.map_or_else(Default::default, |it| self.of_addresses(it));
         self.concerns.set_service(key, &new, refused);
         let old = self.of_service.remove(key).unwrap_or_default();
         let keys = self.replace(&old, new, steps);
@@ -377,49 +376,44 @@ impl Candidates {
         }
     }
 
-    /// The addresses of a Service that are refused because they are somebody's.
-    fn refused(&self, service: &ServiceFacts) -> Vec<Concern> {
-        let exclusions = self.exclusions(service).into_iter();
-        exclusions
-            .filter_map(|(address, kind, exclusion)| match exclusion {
-                Exclusion::Reserved(holder) => Some(Concern::AddressRefused {
+    /// A Service's addresses that are candidates, ordered by key, each once; and what there is to say
+    /// of those that are refused because they are somebody's.
+    fn of_addresses(&self, service: &Arc<ServiceFacts>) -> (Vec<Candidate>, Vec<Concern>) {
+        let mut candidates = Vec::new();
+        let mut refused = Vec::new();
+        for (kind, address) in addresses(service) {
+            match self.coverage(service, kind, address) {
+                Ok(covered_by) => candidates.push(Candidate {
+                    key: CandidateKey {
+                        prefix: Prefix::host(address),
+                        origin: Origin::ServiceAddress {
+                            service: service.key.clone(),
+                            address: kind,
+                        },
+                    },
+                    service: Some(Arc::clone(service)),
+                    covered_by,
+                    serving: Some(serving(service, kind, address, &self.config)),
+                }),
+                Err(Exclusion::Reserved(holder)) => refused.push(Concern::AddressRefused {
                     service: service.key.clone(),
                     address,
                     kind,
                     holder,
                 }),
-                Exclusion::Deleting
-                | Exclusion::Headless
-                | Exclusion::ExternalName
-                | Exclusion::NotLoadBalancer
-                | Exclusion::OutsideRanges
-                | Exclusion::LoadBalancerClass => None,
-            })
-            .collect()
-    }
-
-    /// A Service's addresses that are candidates, ordered by key, each once.
-    fn service_candidates(&self, service: &Arc<ServiceFacts>) -> Vec<Candidate> {
-        let candidate = |(kind, address)| {
-            let covered_by = self.coverage(service, kind, address).ok()?;
-            let key = CandidateKey {
-                prefix: Prefix::host(address),
-                origin: Origin::ServiceAddress {
-                    service: service.key.clone(),
-                    address: kind,
-                },
-            };
-            Some(Candidate {
-                key,
-                service: Some(Arc::clone(service)),
-                covered_by,
-                serving: Some(serving(service, kind, address, &self.config)),
-            })
-        };
-        let mut candidates: Vec<Candidate> = addresses(service).filter_map(candidate).collect();
+                Err(
+                    Exclusion::Deleting
+                    | Exclusion::Headless
+                    | Exclusion::ExternalName
+                    | Exclusion::NotLoadBalancer
+                    | Exclusion::OutsideRanges
+                    | Exclusion::LoadBalancerClass,
+                ) => {}
+            }
+        }
         candidates.sort_by(|a, b| a.key.cmp(&b.key));
         candidates.dedup_by(|a, b| a.key == b.key);
-        candidates
+        (candidates, refused)
     }
 
     /// The configured range, itself a candidate, that covers an address of a Service; none if

@@ -376,7 +376,8 @@ pub struct ClusterView {
     pub services: BTreeMap<ServiceKey, Arc<ServiceFacts>>,
     /// Every Node of the cluster by name, as it was last listed.
     pub nodes: BTreeMap<String, NodeNetworks>,
-    /// Where API servers answer: the endpoints of the Service `default/kubernetes`.
+    /// Where API servers answer: the endpoints of the Service `default/kubernetes`, and the address
+    /// that the agent itself asks.
     pub api_servers: BTreeSet<IpAddr>,
 }
 

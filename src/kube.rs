@@ -41,6 +41,7 @@ mod index;
 pub mod watch;
 
 use std::fmt;
+use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Namespace, Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -65,6 +66,8 @@ pub struct Source {
     pub events: mpsc::Receiver<SourceEvent>,
     /// What is wrong with it at present.
     pub health: Health,
+    /// The API server's address, where there is one and whoever made the source knows it.
+    pub api_server: Option<IpAddr>,
     /// Stops the source's tasks or threads when dropped.
     _running: Running,
 }

@@ -1,5 +1,6 @@
 //! A client for the API server, from the environment. Called once, when the agent starts.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ::kube::config::KubeConfigOptions;
@@ -13,13 +14,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// are finer; this one catches what they do not.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// A client as the file named by `KUBECONFIG` says, or as the pod's service account says.
+/// A client as the file named by `KUBECONFIG` says, or as the pod's service account says; and the
+/// address that it asks, where that is one and not a name.
 ///
 /// No request is made: an API server that is away is the watchers' business.
 ///
 /// # Errors
 /// There is neither, or what there is cannot be used.
-pub async fn connect() -> anyhow::Result<Client> {
+pub async fn connect() -> anyhow::Result<(Client, Option<IpAddr>)> {
     let config = match std::env::var("KUBECONFIG") {
         Ok(path) if !path.is_empty() => Config::from_kubeconfig(&KubeConfigOptions::default())
             .await
@@ -29,7 +31,14 @@ pub async fn connect() -> anyhow::Result<Client> {
              or run in a pod with a service account token",
         )?,
     };
-    client(config)
+    let server = address(config.cluster_url.host().unwrap_or_default());
+    Ok((client(config)?, server))
+}
+
+/// The address that the host of a URL is, if it is one; of IPv6 it is in brackets there.
+fn address(host: &str) -> Option<IpAddr> {
+    let host = host.strip_prefix('[').unwrap_or(host);
+    host.strip_suffix(']').unwrap_or(host).parse().ok()
 }
 
 /// A client for these credentials, with the time limits and without the retries of the library.
@@ -56,4 +65,17 @@ pub fn node_name() -> anyhow::Result<String> {
         .ok()
         .filter(|name| !name.is_empty())
         .context("NODE_NAME is not set: set it to this Node's name (fieldRef spec.nodeName)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_a_url_may_be_an_address() {
+        assert_eq!(address("10.0.0.1"), "10.0.0.1".parse().ok());
+        assert_eq!(address("[fd00::1]"), "fd00::1".parse().ok());
+        assert_eq!(address("api.example"), None);
+        assert_eq!(address(""), None);
+    }
 }

@@ -81,6 +81,7 @@ fn source(events: events::Receiver<SourceEvent>, health: Health, running: Runnin
     Source {
         events,
         health,
+        api_server: None,
         _running: super::Running::Watcher(running),
     }
 }

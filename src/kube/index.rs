@@ -10,6 +10,7 @@ mod endpoints;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Namespace, Node, Service};
@@ -37,6 +38,8 @@ pub struct Index {
     slices_of: BTreeMap<ServiceKey, BTreeSet<ObjectRef>>,
     /// The labels of each Namespace.
     namespaces: BTreeMap<String, Arc<StringMap>>,
+    /// Where the source asks the API server.
+    api_server: Option<IpAddr>,
     /// How many Nodes the last complete list had.
     cluster_nodes: Option<u32>,
     /// What each list under way has shown to exist.
@@ -74,12 +77,19 @@ impl Index {
             slices: BTreeMap::new(),
             slices_of: BTreeMap::new(),
             namespaces: BTreeMap::new(),
+            api_server: None,
             cluster_nodes: None,
             listing: BTreeMap::new(),
             listed: BTreeSet::new(),
             node_seen: NodeSeen::Never,
             reported: BTreeMap::new(),
         }
+    }
+
+    /// Takes the address at which the source asks the API server, before the first event.
+    pub fn set_api_server(&mut self, address: Option<IpAddr>) {
+        self.api_server = address;
+        self.view.api_servers.extend(address);
     }
 
     /// The facts as they are known.
@@ -398,7 +408,8 @@ impl Index {
 
     fn find_api_servers(&mut self, key: &ServiceKey, changes: &mut BTreeSet<ClusterChange>) {
         let endpoints = self.slices_of(key).flat_map(|slice| &slice.endpoints);
-        let servers = endpoints.map(|endpoint| endpoint.address).collect();
+        let addresses = endpoints.map(|endpoint| endpoint.address);
+        let servers = addresses.chain(self.api_server).collect();
         if self.view.api_servers != servers {
             self.view.api_servers = servers;
             changes.insert(ClusterChange::Networks);

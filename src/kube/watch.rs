@@ -98,6 +98,7 @@ pub fn start(client: &Client, node_name: &str, config: &WatchConfig) -> Source {
     Source {
         events,
         health,
+        api_server: None,
         _running: Running::Tasks(tasks),
     }
 }

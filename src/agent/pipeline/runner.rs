@@ -184,8 +184,10 @@ pub(in crate::agent) fn spawn(
         shadows: shadows.handles(),
         own: own.clone(),
     };
+    let mut pipeline = Pipeline::new(node_name, &settings.config);
+    pipeline.index.set_api_server(source.api_server);
     let runner = Runner {
-        pipeline: Pipeline::new(node_name, &settings.config),
+        pipeline,
         source,
         orders: inbox,
         speaker,

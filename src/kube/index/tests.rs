@@ -529,6 +529,25 @@ fn services_have_the_labels_of_their_namespace() {
 }
 
 #[test]
+fn where_the_source_asks_is_an_api_server_whatever_its_endpoints() {
+    let mut index = Index::new(HERE);
+    let asked = "192.168.83.100".parse().unwrap();
+    index.set_api_server(Some(asked));
+    assert_eq!(index.view().api_servers, [asked].into());
+    let endpoints = vec![endpoint("192.168.83.1", HERE)];
+    index.handle(applied(slice(
+        "kubernetes",
+        "kubernetes",
+        "IPv4",
+        endpoints,
+    )));
+    assert_eq!(index.view().api_servers.len(), 2);
+    let gone = named(Kind::EndpointSlice, "kubernetes");
+    index.handle(SourceEvent::Deleted(gone));
+    assert_eq!(index.view().api_servers, [asked].into());
+}
+
+#[test]
 fn api_servers_are_the_endpoints_of_their_service() {
     let mut index = index_with([]);
     let mut servers = slice(
