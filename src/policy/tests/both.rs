@@ -468,8 +468,6 @@ fn whatever_the_steps_were<P: Side>(events: Vec<Event>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn steps_lead_where_a_fresh_start_leads(events in vec(event(), 0..40)) {
         whatever_the_steps_were::<Exporting>(events.clone());

@@ -498,8 +498,6 @@ fn as_if_asked_alone<P: Side>(values: &[u32], poison: &BTreeSet<(u32, u32)>, rul
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     /// Whatever a policy fails on, each other route is decided about as if it were asked alone.
     #[test]
     fn outcomes_are_those_of_routes_that_are_asked_about_alone(
