@@ -11,8 +11,10 @@
 //! use rutter::kube::{Index, Outcome, connect, node_name};
 //!
 //! let node_name = node_name()?;
-//! let mut source = watch::start(&connect().await?, &node_name, &WatchConfig::default());
+//! let (client, api_server) = connect().await?;
+//! let mut source = watch::start(&client, &node_name, &WatchConfig::default());
 //! let mut index = Index::new(&node_name);
+//! index.set_api_server(api_server);
 //! while let Some(event) = source.events.recv().await {
 //!     let Outcome { changes, malformed } = index.handle(event);
 //!     for problem in malformed {

@@ -70,6 +70,7 @@ pub use import::{
 pub use imports::{ImportPeer, Imports};
 pub use limits::Limits;
 pub use observation::Observation;
+#[cfg(feature = "daemon")]
 pub(crate) use outcome::with_next_hop;
 pub use outcome::{CHAIN_DEFAULT, NODE_UNKNOWN, Outcome, Step, StepVerdict};
 pub use search::Clock;

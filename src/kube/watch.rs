@@ -1,5 +1,5 @@
 //! The API server as a source: own Node, all Services, EndpointSlices and Namespaces; and all
-//! Nodes, which are listed only (see [`nodes`]).
+//! Nodes, which are listed only (see `nodes`).
 //!
 //! Each kind has a task that lists it once, in pages, and then follows it by watches. The agent
 //! calls [`start`]; the tasks decide nothing but when to try again.
