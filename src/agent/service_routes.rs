@@ -11,16 +11,13 @@ use super::pipeline::Pipeline;
 use crate::api::{ServiceRoutes, Withheld};
 use crate::candidates::{CandidateKey, Concern, ConcernKind, Origin};
 use crate::facts::{EXCLUDE_LABEL, NodeFacts};
+use crate::speaker::Input;
 
 /// How many concerns status shows.
 const EXAMPLES_MAX: usize = 20;
 
 /// What there is to tell at present.
 pub(super) fn of(pipeline: &Pipeline) -> ServiceRoutes {
-    let of_services = |key: &CandidateKey| match key.origin {
-        Origin::PodCidr => false,
-        Origin::ServiceCidr { .. } | Origin::ServiceAddress { .. } => true,
-    };
     let exports = &pipeline.exports;
     let candidates = exports
         .candidates()
@@ -56,8 +53,9 @@ pub(super) fn of(pipeline: &Pipeline) -> ServiceRoutes {
 const LOGGED_MAX: usize = 20;
 
 /// Logs what is new since the last step: concerns, each once while it lasts, and that the node itself
-/// keeps routes for Services back. Tells the owners of addresses that are refused.
-pub(super) fn log_news(pipeline: &mut Pipeline) {
+/// keeps routes for Services back. Tells the owners of addresses that are refused. `inputs` are what
+/// the speaker is to have of the step.
+pub(super) fn log_news(pipeline: &mut Pipeline, inputs: &[Input]) {
     let concerns = pipeline.candidates.take_new_concerns();
     for concern in concerns.iter().take(LOGGED_MAX) {
         warn!("{concern}");
@@ -75,9 +73,13 @@ pub(super) fn log_news(pipeline: &mut Pipeline) {
     pipeline.notices.extend(refused);
 
     let node = pipeline.index.view().node.as_deref();
-    // What is not in force is not worth counting for.
     let suspected = node.and_then(withheld);
-    if suspected.is_none() && pipeline.told_withheld.is_none() {
+    // To count is to walk all routes: not for a step that cannot have made a difference.
+    let may_differ = match pipeline.told_withheld {
+        None => suspected.is_some() && none_is_offered(pipeline),
+        told @ Some(_) => suspected != told || !inputs.is_empty(),
+    };
+    if !may_differ {
         return;
     }
     let routes = of(pipeline);
@@ -89,6 +91,22 @@ pub(super) fn log_news(pipeline: &mut Pipeline) {
         None => info!("Service routes are offered again: nothing about the node is against it"),
     }
     pipeline.told_withheld = routes.withheld;
+}
+
+fn of_services(key: &CandidateKey) -> bool {
+    match key.origin {
+        Origin::PodCidr => false,
+        Origin::ServiceCidr { .. } | Origin::ServiceAddress { .. } => true,
+    }
+}
+
+/// Whether no peer is offered a route for a Service; ends at the first that one is.
+fn none_is_offered(pipeline: &Pipeline) -> bool {
+    let exports = &pipeline.exports;
+    let mut outcomes = exports
+        .peers()
+        .flat_map(|(group, _)| exports.outcomes(group));
+    !outcomes.any(|(key, outcome)| outcome.accepted.is_some() && of_services(key))
 }
 
 /// What about the node keeps policies like the default from announcing Services from it.

@@ -236,7 +236,7 @@ impl Runner {
                 Next::Ended => return Ok(()),
             };
             self.pipeline.log_waiting();
-            service_routes::log_news(&mut self.pipeline);
+            service_routes::log_news(&mut self.pipeline, &inputs);
             for notice in std::mem::take(&mut self.pipeline.notices) {
                 self.notices.tell(notice);
             }

@@ -26,7 +26,7 @@ fn an_address_of_a_node_is_refused_told_to_its_owner_once_and_counted() {
         SourceEvent::Applied(object(thief)),
     ]);
     pipeline.notices.clear();
-    service_routes::log_news(&mut pipeline);
+    service_routes::log_news(&mut pipeline, &[]);
     let [Notice::AddressRefused { service, refusal }] = &pipeline.notices[..] else {
         panic!("{:?}", pipeline.notices)
     };
@@ -49,7 +49,7 @@ fn an_address_of_a_node_is_refused_told_to_its_owner_once_and_counted() {
     assert!(!prefixes.contains(&"198.51.100.11/32".to_owned()));
 
     pipeline.notices.clear();
-    service_routes::log_news(&mut pipeline);
+    service_routes::log_news(&mut pipeline, &[]);
     assert_eq!(pipeline.notices, []);
 }
 
@@ -75,9 +75,9 @@ fn a_label_that_keeps_all_routes_for_services_back_is_told_and_one_that_does_not
              node.kubernetes.io/exclude-from-external-load-balancers"
         )
     );
-    service_routes::log_news(&mut pipeline);
+    service_routes::log_news(&mut pipeline, &[]);
     assert_eq!(pipeline.told_withheld, Some(Withheld::ExcludeLabel));
     relabelled(&mut pipeline, serde_json::json!({}));
-    service_routes::log_news(&mut pipeline);
+    service_routes::log_news(&mut pipeline, &[]);
     assert_eq!(pipeline.told_withheld, None);
 }
