@@ -30,6 +30,8 @@ pub mod fib;
 pub mod api;
 
 #[cfg(feature = "daemon")]
+pub mod files;
+#[cfg(feature = "daemon")]
 pub mod kube;
 #[cfg(feature = "daemon")]
 pub mod source;

@@ -11,6 +11,7 @@ use super::decider::{Decider, Importing};
 use super::peering::Passwords;
 use super::sources::{Asking, Sources};
 use crate::config::{Builtin, Config, Overrides, PolicyLink, PolicyModule};
+use crate::files;
 use crate::policy::{Audience, Direction, Link, Mode, OnError};
 use crate::source::digest_of;
 use crate::types::Password;
@@ -44,7 +45,7 @@ pub(super) async fn load(
 ) -> anyhow::Result<Loaded> {
     let (path, overrides) = (path.to_owned(), overrides.clone());
     let (text, config, passwords) =
-        tokio::task::spawn_blocking(move || files(&path, &overrides)).await??;
+        tokio::task::spawn_blocking(move || read(&path, &overrides)).await??;
     Ok(Loaded {
         text,
         modules: sources.obtain(&config, asking).await,
@@ -53,8 +54,8 @@ pub(super) async fn load(
     })
 }
 
-fn files(path: &Path, overrides: &Overrides) -> anyhow::Result<(String, Config, Passwords)> {
-    let text = std::fs::read_to_string(path)
+fn read(path: &Path, overrides: &Overrides) -> anyhow::Result<(String, Config, Passwords)> {
+    let text = files::read_text(path, files::CONFIG_BYTES_MAX)
         .with_context(|| format!("cannot read the configuration {}", path.display()))?;
     Config::refuse_empty(&text).with_context(|| path.display().to_string())?;
     let config = Config::parse(&path.display().to_string(), &text, overrides)?;
@@ -76,7 +77,7 @@ fn passwords(config: &Config) -> anyhow::Result<Passwords> {
             continue;
         };
         let context = || format!("password-file {} of peer `{}`", file.display(), peer.name);
-        let octets = std::fs::read(file).with_context(context)?;
+        let octets = files::read(file, files::PASSWORD_BYTES_MAX).with_context(context)?;
         let password = Password::new(octets.trim_ascii_end()).with_context(context)?;
         passwords.insert(peer.name.clone(), password);
     }

@@ -16,6 +16,7 @@ use tracing::warn;
 use super::clock;
 use super::load::{ModuleBytes, Modules, ReadModule, refused_because};
 use crate::config::{Config, PolicyLink, PolicyModule};
+use crate::files;
 use crate::policy::Direction;
 use crate::source::{Demands, Fetcher, Obtained, SourceError, digest_of};
 use crate::types::Digest;
@@ -250,7 +251,9 @@ async fn obtain(
 
 /// The digest of the file of a key; of nothing where it cannot be read, which obtaining will tell.
 async fn key_of(key: Option<&Path>) -> Option<Digest> {
-    let text = tokio::fs::read(key?).await.unwrap_or_default();
+    let key = key?.to_owned();
+    let read = move || files::read(&key, files::KEY_BYTES_MAX).unwrap_or_default();
+    let text = tokio::task::spawn_blocking(read).await.unwrap_or_default();
     Some(digest_of(&text))
 }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::output::{self, OutputFormat};
 use super::{Outcome, text};
 use crate::config::{Config, Overrides};
+use crate::files;
 
 const DETAILS: &str = "\
 Environment:
@@ -65,7 +66,7 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     let ConfigCommand::Check(CheckArgs { file }) = &args.command;
-    let text = std::fs::read_to_string(file)
+    let text = files::read_any_text(file, files::CONFIG_BYTES_MAX)
         .with_context(|| format!("cannot read the configuration {}", file.display()))?;
     let name = file.to_string_lossy();
     let report = match Config::refuse_empty(&text) {

@@ -9,7 +9,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::header::HeaderValue;
 use serde::Deserialize;
 
-use super::{SourceError, local};
+use super::SourceError;
+use crate::files;
 
 /// A file of credentials is some lines long.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -55,8 +56,8 @@ impl Credentials {
             path: path.into(),
             problem,
         };
-        let text = local::read_at_most(path, FILE_BYTES_MAX)
-            .map_err(|error| unusable(format!("{:#}", anyhow::Error::from(error))))?;
+        let text =
+            files::read(path, FILE_BYTES_MAX).map_err(|error| unusable(error.to_string()))?;
         let DockerConfig { mut auths } =
             serde_json::from_slice(&text).map_err(|error| unusable(error.to_string()))?;
         let names = [

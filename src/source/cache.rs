@@ -15,9 +15,10 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::artifact::{Artifact, Description};
+use super::digest_of;
 use super::manifest::MANIFEST_BYTES_MAX;
 use super::signature::Signature;
-use super::{digest_of, local};
+use crate::files;
 use crate::types::Digest;
 use crate::wasm::MODULE_BYTES_MAX;
 
@@ -75,7 +76,7 @@ impl Cache {
             signatures,
         } = self.record(&self.record_path(source))?;
         let digest: Digest = blob.parse().ok()?;
-        let blob = local::read_at_most(&self.blob_path(digest), MODULE_BYTES_MAX).ok()?;
+        let blob = files::read(&self.blob_path(digest), MODULE_BYTES_MAX).ok()?;
         let artifact = Artifact {
             description: manifest.map(|manifest| Description { index, manifest }),
             blob,
@@ -156,7 +157,7 @@ impl Cache {
     }
 
     fn record(&self, path: &Path) -> Option<Record> {
-        let record = local::read_at_most(path, RECORD_BYTES_MAX).ok()?;
+        let record = files::read(path, RECORD_BYTES_MAX).ok()?;
         serde_json::from_slice(&record).ok()
     }
 

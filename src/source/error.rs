@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use crate::config::OciReference;
+use crate::files::ReadError;
 use crate::types::Digest;
 
 /// Why a module could not be had, or was not what it should have been.
@@ -18,8 +19,8 @@ pub enum SourceError {
     Read {
         /// The file or directory.
         path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
+        /// The reason.
+        source: ReadError,
     },
     /// A directory without a module.
     #[error("the directory {} has no file whose name ends in .wasm", .folder.display())]
@@ -38,10 +39,10 @@ pub enum SourceError {
         /// Their names.
         names: String,
     },
-    /// More than is read.
+    /// A download of more than is read.
     #[error("{what} has more than {bytes_max} bytes, the most that are read")]
     TooLarge {
-        /// The file, or the part of a download.
+        /// The part of the download.
         what: String,
         /// The bound.
         bytes_max: usize,

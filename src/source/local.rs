@@ -1,10 +1,10 @@
 //! Modules on this node: a file, or a directory with one in it (a ConfigMap's or Secret's mount).
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::SourceError;
+use crate::files::{self, ReadError};
 use crate::wasm::MODULE_BYTES_MAX;
 
 /// What a directory's module is called where there are several.
@@ -18,16 +18,20 @@ pub(super) const SIGNATURE_BYTES_MAX: usize = 16 << 10;
 /// # Errors
 /// It cannot be read, is too large, or the directory does not say which file it is.
 pub(super) fn read(path: &Path) -> Result<(PathBuf, Vec<u8>), SourceError> {
-    let unreadable = |source: io::Error| SourceError::Read {
+    let unreadable = |source: ReadError| SourceError::Read {
         path: path.into(),
         source,
     };
-    let file = if fs::metadata(path).map_err(unreadable)?.is_dir() {
+    let metadata = fs::metadata(path).map_err(|error| unreadable(error.into()))?;
+    let file = if metadata.is_dir() {
         module_of(path)?
     } else {
         path.to_owned()
     };
-    let bytes = read_at_most(&file, MODULE_BYTES_MAX)?;
+    let bytes = files::read(&file, MODULE_BYTES_MAX).map_err(|source| SourceError::Read {
+        path: file.clone(),
+        source,
+    })?;
     Ok((file, bytes))
 }
 
@@ -38,43 +42,20 @@ pub(super) fn read(path: &Path) -> Result<(PathBuf, Vec<u8>), SourceError> {
 pub(super) fn signature_of(file: &Path) -> Result<Option<String>, SourceError> {
     let mut name = file.as_os_str().to_owned();
     name.push(".sig");
-    match read_at_most(Path::new(&name), SIGNATURE_BYTES_MAX) {
+    let path = PathBuf::from(name);
+    match files::read(&path, SIGNATURE_BYTES_MAX) {
         Ok(signature) => Ok(String::from_utf8(signature).ok()),
-        Err(SourceError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            Ok(None)
-        }
-        Err(error) => Err(error),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(source) => Err(SourceError::Read { path, source }),
     }
-}
-
-/// Everything in a file, if it is no more than that.
-///
-/// # Errors
-/// It cannot be read, or is larger.
-pub(super) fn read_at_most(path: &Path, bytes_max: usize) -> Result<Vec<u8>, SourceError> {
-    let mut bytes = Vec::new();
-    // One byte more than allowed tells a file that is too large from one that just fits.
-    File::open(path)
-        .and_then(|file| file.take(bytes_max as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|source| SourceError::Read {
-            path: path.into(),
-            source,
-        })?;
-    if bytes.len() > bytes_max {
-        return Err(SourceError::TooLarge {
-            what: path.display().to_string(),
-            bytes_max,
-        });
-    }
-    Ok(bytes)
 }
 
 /// The module in a directory: `module.wasm`, or the one file whose name ends in `.wasm`. Names
 /// that begin with a full stop are the kubelet's (`..data`) and editors'.
 fn module_of(folder: &Path) -> Result<PathBuf, SourceError> {
-    let unreadable = |source: io::Error| SourceError::Read {
+    let unreadable = |error: std::io::Error| SourceError::Read {
         path: folder.into(),
-        source,
+        source: error.into(),
     };
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
@@ -105,6 +86,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::files::tests::make_pipe;
 
     fn folder(files: &[&str]) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -167,27 +149,47 @@ mod tests {
         assert_eq!(read(mount.path()).unwrap().1, b"mounted");
     }
 
+    /// An error with its cause, the folder called DIR.
+    fn refusal(folder: &Path, path: &Path) -> String {
+        let error = anyhow::Error::from(read(path).unwrap_err());
+        format!("{error:#}").replace(folder.to_str().unwrap(), "DIR")
+    }
+
     #[test]
-    fn what_is_not_there_or_too_large_is_said_by_its_path() {
-        let error = read(Path::new("/nonexistent/a.wasm")).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "cannot read the module /nonexistent/a.wasm"
-        );
+    fn what_is_not_there_too_large_or_no_file_is_said_by_its_path() {
         let folder = folder(&[]);
-        let path = folder.path().join("large.wasm");
-        let file = File::create(&path).unwrap();
+        let path = folder.path().join("a.wasm");
+        assert_eq!(
+            refusal(folder.path(), &path),
+            "cannot read the module DIR/a.wasm: No such file or directory (os error 2)"
+        );
+        let file = fs::File::create(&path).unwrap();
         file.set_len(100_000_000).unwrap();
-        assert!(matches!(
-            read(folder.path()),
-            Err(SourceError::TooLarge { .. })
-        ));
-        fs::write(&path, [0; 11]).unwrap();
-        assert!(read_at_most(&path, 11).is_ok());
-        let error = read_at_most(&path, 10).unwrap_err().to_string();
+        assert_eq!(
+            refusal(folder.path(), folder.path()),
+            "cannot read the module DIR/a.wasm: it has 100000000 bytes, and at most 16777216 are read"
+        );
+        fs::remove_file(&path).unwrap();
+        make_pipe(&path);
+        for named in [&path, folder.path()] {
+            assert_eq!(
+                refusal(folder.path(), named),
+                "cannot read the module DIR/a.wasm: it is a named pipe; name a regular file"
+            );
+        }
+    }
+
+    #[test]
+    fn a_signature_that_is_no_file_is_not_waited_for() {
+        let folder = folder(&["a.wasm"]);
+        let module = folder.path().join("a.wasm");
+        assert_eq!(signature_of(&module).unwrap(), None);
+        make_pipe(&folder.path().join("a.wasm.sig"));
+        let error = anyhow::Error::from(signature_of(&module).unwrap_err());
+        let said = format!("{error:#}");
         assert!(
-            error.ends_with("has more than 10 bytes, the most that are read"),
-            "{error}"
+            said.ends_with("a.wasm.sig: it is a named pipe; name a regular file"),
+            "{said}"
         );
     }
 }

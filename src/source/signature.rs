@@ -18,7 +18,8 @@ use ring::signature::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{SourceError, local};
+use super::SourceError;
+use crate::files::{self, ReadError};
 use crate::types::Digest;
 
 /// A signature, and the document it is over.
@@ -36,9 +37,6 @@ pub(super) struct PublicKey(Vec<u8>);
 
 /// A key that signs.
 pub struct SigningKey(EcdsaKeyPair);
-
-/// A key takes some hundred bytes.
-const KEY_BYTES_MAX: usize = 64 << 10;
 
 /// Everything before the point of a P-256 key in its `SubjectPublicKeyInfo` (RFC 5480 2), which
 /// is of fixed length: the two object identifiers, and that the point is not compressed.
@@ -59,7 +57,8 @@ impl PublicKey {
             path: path.into(),
             problem,
         };
-        let (label, der) = pem(path).map_err(unusable)?;
+        let text = files::read(path, files::KEY_BYTES_MAX);
+        let (label, der) = pem(text).map_err(unusable)?;
         if label != "PUBLIC KEY" {
             return Err(unusable(format!("it is a {label}, not a PUBLIC KEY")));
         }
@@ -99,7 +98,8 @@ impl SigningKey {
             path: path.into(),
             problem,
         };
-        let (label, der) = pem(path).map_err(unusable)?;
+        let text = files::read_anything(path, files::KEY_BYTES_MAX);
+        let (label, der) = pem(text).map_err(unusable)?;
         if label != "PRIVATE KEY" {
             return Err(unusable(format!(
                 "it is a {label}, not a PRIVATE KEY; make one with openssl genpkey -algorithm EC \
@@ -162,9 +162,8 @@ fn names(payload: &str, manifest: Digest) -> bool {
 }
 
 /// The first block of a PEM file (RFC 7468): its label and its octets.
-fn pem(path: &Path) -> Result<(String, Vec<u8>), String> {
-    let text = local::read_at_most(path, KEY_BYTES_MAX)
-        .map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
+fn pem(text: Result<Vec<u8>, ReadError>) -> Result<(String, Vec<u8>), String> {
+    let text = text.map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&text);
     let block = || {
         let (label, rest) = text.split_once("-----BEGIN ")?.1.split_once("-----")?;
@@ -182,6 +181,7 @@ pub(super) mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::files::tests::make_pipe;
     use crate::source::digest_of;
 
     /// A pair of keys, made by ring and written as openssl does.
@@ -291,6 +291,13 @@ pub(super) mod tests {
         assert!(missing.contains("No such file"), "{missing}");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
+        make_pipe(&path);
+        let pipe = error(&path);
+        assert!(
+            pipe.ends_with("it is a named pipe; name a regular file"),
+            "{pipe}"
+        );
+        std::fs::remove_file(&path).unwrap();
         for (text, problem) in [
             ("", "no key in PEM form"),
             (

@@ -69,7 +69,7 @@ fn refused() -> [(&'static str, Vec<u8>, &'static str); 6] {
     [
         ("no-module", b"no wasm".to_vec(), "is not WebAssembly"),
         ("truncated", half, "does not compile"),
-        ("100-mb", too_large, "has more than 16777216 bytes"),
+        ("100-mb", too_large, "at most 16777216 are read"),
         ("wasi", imports_wasi(), "imports wasi_snapshot_preview1"),
         ("version", later_version(), "exports rutter:policy@2.0.0"),
         ("functions", thousands_of_functions(), "too many functions"),

@@ -25,10 +25,12 @@ const MODULES: &[(&str, &[&str])] = &[
     ("fib", &["types"]),
     ("api", &["candidates", "cases", "facts", "policy", "types"]),
     ("wasm", &["candidates", "facts", "policy", "types"]),
+    ("files", &[]),
     (
         "source",
         &[
             "config",
+            "files",
             "types",
             "wasm::Inspection",
             "wasm::MODULE_BYTES_MAX",
@@ -36,7 +38,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "wasm::builtin_bytes",
         ],
     ),
-    ("kube", &["config", "facts", "types"]),
+    ("kube", &["config", "facts", "files", "types"]),
     (
         "agent",
         &[
@@ -46,6 +48,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "config",
             "facts",
             "fib",
+            "files",
             "kube",
             "policy",
             "source",
@@ -65,6 +68,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "cases",
             "config",
             "facts",
+            "files",
             "kube::LOG_DIRECTIVES",
             "policy",
             "source",

@@ -1,5 +1,6 @@
 //! Reloading real files.
 
+mod files;
 mod guard;
 mod imports;
 mod modules;

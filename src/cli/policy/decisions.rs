@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use crate::candidates::CandidateKey;
 use crate::cases::{CaseFile, ExpectedVerdict, Scene};
 use crate::cli::text;
+use crate::files;
 use crate::policy::{
     Batch, Decision, PolicyFailure, ProposedRoute, Reasons, RoutePolicy, Verdict, checked,
 };
@@ -39,8 +40,8 @@ pub(super) struct Answer {
 /// It cannot be read, or something in it is wrong.
 pub(super) fn read(path: &Path) -> anyhow::Result<CaseFile> {
     let shown = path.display().to_string();
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read the cases {shown}"))?;
+    let text = files::read_any_text(path, files::CASES_BYTES_MAX)
+        .with_context(|| format!("cannot read the cases {shown}"))?;
     Ok(CaseFile::parse(&shown, &text)?)
 }
 

@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::cli::wait_for;
 use crate::config::PolicyModule;
+use crate::files;
 use crate::source::{Demands, Fetcher, Obtained};
 use crate::wasm::{Engine, Module};
 
@@ -135,7 +136,7 @@ impl SettingsArg {
 
 fn read(path: &Path) -> anyhow::Result<serde_json::Value> {
     let name = || path.display().to_string();
-    let text = std::fs::read_to_string(path)
+    let text = files::read_any_text(path, files::CONFIG_BYTES_MAX)
         .with_context(|| format!("cannot read the settings {}", path.display()))?;
     let extension = path.extension().and_then(|extension| extension.to_str());
     let settings: serde_json::Value = match extension {
