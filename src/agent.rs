@@ -13,6 +13,7 @@
 //! never waits for anything but its own queues. Policies in shadow mode are asked on threads of
 //! their own, one a direction, which nothing waits for.
 
+mod allowance;
 mod changed;
 pub(crate) mod clock;
 mod connection;
@@ -26,6 +27,7 @@ mod links;
 mod load;
 mod meters;
 mod metrics;
+mod peer_faults;
 mod peering;
 mod pipeline;
 mod policy_log;
@@ -43,7 +45,8 @@ mod sources;
 mod state;
 mod tcp_md5;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+mod tolerated_log;
 mod watch;
 
 use std::path::PathBuf;

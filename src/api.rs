@@ -17,6 +17,7 @@
 //!
 //! An error is any other HTTP status than 200, with an [`ApiError`].
 
+mod faults;
 mod kernel;
 mod routes;
 mod services;
@@ -32,6 +33,7 @@ use crate::facts::{FamilyCounts, ServiceFacts, ServiceKey, ServiceType, TrafficP
 use crate::policy::{ChangeKind, Limits, Mode, OnError, PeerKind};
 use crate::types::{Asn, Prefix, ROUTER_ID_ANNOTATION, RouterId};
 
+pub use faults::{FaultCount, LastFault, PeerFaults};
 pub use kernel::{KernelPath, KernelStatus};
 pub use routes::{
     DecisionReport, ReceivedRoute, ReceivedRoutes, Route, Routes, Sent, StepReport, Usage,
@@ -366,6 +368,9 @@ pub struct PeerStatus {
     pub hold_time: Option<u16>,
     /// Its BGP Identifier; absent without a session.
     pub router_id: Option<RouterId>,
+    /// What it sent wrong.
+    #[serde(default)]
+    pub faults: PeerFaults,
 }
 
 /// Answer of `/v1/explain`.

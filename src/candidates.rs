@@ -182,6 +182,8 @@ pub enum Exclusion {
     OutsideRanges,
     /// The Service's `loadBalancerClass` is none of those that are ours.
     LoadBalancerClass,
+    /// No route may lead to the address, whoever has it.
+    Unroutable,
     /// The address is somebody's: no Service may take it.
     Reserved(Holder),
 }
@@ -407,7 +409,8 @@ impl Candidates {
                     | Exclusion::ExternalName
                     | Exclusion::NotLoadBalancer
                     | Exclusion::OutsideRanges
-                    | Exclusion::LoadBalancerClass,
+                    | Exclusion::LoadBalancerClass
+                    | Exclusion::Unroutable,
                 ) => {}
             }
         }
@@ -449,6 +452,9 @@ impl Candidates {
         }
         if kind == AddressKind::LoadBalancerIp && !self.config.is_ours(service) {
             return Err(Exclusion::LoadBalancerClass);
+        }
+        if Prefix::host(address).unroutable().is_some() {
+            return Err(Exclusion::Unroutable);
         }
         if let Some(holder) = self.reserved.holder(service, kind, address) {
             return Err(Exclusion::Reserved(holder));
@@ -496,10 +502,14 @@ impl NodePresence {
 fn node_candidates(node: &NodeFacts, config: &AdvertiseConfig) -> Vec<Candidate> {
     let mut keys = BTreeSet::new();
     match config.pod_cidrs {
-        PodCidrs::Advertise => keys.extend(node.pod_cidrs.iter().map(|prefix| CandidateKey {
-            prefix: *prefix,
-            origin: Origin::PodCidr,
-        })),
+        PodCidrs::Advertise => {
+            let routable = |prefix: &&Prefix| prefix.unroutable().is_none();
+            let pod_cidrs = node.pod_cidrs.iter().filter(routable);
+            keys.extend(pod_cidrs.map(|prefix| CandidateKey {
+                prefix: *prefix,
+                origin: Origin::PodCidr,
+            }));
+        }
         PodCidrs::Ignore => {}
     }
     for addresses in AddressKind::ALL {
@@ -614,6 +624,9 @@ impl fmt::Display for Exclusion {
             Self::OutsideRanges => "it lies in none of the ranges configured for its kind",
             Self::LoadBalancerClass => {
                 "its loadBalancerClass is not among advertise.load-balancer-classes"
+            }
+            Self::Unroutable => {
+                "no route may lead to it: it is loopback, link-local, multicast or reserved"
             }
             Self::Reserved(holder) => {
                 return write!(f, "the address is {holder}: no Service may take it");

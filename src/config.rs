@@ -41,7 +41,7 @@ pub use remote::{HttpUrl, OciReference, is_loopback};
 
 use crate::candidates::AdvertiseConfig;
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
-use crate::types::{Asn, ConnectMode, Digest, HoldTime, RouterId};
+use crate::types::{Asn, ConnectMode, Digest, FirstAs, HoldTime, RouterId};
 use raw::{Report, Section, Value};
 
 /// A valid configuration.
@@ -131,6 +131,8 @@ pub struct Peer {
     pub group: Option<String>,
     /// For policies.
     pub labels: BTreeMap<String, String>,
+    /// `enforce-first-as`.
+    pub first_as: FirstAs,
 }
 
 /// One of `[[policies]]` or `[[import-policies]]`.

@@ -28,6 +28,7 @@ mod import;
 mod io;
 mod routes;
 mod session;
+mod tolerated;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -44,6 +45,7 @@ pub use crate::bgp::{ConnectionId, Deadline, SessionState};
 pub use config::{Learning, NextHops, PeerConfig, SpeakerConfig};
 pub use import::{Import, Undecided, UndecidedRoute, route_attributes};
 pub use io::{Event, Input, Output};
+pub use tolerated::{Fault, FaultCounts, LastFault, Tolerated, Treatment};
 pub use view::{Advertised, NotSent, PeerView, SessionView};
 
 /// Every session of one node, and the routes on them.

@@ -10,10 +10,11 @@ mod digest;
 mod learned;
 mod prefix;
 mod secret;
+mod unroutable;
 
 pub use attributes::{PREPEND_MAX, RouteAttributes};
 pub use bgp::{
-    Asn, ConnectMode, GroupId, HoldTime, InvalidHoldTime, InvalidRouterId, PeerId,
+    Asn, ConnectMode, FirstAs, GroupId, HoldTime, InvalidHoldTime, InvalidRouterId, PeerId,
     ROUTER_ID_ANNOTATION, RouterId, UnfitRouterId,
 };
 pub use community::{Community, ExtendedCommunity, InvalidCommunity, LargeCommunity};

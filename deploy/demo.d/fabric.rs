@@ -9,7 +9,9 @@ use rutter::agent::{ChangedRoutes, SpeakerHandle};
 use rutter::bgp::SessionState;
 use rutter::rib::{Path, SourceId};
 use rutter::speaker::{Input, Learning, NextHops, PeerConfig, Speaker, SpeakerConfig};
-use rutter::types::{Asn, ConnectMode, GroupId, HoldTime, PeerId, Prefix, RouterId};
+use rutter::types::{
+    Asn, ConnectMode, FirstAs, GroupId, HoldTime, PeerId, Prefix, RouterId,
+};
 
 use crate::agents::{CLUSTER_ASN, FABRIC_ASN, NODES};
 
@@ -42,6 +44,7 @@ impl Fabric {
             hold_time: HoldTime::DEFAULT,
             local_address: None,
             password: None,
+            first_as: FirstAs::Peers,
         });
         let config = SpeakerConfig {
             asn: Asn(FABRIC_ASN),

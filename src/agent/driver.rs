@@ -20,6 +20,7 @@ use super::clock;
 use super::connection::{self, Outbox, SocketEvent};
 use super::events::{Notice, Notices};
 use super::sockets::{self, Listeners};
+use super::tolerated_log::ToleratedLog;
 use crate::speaker::{ConnectionId, Event, Input, Output, Speaker, SpeakerConfig, Undecided};
 use crate::types::PeerId;
 
@@ -95,6 +96,7 @@ impl SpeakerHandle {
             routes,
             undecided: Arc::clone(&undecided),
             notices,
+            tolerated: ToleratedLog::default(),
         };
         tokio::spawn(driver.run(inbox, happened));
         Self {
@@ -225,6 +227,7 @@ struct Driver {
     routes: Option<ChangedRoutes>,
     undecided: Arc<Notify>,
     notices: Notices,
+    tolerated: ToleratedLog,
 }
 
 impl Driver {
@@ -421,7 +424,7 @@ impl Driver {
         }
     }
 
-    fn log(&self, event: &Event) {
+    fn log(&mut self, event: &Event) {
         let name = |peer: &PeerId| {
             self.names
                 .get(peer)
@@ -445,8 +448,9 @@ impl Driver {
             Event::Stranger { remote } => {
                 debug!(%remote, "refused a connection: no peer has this address");
             }
-            Event::Tolerated { peer, what } => {
-                debug!(peer = name(peer), what, "tolerated a malformed attribute");
+            Event::Tolerated { peer, tolerated } => {
+                let name = name(peer);
+                self.tolerated.write(clock::now(), *peer, &name, tolerated);
             }
             Event::CannotSend {
                 peer,

@@ -16,6 +16,7 @@ use anyhow::Context as _;
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
+use super::allowance::{Allowance, Rate};
 use super::clock;
 use super::links::LinkRefused;
 use super::pipeline::TrialFailure;
@@ -30,11 +31,11 @@ const QUEUE_DEPTH: usize = 256;
 /// How long the API server may take for one Event, while others wait.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How many Events of one reason may be written at once.
-const BURST: u32 = 10;
-
-/// How long it takes until one more of that reason may be.
-const REFILL: Duration = Duration::from_secs(60);
+/// The Events of one reason that may be written.
+const RATE: Rate = Rate {
+    burst: 10,
+    pause: Duration::from_secs(60),
+};
 
 /// How long an Event is taken up again when the same comes to pass. The API server keeps one for
 /// an hour.
@@ -389,15 +390,9 @@ async fn write(
 #[derive(Debug)]
 struct Ledger<R> {
     /// By reason; there are as many as kinds of notices.
-    budgets: BTreeMap<&'static str, Budget>,
+    budgets: BTreeMap<&'static str, Allowance>,
     /// No more than the budgets allow within [`SERIES_TIME`].
     series: BTreeMap<Occurrence, Series<R>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Budget {
-    left: u32,
-    filled_at: Instant,
 }
 
 #[derive(Debug)]
@@ -429,11 +424,9 @@ impl<R: Clone> Ledger<R> {
     fn enter(&mut self, now: Instant, event: &Occurrence) -> Step<R> {
         self.series
             .retain(|_, series| now.duration_since(series.last) < SERIES_TIME);
-        let budget = self.budgets.entry(event.reason).or_insert(Budget {
-            left: BURST,
-            filled_at: now,
-        });
-        let affordable = budget.spend(now);
+        let budget = self.budgets.entry(event.reason);
+        let budget = budget.or_insert_with(|| Allowance::full(RATE, now));
+        let affordable = budget.take(now).is_some();
         let series = self.series.get_mut(event).map(|series| {
             series.count = series.count.saturating_add(1);
             series.last = now;
@@ -456,23 +449,6 @@ impl<R: Clone> Ledger<R> {
             last: now,
         };
         self.series.insert(event, series);
-    }
-}
-
-impl Budget {
-    /// Whether there was something left, after what time has brought.
-    fn spend(&mut self, now: Instant) -> bool {
-        let elapsed = now.duration_since(self.filled_at);
-        let earned = u32::try_from(elapsed.as_secs() / REFILL.as_secs()).unwrap_or(u32::MAX);
-        self.filled_at += REFILL * earned;
-        self.left = self.left.saturating_add(earned).min(BURST);
-        match self.left.checked_sub(1) {
-            Some(left) => {
-                self.left = left;
-                true
-            }
-            None => false,
-        }
     }
 }
 

@@ -427,6 +427,19 @@ impl Table {
                 peers.iter().map(|peer| (peer_labels(peer), value(peer))),
             );
         }
+        let faults = peers.iter().flat_map(|peer| {
+            peer.faults.counts.iter().map(|fault| {
+                let mut labels = peer_labels(peer);
+                labels.push(("attribute", fault.attribute.clone()));
+                labels.push(("action", fault.action.clone()));
+                (labels, fault.count)
+            })
+        });
+        self.counter(
+            "bgp_update_faults",
+            "What peers sent wrong, by attribute and by what was done about it (RFC 7606).",
+            faults,
+        );
     }
 
     fn kernel(&mut self, kernel: &KernelStatus) {

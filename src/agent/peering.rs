@@ -72,6 +72,7 @@ impl Peering {
             hold_time: config.bgp.hold_time,
             local_address: peer.local_address,
             password: passwords.get(&peer.name).cloned(),
+            first_as: peer.first_as,
         });
         let peers = peers.collect();
         SpeakerConfig {

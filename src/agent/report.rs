@@ -15,6 +15,7 @@ use super::driver::SpeakerHandle;
 use super::events::Notices;
 use super::fib::KernelRoutes;
 use super::metrics::{Load, Scrape};
+use super::peer_faults;
 use super::peering::peer_kind;
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
 use super::policy_status;
@@ -295,6 +296,9 @@ fn peers(pipeline: &Pipeline, views: &BTreeMap<PeerId, PeerView>) -> Vec<PeerSta
                 updates_received: view.map_or(0, |view| view.updates_received),
                 hold_time: session.map(|session| session.hold_time.as_secs()),
                 router_id: session.map(|session| session.router_id),
+                faults: view
+                    .map(|view| peer_faults::of(&view.faults))
+                    .unwrap_or_default(),
             }
         })
         .collect();

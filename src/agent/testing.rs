@@ -1,7 +1,8 @@
 //! An agent of the tests: its parts on a folder of manifests, without signals and servers.
 
+use std::io::Write;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -205,4 +206,35 @@ pub(super) async fn until(reporter: &Reporter, is_so: impl Fn(&Status) -> bool) 
     if tokio::time::timeout(DEADLINE, asking).await.is_err() {
         panic!("not so in time: {:#?}", reporter.status().await);
     }
+}
+
+/// Collects what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is logged while `work` runs, a line an event.
+pub(crate) fn logged(work: impl FnOnce()) -> Vec<String> {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .without_time()
+        .with_ansi(false)
+        .with_target(false)
+        .finish();
+    tracing::subscriber::with_default(subscriber, work);
+    let bytes = log.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = String::from_utf8(bytes.clone()).unwrap();
+    text.lines().map(|line| line.trim().to_owned()).collect()
 }

@@ -18,7 +18,7 @@ use super::wire::{
     Open, OpenSubcode, Peering, Update,
 };
 use super::{ConnectionId, SessionState};
-use crate::types::{Asn, Family, HoldTime, RouterId};
+use crate::types::{Asn, Family, FirstAs, HoldTime, RouterId};
 
 /// How long a connection may wait for the peer's OPEN (RFC 4271 section 8.2.2, OpenSent: a
 /// large value, 4 minutes suggested).
@@ -59,6 +59,8 @@ pub(crate) struct OpenParameters {
     pub(crate) peer_asn: Asn,
     /// What we propose.
     pub(crate) hold_time: HoldTime,
+    /// What its routes' AS_PATH must begin with.
+    pub(crate) first_as: FirstAs,
 }
 
 impl OpenParameters {
@@ -68,6 +70,14 @@ impl OpenParameters {
             Peering::Internal
         } else {
             Peering::External
+        }
+    }
+
+    /// The AS that the AS_PATH of everything it announces must begin with, where one is.
+    fn required_first_as(&self) -> Option<Asn> {
+        match (self.peering(), self.first_as) {
+            (Peering::External, FirstAs::Peers) => Some(self.peer_asn),
+            (Peering::External, FirstAs::Any) | (Peering::Internal, _) => None,
         }
     }
 }
@@ -437,6 +447,7 @@ impl Connection {
             codec: CodecContext {
                 as_width,
                 peering: ours.peering(),
+                first_as: ours.required_first_as(),
             },
         })
     }
@@ -482,6 +493,7 @@ impl Connection {
         CodecContext {
             as_width: AsWidth::FourOctets,
             peering: self.parameters.peering(),
+            first_as: None,
         }
     }
 }

@@ -17,7 +17,7 @@ mod update;
 
 pub use attribute::{
     Aggregator, AsPath, AsPathSegment, AsPathSegmentKind, OriginCode, PathAttributes,
-    UnknownAttribute,
+    UnknownAttribute, attribute_name,
 };
 pub use capability::Capability;
 pub use error::{AttributeAction, AttributeError, MessageError};
@@ -27,6 +27,8 @@ pub use notification::Notification;
 pub use open::{Open, VERSION};
 pub use update::{AttributesTooLarge, NextHop, Reach, Update, encode_updates};
 
+use crate::types::Asn;
+
 /// What two speakers agreed on that changes how octets are read and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodecContext {
@@ -34,6 +36,9 @@ pub struct CodecContext {
     pub as_width: AsWidth,
     /// Whether the peer is in our AS; decides which attributes it may send (RFC 7606 section 7).
     pub peering: Peering,
+    /// What the AS_PATH of everything it announces must begin with, where that is checked (RFC
+    /// 4271 section 6.3).
+    pub first_as: Option<Asn>,
 }
 
 /// The width of AS numbers in path attributes.

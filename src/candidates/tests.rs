@@ -142,6 +142,33 @@ fn pod_cidrs_follow_the_node_and_the_switch() {
 }
 
 #[test]
+fn what_no_route_may_lead_to_is_no_candidate_whoever_has_it() {
+    let config = AdvertiseConfig {
+        // It contains loopback addresses, and is a route all the same.
+        service_external_cidrs: prefixes(&["126.0.0.0/7"]),
+        ..AdvertiseConfig::default()
+    };
+    let service = ServiceFacts {
+        external_ips: ips(&["127.0.0.1", "126.0.0.1"]),
+        ..service("web")
+    };
+    let mut view = view(vec![service.clone()]);
+    view.node = Some(node(&["10.244.0.0/24", "169.254.7.0/24"]));
+    let candidates = computed(&view, config);
+    let prefixes: Vec<_> = candidates
+        .iter()
+        .map(|it| it.key.prefix.to_string())
+        .collect();
+    assert_eq!(prefixes, ["10.244.0.0/24", "126.0.0.0/7", "126.0.0.1/32"]);
+    let excluded = candidates.exclusions(&service);
+    let loopback = "127.0.0.1".parse().unwrap();
+    assert_eq!(
+        excluded,
+        [(loopback, AddressKind::ExternalIp, Exclusion::Unroutable)]
+    );
+}
+
+#[test]
 fn a_node_whose_labels_alone_change_changes_no_candidate() {
     let mut candidates = Candidates::new(config());
     let mut view = view(vec![]);

@@ -1,5 +1,6 @@
 //! `rutter status`: the sessions, as `calicoctl node status` prints them, and the agent's health.
 
+mod faults;
 mod held;
 mod held_routes;
 mod kernel;
@@ -179,6 +180,9 @@ fn print_health(status: &Status, now: Timestamp, out: &mut dyn Write) -> io::Res
     field("Ready", &readiness(&status.readiness), out)?;
     print_source(&status.source, out)?;
     print_config(&status.config, now, out)?;
+    for peer in &status.peers {
+        faults::print(peer, now, out)?;
+    }
     services::print(&status.service_routes, out)?;
     for policy in &status.policies {
         print_policy("Policy", policy, now, out)?;

@@ -155,24 +155,8 @@ fn range(text: &str, before: &[Prefix]) -> Result<Prefix, String> {
     if before.contains(&range) {
         return Err(format!("is {range}, which is listed already"));
     }
-    match not_routed(range.address()) {
+    match range.unroutable() {
         Some(kind) => Err(format!("is {range}, which is {kind} and never routed")),
         None => Ok(range),
-    }
-}
-
-fn not_routed(address: IpAddr) -> Option<&'static str> {
-    let link_local = match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
-    };
-    if address.is_loopback() {
-        Some("loopback")
-    } else if address.is_multicast() {
-        Some("multicast")
-    } else if link_local {
-        Some("link-local")
-    } else {
-        None
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::raw::{Report, Section, Value};
 use super::{BgpConfig, Peer, bgp, unusable};
-use crate::types::{ConnectMode, Family};
+use crate::types::{ConnectMode, Family, FirstAs};
 
 pub(super) const KEYS: &[&str] = &[
     "name",
@@ -18,6 +18,7 @@ pub(super) const KEYS: &[&str] = &[
     "passive",
     "group",
     "labels",
+    "enforce-first-as",
 ];
 
 /// Each table's peer; nothing for one that is not valid.
@@ -109,6 +110,11 @@ fn peer(
     let labels = section
         .value("labels")
         .and_then(|value| value.strings(report));
+    let first_as = section.value("enforce-first-as");
+    let first_as = match first_as.and_then(|value| value.boolean(report)) {
+        Some(true) | None => FirstAs::Peers,
+        Some(false) => FirstAs::Any,
+    };
     let address = address?;
     Some(Peer {
         name: match name {
@@ -129,6 +135,7 @@ fn peer(
             None => None,
         },
         labels: labels.unwrap_or_default(),
+        first_as,
     })
 }
 

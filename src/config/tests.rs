@@ -12,7 +12,7 @@ use super::{
 };
 use crate::candidates::{AdvertiseConfig, PodCidrs};
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
-use crate::types::{Asn, ConnectMode, HoldTime};
+use crate::types::{Asn, ConnectMode, FirstAs, HoldTime};
 
 const REFERENCE: &str = include_str!("reference.toml");
 
@@ -174,6 +174,7 @@ fn a_peer_needs_an_address_and_an_as_and_nothing_else() {
             connect_mode: ConnectMode::Active,
             group: None,
             labels: BTreeMap::new(),
+            first_as: FirstAs::Peers,
         }]
     );
 }
@@ -294,6 +295,7 @@ fn a_full_file_is_read_as_it_is_written() {
         passive = true
         group = "tors"
         labels = { site = "a" }
+        enforce-first-as = false
         [[policies]]
         name = "mine"
         module = "mine.wasm"

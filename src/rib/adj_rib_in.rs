@@ -39,6 +39,9 @@ pub enum Ineligible {
     /// Packets would come back to us (RFC 4271 section 6.3).
     #[error("its next hop {0} is our own address")]
     OwnNextHop(IpAddr),
+    /// No route may lead there, whoever announces it.
+    #[error("its addresses are {0}: no route may lead there")]
+    Unroutable(&'static str),
 }
 
 /// The routes of one peer.
@@ -94,14 +97,17 @@ impl AdjRibIn {
     #[must_use]
     pub fn eligible(&self, prefix: &Prefix) -> Option<&AttributesRef> {
         let attributes = self.routes.get(prefix)?;
-        self.ineligibility(attributes)
+        self.ineligibility(prefix, attributes)
             .is_none()
             .then_some(attributes)
     }
 
-    /// Why routes with these attributes must not be used; none if they may.
+    /// Why a route with these attributes must not be used; none if it may.
     #[must_use]
-    pub fn ineligibility(&self, attributes: &AttributeSet) -> Option<Ineligible> {
+    pub fn ineligibility(&self, prefix: &Prefix, attributes: &AttributeSet) -> Option<Ineligible> {
+        if let Some(kind) = prefix.unroutable() {
+            return Some(Ineligible::Unroutable(kind));
+        }
         let Receiver {
             asn,
             router_id,
@@ -126,9 +132,10 @@ impl AdjRibIn {
 
     /// Every route, ordered by prefix, and why it must not be used if so.
     pub fn iter(&self) -> impl Iterator<Item = (Prefix, &AttributesRef, Option<Ineligible>)> {
-        self.routes
-            .iter()
-            .map(|(prefix, attributes)| (prefix, attributes, self.ineligibility(attributes)))
+        self.routes.iter().map(|(prefix, attributes)| {
+            let ineligible = self.ineligibility(&prefix, attributes);
+            (prefix, attributes, ineligible)
+        })
     }
 
     /// How many routes of a family the peer sent and has not withdrawn.

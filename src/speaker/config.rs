@@ -4,7 +4,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::bgp::{OpenParameters, PeerSettings};
-use crate::types::{Asn, ConnectMode, Family, GroupId, HoldTime, Password, PeerId, RouterId};
+use crate::types::{
+    Asn, ConnectMode, Family, FirstAs, GroupId, HoldTime, Password, PeerId, RouterId,
+};
 
 /// Everything the operator decides about the speaker. Given whole; the speaker works out what
 /// differs and touches only the sessions whose own part changed.
@@ -64,6 +66,8 @@ pub struct PeerConfig {
     pub local_address: Option<IpAddr>,
     /// Signs every segment (RFC 2385).
     pub password: Option<Password>,
+    /// What the AS_PATH of its routes must begin with, where it is in another AS.
+    pub first_as: FirstAs,
 }
 
 impl NextHops {
@@ -91,6 +95,7 @@ impl PeerSettings {
             hold_time,
             local_address,
             password,
+            first_as,
         } = peer;
         Self {
             remote: SocketAddr::new(*address, *port),
@@ -102,6 +107,7 @@ impl PeerSettings {
                 router_id: config.router_id,
                 peer_asn: *asn,
                 hold_time: *hold_time,
+                first_as: *first_as,
             },
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::config::SpeakerConfig;
 use super::import::Import;
+use super::tolerated::Tolerated;
 use super::view::NotSent;
 use crate::bgp::ConnectionId;
 use crate::types::{GroupId, Password, PeerId, Prefix, RouteAttributes};
@@ -163,7 +164,7 @@ pub enum Event {
         /// Who.
         peer: PeerId,
         /// What, and what was done about it.
-        what: String,
+        tolerated: Tolerated,
     },
     /// A route cannot be sent to a peer as its policy wants it. Said once for a session and a
     /// reason, of the first prefix concerned.

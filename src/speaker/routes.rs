@@ -105,14 +105,17 @@ impl Speaker {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
-        let (update, tolerated) = session.sift(update);
+        let (update, tolerated) = session.sift(now, update);
         let changed = session.adj_rib_in.apply(&update, &mut self.pool);
         let excess = session.received() > PREFIXES_MAX;
         for prefix in changed {
             self.route_changed(id, prefix);
         }
-        if let Some(what) = tolerated {
-            self.report(Event::Tolerated { peer: id, what });
+        if let Some(tolerated) = tolerated {
+            self.report(Event::Tolerated {
+                peer: id,
+                tolerated,
+            });
         }
         if excess {
             self.on_peer(now, id, |peer, context| {

@@ -11,6 +11,7 @@ use super::config::{PeerConfig, SpeakerConfig};
 use super::export::{ExportSession, Exporter};
 use super::exports::GroupTable;
 use super::io::Event;
+use super::tolerated::{Fault, FaultCounts, Tolerated, Treatment};
 use super::view::{NotSent, PeerView, SessionView};
 use crate::bgp::wire::{Message, Update};
 use crate::bgp::{Negotiated, Peer};
@@ -37,6 +38,8 @@ pub(super) struct Session {
     complete: BTreeSet<Family>,
     pub(super) updates_received: u64,
     updates_sent: u64,
+    /// What the peer sent wrong.
+    faults: FaultCounts,
     /// The group whose decisions the peer is sent: the configured one, or while that was never
     /// decided about, the one before.
     follows: GroupId,
@@ -74,6 +77,7 @@ impl Session {
             complete: BTreeSet::new(),
             updates_received: 0,
             updates_sent: 0,
+            faults: FaultCounts::default(),
             end_of_rib: EndOfRib::Due,
             reported: Vec::new(),
         }
@@ -216,27 +220,49 @@ impl Session {
     }
 
     /// What the peer announced, cut down to the families in use; the second part says what was
-    /// wrong with the message, if anything was (RFC 7606).
-    pub(super) fn sift(&self, mut update: Update) -> (Update, Option<String>) {
+    /// wrong with the message, if anything was (RFC 7606). That is counted here.
+    pub(super) fn sift(&mut self, now: Instant, mut update: Update) -> (Update, Option<Tolerated>) {
         let families: &[Family] = self
             .fsm
             .session()
             .map_or(&[], |(negotiated, _)| &negotiated.families);
         let in_use = |prefix: &Prefix| families.contains(&prefix.family());
-        let mut complaints: Vec<_> = update.errors.iter().map(ToString::to_string).collect();
-        let announced = update.reach.iter().flat_map(|reach| &reach.prefixes);
-        let mut mentioned = update.withdrawn.iter().chain(announced);
-        if let Some(foreign) = mentioned.find(|prefix| !in_use(prefix)) {
-            // RFC 4760 section 7 lets such routes be ignored for the session.
-            let family = foreign.family();
-            complaints.push(format!("{family} is not in use, its routes are ignored"));
-            update.withdrawn.retain(in_use);
-            update
-                .reach
-                .retain(|reach| reach.prefixes.iter().all(in_use));
+        let mut faults: Vec<Fault> = update.errors.iter().filter_map(Fault::of).collect();
+        let mut prefixes: Vec<Prefix> = Vec::new();
+        if !faults.is_empty() {
+            prefixes.extend(update.prefixes());
         }
-        let tolerated = (!complaints.is_empty()).then(|| complaints.join("; "));
-        (update, tolerated)
+        let mut ignore = |prefix: &Prefix, fault: Fault| {
+            // The first stands for all of its kind.
+            if faults.last().map(|last| last.treatment) != Some(Treatment::Ignore) {
+                faults.push(fault);
+            }
+            if update.message.is_empty() {
+                prefixes.push(*prefix);
+            }
+        };
+        for prefix in update.prefixes().filter(|prefix| !in_use(prefix)) {
+            ignore(prefix, Fault::unused_family(prefix.family()));
+        }
+        for prefix in update.announced().filter(|prefix| in_use(prefix)) {
+            if let Some(kind) = prefix.unroutable() {
+                ignore(prefix, Fault::unroutable(prefix, kind));
+            }
+        }
+        update.withdrawn.retain(in_use);
+        update
+            .reach
+            .retain(|reach| reach.prefixes.iter().all(in_use));
+        if faults.is_empty() {
+            return (update, None);
+        }
+        let tolerated = Tolerated {
+            faults,
+            prefixes,
+            message: std::mem::take(&mut update.message),
+        };
+        self.faults.add(now, &tolerated);
+        (update, Some(tolerated))
     }
 
     /// The peer's path to a prefix, if it may be used.
@@ -277,6 +303,7 @@ impl Session {
             prefixes_received: self.received(),
             updates_sent: self.updates_sent,
             updates_received: self.updates_received,
+            faults: self.faults.clone(),
             session,
         }
     }

@@ -17,7 +17,8 @@ use std::time::Duration;
 use super::*;
 use crate::bgp::wire::{Message, Update};
 use crate::types::{
-    Asn, ConnectMode, Family, GroupId, HoldTime, Prefix, RouteAttributes, RouterId,
+    Asn, ConnectMode, Family, FirstAs, GroupId, HoldTime, Prefix, RouteAttributes,
+    RouterId,
 };
 use network::{Conditions, HostId, Network};
 
@@ -54,6 +55,7 @@ fn peer(host: HostId, asn: u32) -> PeerConfig {
         hold_time: HoldTime::DEFAULT,
         local_address: None,
         password: None,
+        first_as: FirstAs::Peers,
     }
 }
 

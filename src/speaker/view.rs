@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::Speaker;
 use super::session::Session;
+use super::tolerated::FaultCounts;
 use crate::bgp::SessionState;
 use crate::bgp::wire::AttributesTooLarge;
 use crate::rib::{AttributeSet, AttributesRef, Ineligible, LocRib};
@@ -34,6 +35,8 @@ pub struct PeerView {
     pub updates_sent: u64,
     /// UPDATE messages received in this session, End-of-RIB included.
     pub updates_received: u64,
+    /// What the peer sent wrong since it was configured as it is.
+    pub faults: FaultCounts,
     /// What both ends agreed on; none without a session.
     pub session: Option<SessionView>,
 }

@@ -168,6 +168,16 @@ impl HoldTime {
     }
 }
 
+/// What the AS_PATH of routes from an external peer begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FirstAs {
+    /// The peer's own AS (RFC 4271 section 6.3).
+    #[default]
+    Peers,
+    /// Any, for a route server does not put its own there (RFC 7947 section 2.2.2.1).
+    Any,
+}
+
 /// Who opens the TCP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectMode {

@@ -552,6 +552,7 @@ impl Network {
         CodecContext {
             as_width,
             peering: Peering::Internal,
+            first_as: None,
         }
     }
 

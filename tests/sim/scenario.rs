@@ -13,7 +13,8 @@ use rutter::bgp::Random;
 use rutter::bgp::wire::Message;
 use rutter::speaker::{Input, Learning, NextHops, PeerConfig, Speaker, SpeakerConfig};
 use rutter::types::{
-    Community, ConnectMode, Family, GroupId, HoldTime, Prefix, RouteAttributes, RouterId,
+    Community, ConnectMode, Family, FirstAs, GroupId, HoldTime, Prefix,
+    RouteAttributes, RouterId,
 };
 
 use super::check::{self, Mirror};
@@ -81,6 +82,7 @@ impl Scenario {
                 hold_time: HoldTime::DEFAULT,
                 local_address: None,
                 password: None,
+                first_as: FirstAs::Peers,
             });
             let peers: Vec<_> = peers.collect();
             owners.push(Owner {

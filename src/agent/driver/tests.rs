@@ -9,7 +9,10 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::bgp::SessionState;
 use crate::speaker::{Learning, NextHops, PeerConfig, PeerView};
-use crate::types::{Asn, ConnectMode, GroupId, HoldTime, Password, RouteAttributes, RouterId};
+use crate::types::{
+    Asn, ConnectMode, FirstAs, GroupId, HoldTime, Password, RouteAttributes,
+    RouterId,
+};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const MARKER: [u8; 16] = [0xff; 16];
@@ -37,6 +40,7 @@ fn peer(address: IpAddr, port: u16, local: IpAddr, mode: ConnectMode) -> PeerCon
         hold_time: HoldTime::DEFAULT,
         local_address: Some(local),
         password: None,
+        first_as: FirstAs::Peers,
     }
 }
 

@@ -68,7 +68,7 @@ fn what_was_too_much_to_write_is_counted_by_the_next_that_is_written() {
     for _ in 0..30 {
         enter(&mut ledger, start, &event, "a");
     }
-    let step = enter(&mut ledger, start + REFILL, &event, "b");
+    let step = enter(&mut ledger, start + RATE.pause, &event, "b");
     let expected = Step::Repeat {
         recorded: "a",
         count: 31,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::*;
-use crate::api::{ConfigStatus, ServiceRoutes, SourceStatus, Withheld};
+use crate::api::{ConfigStatus, FaultCount, PeerFaults, ServiceRoutes, SourceStatus, Withheld};
 use crate::policy::{Limits, OnError, PeerKind};
 use crate::types::Asn;
 
@@ -26,6 +26,14 @@ fn scrape() -> Scrape {
         updates_received: 5,
         hold_time: Some(90),
         router_id: None,
+        faults: PeerFaults {
+            counts: vec![FaultCount {
+                attribute: "AS_PATH".to_owned(),
+                action: "treat-as-withdraw".to_owned(),
+                count: 8,
+            }],
+            last: None,
+        },
     };
     let policy = PolicyStatus {
         name: "default".to_owned(),

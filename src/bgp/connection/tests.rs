@@ -14,6 +14,7 @@ const OURS: Asn = Asn(64512);
 const CODEC: CodecContext = CodecContext {
     as_width: AsWidth::FourOctets,
     peering: Peering::Internal,
+    first_as: None,
 };
 
 #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
@@ -31,6 +32,7 @@ fn parameters(peer_asn: Asn) -> OpenParameters {
         router_id: router_id(1),
         peer_asn,
         hold_time: HoldTime::DEFAULT,
+        first_as: FirstAs::Peers,
     }
 }
 
@@ -140,6 +142,7 @@ fn update() -> Message {
         reach: Vec::new(),
         attributes: PathAttributes::default(),
         errors: Vec::new(),
+        message: Vec::new(),
     })
 }
 

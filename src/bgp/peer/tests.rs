@@ -8,7 +8,7 @@ use super::*;
 use crate::bgp::wire::{
     AsWidth, CeaseSubcode, CodecContext, Message, Notification, Peering, decode,
 };
-use crate::types::{Asn, HoldTime, RouterId};
+use crate::types::{Asn, FirstAs, HoldTime, RouterId};
 
 #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
 fn epoch() -> Instant {
@@ -26,6 +26,7 @@ fn settings(asns: [u32; 2], ids: [u32; 2], host: usize, connect_mode: ConnectMod
             router_id: RouterId::try_from(Ipv4Addr::from(ids[host])).unwrap(),
             peer_asn: Asn(asns[1 - host]),
             hold_time: HoldTime::DEFAULT,
+            first_as: FirstAs::Peers,
         },
     }
 }
@@ -298,6 +299,7 @@ impl Alone {
 const CONTEXT: CodecContext = CodecContext {
     as_width: AsWidth::FourOctets,
     peering: Peering::Internal,
+    first_as: None,
 };
 
 fn their_open() -> Message {

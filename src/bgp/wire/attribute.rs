@@ -28,6 +28,13 @@ pub enum OriginCode {
     Incomplete,
 }
 
+/// What the RFCs call the attribute of this type code; `unknown` where this codec does not know it,
+/// so that there are few names.
+#[must_use]
+pub fn attribute_name(code: u8) -> &'static str {
+    Kind::from_code(code).map_or("unknown", Kind::name)
+}
+
 impl OriginCode {
     fn from_octet(octet: u8) -> Option<Self> {
         match octet {

@@ -117,6 +117,11 @@ impl Faults {
         self.errors.is_empty()
     }
 
+    /// Whether the message's prefixes are to be treated as withdrawn.
+    pub(super) fn withdraws(&self) -> bool {
+        self.withdraw.is_some()
+    }
+
     /// Why the message's prefixes are to be treated as withdrawn, as the error it is where there
     /// are none.
     pub(super) fn withdraw(&mut self) -> Option<MessageError> {

@@ -59,14 +59,20 @@ pub fn decode(
         return Ok(None);
     };
     let body = &message[HEADER_BYTES..];
-    let message = match kind {
+    let decoded = match kind {
         Kind::Open => Message::Open(Open::decode(body)?),
-        Kind::Update => decode_update(body, context)?,
+        Kind::Update => match decode_update(body, context)? {
+            Message::Update(update) if !update.errors.is_empty() => Message::Update(Update {
+                message: message.to_vec(),
+                ..update
+            }),
+            faultless => faultless,
+        },
         Kind::Notification => Message::Notification(Notification::decode(body)?),
         Kind::Keepalive => Message::Keepalive,
         Kind::RouteRefresh => decode_route_refresh(body)?,
     };
-    Ok(Some((message, length)))
+    Ok(Some((decoded, length)))
 }
 
 impl Message {

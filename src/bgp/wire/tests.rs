@@ -17,14 +17,17 @@ use crate::types::{Asn, HoldTime, Prefix, RouterId};
 const EXTERNAL: CodecContext = CodecContext {
     as_width: AsWidth::FourOctets,
     peering: Peering::External,
+    first_as: None,
 };
 const INTERNAL: CodecContext = CodecContext {
     as_width: AsWidth::FourOctets,
     peering: Peering::Internal,
+    first_as: None,
 };
 const OLD: CodecContext = CodecContext {
     as_width: AsWidth::TwoOctets,
     peering: Peering::External,
+    first_as: None,
 };
 
 /// Octets from hexadecimal; blanks, line ends and what follows a `#` mean nothing.

@@ -46,4 +46,19 @@ pub struct Update {
     pub attributes: PathAttributes,
     /// What was wrong with the message and tolerated (RFC 7606); always empty in one we send.
     pub errors: Vec<AttributeError>,
+    /// The whole message, header included, where something was wrong with it: RFC 7606 section 6
+    /// wants it logged. Empty otherwise, and in one we send.
+    pub message: Vec<u8>,
+}
+
+impl Update {
+    /// Every prefix it names, announced or not.
+    pub fn prefixes(&self) -> impl Iterator<Item = &Prefix> {
+        self.withdrawn.iter().chain(self.announced())
+    }
+
+    /// Every prefix it announces.
+    pub fn announced(&self) -> impl Iterator<Item = &Prefix> {
+        self.reach.iter().flat_map(|reach| &reach.prefixes)
+    }
 }

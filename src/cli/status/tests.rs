@@ -4,7 +4,10 @@ use insta::assert_snapshot;
 
 use super::super::testing::{self, NOON, now, peer, policy, printed, without_session};
 use super::*;
-use crate::api::{HeldRoute, KernelStatus, RouterIdOrigin, ServiceRoutes, ShadowCounts, Withheld};
+use crate::api::{
+    FaultCount, HeldRoute, KernelStatus, LastFault, PeerFaults, RouterIdOrigin, ServiceRoutes,
+    ShadowCounts, Withheld,
+};
 use crate::candidates::{AddressKind, Concern, Holder};
 use crate::facts::ServiceKey;
 
@@ -50,6 +53,38 @@ fn a_peer_without_a_session_shows_its_state_and_last_error() {
         },
     ];
     assert_eq!(outcome(&status), Outcome::Degraded);
+    assert_snapshot!(text(&status));
+}
+
+#[test]
+fn what_a_peer_sent_wrong_is_told_with_the_last_of_it() {
+    let mut status = testing::status();
+    let count = |attribute: &str, action: &str, count| FaultCount {
+        attribute: attribute.to_owned(),
+        action: action.to_owned(),
+        count,
+    };
+    let faults = PeerFaults {
+        counts: vec![
+            count("AS_PATH", "treat-as-withdraw", 12),
+            count("NLRI", "ignore", 1),
+        ],
+        last: Some(LastFault {
+            at: NOON - 60,
+            faults: "AS_PATH: attribute 2 ends inside a segment: treated as withdraw".to_owned(),
+            prefixes: vec!["203.0.113.0/24".parse().unwrap()],
+            more: 3,
+        }),
+    };
+    status.peers = vec![
+        peer("rr", "192.168.83.54"),
+        PeerStatus {
+            faults,
+            ..peer("tor", "192.168.83.1")
+        },
+    ];
+    // The session and every other route of it are well.
+    assert_eq!(outcome(&status), Outcome::Done);
     assert_snapshot!(text(&status));
 }
 

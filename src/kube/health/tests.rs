@@ -1,40 +1,7 @@
 //! What is logged, and what status shows.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use super::*;
-
-/// Collects what is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        log.write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What is logged while `work` runs, a line an event.
-fn logged(work: impl FnOnce()) -> Vec<String> {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(move || writer.clone())
-        .without_time()
-        .with_ansi(false)
-        .with_target(false)
-        .finish();
-    tracing::subscriber::with_default(subscriber, work);
-    let bytes = log.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let text = String::from_utf8(bytes.clone()).unwrap();
-    text.lines().map(|line| line.trim().to_owned()).collect()
-}
+use crate::agent::testing::logged;
 
 #[test]
 fn a_problem_is_logged_once_and_its_end_once() {

@@ -34,6 +34,7 @@ fn update(withdrawn: &[&str], announced: &[&str], attributes: PathAttributes) ->
         },
         attributes,
         errors: vec![],
+        message: Vec::new(),
     }
 }
 

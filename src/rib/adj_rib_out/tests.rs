@@ -13,6 +13,7 @@ use crate::types::Community;
 const CONTEXT: CodecContext = CodecContext {
     as_width: AsWidth::FourOctets,
     peering: Peering::External,
+    first_as: None,
 };
 
 /// As much as there is.

@@ -137,18 +137,164 @@ fn a_route_that_went_through_our_as_is_kept_but_not_used() {
 }
 
 #[test]
-fn what_rfc_7606_tolerates_is_told_once_for_each_update() {
+fn what_rfc_7606_tolerates_is_told_with_its_prefixes_and_its_octets_and_is_counted() {
     let mut network = pair_in(64512, 65000);
     network.hosts[A].events.clear();
     // A malformed AS_PATH: a segment that claims three numbers and has one.
-    network.inject(A, &update_octets(&[2, 3, 0, 0, 0xFD, 0xE8]));
-    let [Event::Tolerated { peer, what }] = &events(&network, A)[..] else {
+    let malformed = update_octets(&[2, 3, 0, 0, 0xFD, 0xE8]);
+    network.inject(A, &malformed);
+    let [Event::Tolerated { peer, tolerated }] = &events(&network, A)[..] else {
         panic!("{:?}", events(&network, A));
     };
     assert_eq!(*peer, PeerId(1));
-    assert!(what.contains("attribute 2"), "{what}");
+    assert_eq!(
+        tolerated.text(),
+        "AS_PATH: attribute 2 ends inside a segment (RFC 7606 7.2): treated as withdraw"
+    );
+    assert_eq!(tolerated.prefixes, [prefix("10.9.0.0/16")]);
+    assert_eq!(tolerated.message, malformed);
     assert_eq!(state(&network, A), SessionState::Established);
-    assert_eq!(view(&network, A).prefixes_received, 0);
+    let view = view(&network, A);
+    assert_eq!(view.prefixes_received, 0);
+    let count = (("AS_PATH", Treatment::TreatAsWithdraw), 1);
+    assert_eq!(view.faults.counts.into_iter().collect::<Vec<_>>(), [count]);
+    let last = view.faults.last.unwrap();
+    assert_eq!((last.prefixes, last.more), (vec![prefix("10.9.0.0/16")], 0));
+}
+
+/// An UPDATE as it was sent once, its octets in hexadecimal.
+fn octets(hex: &str) -> Vec<u8> {
+    let digits = (0..hex.len()).step_by(2);
+    digits
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+        .collect()
+}
+
+#[test]
+fn updates_that_are_treated_as_withdraw_are_told_and_counted_by_their_attribute() {
+    let mut network = pair_in(64512, 65002);
+    network.hosts[A].events.clear();
+    // Without any attribute; NEXT_HOP of 3 octets; ORIGIN of a wrong length; the IPv4 unicast prefixes
+    // twice, in MP_REACH_NLRI and behind it, the latter without NEXT_HOP.
+    let cases = [
+        (
+            "ffffffffffffffffffffffffffffffff001b020000000018cb0071",
+            "NEXT_HOP",
+        ),
+        (
+            "ffffffffffffffffffffffffffffffff002e02000000134001010040020602010000fdea400303c0000218cb0071",
+            "NEXT_HOP",
+        ),
+        (
+            "ffffffffffffffffffffffffffffffff002f02000000140001010040020602010000fdea400304c000020118cb0071",
+            "ORIGIN",
+        ),
+        (
+            "ffffffffffffffffffffffffffffffff0038020000001d4001010040020602010000fdea800e0d00010104c00002010018c6336418cb0071",
+            "NEXT_HOP",
+        ),
+    ];
+    for (hex, attribute) in cases {
+        network.hosts[A].events.clear();
+        network.inject(A, &octets(hex));
+        let [Event::Tolerated { tolerated, .. }] = &events(&network, A)[..] else {
+            panic!("{hex}: {:?}", events(&network, A));
+        };
+        assert!(
+            tolerated.prefixes.contains(&prefix("203.0.113.0/24")),
+            "{hex}"
+        );
+        assert_eq!(tolerated.message, octets(hex));
+        let subjects: Vec<_> = tolerated.faults.iter().map(|it| it.subject).collect();
+        assert!(subjects.contains(&attribute), "{hex}: {subjects:?}");
+    }
+    assert_eq!(state(&network, A), SessionState::Established);
+    let counts = view(&network, A).faults.counts;
+    assert_eq!(counts[&("NEXT_HOP", Treatment::TreatAsWithdraw)], 3);
+}
+
+#[test]
+fn an_external_peers_routes_begin_with_its_as_unless_it_is_a_route_server() {
+    // AS_PATH 65001 65000, and nothing at all, from AS 65000.
+    for path in [&[2, 2, 0, 0, 0xFD, 0xE9, 0, 0, 0xFD, 0xE8][..], &[]] {
+        let mut network = pair_in(64512, 65000);
+        network.inject(A, &update_octets(&[2, 1, 0, 0, 0xFD, 0xE8]));
+        assert_eq!(view(&network, A).prefixes_received, 1);
+        network.hosts[A].events.clear();
+        network.inject(A, &update_octets(path));
+        assert_eq!(
+            view(&network, A).prefixes_received,
+            0,
+            "treated as withdraw"
+        );
+        let [Event::Tolerated { tolerated, .. }] = &events(&network, A)[..] else {
+            panic!("{:?}", events(&network, A));
+        };
+        let text = tolerated.text();
+        assert!(
+            text.contains("not with the peer's 65000 (RFC 4271 6.3)"),
+            "{text}"
+        );
+
+        let route_server = PeerConfig {
+            first_as: FirstAs::Any,
+            ..peer(B, 65000)
+        };
+        configure(&mut network, A, config(A, 64512, vec![route_server]));
+        network.run_until(seconds(60), "both established", both_established);
+        network.inject(A, &update_octets(path));
+        assert_eq!(view(&network, A).prefixes_received, 1);
+    }
+}
+
+#[test]
+fn an_internal_peers_routes_begin_with_any_as() {
+    let mut network = pair();
+    network.inject(A, &update_octets(&[2, 1, 0, 0, 0xFD, 0xE9]));
+    assert_eq!(view(&network, A).prefixes_received, 1);
+}
+
+#[test]
+fn what_is_no_route_is_kept_for_whoever_asks_and_never_used() {
+    let mut network = pair_in(64512, 65000);
+    network.hosts[A].events.clear();
+    let mut octets = update_octets(&[2, 1, 0, 0, 0xFD, 0xE8]);
+    // 127.0.0.0/8 in place of 10.9.0.0/16, and 224.0.0.0/4 and 0.0.0.0/0 behind it.
+    octets.truncate(octets.len() - 3);
+    octets.extend([8, 127, 4, 224, 0]);
+    let length = u8::try_from(octets.len()).unwrap();
+    octets[17] = length;
+    network.inject(A, &octets);
+    let speaker = &network.hosts[A].speaker;
+    let learned: Vec<_> = speaker.loc_rib().iter().map(|(prefix, _)| prefix).collect();
+    assert_eq!(learned, [prefix("0.0.0.0/0")]);
+    let received = speaker.received(PeerId(1));
+    let reasons: Vec<_> = received
+        .filter_map(|(prefix, _, why)| Some(format!("{prefix}: {}", why?)))
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            "127.0.0.0/8: its addresses are loopback: no route may lead there",
+            "224.0.0.0/4: its addresses are multicast: no route may lead there",
+        ]
+    );
+    let [Event::Tolerated { tolerated, .. }] = &events(&network, A)[..] else {
+        panic!("{:?}", events(&network, A));
+    };
+    assert_eq!(
+        tolerated.text(),
+        "NLRI: 127.0.0.0/8 is loopback, where no route may lead: ignored"
+    );
+    assert_eq!(
+        tolerated.prefixes,
+        [prefix("127.0.0.0/8"), prefix("224.0.0.0/4")]
+    );
+    assert!(tolerated.message.is_empty(), "the message is well-formed");
+    assert_eq!(
+        view(&network, A).faults.counts[&("NLRI", Treatment::Ignore)],
+        1
+    );
 }
 
 /// 10.9.0.0/16 by 10.0.0.2 with an AS_PATH of these octets.

@@ -51,6 +51,27 @@ impl Kind {
         })
     }
 
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Origin => "ORIGIN",
+            Self::AsPath => "AS_PATH",
+            Self::NextHop => "NEXT_HOP",
+            Self::Med => "MULTI_EXIT_DISC",
+            Self::LocalPref => "LOCAL_PREF",
+            Self::AtomicAggregate => "ATOMIC_AGGREGATE",
+            Self::Aggregator => "AGGREGATOR",
+            Self::Communities => "COMMUNITIES",
+            Self::OriginatorId => "ORIGINATOR_ID",
+            Self::ClusterList => "CLUSTER_LIST",
+            Self::MpReach => "MP_REACH_NLRI",
+            Self::MpUnreach => "MP_UNREACH_NLRI",
+            Self::ExtendedCommunities => "EXTENDED COMMUNITIES",
+            Self::As4Path => "AS4_PATH",
+            Self::As4Aggregator => "AS4_AGGREGATOR",
+            Self::LargeCommunities => "LARGE_COMMUNITY",
+        }
+    }
+
     /// The Optional and Transitive bits its specification gives it.
     pub(super) fn flags(self) -> u8 {
         match self {

@@ -66,20 +66,32 @@ fn read_family(reader: &mut Reader<'_>) -> Option<(u16, u8)> {
 
 /// One address of the family; for IPv6 a link-local one may follow (RFC 2545 section 3). RFC 7606
 /// section 7.11: with any other length the prefixes behind it cannot be located.
+///
+/// A peer that has none but its link-local address writes that alone, or twice, or after `::`, which
+/// says that there is no other. All three mean the same here.
 fn decode_next_hop(octets: &[u8], family: Family) -> Result<NextHop, Fault> {
     let mut reader = Reader::new(octets);
-    let addresses = match family {
+    let addresses: Option<(IpAddr, Option<Ipv6Addr>)> = match family {
         Family::Ipv4Unicast => reader.array::<4>().map(|address| (address.into(), None)),
         Family::Ipv6Unicast => reader
             .array::<16>()
             .map(|address| (address.into(), reader.array::<16>().map(Ipv6Addr::from))),
     };
     match addresses {
-        Some((address, link_local)) if reader.is_empty() => Ok(NextHop {
-            address,
+        Some((address, link_local)) if reader.is_empty() => {
             // Some send a second address that is not link-local; it says nothing.
-            link_local: link_local.filter(Ipv6Addr::is_unicast_link_local),
-        }),
+            let link_local = link_local.filter(Ipv6Addr::is_unicast_link_local);
+            Ok(match link_local {
+                Some(only) if address.is_unspecified() || address == IpAddr::V6(only) => NextHop {
+                    address: only.into(),
+                    link_local: None,
+                },
+                Some(_) | None => NextHop {
+                    address,
+                    link_local,
+                },
+            })
+        }
         Some(_) | None => Err(incorrect(format!(
             "next hop of {} octets in {family} (RFC 7606 7.11)",
             octets.len()

@@ -59,6 +59,7 @@ fn every_context() -> [CodecContext; 4] {
         CodecContext {
             as_width: AsWidth::TwoOctets,
             peering: Peering::Internal,
+            first_as: None,
         },
     ]
 }

@@ -437,6 +437,30 @@ fn a_second_next_hop_counts_if_it_is_link_local() {
 }
 
 #[test]
+fn a_link_local_address_alone_twice_or_after_none_is_the_same_next_hop() {
+    let link_local = "fe800000000000000000000000000001";
+    let none = "00000000000000000000000000000000";
+    for (length, octets) in [
+        ("1a 0002 01 10", link_local.to_owned()),
+        ("2a 0002 01 20", format!("{link_local}{link_local}")),
+        ("2a 0002 01 20", format!("{none}{link_local}")),
+    ] {
+        let attribute = format!("80 0e {length} {octets} 00 20 fd222222");
+        let octets = update("", &[&attribute, ORIGIN, AS_PATH], "");
+        let update = decoded(&octets, EXTERNAL);
+        assert_eq!(update.errors, []);
+        assert_eq!(
+            update.reach[0].next_hop,
+            NextHop {
+                address: "fe80::1".parse().unwrap(),
+                link_local: None,
+            },
+            "{attribute}"
+        );
+    }
+}
+
+#[test]
 fn families_we_do_not_speak_are_ignored() {
     check(&[
         ("80 0e 05 4004 47 00 00", EXTERNAL, Announced(vec![14])),

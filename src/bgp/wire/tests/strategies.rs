@@ -14,7 +14,11 @@ use crate::types::{Community, ExtendedCommunity, Family, LargeCommunity};
 pub(super) fn context() -> impl Strategy<Value = CodecContext> {
     let as_width = prop_oneof![Just(AsWidth::TwoOctets), Just(AsWidth::FourOctets)];
     let peering = prop_oneof![Just(Peering::Internal), Just(Peering::External)];
-    (as_width, peering).prop_map(|(as_width, peering)| CodecContext { as_width, peering })
+    (as_width, peering).prop_map(|(as_width, peering)| CodecContext {
+        as_width,
+        peering,
+        first_as: None,
+    })
 }
 
 pub(super) fn ipv4_prefix() -> impl Strategy<Value = Prefix> {

@@ -136,6 +136,7 @@ fn a_message_whose_attributes_do_not_fit_withdraws_its_routes() {
         }],
         attributes: communities(2000),
         errors: Vec::new(),
+        message: Vec::new(),
     };
     let octets = encoded(&Message::Update(update), EXTERNAL);
     let expected = Update {
@@ -143,6 +144,7 @@ fn a_message_whose_attributes_do_not_fit_withdraws_its_routes() {
         reach: Vec::new(),
         attributes: PathAttributes::default(),
         errors: Vec::new(),
+        message: Vec::new(),
     };
     assert_eq!(decode_all(&octets, EXTERNAL), [Message::Update(expected)]);
 }

@@ -97,6 +97,7 @@ fn ipv4_routes_travel_in_the_messages_own_fields() {
             ..PathAttributes::default()
         },
         errors: Vec::new(),
+        message: Vec::new(),
     };
     check(&octets, &Message::Update(update), EXTERNAL);
 }
@@ -109,6 +110,7 @@ fn withdrawn_ipv4_routes_travel_without_attributes() {
         reach: Vec::new(),
         attributes: PathAttributes::default(),
         errors: Vec::new(),
+        message: Vec::new(),
     };
     check(&octets, &Message::Update(update), EXTERNAL);
 }
@@ -172,6 +174,7 @@ fn ipv6_routes_travel_in_mp_reach_before_all_other_attributes() {
             unknown: vec![unknown(31, &[]), unknown(99, &[1, 2])],
         },
         errors: Vec::new(),
+        message: Vec::new(),
     };
     check(&octets, &Message::Update(update), INTERNAL);
 }
@@ -184,6 +187,7 @@ fn withdrawn_ipv6_routes_travel_in_mp_unreach() {
         reach: Vec::new(),
         attributes: PathAttributes::default(),
         errors: Vec::new(),
+        message: Vec::new(),
     };
     check(&octets, &Message::Update(update), EXTERNAL);
 }
@@ -220,6 +224,7 @@ fn two_octet_peers_get_as_trans_and_the_truth_beside_it() {
             ..PathAttributes::default()
         },
         errors: Vec::new(),
+        message: Vec::new(),
     };
     check(&octets, &Message::Update(update), OLD);
 }

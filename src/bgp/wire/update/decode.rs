@@ -30,7 +30,7 @@ pub(in crate::bgp::wire) fn decode_update(
         }
         withdrawn.extend(prefixes);
     }
-    conclude(decoded, withdrawn, announced).map(Message::Update)
+    conclude(decoded, withdrawn, announced, context).map(Message::Update)
 }
 
 /// Two lengths, both zero.
@@ -78,6 +78,7 @@ fn conclude(
     mut decoded: Decoded,
     mut withdrawn: Vec<Prefix>,
     announced: Vec<Prefix>,
+    context: CodecContext,
 ) -> Result<Update, MessageError> {
     let reachable = decoded.reachable.take();
     let announces = !announced.is_empty()
@@ -86,7 +87,7 @@ fn conclude(
             // Of a family we do not speak: any other fault of it has ended the session.
             None => decoded.has(Kind::MpReach),
         };
-    check_mandatory(&mut decoded, &announced, reachable.as_ref())?;
+    check_mandatory(&mut decoded, &announced, reachable.as_ref(), context)?;
 
     if let Some(error) = decoded.faults.withdraw() {
         // RFC 7606 section 5.2: attributes but no prefixes, so some may have gone unread.
@@ -100,6 +101,7 @@ fn conclude(
             reach: Vec::new(),
             attributes: PathAttributes::default(),
             errors: decoded.faults.into_errors(),
+            message: Vec::new(),
         });
     }
 
@@ -126,15 +128,18 @@ fn conclude(
         reach,
         attributes,
         errors: decoded.faults.into_errors(),
+        message: Vec::new(),
     })
 }
 
-/// What every announcement needs: ORIGIN, AS_PATH and a next hop that is a host (RFC 7606
-/// sections 3 d and 3 e). NEXT_HOP is for the message's own prefixes (RFC 4760 section 3).
+/// What every announcement needs: ORIGIN, AS_PATH, by whom the peer says it is, and a next hop that
+/// is a host (RFC 7606 sections 3 d and 3 e, RFC 4271 section 6.3). NEXT_HOP is for the message's
+/// own prefixes (RFC 4760 section 3).
 fn check_mandatory(
     decoded: &mut Decoded,
     announced: &[Prefix],
     reachable: Option<&Reach>,
+    context: CodecContext,
 ) -> Result<(), MessageError> {
     let reachable = reachable.filter(|reach| !reach.prefixes.is_empty());
     if !announced.is_empty() {
@@ -149,8 +154,30 @@ fn check_mandatory(
     if !announced.is_empty() || reachable.is_some() {
         require(decoded, Kind::Origin)?;
         require(decoded, Kind::AsPath)?;
+        check_first_as(decoded, context)?;
     }
     Ok(())
+}
+
+/// RFC 4271 section 6.3: an external peer puts its own AS before all others. A path that is empty, or
+/// begins with a set, names no such AS. One that could not be read has been judged by then.
+fn check_first_as(decoded: &mut Decoded, context: CodecContext) -> Result<(), MessageError> {
+    let Some(expected) = context.first_as else {
+        return Ok(());
+    };
+    let first = decoded.attributes.as_path.neighbor();
+    if first == Some(expected) || decoded.faults.withdraws() {
+        return Ok(());
+    }
+    let begins = match first {
+        Some(first) => format!("begins with AS {first}"),
+        None => "begins with no AS".to_owned(),
+    };
+    let fault = Fault::withdraw(
+        UpdateSubcode::MalformedAsPath,
+        format!("{begins}, not with the peer's {expected} (RFC 4271 6.3)"),
+    );
+    decoded.faults.add(Kind::AsPath as u8, &[], fault)
 }
 
 fn require(decoded: &mut Decoded, kind: Kind) -> Result<(), MessageError> {
