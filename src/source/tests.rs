@@ -6,7 +6,6 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::manifest::WASM_LAYER;
-use super::signature::tests::Keys;
 use super::testing::{Server, answer, empty, manifest as describe, ok};
 use super::*;
 
@@ -400,18 +399,18 @@ async fn what_a_tag_gave_last_stands_in_while_it_gives_nothing_good() {
     server.hold("v1", WASM_LAYER, MODULE);
     assert!(node.obtain(&tag).await.unwrap().stands_in.is_none());
     server.hold("v1", WASM_LAYER, b"newer");
-    assert_eq!(node.obtain(&tag).await.unwrap().bytes, b"newer");
+    assert_eq!(node.obtain(&tag).await.unwrap().bytes, b"newer"[..]);
     // Nothing good: a blob that is another, then nobody there.
     server.answer(&format!("/v2/p/blobs/{}", digest_of(b"newer")), ok(MODULE));
     let obtained = node.obtain(&tag).await.unwrap();
-    assert_eq!(obtained.bytes, b"newer");
+    assert_eq!(obtained.bytes, b"newer"[..]);
     assert!(matches!(
         obtained.stands_in,
         Some(SourceError::WrongDigest { .. })
     ));
     drop(server);
     let obtained = node.obtain(&tag).await.unwrap();
-    assert_eq!(obtained.bytes, b"newer");
+    assert_eq!(obtained.bytes, b"newer"[..]);
     assert!(matches!(
         obtained.stands_in,
         Some(SourceError::Fetch { .. })

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::*;
-use crate::api::{ConfigStatus, ServiceRoutes, SourceStatus, Withheld};
+use crate::api::{ConfigStatus, ServiceRoutes, SourceStatus, StandIn, Withheld};
 use crate::policy::{Limits, OnError, PeerKind};
 use crate::types::Asn;
 
@@ -33,6 +33,7 @@ fn scrape() -> Scrape {
         digest: None,
         loaded_at: None,
         refused: None,
+        stand_in: None,
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT.into(),
         mode: Mode::Enforce,
@@ -64,6 +65,7 @@ fn scrape() -> Scrape {
         retry_in: None,
         held: 3,
         refused: Some("no wasm".to_owned()),
+        stand_in: Some(StandIn::Last),
         ..policy.clone()
     };
     let of_peer = |peer: &str, withdrawn| ShadowCounts {

@@ -3,6 +3,7 @@
 mod guard;
 mod imports;
 mod modules;
+mod start;
 mod two_way;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
