@@ -23,6 +23,7 @@ mod index;
 mod last;
 mod local;
 mod manifest;
+mod origin;
 mod pull;
 mod push;
 mod registry;
