@@ -23,6 +23,7 @@ mod events;
 mod fib;
 mod http;
 mod imports;
+mod last;
 mod links;
 mod load;
 mod meters;
@@ -42,6 +43,7 @@ mod service_routes;
 mod shadow;
 mod sockets;
 mod sources;
+mod start;
 mod state;
 mod tcp_md5;
 #[cfg(test)]
@@ -64,11 +66,9 @@ pub use driver::{SpeakerHandle, SpeakerStopped};
 
 use crate::config::{Config, LearnedRoutes, Overrides, Source};
 use crate::kube;
-use crate::policy::{Direction, NextLink};
+use crate::policy::Direction;
 use crate::wasm::Engine;
-use decider::{Exporting, Importing};
-use events::{Notice, Notices};
-use links::{Chains, Plan, RefusedVersions};
+use events::Notices;
 use load::Loaded;
 use pipeline::Settings;
 use policy_log::PolicyLog;
@@ -108,22 +108,25 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     // From here on, SIGHUP reloads; by default it would end the process.
     let hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let engine = engine(&config)?;
-    let exports = first_chain(&engine, &loaded)?;
-    let imports = first_import_chain(&engine, &loaded);
+    let start::FirstChains {
+        exports,
+        imports,
+        in_force: chains,
+        refused,
+        fallback,
+    } = start::chains(&engine, &loaded)?;
+    last::keep(&sources, &config, &chains, &loaded).await;
+    let (source, notices) = start_source(&config, &node_name).await?;
+    start::tell(&chains, &refused, fallback.as_deref(), &notices);
     let Loaded {
         text, passwords, ..
     } = loaded;
-    let (source, notices) = start_source(&config, &node_name).await?;
-    for error in [&exports.error, &imports.error].into_iter().flatten() {
-        let error = error.clone();
-        notices.tell(Notice::PolicyFallback { error });
-    }
     let state = Arc::new(Mutex::new(ConfigState {
         path: path.clone(),
         loaded_at: clock::unix_time(),
         error: None,
-        exports: ChainState::first(Direction::Export, &exports.in_force, exports.error),
-        imports: ChainState::first(Direction::Import, &imports.in_force, imports.error),
+        exports: ChainState::first(Direction::Export, &chains.exports, &refused, fallback),
+        imports: ChainState::first(Direction::Import, &chains.imports, &refused, None),
         held: None,
     }));
 
@@ -148,8 +151,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let settings = Settings {
         config: Arc::clone(&config),
         passwords: passwords.clone(),
-        chain: Some(exports.chain),
-        import_chain: Some(imports.chain),
+        chain: Some(exports),
+        import_chain: Some(imports),
+        stood_in: Vec::new(),
     };
     let pipeline = pipeline::spawn(
         &node_name,
@@ -188,10 +192,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             text,
             passwords,
             config: Arc::clone(&config),
-            chains: Chains {
-                exports: exports.in_force,
-                imports: imports.in_force,
-            },
+            chains,
         },
         started_with: config,
         engine,
@@ -201,7 +202,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         state,
         notices,
         approvals,
-        considered: Considered::default(),
+        considered: Considered::at_start(refused),
     };
 
     let mut parts = JoinSet::new();
@@ -258,63 +259,6 @@ fn engine(config: &Config) -> anyhow::Result<Engine> {
         warn!("{fault}; every start compiles anew");
     }
     Ok(engine)
-}
-
-/// The chain of one direction that the agent starts with.
-struct FirstChain<P> {
-    chain: Vec<NextLink<P>>,
-    in_force: links::InForce,
-    /// Why it is not the configured one.
-    error: Option<String>,
-}
-
-/// The configured chain or, where it cannot be had, the built-in default and the reason.
-fn first_chain(engine: &Engine, loaded: &Loaded) -> anyhow::Result<FirstChain<Exporting>> {
-    let (none, modules) = (RefusedVersions::new(), &loaded.modules.exports);
-    let nothing = links::InForce::StandIn;
-    match Plan::make(engine, &loaded.config.policies, modules, &nothing, &none) {
-        Ok(plan) => Ok(FirstChain::configured(plan)),
-        Err(refusal) => {
-            let text = format!("{refusal:#}; the built-in default runs in its place");
-            let fallback = load::fallback(engine)?;
-            Ok(FirstChain::standing_in(fallback.into(), text))
-        }
-    }
-}
-
-/// The configured import policies or, where they cannot be had, one that uses no route and the
-/// reason.
-fn first_import_chain(engine: &Engine, loaded: &Loaded) -> FirstChain<Importing> {
-    let (none, modules) = (RefusedVersions::new(), &loaded.modules.imports);
-    let nothing = links::InForce::StandIn;
-    let config = &loaded.config;
-    match Plan::make(engine, &config.import_policies, modules, &nothing, &none) {
-        Ok(plan) => FirstChain::configured(plan),
-        Err(refusal) => {
-            let refusal = format!("{refusal:#}");
-            let text = format!("{refusal}; no learned route is used");
-            FirstChain::standing_in(load::import_fallback(config, refusal).into(), text)
-        }
-    }
-}
-
-impl<P> FirstChain<P> {
-    fn configured(plan: Plan<P>) -> Self {
-        Self {
-            chain: plan.links,
-            in_force: links::InForce::Configured(plan.loaded),
-            error: None,
-        }
-    }
-
-    fn standing_in(link: NextLink<P>, error: String) -> Self {
-        warn!("{error}");
-        Self {
-            chain: vec![link],
-            in_force: links::InForce::StandIn,
-            error: Some(error),
-        }
-    }
 }
 
 /// The source of facts, and where to tell what an operator should hear of.

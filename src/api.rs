@@ -22,6 +22,7 @@ mod kernel;
 mod routes;
 mod services;
 mod shadow;
+mod stand_in;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -43,6 +44,7 @@ pub use shadow::{
     LearnedDifference, LearnedUse, ShadowComparison, ShadowCounts, ShadowDifference, ShadowPolicy,
     ShadowReport,
 };
+pub use stand_in::StandIn;
 
 /// Answer of `/v1/status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -210,6 +212,12 @@ pub enum Readiness {
         /// For instance `the list of Services`.
         waiting_for: String,
     },
+    /// Everything was seen once, but policies could not be had when the agent started: what they
+    /// would decide about is let through to nobody.
+    Closed {
+        /// Which, why, and what is not announced.
+        reason: String,
+    },
 }
 
 /// The source of facts.
@@ -260,6 +268,9 @@ pub struct PolicyStatus {
     /// there was.
     #[serde(default)]
     pub refused: Option<String>,
+    /// What decides in its place since the agent started; absent while it does itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stand_in: Option<StandIn>,
     /// What becomes of its routes while it fails.
     pub on_error: OnError,
     /// What one call of it may use.

@@ -191,6 +191,21 @@ pub struct PolicyConfig {
     pub require_signature: Option<PathBuf>,
     /// A docker-config file with the credentials of registries.
     pub registry_auth: Option<PathBuf>,
+    /// What a starting agent does without a module.
+    pub on_start_failure: OnStartFailure,
+}
+
+/// `on-start-failure`: what decides in the place of a policy whose module a starting agent cannot
+/// have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnStartFailure {
+    /// The module that decided for it on this node last. Where there is none, no route that it
+    /// would decide about is let through.
+    #[default]
+    KeepLast,
+    /// The default policy that comes with the agent, in the place of the whole chain; of learned
+    /// routes none is used.
+    Builtin,
 }
 
 /// `require-digest`.
@@ -275,6 +290,8 @@ impl Config {
             pinning: _,
             require_signature: _,
             registry_auth: _,
+            // The next start heeds it anyway.
+            on_start_failure: _,
         } = policy;
         let BgpConfig {
             asn: _,

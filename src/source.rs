@@ -11,6 +11,7 @@
 //!                                                 v
 //!                                               cache
 //! ```
+//! What was in force last is kept beside the cache, and found again, by [`LastModules`].
 
 mod archive;
 mod artifact;
@@ -19,27 +20,31 @@ mod cache;
 mod error;
 mod http;
 mod index;
+mod last;
 mod local;
 mod manifest;
+mod origin;
 mod pull;
 mod push;
 mod registry;
 mod signature;
 
+pub use artifact::Artifact;
 pub use error::SourceError;
+pub use last::{LastModule, LastModules};
 pub use push::{Pushed, push};
 pub use signature::SigningKey;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use sha2::Digest as _;
 
 use crate::config::{Builtin, OciReference, PolicyConfig, PolicyModule};
 use crate::types::Digest;
 use crate::wasm::MODULE_BYTES_MAX;
 use crate::wasm::builtin_bytes;
-use artifact::Artifact;
 use cache::Cache;
 use http::HttpClient;
 use registry::Repository;
@@ -57,11 +62,13 @@ pub struct Fetcher {
 #[derive(Debug)]
 pub struct Obtained {
     /// The module.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
     /// Of the bytes.
     pub digest: Digest,
     /// What was asked for; a reference into a registry has the digest that its tag stood for.
     pub source: PolicyModule,
+    /// What it was checked by.
+    pub artifact: Artifact,
     /// Why the source did not give it, so that what it gave last stands in.
     pub stands_in: Option<SourceError>,
     /// Why it cannot be kept for the next time.
@@ -190,9 +197,7 @@ impl Fetcher {
             None => Signatures::Ignored,
         };
         match module {
-            PolicyModule::Builtin(Builtin::Default) => {
-                Ok(Artifact::plain(builtin_bytes().into(), None))
-            }
+            PolicyModule::Builtin(Builtin::Default) => Ok(Artifact::plain(builtin_bytes(), None)),
             PolicyModule::File(path) => {
                 let path = path.clone();
                 aside(move || read(&path, signatures)).await
@@ -282,6 +287,9 @@ fn is_pinned(module: &PolicyModule, demands: &Demands) -> bool {
 pub fn digest_of(bytes: &[u8]) -> Digest {
     Digest::new(sha2::Sha256::digest(bytes).into())
 }
+
+#[cfg(test)]
+pub(crate) use signature::tests::Keys;
 
 #[cfg(test)]
 mod testing;

@@ -182,6 +182,7 @@ local-address = "{address}"
 
 [policy]
 compile-cache = "{compiled}"
+module-cache = "{modules}"
 
 [api]
 socket = "{socket}"
@@ -191,6 +192,11 @@ metrics = "off"
                 .folder
                 .path()
                 .join(format!("{}.compiled", node.name))
+                .display(),
+            modules = self
+                .folder
+                .path()
+                .join(format!("{}.modules", node.name))
                 .display(),
             manifests = self.manifests().display(),
             fabric_address = fabric.ip(),

@@ -342,6 +342,9 @@ async fn readyz(State(reporter): State<Arc<Reporter>>) -> Response {
                 format!("waiting for {waiting_for}\n"),
             )
                 .into_response(),
+            Readiness::Closed { reason } => {
+                (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
+            }
         })
     })
     .await

@@ -4,23 +4,29 @@
 //! A policy that is configured as before stays in force whatever becomes of its module's file: a
 //! version that cannot be used is refused by itself, and holds up nothing else. A policy that is
 //! new, or configured otherwise, has nothing to fall back on: it refuses the whole change, unless it
-//! is in shadow mode and decides nothing.
+//! is in shadow mode and decides nothing. At the start there is nothing to refuse in favour of: there
+//! something [stands in](StandIn) for it, until its module can be had.
 
 use std::collections::BTreeMap;
 
 use super::clock;
 use super::decider::{Decider, Exporting, Importing};
+use super::last::Last;
 use super::load::{self, ModuleBytes, ReadModule};
-use super::pipeline::TrialFailure;
+use super::pipeline::{StoodIn, TrialFailure};
+use crate::api::StandIn;
 use crate::config::PolicyLink;
-use crate::policy::{Direction, Link, Mode, NextLink};
+use crate::policy::{Audience, Direction, Link, Mode, NextLink};
 use crate::wasm::Engine;
 
 /// A link of the chain in force, as it was loaded.
 #[derive(Clone, Debug)]
 pub(super) struct LoadedLink {
-    config: PolicyLink,
-    /// Of its module; absent where a policy in shadow mode has none that can be read.
+    pub(super) config: PolicyLink,
+    /// What decides in its place, since the start.
+    pub(super) stand_in: Option<StandIn>,
+    /// Of the module that runs; absent where a policy in shadow mode has none that can be read, and
+    /// where none runs in the place of one.
     pub(super) digest: Option<String>,
     /// In seconds since 1970.
     pub(super) loaded_at: u64,
@@ -49,12 +55,15 @@ pub(super) enum RefusedAt {
 pub(super) type RefusedVersions = BTreeMap<(Direction, String), RefusedVersion>;
 
 /// The chain of one direction, as far as it was loaded.
-#[derive(Clone, Debug)]
-pub(super) enum InForce {
-    /// As configured.
-    Configured(Vec<LoadedLink>),
-    /// The configured one could not be had at start.
-    StandIn,
+pub(super) type InForce = [LoadedLink];
+
+/// What becomes of a policy that has no former version and cannot be had.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Without<'a> {
+    /// The whole change is refused.
+    Refused,
+    /// Its module of last time decides or, where there is none, no route is let through.
+    Last(&'a Last),
 }
 
 /// A policy that is new or configured otherwise, and cannot be had.
@@ -73,8 +82,8 @@ pub(super) struct Plan<P> {
 /// The chains of both directions, as far as they were loaded.
 #[derive(Clone, Debug)]
 pub(super) struct Chains {
-    pub(super) exports: InForce,
-    pub(super) imports: InForce,
+    pub(super) exports: Vec<LoadedLink>,
+    pub(super) imports: Vec<LoadedLink>,
 }
 
 /// The next chains; of a direction that has none, the present one stays.
@@ -140,21 +149,29 @@ impl Plans {
     /// These chains are in force.
     pub(super) fn take_into(self, in_force: &mut Chains) {
         if let Some(plan) = self.exports {
-            in_force.exports = InForce::Configured(plan.loaded);
+            in_force.exports = plan.loaded;
         }
         if let Some(plan) = self.imports {
-            in_force.imports = InForce::Configured(plan.loaded);
+            in_force.imports = plan.loaded;
         }
+    }
+
+    /// What stands in for policies in force, and no longer would.
+    pub(super) fn stood_in(&self, in_force: &Chains) -> Vec<StoodIn> {
+        let exports = self.exports.iter();
+        let exports = exports.flat_map(|plan| plan.stood_in(&in_force.exports));
+        let imports = self.imports.iter();
+        let imports = imports.flat_map(|plan| plan.stood_in(&in_force.imports));
+        exports.chain(imports).collect()
     }
 }
 
-impl InForce {
-    /// The links; none where something stands in.
-    pub(super) fn links(&self) -> &[LoadedLink] {
-        match self {
-            Self::Configured(links) => links,
-            Self::StandIn => &[],
-        }
+impl Chains {
+    /// The policies of both directions.
+    pub(super) fn links(&self) -> impl Iterator<Item = (Direction, &LoadedLink)> {
+        let exports = self.exports.iter().map(|link| (Direction::Export, link));
+        let imports = self.imports.iter().map(|link| (Direction::Import, link));
+        exports.chain(imports)
     }
 }
 
@@ -163,13 +180,14 @@ impl<P: Decider> Plan<P> {
     /// compiles what differs. Versions that were `refused` before are not tried again.
     ///
     /// # Errors
-    /// A policy that has no former version cannot be had.
+    /// A policy that has no former version cannot be had, and without it the change is refused.
     pub(super) fn make(
         engine: &Engine,
         config: &[PolicyLink],
         modules: &[ReadModule],
         in_force: &InForce,
         refused: &RefusedVersions,
+        without: Without<'_>,
     ) -> Result<Self, LinkRefused> {
         let mut plan = Self {
             links: Vec::new(),
@@ -177,13 +195,13 @@ impl<P: Decider> Plan<P> {
             refused: RefusedVersions::new(),
         };
         for (link, module) in config.iter().zip(modules) {
-            let mut formers = in_force.links().iter();
+            let mut formers = in_force.iter();
             match formers.find(|loaded| loaded.config == *link) {
                 Some(former) => {
                     let refused = refused.get(&(P::DIRECTION, link.name.clone()));
                     plan.renew(engine, former, module, refused);
                 }
-                None => plan.begin(engine, link, module)?,
+                None => plan.begin(engine, link, module, without)?,
             }
         }
         Ok(plan)
@@ -191,9 +209,6 @@ impl<P: Decider> Plan<P> {
 
     /// Whether this is the chain in force, as it is.
     fn is(&self, in_force: &InForce) -> bool {
-        let InForce::Configured(in_force) = in_force else {
-            return false;
-        };
         let names = in_force.iter().map(|loaded| loaded.config.name.as_str());
         self.links.len() == in_force.len()
             && self.links.iter().zip(names).all(|(link, name)| match link {
@@ -214,7 +229,7 @@ impl<P: Decider> Plan<P> {
             let NextLink::New(link) = link else {
                 continue;
             };
-            let mut formers = in_force.links().iter();
+            let mut formers = in_force.iter();
             let former = formers.find(|former| former.name() == loaded.name());
             if former.is_some_and(|former| former.digest == loaded.digest) {
                 continue;
@@ -238,14 +253,31 @@ impl<P: Decider> Plan<P> {
         };
         let position = self.links.iter().position(is_new)?;
         let LoadedLink { config, digest, .. } = &self.loaded[position];
-        let mut formers = in_force.links().iter();
-        let former = formers.any(|loaded| loaded.config == *config);
+        let former = in_force.iter().any(|loaded| loaded.config == *config);
         former.then(|| RefusedVersion {
             config: config.clone(),
             digest: digest.clone(),
             reason,
             stage: RefusedAt::Trial,
         })
+    }
+
+    /// What stands in for policies in force, and does not in this chain.
+    fn stood_in(&self, in_force: &InForce) -> Vec<StoodIn> {
+        let stays = |former: &LoadedLink| {
+            let mut loaded = self.loaded.iter();
+            loaded.any(|it| it.config == former.config && it.stand_in == former.stand_in)
+        };
+        let stood_in = in_force.iter().filter_map(|former| {
+            let kind = former.stand_in.filter(|_| !stays(former))?;
+            Some(StoodIn {
+                direction: P::DIRECTION,
+                policy: former.config.name.clone(),
+                audience: former.config.audience.clone(),
+                kind,
+            })
+        });
+        stood_in.collect()
     }
 
     /// A policy that is configured as before.
@@ -261,8 +293,14 @@ impl<P: Decider> Plan<P> {
         let refused = refused.filter(|refused| {
             refused.config == *config && refused.digest.as_ref() == digest && digest.is_some()
         });
+        let mut renewed = former.clone();
         let reason = match (module, refused) {
-            _ if digest == former.digest.as_ref() => None,
+            (Ok(_), _) if digest == former.digest.as_ref() => {
+                // Whatever stood in, it is the module itself.
+                renewed.stand_in = None;
+                None
+            }
+            (Err(_), _) if former.config.mode == Mode::Shadow && former.digest.is_none() => None,
             (_, Some(refused)) => Some(refused.clone()),
             (module, None) => {
                 let new = module.as_ref().map_err(String::clone);
@@ -278,7 +316,7 @@ impl<P: Decider> Plan<P> {
             }
         };
         self.links.push(NextLink::Kept(config.name.as_str().into()));
-        self.loaded.push(former.clone());
+        self.loaded.push(renewed);
         let refused = reason.map(|reason| ((P::DIRECTION, config.name.clone()), reason));
         self.refused.extend(refused);
     }
@@ -289,20 +327,63 @@ impl<P: Decider> Plan<P> {
         engine: &Engine,
         link: &PolicyLink,
         module: &ReadModule,
+        without: Without<'_>,
     ) -> Result<(), LinkRefused> {
         let new = module.as_ref().map_err(String::clone);
         let Err(refusal) = new.and_then(|module| self.load(engine, link, module)) else {
             return Ok(());
         };
-        match link.mode {
-            Mode::Enforce => Err(LinkRefused(refusal)),
+        let digest = module.as_ref().ok().map(|module| module.digest.clone());
+        match (link.mode, without) {
             // What decides nothing keeps nothing from being decided.
-            Mode::Shadow => {
-                let digest = module.as_ref().ok().map(|module| module.digest.clone());
-                self.add(link, digest, load::not_loaded(link, refusal));
+            (Mode::Shadow, _) => {
+                self.add(link, None, digest, load::not_loaded(link, refusal));
+                Ok(())
+            }
+            (Mode::Enforce, Without::Refused) => Err(LinkRefused(refusal)),
+            (Mode::Enforce, Without::Last(last)) => {
+                self.stand_in(engine, link, digest, refusal, last);
                 Ok(())
             }
         }
+    }
+
+    /// Puts something in the place of a policy whose module, of this digest if it has one, is
+    /// refused.
+    fn stand_in(
+        &mut self,
+        engine: &Engine,
+        link: &PolicyLink,
+        digest: Option<String>,
+        mut reason: String,
+        last: &Last,
+    ) {
+        let recalled = last.recall(P::DIRECTION, link).and_then(|module| {
+            let loaded = module.map(|module| Ok((load::link(engine, link, &module)?, module)));
+            loaded.transpose()
+        });
+        match recalled {
+            Ok(Some((loaded, module))) => {
+                self.add(link, Some(StandIn::Last), Some(module.digest), loaded);
+            }
+            Ok(None) => {
+                let closed = load::closed(link, reason.clone());
+                self.add(link, Some(StandIn::Closed), None, closed);
+            }
+            Err(error) => {
+                reason = format!("{reason}; nor can the module be used that decided last: {error}");
+                let closed = load::closed(link, reason.clone());
+                self.add(link, Some(StandIn::Closed), None, closed);
+            }
+        }
+        let version = RefusedVersion {
+            config: link.clone(),
+            digest,
+            reason,
+            stage: RefusedAt::Loading,
+        };
+        let key = (P::DIRECTION, link.name.clone());
+        self.refused.insert(key, version);
     }
 
     fn load(
@@ -312,23 +393,58 @@ impl<P: Decider> Plan<P> {
         module: &ModuleBytes,
     ) -> Result<(), String> {
         let loaded = load::link(engine, link, module)?;
-        self.add(link, Some(module.digest.clone()), loaded);
+        self.add(link, None, Some(module.digest.clone()), loaded);
         Ok(())
     }
 
-    fn add(&mut self, config: &PolicyLink, digest: Option<String>, link: Link<P>) {
+    fn add(
+        &mut self,
+        config: &PolicyLink,
+        stand_in: Option<StandIn>,
+        digest: Option<String>,
+        link: Link<P>,
+    ) {
         self.links.push(NextLink::New(link));
         self.loaded.push(LoadedLink {
             config: config.clone(),
+            stand_in,
             digest,
             loaded_at: clock::unix_time(),
         });
     }
 }
 
+/// Whether the built-in default runs in the place of the configured chain.
+pub(super) fn is_builtin_instead(in_force: &InForce) -> bool {
+    let mut links = in_force.iter();
+    links.any(|link| link.stand_in == Some(StandIn::Builtin))
+}
+
 impl LoadedLink {
     /// Its name in the configuration.
     pub(super) fn name(&self) -> &str {
         &self.config.name
+    }
+
+    /// What decides while the module there is, is refused.
+    pub(super) fn meanwhile(&self, direction: Direction) -> String {
+        let audience = &self.config.audience;
+        match (self.stand_in, direction, audience) {
+            (None, ..) => "the version before it stays".to_owned(),
+            (Some(StandIn::Last), ..) => "the module that decided last stands in".to_owned(),
+            (Some(StandIn::Builtin), ..) => "the built-in default runs in its place".to_owned(),
+            (Some(StandIn::Closed), Direction::Export, Audience::Everyone) => {
+                "nothing is announced".to_owned()
+            }
+            (Some(StandIn::Closed), Direction::Export, Audience::Only(_)) => {
+                format!("nothing is announced to {audience}")
+            }
+            (Some(StandIn::Closed), Direction::Import, Audience::Everyone) => {
+                "no learned route is used".to_owned()
+            }
+            (Some(StandIn::Closed), Direction::Import, Audience::Only(_)) => {
+                format!("no learned route of {audience} is used")
+            }
+        }
     }
 }

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use hyper::body::Bytes;
 use tracing::warn;
 
-use super::decider::{Decider, Importing};
+use super::decider::Decider;
 use super::peering::Passwords;
 use super::sources::{Asking, Sources};
 use crate::config::{Builtin, Config, Overrides, PolicyLink, PolicyModule};
 use crate::files;
 use crate::policy::{Audience, Direction, Link, Mode, OnError};
-use crate::source::digest_of;
+use crate::source::{Artifact, digest_of};
 use crate::types::Password;
 use crate::wasm::{Engine, Limits, Module, builtin_bytes};
 
@@ -89,11 +90,13 @@ pub(super) type ReadModule = Result<Arc<ModuleBytes>, String>;
 
 /// A module's bytes, whatever they are.
 pub(super) struct ModuleBytes {
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Bytes,
     /// Of the bytes, as registries write it.
     pub(super) digest: String,
     /// As it is configured; of an artifact in a registry with the digest that was given for it.
     pub(super) source: String,
+    /// What it was checked by; absent of what comes with the agent or is kept already.
+    pub(super) artifact: Option<Artifact>,
 }
 
 /// The files that the configuration names and the agent reads, besides manifests. Where a
@@ -113,11 +116,11 @@ pub(super) fn named_files(config: &Config) -> impl Iterator<Item = PathBuf> {
     of_policies.chain(passwords.filter_map(|peer| peer.password_file.clone()))
 }
 
-/// What runs where the configured chain could not be had: the built-in default alone.
+/// What runs where the configured chain could not be had, if it is to: the built-in default alone.
 ///
 /// # Errors
 /// Only where a packager embedded something that is no policy.
-pub(super) fn fallback(engine: &Engine) -> anyhow::Result<Link> {
+pub(super) fn fallback(engine: &Engine) -> anyhow::Result<(PolicyLink, Link)> {
     let link = PolicyLink {
         name: "default".to_owned(),
         module: PolicyModule::Builtin(Builtin::Default),
@@ -134,22 +137,17 @@ pub(super) fn fallback(engine: &Engine) -> anyhow::Result<Link> {
         bytes: bytes.into(),
         digest: digest_of(bytes).to_string(),
         source: link.module.to_string(),
+        artifact: None,
     };
-    self::link(engine, &link, &module).map_err(anyhow::Error::msg)
+    let loaded = self::link(engine, &link, &module).map_err(anyhow::Error::msg)?;
+    Ok((link, loaded))
 }
 
-/// What runs where the configured import policies could not be had: one that uses no route.
-pub(super) fn import_fallback(config: &Config, reason: String) -> Link<Importing> {
-    let first = config.import_policies.first();
+/// What lets no route through that a policy would decide about, whatever its on-error is.
+pub(super) fn closed<P: Decider>(link: &PolicyLink, reason: String) -> Link<P> {
     Link {
-        name: first.map_or("", |link| &link.name).into(),
-        module: "none".to_owned(),
-        settings: Arc::default(),
-        policy: Importing::not_loaded(reason),
         on_error: OnError::Withdraw,
-        limits: Limits::DEFAULT,
-        audience: Audience::Everyone,
-        mode: Mode::Enforce,
+        ..not_loaded(link, reason)
     }
 }
 

@@ -15,8 +15,8 @@ use prometheus_client::registry::Registry;
 use super::events::EventCounts;
 use super::meters::{Measured, Work};
 use crate::api::{
-    KernelStatus, PeerStatus, PolicyStatus, Readiness, ServiceRoutes, ShadowCounts, Status,
-    Withheld,
+    KernelStatus, PeerStatus, PolicyStatus, Readiness, ServiceRoutes, ShadowCounts, StandIn,
+    Status, Withheld,
 };
 use crate::policy::{Direction, FailureCounts, Mode, PolicyFailure};
 
@@ -152,7 +152,7 @@ impl Table {
         );
         self.gauge(
             "ready",
-            "1 once everything was seen and routes are announced.",
+            "1 once everything was seen and routes are announced; 0 as well while a policy is closed.",
             [(vec![], u64::from(status.readiness == Readiness::Ready))],
         );
         self.gauge(
@@ -301,6 +301,18 @@ impl Table {
             policies
                 .iter()
                 .map(|it| (labels(it), u64::from(it.1.refused.is_none()))),
+        );
+        self.gauge(
+            "policy_stand_in",
+            "1 while something decides in the policy's place, whose module could not be had at start.",
+            enforced.iter().flat_map(|it| {
+                let labels = labels(it);
+                StandIn::ALL.map(move |kind| {
+                    let kind_label = ("kind", kind.label().to_owned());
+                    let labels = [labels.clone(), vec![kind_label]].concat();
+                    (labels, u64::from(it.1.stand_in == Some(kind)))
+                })
+            }),
         );
         self.gauge(
             "policy_held_routes",

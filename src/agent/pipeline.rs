@@ -7,6 +7,7 @@
 mod effect;
 mod imports;
 mod runner;
+mod stood_in;
 #[cfg(test)]
 mod tests;
 mod trial;
@@ -36,6 +37,7 @@ use crate::types::{GroupId, Prefix, RouteAttributes};
 
 use imports::ImportSide;
 pub(super) use runner::{PipelineHandle, spawn};
+pub(super) use stood_in::StoodIn;
 use trial::{Journal, Trial, Tried};
 pub(super) use trial::{Judgement, Leave, TrialFailure};
 use waiting::{News, Waiting};
@@ -50,6 +52,8 @@ pub(super) struct Settings {
     pub(super) chain: Option<Vec<NextLink>>,
     /// The same for learned routes; with an empty one, all that may be used are.
     pub(super) import_chain: Option<Vec<NextLink<Importing>>>,
+    /// What stands in for policies at present, and would not any more.
+    pub(super) stood_in: Vec<StoodIn>,
 }
 
 /// Everything between the facts and the speaker.

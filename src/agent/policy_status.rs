@@ -51,16 +51,20 @@ fn enforced(link: LinkStatus<'_>, state: &ChainState) -> PolicyStatus {
     PolicyStatus {
         digest: module.and_then(|module| module.digest.clone()),
         loaded_at: module.map(|module| module.loaded_at),
-        refused: module.and_then(|module| module.refused.clone()),
+        // Of one that is closed it is the error.
+        refused: module
+            .filter(|module| module.closed.is_none())
+            .and_then(|module| module.refused.clone()),
+        stand_in: module.and_then(|module| module.stand_in),
         name: link.name.to_owned(),
         module: link.module.to_owned(),
         on_error: link.on_error,
         limits: link.limits.into(),
         mode: link.mode,
         shadow: None,
-        error: link
-            .error
-            .map(ToString::to_string)
+        error: module
+            .and_then(|module| module.closed.clone())
+            .or_else(|| link.error.map(ToString::to_string))
             .or_else(|| state.error.clone()),
         failures: link.failed(),
         retry_in: link

@@ -22,7 +22,8 @@ use super::clock;
 use super::decider::Decider;
 use super::driver::SpeakerHandle;
 use super::events::{Notice, Notices};
-use super::links::{self, Chains, LinkRefused, Plan, Plans, RefusedAt, RefusedVersions};
+use super::last;
+use super::links::{self, Chains, LinkRefused, Plan, Plans, RefusedAt, RefusedVersions, Without};
 use super::load::{self, Loaded, ReadModule};
 use super::peering::Passwords;
 use super::pipeline::{Judgement, Leave, PipelineHandle, Settings};
@@ -130,6 +131,16 @@ enum Wake {
     Approve(Approval),
 }
 
+impl Considered {
+    /// What was looked at at the start.
+    pub(super) fn at_start(refused: RefusedVersions) -> Self {
+        Self {
+            refused,
+            ..Self::default()
+        }
+    }
+}
+
 impl Reloader {
     /// Watches the configuration and the files that it names until the process ends. `hangup`
     /// considers them again whether they changed or not.
@@ -141,6 +152,7 @@ impl Reloader {
         let mut folders = Folders::of(&self.path, changed)?;
         let mut clock = interval_at(Instant::now() + LOOK_AGAIN, LOOK_AGAIN);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.doubt_stood_in();
         loop {
             folders.follow(self.files());
             // Cancel-safe: all only receive, or wait for a time.
@@ -180,12 +192,27 @@ impl Reloader {
             Trigger::Demanded => Asking::Everything,
         };
         match self.read(asking).await {
-            Ok(found) => self.consider(&found, trigger).await,
+            Ok(found) => {
+                self.consider(&found, trigger).await;
+                let InForce { config, chains, .. } = &self.in_force;
+                last::keep(&self.sources, config, chains, &found).await;
+                self.doubt_stood_in();
+            }
             Err(refusal) => {
                 self.considered.seen = None;
                 self.refuse(&refusal);
             }
         }
+    }
+
+    /// Has sources asked again whose modules are of no use while something stands in for them.
+    fn doubt_stood_in(&self) {
+        let chains = &self.in_force.chains;
+        let links = chains.links().filter(|(_, link)| link.stand_in.is_some());
+        let modules: Vec<_> = links
+            .map(|(_, link)| link.config.module.to_string())
+            .collect();
+        self.sources.doubt(&modules);
     }
 
     async fn read(&mut self, asking: Asking) -> anyhow::Result<Loaded> {
@@ -284,6 +311,7 @@ impl Reloader {
                 passwords: found.passwords.clone(),
                 chain,
                 import_chain,
+                stood_in: plans.stood_in(&self.in_force.chains),
             };
             let mut trial = self.pipeline.prepare(settings).await?;
             if sample {
@@ -340,13 +368,14 @@ impl Reloader {
     ) -> anyhow::Result<Option<Plan<P>>> {
         let engine = self.engine.clone();
         let (links, modules) = (new.to_vec(), modules.to_vec());
-        let (former, refused) = (in_force.clone(), self.considered.refused.clone());
+        let (former, refused) = (in_force.to_vec(), self.considered.refused.clone());
         let plan = tokio::task::spawn_blocking(move || {
-            Plan::make(&engine, &links, &modules, &former, &refused)
+            let without = Without::Refused;
+            Plan::make(&engine, &links, &modules, &former, &refused, without)
         });
         match plan.await? {
             Ok(plan) => Ok(Some(plan)),
-            Err(_) if new == old && matches!(in_force, links::InForce::StandIn) => Ok(None),
+            Err(_) if new == old && links::is_builtin_instead(in_force) => Ok(None),
             Err(refused) => Err(refused.into()),
         }
     }
@@ -363,22 +392,29 @@ impl Reloader {
             info!("the change that was held back is gone: the files say what is in force");
         }
         drop(state);
-        self.refuse_versions(plans.refused());
+        let refused = plans.refused();
+        // The same modules; but what stood in may have turned out to be the one configured.
+        plans.take_into(&mut self.in_force.chains);
+        self.refuse_versions(refused);
     }
 
     /// Says once of each newer version that it is not taken.
     fn refuse_versions(&mut self, refused: RefusedVersions) {
+        let chains = &self.in_force.chains;
         let mut state = self.state.lock().expect("no holder panics");
-        for ((direction, name), version) in &refused {
-            let known = state.chain(*direction).modules.get(name);
+        for (direction, link) in chains.links() {
+            let Some(version) = refused.get(&(direction, link.name().to_owned())) else {
+                continue;
+            };
+            let known = state.chain(direction).modules.get(link.name());
             let known = known.and_then(|module| module.refused.as_ref());
             if known != Some(&version.reason) {
-                let error = format!("{}; the version before it stays", version.reason);
-                warn!(policy = name, "{error}");
+                let error = format!("{}; {}", version.reason, link.meanwhile(direction));
+                warn!(policy = link.name(), "{error}");
                 self.notices.tell(Notice::ModuleRefused { error });
             }
         }
-        let Chains { exports, imports } = &self.in_force.chains;
+        let Chains { exports, imports } = chains;
         for (direction, chain) in [(Direction::Export, exports), (Direction::Import, imports)] {
             state.chain(direction).modules = state::modules(direction, chain, &refused);
         }

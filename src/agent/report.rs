@@ -100,6 +100,7 @@ impl Reporter {
                 let import_policies =
                     policy_status::all(imports, &shadows.imports, &config_state.imports);
                 let held = config_state.held.clone();
+                let closed = config_state.closed();
                 let status = Status {
                     version: env!("CARGO_PKG_VERSION").to_owned(),
                     node,
@@ -108,7 +109,7 @@ impl Reporter {
                     router_id_origin: own.map(|own| own.origin),
                     router_id_problem: own.and_then(|own| own.problem.clone()),
                     started_at,
-                    readiness: readiness(pipeline),
+                    readiness: readiness(pipeline, closed),
                     source,
                     config: config_status(config_state, warnings),
                     policies,
@@ -203,10 +204,11 @@ fn failures<'l>(links: impl Iterator<Item = LinkStatus<'l>>) -> BTreeMap<String,
         .collect()
 }
 
-fn readiness(pipeline: &Pipeline) -> Readiness {
-    match pipeline.waiting_for() {
-        Some(waiting_for) => Readiness::Waiting { waiting_for },
-        None => Readiness::Ready,
+fn readiness(pipeline: &Pipeline, closed: Option<String>) -> Readiness {
+    match (pipeline.waiting_for(), closed) {
+        (Some(waiting_for), _) => Readiness::Waiting { waiting_for },
+        (None, Some(reason)) => Readiness::Closed { reason },
+        (None, None) => Readiness::Ready,
     }
 }
 

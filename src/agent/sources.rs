@@ -58,8 +58,12 @@ struct State {
     /// How often in a row something could not be had.
     failures: u32,
     retry_at: Option<Instant>,
+    /// How often in a row something that could be had was of no use.
+    doubts: u32,
     /// What does not work besides, but costs no route.
     untidy: Option<String>,
+    /// Why what is in force cannot be kept for the next start.
+    unkept: Option<String>,
 }
 
 /// A module from the network, and what it must be.
@@ -143,7 +147,42 @@ impl Sources {
         let state = self.state();
         let known = state.known.values();
         let warnings = known.flat_map(|known| known.warnings.iter().cloned());
-        warnings.chain(state.untidy.clone()).collect()
+        let more = state.untidy.iter().chain(&state.unkept);
+        warnings.chain(more.cloned()).collect()
+    }
+
+    /// Whether what is in force could be kept for the next start.
+    pub(super) fn note_kept(&self, kept: Result<(), String>) {
+        let unkept = kept.err();
+        let mut state = self.state();
+        let before = std::mem::replace(&mut state.unkept, unkept.clone());
+        drop(state);
+        if let Some(warning) = unkept
+            && before.as_ref() != Some(&warning)
+        {
+            warn!("{warning}");
+        }
+    }
+
+    /// Has the sources of these modules asked again as if they had given nothing: what they gave is
+    /// of no use, and something else decides meanwhile.
+    pub(super) fn doubt(&self, unusable: &[String]) {
+        let mut state = self.state();
+        let State { known, doubts, .. } = &mut *state;
+        let mut doubted = false;
+        for (wanted, known) in known.iter_mut() {
+            if unusable.contains(&wanted.module) && known.source == Standing::Good {
+                known.source = Standing::Failing;
+                doubted = true;
+            }
+        }
+        if unusable.is_empty() {
+            *doubts = 0;
+        } else if doubted {
+            *doubts = doubts.saturating_add(1);
+            let at = clock::now() + pause(*doubts, self.seed);
+            state.retry_at = Some(state.retry_at.map_or(at, |before| before.min(at)));
+        }
     }
 
     /// Waits until a source that gave nothing is to be asked again; for ever where none is. What
@@ -236,9 +275,10 @@ async fn obtain(
     let module = found.map_err(|error| refused_because(direction, link, error.into()));
     let module = module.map(|obtained| {
         Arc::new(ModuleBytes {
-            bytes: obtained.bytes,
             digest: obtained.digest.to_string(),
             source: obtained.source.to_string(),
+            bytes: obtained.bytes,
+            artifact: Some(obtained.artifact),
         })
     });
     let known = Known {
@@ -258,7 +298,7 @@ async fn key_of(key: Option<&Path>) -> Option<Digest> {
 }
 
 /// What a policy's module must be.
-fn demands(link: &PolicyLink) -> Demands {
+pub(super) fn demands(link: &PolicyLink) -> Demands {
     Demands {
         digest: link.digest,
         signed_by: link.require_signature.clone(),
@@ -332,6 +372,34 @@ mod tests {
         };
         let known = BTreeMap::from([(wanted, known)]);
         sources.note(known, &BTreeMap::new(), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_of_no_use_is_asked_for_again_after_pauses_that_grow() {
+        let sources = Sources::new(7);
+        let useless = ["oci://r/a:1".to_owned()];
+        for doubts in 1..4 {
+            noted(&sources, Standing::Good);
+            assert!(sources.state().retry_at.is_none());
+            // Looked at again before it was asked for again, it is doubted once.
+            for _ in 0..2 {
+                sources.doubt(&useless);
+                assert_eq!(sources.state().doubts, doubts);
+            }
+            let wait = sources.state().retry_at.unwrap() - clock::now();
+            assert!(
+                wait <= pause(doubts, 7) && wait > pause(doubts, 7) / 2,
+                "{wait:?}"
+            );
+            sources.state().retry_at = Some(clock::now());
+            sources.retry_due().await;
+            assert!(sources.state().known.is_empty());
+        }
+        noted(&sources, Standing::Good);
+        sources.doubt(&["oci://r/b:1".to_owned()]);
+        assert!(sources.state().retry_at.is_none(), "it is another one");
+        sources.doubt(&[]);
+        assert_eq!(sources.state().doubts, 0);
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::links::{InForce, LoadedLink, RefusedVersions};
-use crate::api::HeldChange;
+use crate::api::{HeldChange, StandIn};
 use crate::policy::Direction;
 
 /// The configuration as it stands.
@@ -24,9 +24,9 @@ pub(super) struct ConfigState {
 /// The chain of one direction.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ChainState {
-    /// Why the configured one does not run.
+    /// Why the built-in default runs in its place.
     pub(super) error: Option<String>,
-    /// The modules that run, by their policy's name; none while something stands in.
+    /// The modules that run, by their policy's name.
     pub(super) modules: BTreeMap<String, ModuleState>,
 }
 
@@ -39,6 +39,9 @@ pub(super) struct ModuleState {
     pub(super) loaded_at: u64,
     /// Why a newer version is not in force.
     pub(super) refused: Option<String>,
+    pub(super) stand_in: Option<StandIn>,
+    /// Why no route is let through, and whose.
+    pub(super) closed: Option<String>,
 }
 
 impl ConfigState {
@@ -48,14 +51,27 @@ impl ConfigState {
             Direction::Import => &mut self.imports,
         }
     }
+
+    /// Why routes are let through to nobody, or from nobody, if that is so.
+    pub(super) fn closed(&self) -> Option<String> {
+        let chains = [&self.exports, &self.imports].into_iter();
+        let modules = chains.flat_map(|chain| chain.modules.values());
+        let closed: Vec<_> = modules.filter_map(|it| it.closed.as_deref()).collect();
+        (!closed.is_empty()).then(|| closed.join("; "))
+    }
 }
 
 impl ChainState {
     /// A chain as the agent starts with it.
-    pub(super) fn first(direction: Direction, chain: &InForce, error: Option<String>) -> Self {
+    pub(super) fn first(
+        direction: Direction,
+        chain: &InForce,
+        refused: &RefusedVersions,
+        error: Option<String>,
+    ) -> Self {
         Self {
             error,
-            modules: modules(direction, chain, &RefusedVersions::new()),
+            modules: modules(direction, chain, refused),
         }
     }
 }
@@ -68,13 +84,25 @@ pub(super) fn modules(
 ) -> BTreeMap<String, ModuleState> {
     let module = |link: &LoadedLink| {
         let key = (direction, link.name().to_owned());
-        let refused = refused.get(&key);
+        let refused = refused.get(&key).map(|refused| refused.reason.clone());
+        let closed = match link.stand_in {
+            None | Some(StandIn::Last | StandIn::Builtin) => None,
+            Some(StandIn::Closed) => {
+                let words = refused
+                    .clone()
+                    .into_iter()
+                    .chain([link.meanwhile(direction)]);
+                Some(words.collect::<Vec<_>>().join("; "))
+            }
+        };
         let state = ModuleState {
             digest: link.digest.clone(),
             loaded_at: link.loaded_at,
-            refused: refused.map(|refused| refused.reason.clone()),
+            refused,
+            stand_in: link.stand_in,
+            closed,
         };
         (link.name().to_owned(), state)
     };
-    chain.links().iter().map(module).collect()
+    chain.iter().map(module).collect()
 }

@@ -10,14 +10,14 @@ use tokio::sync::mpsc;
 
 use super::driver::SpeakerHandle;
 use super::events::{Notice, Notices};
-use super::links::Chains;
+use super::last;
 use super::load::{self, Loaded};
 use super::pipeline::{self, Settings};
 use super::reload::{Considered, InForce, Reloader};
 use super::report::Reporter;
 use super::sources::{Asking, Sources};
+use super::start::{self, FirstChains};
 use super::state::{ChainState, ConfigState};
-use super::{first_chain, first_import_chain};
 use crate::api::{Readiness, Status};
 use crate::config::Overrides;
 use crate::kube::files;
@@ -75,13 +75,19 @@ pub(super) struct Parts {
     pub(super) told: mpsc::Receiver<Notice>,
 }
 
-/// A configuration with one peer that refuses to be dialled; `more` follows it.
+/// A configuration with one peer that refuses to be dialled; `more` follows it. Modules are kept
+/// beside it: a test has no business in a directory of the machine.
 pub(super) fn text(more: &str) -> String {
+    let (policy, more) = match more.split_once("[policy]\n") {
+        Some((before, after)) => (after.to_owned(), before),
+        None => (String::new(), more),
+    };
     format!(
         "source = 'files'\nfiles = 'manifests'\n\
          [bgp]\nlisten = []\n\
          [advertise]\nservice-cluster-cidrs = ['172.16.0.0/16']\n\
-         [[peers]]\nname = 'tor'\naddress = '127.0.0.99'\nasn = 64512\nport = 1\n{more}"
+         [[peers]]\nname = 'tor'\naddress = '127.0.0.99'\nasn = 64512\nport = 1\n{more}\n\
+         [policy]\nmodule-cache = 'modules'\n{policy}"
     )
 }
 
@@ -115,8 +121,14 @@ impl Parts {
             // A test has no business in a directory of the machine.
             Some(_) | None => Engine::new().unwrap(),
         };
-        let exports = first_chain(&engine, &loaded).unwrap();
-        let imports = first_import_chain(&engine, &loaded);
+        let FirstChains {
+            exports,
+            imports,
+            in_force: chains,
+            refused,
+            fallback,
+        } = start::chains(&engine, &loaded).unwrap();
+        last::keep(&sources, &config, &chains, &loaded).await;
         let Loaded {
             text, passwords, ..
         } = loaded;
@@ -124,19 +136,26 @@ impl Parts {
             path: path.clone(),
             loaded_at: 0,
             error: None,
-            exports: ChainState::first(Direction::Export, &exports.in_force, exports.error),
-            imports: ChainState::first(Direction::Import, &imports.in_force, imports.error),
+            exports: ChainState::first(
+                Direction::Export,
+                &chains.exports,
+                &refused,
+                fallback.clone(),
+            ),
+            imports: ChainState::first(Direction::Import, &chains.imports, &refused, None),
             held: None,
         }));
         let (notices, told) = Notices::queue();
+        start::tell(&chains, &refused, fallback.as_deref(), &notices);
         let speaker = SpeakerHandle::spawn_telling(1, None, notices.clone());
         let source = files::start(&folder.path().join("manifests")).unwrap();
         let health = source.health.clone();
         let settings = Settings {
             config: Arc::clone(&config),
             passwords: passwords.clone(),
-            chain: Some(exports.chain),
-            import_chain: Some(imports.chain),
+            chain: Some(exports),
+            import_chain: Some(imports),
+            stood_in: Vec::new(),
         };
         let telling = notices.clone();
         let pipeline =
@@ -162,10 +181,7 @@ impl Parts {
                 text,
                 passwords,
                 config: Arc::clone(&config),
-                chains: Chains {
-                    exports: exports.in_force,
-                    imports: imports.in_force,
-                },
+                chains,
             },
             started_with: config,
             engine,
@@ -175,7 +191,7 @@ impl Parts {
             state,
             notices,
             approvals,
-            considered: Considered::default(),
+            considered: Considered::at_start(refused),
         };
         let parts = Self {
             folder,
@@ -183,8 +199,9 @@ impl Parts {
             reporter,
             told,
         };
-        until(&parts.reporter, |status| {
-            status.readiness == Readiness::Ready
+        until(&parts.reporter, |status| match status.readiness {
+            Readiness::Ready | Readiness::Closed { .. } => true,
+            Readiness::Waiting { .. } => false,
         })
         .await;
         parts

@@ -16,7 +16,9 @@ use jiff::Timestamp;
 use super::client::Client;
 use super::output::{self, OutputFormat};
 use super::{Outcome, text};
-use crate::api::{ConfigStatus, PeerStatus, PolicyStatus, Readiness, SourceStatus, Status};
+use crate::api::{
+    ConfigStatus, PeerStatus, PolicyStatus, Readiness, SourceStatus, StandIn, Status,
+};
 use crate::policy::{Mode, OnError};
 use crate::types::Family;
 
@@ -205,6 +207,7 @@ fn readiness(readiness: &Readiness) -> String {
         Readiness::Waiting { waiting_for } => {
             format!("no, nothing is announced yet: waiting for {waiting_for}")
         }
+        Readiness::Closed { reason } => format!("no, a policy is missing: {reason}"),
     }
 }
 
@@ -245,6 +248,7 @@ fn print_policy(
         digest,
         loaded_at,
         refused,
+        stand_in,
         on_error,
         limits: _,
         mode,
@@ -257,6 +261,13 @@ fn print_policy(
     } = policy;
     if *mode == Mode::Shadow {
         shadow::print(kind, policy, out)?;
+    } else if let (Some(error), Some(StandIn::Closed)) = (error, stand_in) {
+        field(
+            kind,
+            &format!("{name} ({module}), CLOSED since the start"),
+            out,
+        )?;
+        detail(error, out)?;
     } else if let Some(error) = error {
         let retry = retry_in.map_or_else(String::new, |seconds| format!(", retry in {seconds} s"));
         let failures = text::count(*failures, "failure");
@@ -286,7 +297,13 @@ fn print_policy(
     }
     match refused {
         Some(refused) => {
-            detail("a newer version is refused, this one stays:", out)?;
+            let what = match stand_in {
+                Some(StandIn::Last) => "stands in as the one that decided last on this node:",
+                None | Some(StandIn::Closed | StandIn::Builtin) => {
+                    "a newer version is refused, this one stays:"
+                }
+            };
+            detail(what, out)?;
             detail(refused, out)
         }
         None => Ok(()),

@@ -166,6 +166,7 @@ pub(super) fn policy(name: &str, module: &str) -> PolicyStatus {
         digest: None,
         loaded_at: None,
         refused: None,
+        stand_in: None,
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT.into(),
         mode: Mode::Enforce,

@@ -7,7 +7,8 @@ use super::limits;
 use super::raw::{Report, Section, Value, nearest};
 use super::trust;
 use super::{
-    Builtin, HttpUrl, OciReference, Peer, Pinning, PolicyConfig, PolicyLink, PolicyModule,
+    Builtin, HttpUrl, OciReference, OnStartFailure, Peer, Pinning, PolicyConfig, PolicyLink,
+    PolicyModule,
 };
 use crate::policy::{
     Audience, CHAIN_DEFAULT, ChainDefault, Direction, Limits, Mode, NODE_UNKNOWN, OnError,
@@ -31,6 +32,7 @@ pub(super) const COMMON_KEYS: &[&str] = &[
     "require-digest",
     "require-signature",
     "registry-auth",
+    "on-start-failure",
 ];
 
 const MODE: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
@@ -39,6 +41,11 @@ const ON_ERROR: [(&str, OnError); 3] = [
     ("keep-last", OnError::KeepLast),
     ("withdraw", OnError::Withdraw),
     ("skip", OnError::Skip),
+];
+
+const ON_START_FAILURE: [(&str, OnStartFailure); 2] = [
+    ("keep-last", OnStartFailure::KeepLast),
+    ("builtin", OnStartFailure::Builtin),
 ];
 
 pub(super) const DEFAULTS: [(&str, ChainDefault); 2] = [
@@ -156,6 +163,8 @@ pub(super) fn common(top: &Section<'_>, directory: &Path, report: &mut Report) -
             .and_then(|value| value.path(directory, report))
     };
     let (require_signature, registry_auth) = (file("require-signature"), file("registry-auth"));
+    let on_start_failure = section.value("on-start-failure");
+    let on_start_failure = on_start_failure.and_then(|it| it.choice(&ON_START_FAILURE, report));
     PolicyConfig {
         compile_cache,
         module_cache,
@@ -165,6 +174,7 @@ pub(super) fn common(top: &Section<'_>, directory: &Path, report: &mut Report) -
         },
         require_signature,
         registry_auth,
+        on_start_failure: on_start_failure.unwrap_or_default(),
     }
 }
 

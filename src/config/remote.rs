@@ -178,9 +178,13 @@ impl fmt::Display for HttpUrl {
     }
 }
 
-/// Whether a host, with a port or without, is this one by its name alone.
+/// Whether a host, with a port or without, is this one by its name alone. Nothing else may be in
+/// front of it or behind it.
 #[must_use]
 pub fn is_loopback(authority: &str) -> bool {
+    if !is_authority(authority) {
+        return false;
+    }
     let host = match authority.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),
@@ -301,11 +305,30 @@ mod tests {
             ("127.0.0.1.example", false),
             ("[::2]", false),
             ("192.0.2.1:80", false),
+            ("2130706433", false),
         ] {
             assert_eq!(is_loopback(authority), loopback, "{authority}");
             let plain = HttpUrl::parse(&format!("http://{authority}/a.wasm"));
             assert_eq!(plain.is_ok(), loopback, "{authority}");
             assert!(HttpUrl::parse(&format!("https://{authority}/a.wasm")).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_this_host_is_not() {
+        for authority in [
+            "127.0.0.1:0@registry.example",
+            "localhost@registry.example",
+            "localhost:pw@registry.example:443",
+            "[::1]@registry.example",
+            "[::1]registry.example",
+            "[::1].registry.example",
+            "127.0.0.1/",
+            "localhost:",
+            "localhost:0",
+            "",
+        ] {
+            assert!(!is_loopback(authority), "{authority}");
         }
     }
 

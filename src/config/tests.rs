@@ -7,8 +7,8 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::{
-    ApiConfig, BgpConfig, Builtin, Config, Guard, Overrides, Peer, Pinning, Place, PolicyLink,
-    PolicyModule, RouterIdConfig, Source,
+    ApiConfig, BgpConfig, Builtin, Config, Guard, OnStartFailure, Overrides, Peer, Pinning, Place,
+    PolicyLink, PolicyModule, RouterIdConfig, Source,
 };
 use crate::candidates::{AdvertiseConfig, PodCidrs};
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
@@ -149,6 +149,7 @@ fn an_empty_file_is_all_defaults() {
                 pinning: Pinning::Required,
                 require_signature: None,
                 registry_auth: None,
+                on_start_failure: OnStartFailure::KeepLast,
             },
             api: ApiConfig {
                 socket: "/run/rutter/rutter.sock".into(),

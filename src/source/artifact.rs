@@ -2,6 +2,8 @@
 //!
 //! Downloads and the cache both end here: nothing becomes a module without [`Artifact::verify`].
 
+use hyper::body::Bytes;
+
 use super::index::module_manifest;
 use super::manifest::{ModuleLayer, Packing, module_layer};
 use super::signature::{PublicKey, Signature};
@@ -10,13 +12,13 @@ use crate::config::{OciReference, PolicyModule};
 use crate::types::Digest;
 use crate::wasm::MODULE_BYTES_MAX;
 
-/// What a registry or a web server gave.
+/// What a source gave: everything that a module is checked by. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Artifact {
+pub struct Artifact {
     /// A registry's description of it; absent from a web server.
     pub(super) description: Option<Description>,
     /// The file, or the layer that holds the module.
-    pub(super) blob: Vec<u8>,
+    pub(super) blob: Bytes,
     /// None unless there was a demand for them.
     pub(super) signatures: Vec<Signature>,
 }
@@ -39,14 +41,14 @@ impl Description {
 
 impl Artifact {
     /// A file as it is, with the signature beside it.
-    pub(super) fn plain(blob: Vec<u8>, signature: Option<String>) -> Self {
+    pub(super) fn plain(blob: impl Into<Bytes>, signature: Option<String>) -> Self {
         let signature = signature.map(|signature| Signature {
             payload: None,
             signature,
         });
         Self {
             description: None,
-            blob,
+            blob: blob.into(),
             signatures: signature.into_iter().collect(),
         }
     }
@@ -60,6 +62,7 @@ impl Artifact {
         source: &PolicyModule,
         demands: &Demands,
     ) -> Result<Obtained, SourceError> {
+        let artifact = self.clone();
         let Self {
             description,
             blob,
@@ -112,6 +115,7 @@ impl Artifact {
             bytes,
             digest,
             source,
+            artifact,
             stands_in: None,
             cache_fault: None,
         })
@@ -122,8 +126,8 @@ impl Artifact {
 fn unpack(
     reference: &OciReference,
     description: &Description,
-    blob: Vec<u8>,
-) -> Result<Vec<u8>, SourceError> {
+    blob: Bytes,
+) -> Result<Bytes, SourceError> {
     let Description { index, manifest } = description;
     let manifest = manifest.as_bytes();
     let malformed = |what: &str, problem| SourceError::Malformed {
@@ -152,9 +156,9 @@ fn unpack(
     same("the layer", expected, digest_of(&blob))?;
     match packing {
         Packing::Plain => Ok(blob),
-        Packing::TarGzip => {
-            archive::module_in(&blob).map_err(|problem| malformed("the layer", problem))
-        }
+        Packing::TarGzip => archive::module_in(&blob)
+            .map(Bytes::from)
+            .map_err(|problem| malformed("the layer", problem)),
     }
 }
 

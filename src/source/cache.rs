@@ -3,11 +3,16 @@
 //! A blob is a file named by its digest; a record, named by the digest of the source's text, says
 //! which blob the source gave last and with which index and manifest. Whatever is read is checked as if it
 //! had just been downloaded: an entry that is missing, cut short or altered is as good as none.
-//! Only a name that is not pinned is believed, so that the directory is the agent's alone.
+//! Only a name that is not pinned is believed, so that the directory must be one that nobody else can
+//! write to, which is checked.
+//!
+//! Beside these [`last`](super::last) has records of its own, of the same blobs.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -15,9 +20,9 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::artifact::{Artifact, Description};
-use super::digest_of;
 use super::manifest::MANIFEST_BYTES_MAX;
 use super::signature::Signature;
+use super::{digest_of, last};
 use crate::files;
 use crate::types::Digest;
 use crate::wasm::MODULE_BYTES_MAX;
@@ -26,7 +31,7 @@ use crate::wasm::MODULE_BYTES_MAX;
 const UNUSED_BYTES_MAX: u64 = 64 << 20;
 
 /// Most that a record takes: an index, a manifest, and signatures of the same order.
-const RECORD_BYTES_MAX: usize = 4 * MANIFEST_BYTES_MAX;
+pub(super) const RECORD_BYTES_MAX: usize = 4 * MANIFEST_BYTES_MAX;
 
 const BLOB: &str = "blob";
 const RECORD: &str = "json";
@@ -35,24 +40,41 @@ const UNFINISHED: &str = "unfinished";
 /// A directory of modules. Clones are the same.
 #[derive(Clone, Debug)]
 pub(super) struct Cache {
-    folder: PathBuf,
-    unused_bytes_max: u64,
+    pub(super) folder: PathBuf,
+    pub(super) unused_bytes_max: u64,
     /// Two sources may give the same blob, and one source be named twice.
     writing: Arc<Mutex<()>>,
 }
 
-/// What a source gave last.
-#[derive(Debug, Serialize, Deserialize)]
+/// An artifact, but for its blob.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct Record {
-    /// As the configuration writes it.
-    source: String,
+pub(super) struct Record {
+    /// What it is of: a source as the configuration writes it, or a policy as it is configured.
+    pub(super) source: String,
     /// Its digest.
     blob: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     index: Option<String>,
     manifest: Option<String>,
     signatures: Vec<Signature>,
+}
+
+impl Record {
+    pub(super) fn of(source: &str, artifact: &Artifact) -> Self {
+        let Artifact {
+            description,
+            blob,
+            signatures,
+        } = artifact;
+        Self {
+            source: source.to_owned(),
+            blob: digest_of(blob).to_string(),
+            index: description.as_ref().and_then(|it| it.index.clone()),
+            manifest: description.as_ref().map(|it| it.manifest.clone()),
+            signatures: signatures.clone(),
+        }
+    }
 }
 
 impl Cache {
@@ -68,21 +90,28 @@ impl Cache {
     /// What `source` gave last, if all of it is there. Whether it is what it should be is for
     /// [`Artifact::verify`] to say.
     pub(super) fn load(&self, source: &str) -> Option<Artifact> {
+        self.check_ours().ok()?;
+        let record = self.record(&self.record_path(source))?;
+        (record.source == source).then(|| self.artifact(record))?
+    }
+
+    /// What a record is of, if the blob is there and whole.
+    pub(super) fn artifact(&self, record: Record) -> Option<Artifact> {
         let Record {
-            source: named,
+            source: _,
             blob,
             index,
             manifest,
             signatures,
-        } = self.record(&self.record_path(source))?;
+        } = record;
         let digest: Digest = blob.parse().ok()?;
         let blob = files::read(&self.blob_path(digest), MODULE_BYTES_MAX).ok()?;
         let artifact = Artifact {
             description: manifest.map(|manifest| Description { index, manifest }),
-            blob,
+            blob: blob.into(),
             signatures,
         };
-        (named == source && digest_of(&artifact.blob) == digest).then_some(artifact)
+        (digest_of(&artifact.blob) == digest).then_some(artifact)
     }
 
     /// Keeps what `source` gave.
@@ -90,6 +119,15 @@ impl Cache {
     /// # Errors
     /// The directory cannot be made or written to, or is full; what was there before still is.
     pub(super) fn store(&self, source: &str, artifact: &Artifact) -> io::Result<()> {
+        let record = serde_json::to_vec(&Record::of(source, artifact))?;
+        self.put(&self.record_path(source), &record, &artifact.blob)
+    }
+
+    /// Writes a record and the blob that it names.
+    ///
+    /// # Errors
+    /// As [`Self::store`].
+    pub(super) fn put(&self, path: &Path, record: &[u8], blob: &[u8]) -> io::Result<()> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.folder.is_dir() {
             if let Some(parent) = self.folder.parent() {
@@ -97,22 +135,30 @@ impl Cache {
             }
             DirBuilder::new().mode(0o700).create(&self.folder)?;
         }
-        let Artifact {
-            description,
-            blob,
-            signatures,
-        } = artifact;
-        let digest = digest_of(blob);
-        let record = Record {
-            source: source.to_owned(),
-            blob: digest.to_string(),
-            index: description.as_ref().and_then(|it| it.index.clone()),
-            manifest: description.as_ref().map(|it| it.manifest.clone()),
-            signatures: signatures.clone(),
-        };
+        self.check_ours()?;
         // The blob first: a record never names one that is not there.
-        self.write(&self.blob_path(digest), blob)?;
-        self.write(&self.record_path(source), &serde_json::to_vec(&record)?)
+        self.write(&self.blob_path(digest_of(blob)), blob)?;
+        self.write(path, record)
+    }
+
+    /// Whether nobody but us can write to the directory.
+    ///
+    /// # Errors
+    /// Somebody can, or there is none.
+    pub(super) fn check_ours(&self) -> io::Result<()> {
+        let metadata = fs::metadata(&self.folder)?;
+        // A socket belongs to who made it.
+        let (socket, _) = UnixStream::pair()?;
+        let us = File::from(OwnedFd::from(socket)).metadata()?.uid();
+        let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+        if owner != us || mode & 0o022 != 0 {
+            return Err(io::Error::other(format!(
+                "{} belongs to user {owner} with mode {mode:o}; the agent, user {us}, keeps modules \
+                 only where nobody else can write: mode 700",
+                self.folder.display()
+            )));
+        }
+        Ok(())
     }
 
     /// Removes what nothing in `used` needs and is too much, and what was never finished.
@@ -126,11 +172,11 @@ impl Cache {
         let mut kept = Vec::new();
         for source in used {
             let record = self.record_path(source);
-            let blob = self
-                .record(&record)
-                .and_then(|record| record.blob.parse().ok());
-            kept.extend(blob.map(|digest| self.blob_path(digest)));
+            kept.extend(self.record(&record).and_then(|it| self.blob_of(&it)));
             kept.push(record);
+        }
+        for (_, record) in last::records(self)? {
+            kept.extend(record.and_then(|it| self.blob_of(&it.record)));
         }
         let mut unused = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
@@ -164,6 +210,11 @@ impl Cache {
     fn record_path(&self, source: &str) -> PathBuf {
         let name = digest_of(source.as_bytes()).hex();
         self.folder.join(format!("{name}.{RECORD}"))
+    }
+
+    /// The file of a record's blob.
+    pub(super) fn blob_of(&self, record: &Record) -> Option<PathBuf> {
+        Some(self.blob_path(record.blob.parse().ok()?))
     }
 
     fn blob_path(&self, digest: Digest) -> PathBuf {
@@ -204,7 +255,7 @@ mod tests {
                 index: Some("{}".into()),
                 manifest: "{}".into(),
             }),
-            blob: blob.into(),
+            blob: blob.to_vec().into(),
             signatures: vec![Signature {
                 payload: Some("{}".into()),
                 signature: "c2lnbmVk".into(),

@@ -1,7 +1,8 @@
 //! Requests to registries and web servers: bounded, over TLS, redirections followed.
 //!
-//! The fetchers of artifacts and files use it. It never asks a host without TLS but this one, and
-//! never carries a credential from one host to another.
+//! The fetchers of artifacts and files use it. It never asks a host without TLS but this one, goes from
+//! no other host to this one, and never carries a credential from one host to another. Of what a server
+//! says is wrong nothing is repeated but its status and codes that are known: it may be anything.
 
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use hyper_util::rt::TokioExecutor;
 
 use super::SourceError;
 use super::local::SIGNATURE_BYTES_MAX;
-use crate::config::{HttpUrl, is_loopback};
+use super::origin::{check_way, same_origin};
+use crate::config::HttpUrl;
 
 /// A host that is there answers sooner, wherever it is.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
@@ -165,7 +167,7 @@ impl Answer {
         if statuses.contains(&self.status) {
             return Ok(self);
         }
-        let said = complaint(&self.body).map_or(String::new(), |said| format!(": {said}"));
+        let said = known_code(&self.body).map_or(String::new(), |code| format!(" ({code})"));
         let advice = match self.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 "; are there credentials for it in registry-auth?"
@@ -185,13 +187,18 @@ impl Answer {
     }
 }
 
+/// What of a URL is shown: servers may send on to endless ones.
+const SHOWN_MAX: usize = 200;
+
 /// A URL without its query, in which stores of blobs carry credentials.
 pub(super) fn shown(url: &Uri) -> String {
-    let whole = url.to_string();
-    match whole.split_once('?') {
-        Some((bare, _)) => bare.to_owned(),
-        None => whole,
-    }
+    shortened(url.to_string().split('?').next().unwrap_or_default())
+}
+
+/// The beginning of what a server wrote, without what would move a terminal's cursor.
+pub(super) fn shortened(text: &str) -> String {
+    let letters = text.chars().filter(|letter| !letter.is_control());
+    letters.take(SHOWN_MAX).collect()
 }
 
 /// A URL as requests have it.
@@ -200,7 +207,10 @@ pub(super) fn shown(url: &Uri) -> String {
 /// A part of it, which a registry may have given, has no place there.
 pub(super) fn parsed(url: &str) -> Result<Uri, SourceError> {
     url.parse().map_err(|error| SourceError::Malformed {
-        what: format!("the URL {url:?}"),
+        what: format!(
+            "the URL {:?}",
+            shortened(url.split('?').next().unwrap_or_default())
+        ),
         problem: format!("cannot be asked: {error}"),
     })
 }
@@ -211,30 +221,18 @@ fn sent_on(answer: &Answer, headers: HeaderMap) -> Result<Request<Full<Bytes>>, 
     let location = answer.header(LOCATION).unwrap_or_default();
     let refused = |problem| SourceError::Redirect {
         url: shown(from),
-        location: location.split('?').next().unwrap_or_default().to_owned(),
+        location: shortened(location.split('?').next().unwrap_or_default()),
         problem,
     };
     let to = resolve(from, location).ok_or_else(|| refused("which is no URL"))?;
-    let host = |url: &Uri| url.authority().map(|authority| authority.to_string());
-    if !is_protected(&to) {
-        return Err(refused("without TLS to another host"));
-    }
+    check_way(from, &to).map_err(&refused)?;
     let mut request = Request::new(Full::default());
     *request.headers_mut() = headers;
-    if host(&to) != host(from) || to.scheme() != from.scheme() {
+    if !same_origin(from, &to) {
         request.headers_mut().remove(AUTHORIZATION);
     }
     *request.uri_mut() = to;
     Ok(request)
-}
-
-/// Whether nobody on the way can read or change what is sent there.
-pub(super) fn is_protected(url: &Uri) -> bool {
-    match url.scheme_str() {
-        Some("https") => true,
-        Some("http") => url.authority().is_some_and(|to| is_loopback(to.as_str())),
-        Some(_) | None => false,
-    }
 }
 
 /// What `location` means in an answer from `base` (RFC 9110 10.2.2), but for paths relative to
@@ -248,12 +246,32 @@ pub(super) fn resolve(base: &Uri, location: &str) -> Option<Uri> {
     url.scheme().is_some().then_some(url)
 }
 
-/// What a registry says is wrong, of the JSON in which it does.
-fn complaint(body: &[u8]) -> Option<String> {
+/// What a registry may say is wrong, by the OCI distribution specification and the one before it.
+const CODES: [&str; 19] = [
+    "BLOB_UNKNOWN",
+    "BLOB_UPLOAD_INVALID",
+    "BLOB_UPLOAD_UNKNOWN",
+    "DENIED",
+    "DIGEST_INVALID",
+    "MANIFEST_BLOB_UNKNOWN",
+    "MANIFEST_INVALID",
+    "MANIFEST_UNKNOWN",
+    "MANIFEST_UNVERIFIED",
+    "NAME_INVALID",
+    "NAME_UNKNOWN",
+    "RANGE_INVALID",
+    "SIZE_INVALID",
+    "TAG_INVALID",
+    "TOOMANYREQUESTS",
+    "UNAUTHORIZED",
+    "UNAVAILABLE",
+    "UNKNOWN",
+    "UNSUPPORTED",
+];
+
+/// The first code of those known, of the JSON in which a registry says what is wrong.
+fn known_code(body: &[u8]) -> Option<&'static str> {
     let document: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let first = document.get("errors")?.get(0)?;
-    let text = |key| first.get(key).and_then(serde_json::Value::as_str);
-    let said = text("message").or_else(|| text("code"))?;
-    let line = said.chars().filter(|letter| !letter.is_control());
-    Some(line.take(200).collect())
+    let said = document.get("errors")?.get(0)?.get("code")?.as_str()?;
+    CODES.into_iter().find(|code| *code == said)
 }

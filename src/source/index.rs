@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::http::shortened;
 use super::manifest::parse;
 use crate::types::Digest;
 
@@ -63,16 +64,16 @@ pub(super) fn module_manifest(document: &[u8]) -> Result<Option<Digest>, String>
         ([], []) => return Err("is an index of nothing".to_owned()),
         (modules, all) => {
             let platforms: Vec<String> = all.iter().map(|entry| entry.platform()).collect();
+            let platforms = shortened(&platforms.join(", "));
             return Err(format!(
-                "is an index of {} artifacts, for {}: {} are for the architecture wasm; name one \
+                "is an index of {} artifacts, for {platforms}: {} are for the architecture wasm; name one \
                  of them by its digest",
                 all.len(),
-                platforms.join(", "),
                 modules.len()
             ));
         }
     };
-    let digest = entry.digest.parse();
+    let digest = shortened(&entry.digest).parse();
     let digest =
         digest.map_err(|error| format!("has an entry whose digest cannot be used: {error}"))?;
     Ok(Some(digest))

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::digest_of;
+use super::http::shortened;
 use crate::types::Digest;
 
 /// What is asked for, and written.
@@ -111,7 +112,8 @@ pub(super) fn module_layer(manifest: &[u8]) -> Result<ModuleLayer, String> {
         (0, [only]) if kind(only, &ARCHIVE_LAYERS) => (Some(only), Packing::TarGzip),
         (0, _) => {
             let types: Vec<_> = layers.iter().map(|layer| &layer.media_type).collect();
-            return Err(format!("has no layer that is a module, only {types:?}"));
+            let types = shortened(&format!("{types:?}"));
+            return Err(format!("has no layer that is a module, only {types}"));
         }
         (several, _) => return Err(format!("has {several} layers that are modules")),
     };
@@ -177,7 +179,7 @@ fn descriptor(media_type: &str, blob: &[u8]) -> Value {
 
 impl Layer {
     fn digest(&self) -> Result<Digest, String> {
-        self.digest
+        shortened(&self.digest)
             .parse()
             .map_err(|error| format!("has a layer whose digest cannot be used: {error}"))
     }
@@ -185,7 +187,11 @@ impl Layer {
 
 /// Any document that a registry keeps under `manifests`.
 pub(super) fn parse<M: DeserializeOwned>(manifest: &[u8]) -> Result<M, String> {
-    serde_json::from_slice(manifest).map_err(|error| format!("is no manifest: {error}"))
+    // Its own words may hold all of what a server wrote.
+    serde_json::from_slice(manifest).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        format!("is no manifest: it cannot be read from line {line}, column {column} on")
+    })
 }
 
 #[cfg(test)]

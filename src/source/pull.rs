@@ -55,7 +55,7 @@ pub(super) async fn pull(
             index: index.map(text).transpose()?,
             manifest: text(manifest)?,
         }),
-        blob: blob.into(),
+        blob,
         signatures: Vec::new(),
     })
 }

@@ -1,7 +1,7 @@
 //! One repository of a registry, spoken to as the OCI distribution specification says.
 //!
-//! Pulling and pushing use it. It shows credentials only after it was asked to, and only to the
-//! registry or to the server of tokens that the registry names.
+//! Pulling and pushing use it. It shows credentials only after the registry itself asked for them, and
+//! only to it or to the server of tokens that it names; a place that it sends on to may ask in vain.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -9,12 +9,13 @@ use std::sync::{Mutex, PoisonError};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, StatusCode, Uri};
 
 use super::auth::{Challenge, Credentials, secret};
-use super::http::{Answer, HttpClient, is_protected, parsed, shown};
+use super::http::{Answer, HttpClient, parsed, shown};
 use super::index::{DOCKER_LIST, INDEX};
 use super::manifest::{DOCKER_MANIFEST, MANIFEST, MANIFEST_BYTES_MAX};
+use super::origin::{check_way, same_origin};
 use super::{SourceError, digest_of};
 use crate::config::OciReference;
 use crate::types::Digest;
@@ -142,7 +143,8 @@ impl<'c> Repository<'c> {
     /// No whole answer came.
     pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, SourceError> {
         let answer = self.ask_once(ask).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
+        let ours = same_origin(&answer.url, &parsed(&self.base)?);
+        if answer.status != StatusCode::UNAUTHORIZED || !ours {
             return Ok(answer);
         }
         let challenge = answer.header(WWW_AUTHENTICATE).and_then(Challenge::parse);
@@ -156,15 +158,8 @@ impl<'c> Repository<'c> {
     async fn ask_once(&self, ask: &Ask<'_>) -> Result<Answer, SourceError> {
         let mut request = Request::new(Full::new(ask.body.clone()));
         *request.method_mut() = ask.method.clone();
-        let url = parsed(&ask.url)?;
-        if !is_protected(&url) {
-            return Err(SourceError::Redirect {
-                url: self.base.clone(),
-                location: shown(&url),
-                problem: "without TLS to another host",
-            });
-        }
-        let ours = url.authority() == parsed(&self.base)?.authority();
+        let url = self.way_to(&ask.url)?;
+        let ours = same_origin(&url, &parsed(&self.base)?);
         *request.uri_mut() = url;
         let media_types = HeaderValue::from_str(ask.media_types);
         let media_types = media_types.expect("media types are written in this program");
@@ -179,6 +174,17 @@ impl<'c> Repository<'c> {
             request.headers_mut().insert(AUTHORIZATION, authorization);
         }
         self.http.send(request, ask.body_bytes_max).await
+    }
+
+    /// A URL that the registry gave, if it may be asked.
+    fn way_to(&self, url: &str) -> Result<Uri, SourceError> {
+        let (base, url) = (parsed(&self.base)?, parsed(url)?);
+        check_way(&base, &url).map_err(|problem| SourceError::Redirect {
+            url: self.base.clone(),
+            location: shown(&url),
+            problem,
+        })?;
+        Ok(url)
     }
 
     fn taken(&self) -> std::sync::MutexGuard<'_, Option<HeaderValue>> {
@@ -208,14 +214,7 @@ impl<'c> Repository<'c> {
             .collect::<Vec<_>>()
             .join("&");
         let separator = if realm.contains('?') { '&' } else { '?' };
-        let url = parsed(&format!("{realm}{separator}{query}"))?;
-        if !is_protected(&url) {
-            return Err(SourceError::Redirect {
-                url: self.base.clone(),
-                location: shown(&url),
-                problem: "for a token, without TLS to another host",
-            });
-        }
+        let url = self.way_to(&format!("{realm}{separator}{query}"))?;
         let mut request = Request::new(Full::default());
         *request.uri_mut() = url;
         if let Some(basic) = basic {

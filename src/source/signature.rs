@@ -175,7 +175,7 @@ fn pem(text: Result<Vec<u8>, ReadError>) -> Result<(String, Vec<u8>), String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::path::PathBuf;
 
     use tempfile::TempDir;
@@ -185,14 +185,14 @@ pub(super) mod tests {
     use crate::source::digest_of;
 
     /// A pair of keys, made by ring and written as openssl does.
-    pub(in crate::source) struct Keys {
+    pub(crate) struct Keys {
         _folder: TempDir,
-        pub(in crate::source) private: PathBuf,
-        pub(in crate::source) public: PathBuf,
+        pub(crate) private: PathBuf,
+        pub(crate) public: PathBuf,
     }
 
     impl Keys {
-        pub(in crate::source) fn make() -> Self {
+        pub(crate) fn make() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let random = SystemRandom::new();
             let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
@@ -217,7 +217,7 @@ pub(super) mod tests {
         }
 
         /// A signature over some bytes, as `cosign sign-blob` prints it.
-        pub(in crate::source) fn sign(&self, bytes: &[u8]) -> String {
+        pub(crate) fn sign(&self, bytes: &[u8]) -> String {
             let SigningKey(pair) = SigningKey::read(&self.private).unwrap();
             let signature = pair.sign(&SystemRandom::new(), bytes).unwrap();
             format!("{}\n", BASE64.encode(signature))

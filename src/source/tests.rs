@@ -6,7 +6,6 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::manifest::WASM_LAYER;
-use super::signature::tests::Keys;
 use super::testing::{Server, answer, empty, manifest as describe, ok};
 use super::*;
 
@@ -246,29 +245,66 @@ async fn a_download_that_breaks_off_is_no_module() {
 }
 
 #[tokio::test]
-async fn a_server_without_the_module_is_told_by_its_words() {
+async fn of_a_server_without_the_module_status_and_known_codes_are_told_and_no_word_more() {
     let server = Server::start().await;
     let reference = server.reference(":v1");
     assert_eq!(
         refusal(&reference).await,
         format!("{reference} is not in its registry")
     );
-    let errors = br#"{"errors": [{"code": "DENIED", "message": "no such luck"}]}"#;
-    let length = format!("content-length: {}", errors.len());
     let path = "/v2/p/manifests/v1";
-    for (status, ending) in [
+    let said = |code: &str| {
+        let message = "hunter2 \u{1b}[31m";
+        json!({"errors": [{"code": code, "message": message, "detail": message}]}).to_string()
+    };
+    let (denied, unknown) = (said("DENIED"), said("hunter2"));
+    for (status, body, ending) in [
         (
-            "500 Internal Server Error",
-            "answered 500 Internal Server Error: no such luck",
+            "500 What hunter2",
+            &*denied,
+            "answered 500 Internal Server Error (DENIED)",
         ),
         (
             "403 Forbidden",
-            "no such luck; are there credentials for it in registry-auth?",
+            &denied,
+            "answered 403 Forbidden (DENIED); are there credentials for it in registry-auth?",
         ),
+        ("404 hunter2", "hunter2", "is not in its registry"),
+        (
+            "500 hunter2",
+            &unknown,
+            "answered 500 Internal Server Error",
+        ),
+        ("502 x", "<b>hunter2", "answered 502 Bad Gateway"),
+        ("502 x", "[7]", "answered 502 Bad Gateway"),
     ] {
-        server.answer(path, answer(status, &[&length], errors));
+        let length = format!("content-length: {}", body.len());
+        server.answer(path, answer(status, &[&length], body.as_bytes()));
         let error = refusal(&reference).await;
         assert!(error.ends_with(ending), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    // Nor of an answer that is no manifest.
+    for body in [
+        r#"{"layers": "hunter2"}"#,
+        r#"{"manifests": {"hunter2": 1}}"#,
+    ] {
+        server.answer(path, ok(body.as_bytes()));
+        let error = refusal(&reference).await;
+        assert!(
+            error.contains("is no manifest: it cannot be read"),
+            "{error}"
+        );
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let endless = "x".repeat(100_000);
+    for manifest in [
+        describe(&endless, MODULE, 1),
+        describe(WASM_LAYER, MODULE, 1).replace("sha256:", &endless),
+    ] {
+        server.answer(path, ok(manifest.as_bytes()));
+        let error = refusal(&reference).await;
+        assert!(error.len() < 1000, "{error}");
     }
     server.answer(path, ok(b"<html>"));
     let error = refusal(&reference).await;
@@ -306,7 +342,12 @@ async fn redirections_are_followed_to_protected_places_only() {
             "http://192.0.2.1/a?token=x",
             "\"http://192.0.2.1/a\", without TLS to another host",
         ),
-        ("ftp://localhost/a", "without TLS to another host"),
+        ("ftp://localhost/a", "which is neither https: nor http:"),
+        (
+            "http://127.0.0.1:0@192.0.2.1/a",
+            "with a name or a password in it",
+        ),
+        ("http://localhost.evil/a", "without TLS to another host"),
         ("a.wasm", "which is no URL"),
         ("/c.wasm", "and so did those before it"),
     ] {
@@ -361,7 +402,33 @@ async fn credentials_are_shown_when_asked_for_and_to_nobody_else() {
     let realm = "www-authenticate: Bearer realm=\"http://192.0.2.1/token\"";
     server.answer("/v2/p/manifests/v2", empty("401 Unauthorized", realm));
     let error = node.obtain(&server.reference(":v2")).await.unwrap_err();
-    assert!(error.contains("for a token, without TLS"), "{error}");
+    assert!(
+        error.ends_with("sends on to \"http://192.0.2.1/token\", without TLS to another host"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_place_that_a_registry_sends_on_to_asks_for_credentials_in_vain() {
+    let (server, store) = (Server::start().await, Server::start().await);
+    server.hold("v1", WASM_LAYER, MODULE);
+    let blob = format!("/v2/p/blobs/{}", digest_of(MODULE));
+    let elsewhere = format!("location: http://{}/blob", store.address);
+    server.answer(&blob, empty("307 Temporary Redirect", &elsewhere));
+    store.answer("/token?", ok(br#"{"token": "T"}"#));
+    let node = Node::new().with_auth(&server.address.to_string(), "dTpw");
+    let bearer = format!("Bearer realm=\"http://{}/token\"", store.address);
+    for challenge in ["Basic realm=\"x\"", &bearer] {
+        let challenge = format!("www-authenticate: {challenge}");
+        store.answer("/blob", empty("401 Unauthorized", &challenge));
+        let error = node.obtain(&server.reference(":v1")).await.unwrap_err();
+        assert!(error.contains("/blob answered 401 Unauthorized"), "{error}");
+    }
+    let asked = [server.asked(), store.asked()].concat();
+    let shown = asked.iter().any(|head| head.contains("authorization"));
+    assert!(!shown, "{asked:?}");
+    let tokens = asked.iter().filter(|head| head.contains("/token"));
+    assert_eq!(tokens.count(), 0, "{asked:?}");
 }
 
 #[tokio::test]
@@ -400,18 +467,18 @@ async fn what_a_tag_gave_last_stands_in_while_it_gives_nothing_good() {
     server.hold("v1", WASM_LAYER, MODULE);
     assert!(node.obtain(&tag).await.unwrap().stands_in.is_none());
     server.hold("v1", WASM_LAYER, b"newer");
-    assert_eq!(node.obtain(&tag).await.unwrap().bytes, b"newer");
+    assert_eq!(node.obtain(&tag).await.unwrap().bytes, b"newer"[..]);
     // Nothing good: a blob that is another, then nobody there.
     server.answer(&format!("/v2/p/blobs/{}", digest_of(b"newer")), ok(MODULE));
     let obtained = node.obtain(&tag).await.unwrap();
-    assert_eq!(obtained.bytes, b"newer");
+    assert_eq!(obtained.bytes, b"newer"[..]);
     assert!(matches!(
         obtained.stands_in,
         Some(SourceError::WrongDigest { .. })
     ));
     drop(server);
     let obtained = node.obtain(&tag).await.unwrap();
-    assert_eq!(obtained.bytes, b"newer");
+    assert_eq!(obtained.bytes, b"newer"[..]);
     assert!(matches!(
         obtained.stands_in,
         Some(SourceError::Fetch { .. })

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rutter::api::StandIn;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -240,7 +241,7 @@ fn a_node_keeps_its_policy_while_the_registry_comes_and_goes() {
     let pinned = bench.push(&registry, "p:v1", &["--sign-key", text(&keys.private)]);
     let signed = format!("require-signature = {:?}\n", keys.public);
 
-    // Nothing kept and nobody there: the built-in default runs, until the registry is back.
+    // Nothing kept and nobody there: nothing is let through, until the registry is back.
     registry.stop();
     let manifests = bench.path("manifests");
     fs::create_dir(&manifests).unwrap();
@@ -250,7 +251,10 @@ fn a_node_keeps_its_policy_while_the_registry_comes_and_goes() {
     eventually(RETRY_LIMIT, || {
         let policy = agent.policy()?;
         let error = policy.error.unwrap_or_default();
-        if policy.module == "builtin:default" && error.contains("cannot fetch http://127.0.0.1") {
+        if policy.stand_in == Some(StandIn::Closed)
+            && error.contains("cannot fetch http://127.0.0.1")
+            && error.ends_with("; nothing is announced")
+        {
             Ok(())
         } else {
             Err(format!("{}: {error}", policy.module))
@@ -339,7 +343,7 @@ fn an_import_policy_comes_from_a_registry_and_is_kept_on_the_node() {
     eventually(RETRY_LIMIT, || {
         let (module, error) = only(&agent)?;
         let error = error.unwrap_or_default();
-        if module == "none" && error.ends_with("; no learned route is used") {
+        if module == pinned && error.ends_with("; no learned route is used") {
             Ok(())
         } else {
             Err(format!("{module}: {error}"))

@@ -33,3 +33,5 @@ mod router_id;
 mod services;
 #[cfg(feature = "daemon")]
 mod setup;
+#[cfg(feature = "daemon")]
+mod start;

@@ -1,8 +1,8 @@
-//! The program alone, on loopback, with a folder of manifests and nobody to talk to: what it decides
-//! is asked of its own socket.
+//! The program alone, on loopback, with a folder of manifests: what it decides is asked of its own
+//! socket.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// A running agent, ended when dropped.
 pub(crate) struct Solo {
     folder: TempDir,
-    _process: Process,
+    node: String,
+    process: Process,
 }
 
 impl Solo {
@@ -31,6 +32,11 @@ impl Solo {
         fs::create_dir(folder.path().join("manifests")).unwrap();
         fs::write(folder.path().join("manifests/all.yaml"), manifests).unwrap();
         fs::write(folder.path().join("rutter.toml"), config).unwrap();
+        Self::start_in(node, folder)
+    }
+
+    /// The same with all that is in this folder.
+    pub(crate) fn start_in(node: &str, folder: TempDir) -> Self {
         let mut command = Command::new(RUTTER);
         command
             .args(["agent", "--config", "rutter.toml"])
@@ -40,8 +46,26 @@ impl Solo {
         let process = Process::spawn("the agent", &mut command, folder.path().join("log"));
         Self {
             folder,
-            _process: process,
+            node: node.to_owned(),
+            process,
         }
+    }
+
+    /// Ends it, and starts another one after this was done to its folder.
+    pub(crate) fn restarted(self, meanwhile: impl FnOnce(&Path)) -> Self {
+        let Self {
+            folder,
+            node,
+            process,
+        } = self;
+        drop(process);
+        meanwhile(folder.path());
+        Self::start_in(&node, folder)
+    }
+
+    /// What is in its folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// What the command line prints.

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::*;
-use crate::agent::testing::{Parts, text};
+use crate::agent::testing::{Parts, text, until};
 
 /// A request's status and body.
 async fn ask(path: &Path, target: &str) -> (u16, String) {
@@ -243,5 +243,34 @@ async fn an_approval_is_answered_by_the_reload_task() {
     assert_eq!(status, 400, "no id");
     let (status, _) = ask(&path, "/v1/policy/approve?id=1").await;
     assert_eq!(status, 405, "asking changes nothing");
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_policy_that_is_closed_keeps_the_agent_from_being_ready() {
+    let chain = "[[policies]]\nname = 'own'\nmodule = 'own.wasm'\n";
+    let Parts {
+        reloader,
+        reporter,
+        folder,
+        told: _told,
+    } = Parts::start(&text(chain)).await;
+    let answer = readyz(State(Arc::clone(&reporter))).await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let body = axum::body::to_bytes(answer.into_body(), 4096).await;
+    let body = String::from_utf8(body.unwrap().into()).unwrap();
+    assert!(
+        body.contains("own.wasm: cannot read the module")
+            && body.ends_with("; nothing is announced\n"),
+        "{body}"
+    );
+    // Watching begins before this returns to us, for the first poll of a task runs up to its wait.
+    let running = tokio::spawn(reloader.run(signal(SignalKind::hangup()).unwrap()));
+    tokio::task::yield_now().await;
+    let module = folder.path().join("own.wasm");
+    std::fs::write(module, crate::wasm::builtin_bytes()).unwrap();
+    until(&reporter, |status| status.readiness == Readiness::Ready).await;
+    let answer = readyz(State(reporter)).await;
+    assert_eq!(answer.status(), StatusCode::OK);
     running.abort();
 }

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::*;
-use crate::api::{ConfigStatus, FaultCount, PeerFaults, ServiceRoutes, SourceStatus, Withheld};
+use crate::api::{
+    ConfigStatus, FaultCount, PeerFaults, ServiceRoutes, SourceStatus, StandIn, Withheld,
+};
 use crate::policy::{Limits, OnError, PeerKind};
 use crate::types::Asn;
 
@@ -41,6 +43,7 @@ fn scrape() -> Scrape {
         digest: None,
         loaded_at: None,
         refused: None,
+        stand_in: None,
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT.into(),
         mode: Mode::Enforce,
@@ -72,6 +75,7 @@ fn scrape() -> Scrape {
         retry_in: None,
         held: 3,
         refused: Some("no wasm".to_owned()),
+        stand_in: Some(StandIn::Last),
         ..policy.clone()
     };
     let of_peer = |peer: &str, withdrawn| ShadowCounts {

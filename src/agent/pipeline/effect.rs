@@ -9,7 +9,8 @@ use crate::agent::peering::Peering;
 use crate::api::{ChangeEffect, ChangedRoute, LearnedEffect};
 use crate::config::Config;
 use crate::policy::{
-    AcceptedImport, ChangeKind, Exports, Imports, LearnedRoute, Outcome, Step, compare,
+    AcceptedImport, ChangeKind, Direction, Exports, ImportPeer, Imports, LearnedRoute, Outcome,
+    Step, compare,
 };
 use crate::speaker::Learning;
 use crate::types::{GroupId, Installation, PeerId, Prefix};
@@ -35,9 +36,27 @@ pub(super) fn differences(before: &Exports, after: &Exports) -> Decisions {
     decisions
 }
 
-/// What `tried` would do to what `pipeline` announces.
-pub(super) fn effect(pipeline: &Pipeline, tried: &Tried) -> ChangeEffect {
+/// What the guard goes by: what a change takes away of how much, but for what was let through by
+/// [stand-ins](super::stood_in).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Measured {
+    pub(super) announced: u64,
+    pub(super) withdrawn: u64,
+    pub(super) used: u64,
+    pub(super) rejected: u64,
+}
+
+/// What `tried` would do to what `pipeline` announces and uses, and what of it counts.
+pub(super) fn effect(pipeline: &Pipeline, tried: &Tried) -> (ChangeEffect, Measured) {
     let mut effect = ChangeEffect::default();
+    let mut measured = Measured::default();
+    let stood_in = |group| {
+        let mut groups = pipeline
+            .exports
+            .peers()
+            .filter(|(id, _)| Some(*id) == group);
+        groups.any(|(_, peers)| tried.stood_in.decided_for(Direction::Export, peers))
+    };
     for ((former, next), peers) in moves(pipeline, tried) {
         let times = peers.len() as u64;
         let before = former.into_iter();
@@ -45,7 +64,8 @@ pub(super) fn effect(pipeline: &Pipeline, tried: &Tried) -> ChangeEffect {
         let before: Vec<_> = before.collect();
         let after = next.into_iter();
         let after = after.flat_map(|group| tried.exports.announced(group));
-        effect.announced += before.len() as u64 * times;
+        let announced = before.len() as u64 * times;
+        effect.announced += announced;
         let changes = compare(before, after).into_iter();
         let routes = changes.map(|(prefix, change)| (change.kind(), *prefix));
         let routes: Vec<_> = routes.collect();
@@ -56,17 +76,22 @@ pub(super) fn effect(pipeline: &Pipeline, tried: &Tried) -> ChangeEffect {
                 ChangeKind::Added => &mut effect.added,
             } += times;
         }
+        if !stood_in(former) {
+            let withdrawn = |(change, _): &&(ChangeKind, Prefix)| *change == ChangeKind::Withdrawn;
+            measured.announced += announced;
+            measured.withdrawn += routes.iter().filter(withdrawn).count() as u64 * times;
+        }
         effect
             .examples
             .extend(examples(routes, &peers, tried, next));
     }
     shorten(&mut effect.examples);
-    effect.learned = learned(pipeline, tried);
-    effect
+    effect.learned = learned(pipeline, tried, &mut measured);
+    (effect, measured)
 }
 
 /// What `tried` would do to what `pipeline` uses of the routes that peers announce.
-fn learned(pipeline: &Pipeline, tried: &Tried) -> LearnedEffect {
+fn learned(pipeline: &Pipeline, tried: &Tried, measured: &mut Measured) -> LearnedEffect {
     let mut effect = LearnedEffect::default();
     let (before, after) = (&pipeline.import_side, &tried.imports);
     // Where nothing is decided about in force, the trial was given what there is.
@@ -95,7 +120,8 @@ fn learned(pipeline: &Pipeline, tried: &Tried) -> LearnedEffect {
         } else {
             Vec::new()
         };
-        effect.used += from.len() as u64;
+        let (used, rejected) = (from.len() as u64, effect.rejected);
+        effect.used += used;
         // Where no policy of the new configuration says why.
         let reason_else = if stays { NO_POLICIES } else { NO_SUCH_PEER };
         for (prefix, change) in compare(from, to) {
@@ -117,6 +143,13 @@ fn learned(pipeline: &Pipeline, tried: &Tried) -> LearnedEffect {
             if effect.examples.len() > 64 * EXAMPLES_MAX {
                 shorten(&mut effect.examples);
             }
+        }
+        let mut peers = before.imports.peers().filter(|(id, _)| *id == peer);
+        let decided_for =
+            |(_, its): (_, &ImportPeer)| tried.stood_in.decided_for(Direction::Import, &its.group);
+        if !peers.any(decided_for) {
+            measured.used += used;
+            measured.rejected += effect.rejected - rejected;
         }
     }
     shorten(&mut effect.examples);

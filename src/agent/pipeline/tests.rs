@@ -83,6 +83,7 @@ fn settings(text: &str, rule: Option<Rule>) -> Settings {
         passwords: Passwords::new(),
         chain: rule.map(|rule| vec![link(rule).into()]),
         import_chain: None,
+        stood_in: Vec::new(),
     }
 }
 

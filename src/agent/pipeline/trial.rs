@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::effect;
+use super::effect::{self, Measured};
 use super::imports::{ImportTrial, ImportTried};
+use super::stood_in::AllStoodIn;
 use super::{Failures, Pipeline, Settings, Stage};
 use crate::agent::clock;
 use crate::agent::meters::{self, Meter, Work};
@@ -43,6 +44,7 @@ pub(in crate::agent) struct Tried {
     pub(super) peering: Peering,
     pub(super) exports: Exports,
     pub(super) imports: ImportTried,
+    pub(super) stood_in: AllStoodIn,
     passwords: Passwords,
     /// Links that are not those in force, with what counts what they do.
     new_links: BTreeMap<Arc<str>, Meter>,
@@ -112,6 +114,7 @@ impl Trial {
             passwords,
             chain,
             import_chain: _,
+            stood_in,
         } = settings;
         let mut new_links = BTreeMap::new();
         let chain = chain.map(|chain| meters::measured(chain, &mut new_links));
@@ -122,6 +125,7 @@ impl Trial {
             peering,
             imports: imports.run(now, &config),
             exports,
+            stood_in: AllStoodIn(stood_in),
             passwords,
             new_links,
             candidates,
@@ -199,10 +203,10 @@ impl Pipeline {
             self.end_trial();
             return Judgement::Failing(failure);
         }
-        let effect = effect::effect(self, tried);
+        let (effect, measured) = effect::effect(self, tried);
         let max_withdraw = self.config.guard.max_withdraw;
         match leave {
-            Leave::Asked if !is_allowed(max_withdraw, &effect) => {
+            Leave::Asked if !is_allowed(max_withdraw, measured) => {
                 self.end_trial();
                 Judgement::Excessive(max_withdraw, effect)
             }
@@ -220,6 +224,7 @@ impl Pipeline {
             peering,
             mut exports,
             imports,
+            stood_in: _,
             passwords,
             new_links,
             candidates,
@@ -280,19 +285,24 @@ impl Pipeline {
     /// well in the chain in force.
     fn first_failing(&self, tried: &Tried) -> Option<TrialFailure> {
         let in_force = self.failures();
-        let exports = blamed(&tried.exports, &tried.new_links, &in_force);
-        exports.or_else(|| blamed(&tried.imports.imports, &tried.imports.new_links, &in_force))
+        let stood_in = &tried.stood_in;
+        let exports = blamed(&tried.exports, &tried.new_links, &in_force, stood_in);
+        let imports = &tried.imports;
+        exports.or_else(|| blamed(&imports.imports, &imports.new_links, &in_force, stood_in))
     }
 }
 
 /// The first policy of one direction that fails, as a whole or on a route that the one of its name
-/// in force is well about.
+/// in force is well about. One in whose place nothing was let through is not to blame: it is asked
+/// again, and its on-error decides meanwhile, as if it had been there at the start.
 fn blamed<P: Directed>(
     tried: &Table<P>,
     new_links: &BTreeMap<Arc<str>, Meter>,
     in_force: &Failures,
+    stood_in: &AllStoodIn,
 ) -> Option<TrialFailure> {
     let direction = P::DIRECTION;
+    let is_excused = |policy: &str| stood_in.closed(direction, policy);
     let failure = |policy: String, failure| TrialFailure {
         direction,
         policy,
@@ -302,7 +312,8 @@ fn blamed<P: Directed>(
         let error = link.error?.to_string();
         let is_new = new_links.contains_key(link.name);
         let key = (direction, link.name.to_owned());
-        let is_to_blame = is_new || !in_force.failing.contains_key(&key);
+        let is_to_blame =
+            !is_excused(link.name) && (is_new || !in_force.failing.contains_key(&key));
         is_to_blame.then(|| failure(key.1, error))
     });
     failing.or_else(|| {
@@ -310,17 +321,21 @@ fn blamed<P: Directed>(
             let subject = held.subject();
             let error = format!("on {subject}: {}", held.error);
             let key = (direction, held.policy.to_owned(), subject);
-            let is_to_blame = !in_force.held.contains_key(&key);
+            let is_to_blame = !is_excused(held.policy) && !in_force.held.contains_key(&key);
             is_to_blame.then(|| failure(key.1, error))
         })
     })
 }
 
 /// Neither direction may lose too much.
-fn is_allowed(max_withdraw: MaxWithdraw, effect: &ChangeEffect) -> bool {
-    let learned = &effect.learned;
-    max_withdraw.allows(effect.withdrawn, effect.announced)
-        && max_withdraw.allows(learned.rejected, learned.used)
+fn is_allowed(max_withdraw: MaxWithdraw, measured: Measured) -> bool {
+    let Measured {
+        announced,
+        withdrawn,
+        used,
+        rejected,
+    } = measured;
+    max_withdraw.allows(withdrawn, announced) && max_withdraw.allows(rejected, used)
 }
 
 impl Journal {

@@ -4,6 +4,7 @@ mod files;
 mod guard;
 mod imports;
 mod modules;
+mod start;
 mod two_way;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};

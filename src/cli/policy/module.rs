@@ -102,7 +102,7 @@ pub(super) fn load(engine: &Engine, text: &str) -> anyhow::Result<Module> {
 }
 
 fn bytes(text: &str) -> anyhow::Result<Vec<u8>> {
-    Ok(obtain(text, &Demands::default(), None)?.bytes)
+    Ok(obtain(text, &Demands::default(), None)?.bytes.into())
 }
 
 fn obtain(text: &str, demands: &Demands, registry_auth: Option<&Path>) -> anyhow::Result<Obtained> {

@@ -141,6 +141,32 @@ fn modules_are_told_by_their_digests_and_refused_versions_by_their_reasons() {
 }
 
 #[test]
+fn what_stands_in_since_the_start_is_told() {
+    let mut status = testing::status();
+    let missing = "policies.module /a.wasm: cannot read the module /a.wasm";
+    let closed = format!("{missing}; nothing is announced to peer group tors");
+    status.readiness = Readiness::Closed {
+        reason: closed.clone(),
+    };
+    status.policies = vec![
+        PolicyStatus {
+            stand_in: Some(StandIn::Closed),
+            error: Some(closed),
+            ..policy("tenants", "/a.wasm")
+        },
+        PolicyStatus {
+            stand_in: Some(StandIn::Last),
+            digest: Some("sha256:0123".to_owned()),
+            loaded_at: Some(NOON - 60),
+            refused: Some(missing.to_owned()),
+            ..policy("ports", "/a.wasm")
+        },
+    ];
+    assert_eq!(outcome(&status), Outcome::Degraded);
+    assert_snapshot!(text(&status));
+}
+
+#[test]
 fn a_change_that_is_held_back_is_shown_with_what_it_would_do() {
     let mut status = testing::status();
     status.held = Some(testing::held());
@@ -235,11 +261,16 @@ fn routes_that_a_policy_fails_on_are_named_and_the_others_counted() {
 
 #[test]
 fn each_kind_of_trouble_alone_is_degraded() {
-    let troubles: [fn(&mut Status); 10] = [
+    let troubles: [fn(&mut Status); 11] = [
         |status| status.policies[0].held = 1,
         |status| {
             status.readiness = Readiness::Waiting {
                 waiting_for: "its Node".to_owned(),
+            };
+        },
+        |status| {
+            status.readiness = Readiness::Closed {
+                reason: "no module; nothing is announced".to_owned(),
             };
         },
         |status| status.source.error = Some("gone".to_owned()),

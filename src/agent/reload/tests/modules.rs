@@ -171,25 +171,11 @@ async fn only_the_policy_whose_module_changed_is_made_anew() {
         let state = parts.reloader.state.lock().unwrap();
         state.exports.modules["second"].loaded_at
     };
-    let links::InForce::Configured(links) = &mut parts.reloader.in_force.chains.exports else {
-        panic!("the configured chain is in force");
-    };
-    links[1].loaded_at = 7;
+    parts.reloader.in_force.chains.exports[1].loaded_at = 7;
     replaced(&mut parts, &build(1), Trigger::Noticed).await;
     assert_eq!(loaded_at(&parts), 7);
     let status = parts.reporter.status().await.unwrap();
     assert_eq!(status.policies[0].digest, Some(digest(&build(1))));
-}
-
-#[tokio::test]
-async fn a_module_that_was_missing_at_start_is_taken_when_it_is_there() {
-    let mut parts = Parts::start(&text(CHAIN)).await;
-    let before = parts.reporter.status().await.unwrap();
-    assert_eq!(before.policies[0].module, "builtin:default");
-    assert_eq!(before.policies[0].digest, None);
-    let policy = replaced(&mut parts, &build(0), Trigger::Noticed).await;
-    assert_eq!((policy.name.as_str(), policy.error), ("own", None));
-    assert_eq!(policy.digest, Some(digest(&build(0))));
 }
 
 /// The module is in a folder of its own, as a ConfigMap is mounted: a new folder, then one rename
