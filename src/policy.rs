@@ -46,6 +46,8 @@ mod imports;
 mod limits;
 mod observation;
 mod outcome;
+mod pace;
+pub mod progress;
 mod row;
 mod search;
 mod shadow;
@@ -58,7 +60,7 @@ mod tests;
 
 pub use answer::checked;
 pub use audience::Audience;
-pub use chain::{FailureCounts, Link, LinkStatus, NextLink};
+pub use chain::{Course, FailureCounts, Link, LinkStatus, NextLink};
 pub use change::{Change, ChangeKind, compare};
 pub use directed::{Asked, Directed, Inquiry};
 pub use exports::{ExportChange, Exports};

@@ -6,6 +6,8 @@
 
 mod effect;
 mod imports;
+mod piece;
+mod pulse;
 mod runner;
 mod stood_in;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::chain::{Answer, Control};
 use super::held::{Held, Parts};
 use super::search::{Budget, Finding, search};
-use super::{Asked, Directed, Inquiry, Link, PolicyFailure, Step};
+use super::{Asked, Directed, Inquiry, Link, PolicyFailure, Step, progress};
 
 /// A link that is about to be asked.
 pub(super) struct Asking<'a, P: Directed> {
@@ -55,7 +55,10 @@ impl<P: Directed> Asking<'_, P> {
                     failures: Vec::new(),
                 });
             }
-            found @ (Finding::All(_) | Finding::Each(..) | Finding::Broken { .. }) => found,
+            found @ (Finding::All(_)
+            | Finding::Each(..)
+            | Finding::Postponed(_)
+            | Finding::Broken { .. }) => found,
         };
         let Parts {
             fresh,
@@ -78,6 +81,12 @@ impl<P: Directed> Asking<'_, P> {
                 }
                 note(&mut answers, &fresh, each);
             }
+            Finding::Postponed(cause) => {
+                return Ok(Reply {
+                    answer: Answer::Postponed,
+                    failures: vec![cause.kind()],
+                });
+            }
             Finding::Broken { cause, found } => {
                 let failures = found.iter().map(|(_, cause)| cause.kind()).collect();
                 for (at, cause) in found {
@@ -99,6 +108,13 @@ impl<P: Directed> Asking<'_, P> {
         match self.search_among(suspects) {
             Finding::All(steps) => note(answers, suspects, steps.into_iter().map(Ok)),
             Finding::Each(_, each) => note(answers, suspects, each),
+            Finding::Postponed(cause) => {
+                note(
+                    answers,
+                    suspects,
+                    suspects.iter().map(|_| Err(cause.clone())),
+                );
+            }
             Finding::Broken { cause, .. } if cause.is_of_all() => {
                 return Err(Broken {
                     cause,
@@ -168,7 +184,9 @@ impl<P: Directed> Asking<'_, P> {
                 routes: &routes[range],
                 ..*inquiry
             };
-            link.policy.ask(&link.name, &part)
+            let answer = link.policy.ask(&link.name, &part);
+            progress::made();
+            answer
         })
     }
 
@@ -181,7 +199,9 @@ impl<P: Directed> Asking<'_, P> {
             };
             *self.asked += 1;
             let ask = || self.link.policy.ask(&self.link.name, &inquiry);
-            self.budget.spend(ask).is_ok()
+            let answer = self.budget.spend(ask);
+            progress::made();
+            answer.is_ok()
         })
     }
 }

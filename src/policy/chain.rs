@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::asking::{Asking, Broken, Reply};
 use super::held::Held;
-use super::search::{Budget, CALLS_MAX, Clock, TIME_MAX};
+use super::search::{Budget, CALLS_MAX, Clock, Haste, TIME_MAX};
 use super::{
     Audience, Directed, Inquiry, Limits, Mode, OnError, PeerGroup, PolicyFailure, RoutePolicy, Step,
 };
@@ -158,6 +158,19 @@ pub(super) struct Chain<P: Directed = Arc<dyn RoutePolicy>> {
     /// What searches may still take in this round.
     time_left: Duration,
     clock: Option<Clock>,
+    haste: Haste,
+    course: Course,
+}
+
+/// How a round went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Course {
+    /// Every policy that was asked answered.
+    Smooth,
+    /// One failed, or fails already.
+    Troubled,
+    /// One failed on some of the routes, and which is to be found out with fewer at a time.
+    Postponed,
 }
 
 /// A link and how it is.
@@ -178,7 +191,8 @@ enum Health {
     Well,
     /// Not asked before its time.
     Failing(Failure),
-    /// Its time has come: asked in this round, and well if the round ends without a failure.
+    /// Its time has come: asked in this round, and in those that go on with it, and well if that
+    /// ends without a failure.
     OnTrial(Failure),
 }
 
@@ -214,6 +228,8 @@ pub(super) enum Answer {
     Steps(Vec<Step>),
     /// One for each route, or how it fails on that: on-error decides for it.
     Each(OnError, Vec<Result<Step, PolicyFailure>>),
+    /// It fails on some of them, which is to be found out later, with fewer at a time.
+    Postponed,
     /// It is failing: on-error decides. The text says how it failed.
     Failing(OnError, String),
 }
@@ -232,6 +248,8 @@ impl<P: Directed> Default for Chain<P> {
             asked: 0,
             time_left: TIME_MAX,
             clock: None,
+            haste: Haste::No,
+            course: Course::Smooth,
         }
     }
 }
@@ -294,7 +312,9 @@ impl<P: Directed> Chain<P> {
     pub(super) fn retry_at(&self) -> Option<Instant> {
         let retries = self.links.iter().filter_map(|state| match &state.health {
             Health::Well => state.held.retry_at(),
-            Health::Failing(failure) | Health::OnTrial(failure) => Some(failure.retry_at),
+            Health::Failing(failure) => Some(failure.retry_at),
+            // It is being asked already.
+            Health::OnTrial(_) => None,
         });
         retries.min()
     }
@@ -307,6 +327,11 @@ impl<P: Directed> Chain<P> {
     /// Lets searches be timed.
     pub(super) fn set_clock(&mut self, clock: Clock) {
         self.clock = Some(clock);
+    }
+
+    /// Whether somebody waits for the end of rounds.
+    pub(super) fn set_haste(&mut self, haste: Haste) {
+        self.haste = haste;
     }
 
     /// What each link fails on, in order, while it is not failing as a whole.
@@ -390,6 +415,7 @@ impl<P: Directed> Chain<P> {
     /// must ask about everything.
     pub(super) fn begin_round(&mut self, now: Instant) -> Due {
         self.time_left = TIME_MAX;
+        self.course = Course::Smooth;
         let mut due = Due::No;
         for state in &mut self.links {
             state.round = Round::Silent;
@@ -413,6 +439,27 @@ impl<P: Directed> Chain<P> {
         inquiry: &Inquiry<'_, P>,
         controls: impl FnOnce(&Held<P>) -> Vec<Control<P>>,
     ) -> Answer {
+        let answer = self.answer(position, now, inquiry, controls);
+        self.course = self.course.max(match &answer {
+            Answer::Steps(_) => Course::Smooth,
+            Answer::Each(..) | Answer::Failing(..) => Course::Troubled,
+            Answer::Postponed => Course::Postponed,
+        });
+        answer
+    }
+
+    /// How the last round went.
+    pub(super) fn course(&self) -> Course {
+        self.course
+    }
+
+    fn answer(
+        &mut self,
+        position: usize,
+        now: Instant,
+        inquiry: &Inquiry<'_, P>,
+        controls: impl FnOnce(&Held<P>) -> Vec<Control<P>>,
+    ) -> Answer {
         let state = &mut self.links[position];
         if let Health::Failing(failure) = &state.health {
             return state.failing(failure);
@@ -421,6 +468,7 @@ impl<P: Directed> Chain<P> {
             calls_left: state.calls_max(),
             time_left: &mut self.time_left,
             clock: self.clock.as_ref(),
+            haste: self.haste,
         };
         let asking = Asking {
             link: &state.link,

@@ -119,7 +119,8 @@ impl<P: Directed> Row<P> {
         self.told.clear();
     }
 
-    /// Puts some of `all` routes through the chain.
+    /// Puts some of `all` routes through the chain. Returns those about which that is put off: of
+    /// them everything is as it was.
     pub(super) fn decide(
         &mut self,
         id: P::PeersId,
@@ -127,13 +128,13 @@ impl<P: Directed> Row<P> {
         context: &Context<'_>,
         all: &Routes<P>,
         routes: &[(&P::Key, &P::Route)],
-    ) {
+    ) -> Vec<P::Key> {
         let without_node = match context.node {
             Some(_) => None,
             None => Some(P::without_node()),
         };
         if let Some(None) = without_node {
-            return;
+            return Vec::new();
         }
         let cases = routes.iter().map(|&(key, route)| {
             let last = self.entries.get_mut(key).map(|entry| &mut entry.last);
@@ -154,7 +155,15 @@ impl<P: Directed> Row<P> {
         }
         // Made once for all, where it is needed.
         let mut end = without_node.flatten();
+        let mut postponed = Vec::new();
         for mut case in cases {
+            if case.progress == Progress::Postponed {
+                postponed.push(case.key.clone());
+                if let Some(entry) = self.entries.get_mut(case.key) {
+                    entry.last = case.last;
+                }
+                continue;
+            }
             if case.standing.state == State::Undecided {
                 let end = end.get_or_insert_with(|| end_of_chain(context.default));
                 case.take(end.clone());
@@ -167,6 +176,7 @@ impl<P: Directed> Row<P> {
                 }
             }
         }
+        postponed
     }
 
     /// Makes what is told of `prefixes`, each given once, agree with the outcomes. Returns what
@@ -270,7 +280,11 @@ impl<P: Directed> Surroundings<'_, P> {
             let is_asked = chain.link(position).is_asked_for(P::peer_group(self.peers));
             let is_open = |case: &Case<'_, P>| is_asked && case.is_open();
             if chain.holds(position) {
-                for case in cases.iter_mut().filter(|case| !is_open(case)) {
+                let is_past = |case: &Case<'_, P>| match case.progress {
+                    Progress::OnTheWay => !is_open(case),
+                    Progress::Postponed => false,
+                };
+                for case in cases.iter_mut().filter(|case| is_past(case)) {
                     if chain.release(position, self.id, case.key) {
                         case.last[position].take_if(|last| last.stands_in());
                     }
@@ -280,7 +294,8 @@ impl<P: Directed> Surroundings<'_, P> {
                 self.ask(chain, position, cases);
                 continue;
             }
-            for case in cases.iter_mut() {
+            let on_the_way = |case: &&mut Case<'_, P>| case.progress == Progress::OnTheWay;
+            for case in cases.iter_mut().filter(on_the_way) {
                 // Should it come to decide for these peers, nothing it said long ago may stand.
                 case.last[position] = None;
             }
@@ -326,6 +341,11 @@ impl<P: Directed> Surroundings<'_, P> {
                             ));
                         }
                     }
+                }
+            }
+            Answer::Postponed => {
+                for case in open {
+                    case.progress = Progress::Postponed;
                 }
             }
             Answer::Failing(on_error, cause) => {
@@ -434,6 +454,15 @@ struct Case<'a, P: Directed> {
     standing: Standing,
     steps: Vec<Step>,
     last: Vec<Option<LastDecision<P>>>,
+    progress: Progress,
+}
+
+/// Whether a route is on its way through the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    OnTheWay,
+    /// In another round.
+    Postponed,
 }
 
 impl<'a, P: Directed> Case<'a, P> {
@@ -451,12 +480,13 @@ impl<'a, P: Directed> Case<'a, P> {
             standing: Standing::new(P::proposed(route, none)),
             steps: Vec::new(),
             last,
+            progress: Progress::OnTheWay,
         }
     }
 
-    /// Whether no link has rejected it.
+    /// Whether the next link is to be asked about it.
     fn is_open(&self) -> bool {
-        self.standing.state != State::Rejected
+        self.standing.state != State::Rejected && self.progress == Progress::OnTheWay
     }
 
     /// Takes the decision of the link at `position`, and remembers it.

@@ -31,6 +31,14 @@ const SLOW_CALL: u32 = 6;
 /// after two minutes.
 pub(super) const TIME_MAX: Duration = Duration::from_secs(16);
 
+/// How long a table that decides in pieces searches for what a policy fails on, before it lets others
+/// have their turn and then asks about fewer at a time: most searches are done by then.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Among so many, a search is ended however long it takes, for that there is nothing left to gain: of
+/// one that runs out of time each time, after three calls.
+pub(super) const FEW: usize = 4;
+
 /// Tells the time that searches take; without one, they may take any.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Instant + Send + Sync>);
@@ -55,6 +63,15 @@ pub(super) struct Budget<'a> {
     /// In this round.
     pub(super) time_left: &'a mut Duration,
     pub(super) clock: Option<&'a Clock>,
+    pub(super) haste: Haste,
+}
+
+/// Whether somebody waits for the end of a round who must not wait for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// A search among more than [`FEW`] is given up after [`PATIENCE`].
+    Yes,
+    No,
 }
 
 /// What a policy says of a batch.
@@ -64,6 +81,8 @@ pub(super) enum Finding<S> {
     All(Vec<S>),
     /// It failed on all at once in this way; about each, what it says or how it fails on that.
     Each(PolicyFailure, Vec<Result<S, PolicyFailure>>),
+    /// It failed on all at once in this way, and there was no time to find out on which.
+    Postponed(PolicyFailure),
     /// It fails, on whatever it is asked about or on too much of it.
     Broken {
         cause: PolicyFailure,
@@ -87,6 +106,7 @@ pub(super) fn search<S>(
     mut ask: impl FnMut(Range<usize>) -> Result<Vec<S>, PolicyFailure>,
 ) -> Finding<S> {
     budget.calls_left = budget.calls_left.saturating_sub(1);
+    let deadline = budget.deadline(count);
     let cause = match ask(0..count) {
         Ok(steps) => return Finding::All(steps),
         Err(cause) => cause,
@@ -95,6 +115,7 @@ pub(super) fn search<S>(
         budget,
         answers: std::iter::repeat_with(|| None).take(count).collect(),
         fruit: Fruit::None(weight(&cause)),
+        deadline,
     };
     match search.run(cause.clone(), &mut ask) {
         Ok(()) => {
@@ -107,6 +128,7 @@ pub(super) fn search<S>(
             cause,
             found: Vec::new(),
         },
+        Err(Stop::Postponed) => Finding::Postponed(cause),
         Err(Stop::Budget) => Finding::Broken {
             cause,
             found: search.found(),
@@ -118,6 +140,8 @@ struct Search<'b, 'a, S> {
     budget: &'b mut Budget<'a>,
     answers: Vec<Option<Result<S, PolicyFailure>>>,
     fruit: Fruit,
+    /// When others have their turn.
+    deadline: Option<Instant>,
 }
 
 /// Whether the policy answered about anything.
@@ -132,6 +156,8 @@ enum Fruit {
 enum Stop {
     /// What is left of the budget is not enough.
     Budget,
+    /// Others have their turn.
+    Postponed,
     /// The failure is none of single routes.
     OfAll(PolicyFailure),
 }
@@ -196,6 +222,9 @@ impl<S> Search<'_, '_, S> {
         if is_fruitless || !self.budget.has_some() {
             return Err(Stop::Budget);
         }
+        if self.budget.is_past(self.deadline) {
+            return Err(Stop::Postponed);
+        }
         match self.budget.spend(|| ask(routes.clone())) {
             Ok(steps) => {
                 self.fruit = Fruit::Some;
@@ -242,6 +271,20 @@ fn weight(failure: &PolicyFailure) -> u32 {
 impl Budget<'_> {
     fn has_some(&self) -> bool {
         self.calls_left > 0 && !self.time_left.is_zero()
+    }
+
+    /// When a search among so many that begins now is to be given up.
+    fn deadline(&self, count: usize) -> Option<Instant> {
+        let Clock(clock) = self.clock?;
+        match self.haste {
+            Haste::Yes if count > FEW => Some(clock() + PATIENCE),
+            Haste::Yes | Haste::No => None,
+        }
+    }
+
+    fn is_past(&self, deadline: Option<Instant>) -> bool {
+        let now = self.clock.map(|Clock(clock)| clock());
+        deadline.zip(now).is_some_and(|(at, now)| now >= at)
     }
 
     /// Does what a call costs.

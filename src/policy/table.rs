@@ -10,9 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::chain::{Chain, Due};
+use super::chain::{Chain, Course, Due};
 use super::observation::{Cases, Circumstances, Extent, Observation, Seen, Unseen};
+use super::pace::{Backlog, Pace};
 use super::row::{Context, Row};
+use super::search::Haste;
 use super::{
     ChainDefault, Clock, Directed, LinkStatus, NextLink, Outcome, PolicyFailure, Step, compare,
 };
@@ -34,6 +36,9 @@ pub struct Table<P: Directed> {
     pub(super) rows: BTreeMap<P::PeersId, Row<P>>,
     none: Arc<RouteAttributes>,
     pub(super) unseen: Unseen<P>,
+    pace: Pace<P>,
+    /// How many routes the last round was about.
+    last_round: usize,
 }
 
 /// A route that a policy fails on.
@@ -85,6 +90,20 @@ enum Scope<P: Directed> {
     Routes(BTreeSet<RouteName<P>>),
 }
 
+/// Whether a round is about all that links fail on and that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AllDue {
+    Yes,
+    No,
+}
+
+/// Whether everything was decided about once more with this round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Swept {
+    Yes,
+    No,
+}
+
 /// Prefixes of routes that are gone.
 type Gone<P> = BTreeMap<Option<<P as Directed>::PeersId>, BTreeSet<Prefix>>;
 
@@ -108,6 +127,8 @@ impl<P: Directed> Table<P> {
             rows: BTreeMap::new(),
             none: Arc::default(),
             unseen: Unseen::default(),
+            pace: Pace::AtOnce,
+            last_round: 0,
         }
     }
 
@@ -243,12 +264,11 @@ impl<P: Directed> Table<P> {
             }
             changed.insert(name);
         }
-        let scope = if self.node == node {
-            Scope::Routes(changed)
-        } else {
+        let mut scope = Scope::Routes(changed);
+        if self.node != node {
             self.node = node;
-            Scope::Everything
-        };
+            self.widen(&mut scope);
+        }
         let news = self.round(now, scope, &gone);
         told::<P>(news)
     }
@@ -283,6 +303,47 @@ impl<P: Directed> Table<P> {
                 })
             })
         })
+    }
+
+    /// From now on, a round that concerns everything decides about so many routes, and leaves the
+    /// others to [`Table::go_on`]; a search that takes long does, too.
+    pub fn decide_in_pieces(&mut self, routes_max: usize) {
+        self.chain.set_haste(Haste::Yes);
+        match &mut self.pace {
+            Pace::InPieces(max, _) => *max = routes_max,
+            Pace::AtOnce => self.pace = Pace::InPieces(routes_max, Backlog::default()),
+        }
+    }
+
+    /// Decides about everything that is left, and from now on about everything at once.
+    pub fn decide_at_once(&mut self, now: Instant) -> Vec<P::Change> {
+        self.chain.set_haste(Haste::No);
+        match std::mem::replace(&mut self.pace, Pace::AtOnce) {
+            Pace::InPieces(_, backlog) if !backlog.is_empty() => {
+                self.decide(now, Scope::Everything)
+            }
+            Pace::InPieces(..) | Pace::AtOnce => Vec::new(),
+        }
+    }
+
+    /// How many routes the last round was about, and how it went.
+    #[must_use]
+    pub fn last_round(&self) -> (usize, Course) {
+        (self.last_round, self.chain.course())
+    }
+
+    /// Whether there is something left to decide about.
+    #[must_use]
+    pub fn has_backlog(&self) -> bool {
+        match &self.pace {
+            Pace::InPieces(_, backlog) => !backlog.is_empty(),
+            Pace::AtOnce => false,
+        }
+    }
+
+    /// Decides about some of what is left. Harmless at any time.
+    pub fn go_on(&mut self, now: Instant) -> Vec<P::Change> {
+        self.decide(now, Scope::Routes(BTreeSet::new()))
     }
 
     /// When to call [`Table::retry`], because a policy is failing; absent while none is.
@@ -375,35 +436,84 @@ impl<P: Directed> Table<P> {
             self.note(scope);
             return Vec::new();
         }
-        match (self.chain.begin_round(now), &mut scope) {
-            (Due::Yes, _) => scope = Scope::Everything,
-            (Due::No, Scope::Routes(routes)) => {
-                let due = self.chain.due(now);
-                routes.extend(due.map(|(id, key)| (P::owner(id), key.clone())));
-            }
-            // What else is due waits for the next round, which is due as well.
-            (Due::No, Scope::Everything | Scope::Peers(_)) => {}
+        match self.chain.begin_round(now) {
+            Due::Yes => self.widen(&mut scope),
+            Due::No => {}
         }
-        self.evaluate(now, &scope);
+        let all_due = self.add_due(now, &mut scope);
+        let swept = self.add_backlog(&mut scope);
+        let mut postponed = self.evaluate(now, &scope);
         // Each turn leaves one more link failing, which is not asked again: there are at most
         // as many turns as links.
         while self.must_widen(&scope) {
-            scope = Scope::Everything;
+            self.widen(&mut scope);
             self.chain.restart_round();
-            self.evaluate(now, &scope);
+            postponed = self.evaluate(now, &scope);
         }
-        self.chain.end_round();
-        match scope {
-            Scope::Everything | Scope::Routes(_) => self.chain.release_due(now),
-            Scope::Peers(_) => {}
+        if let Pace::InPieces(_, backlog) = &mut self.pace {
+            backlog.postponed.extend(postponed);
         }
-        match scope {
-            Scope::Everything | Scope::Peers(_) => self.drop_stand_ins(),
-            Scope::Routes(_) => {}
+        // Before a link on trial is well: what it fails on was not due while it was not.
+        match (&scope, all_due) {
+            (Scope::Everything, _) | (Scope::Routes(_), AllDue::Yes) => self.chain.release_due(now),
+            (Scope::Peers(_), _) | (Scope::Routes(_), AllDue::No) => {}
+        }
+        if !self.has_backlog() {
+            self.chain.end_round();
+        }
+        match (&scope, swept) {
+            (Scope::Everything | Scope::Peers(_), _) | (Scope::Routes(_), Swept::Yes) => {
+                self.drop_stand_ins();
+            }
+            (Scope::Routes(_), Swept::No) => {}
         }
         let news = self.settle(&scope, gone);
         self.note(scope);
         news
+    }
+
+    /// Everything is to be decided about: in this round, or from this one on.
+    fn widen(&mut self, scope: &mut Scope<P>) {
+        match &mut self.pace {
+            Pace::AtOnce => *scope = Scope::Everything,
+            Pace::InPieces(_, backlog) => {
+                backlog.sweep_all();
+                self.unseen.add_everything();
+            }
+        }
+    }
+
+    /// Adds what links fail on and is due. What there is no room for waits for the next round,
+    /// which is due as well.
+    fn add_due(&self, now: Instant, scope: &mut Scope<P>) -> AllDue {
+        let Scope::Routes(routes) = scope else {
+            return AllDue::No;
+        };
+        let max = match &self.pace {
+            Pace::AtOnce => usize::MAX,
+            Pace::InPieces(max, _) => *max,
+        };
+        let mut due = self.chain.due(now);
+        let some = due.by_ref().take(max);
+        routes.extend(some.map(|(id, key)| (P::owner(id), key.clone())));
+        match due.next() {
+            None => AllDue::Yes,
+            Some(_) => AllDue::No,
+        }
+    }
+
+    /// Adds a piece of what is left from former rounds.
+    fn add_backlog(&mut self, scope: &mut Scope<P>) -> Swept {
+        match (&mut self.pace, scope) {
+            (Pace::InPieces(max, backlog), Scope::Routes(routes)) if !backlog.is_empty() => {
+                routes.extend(backlog.take(&self.routes, *max));
+                match backlog.sweep {
+                    None => Swept::Yes,
+                    Some(_) => Swept::No,
+                }
+            }
+            (Pace::InPieces(..) | Pace::AtOnce, _) => Swept::No,
+        }
     }
 
     /// Whether a link failed whose routes were not all decided about under its failure: its
@@ -415,7 +525,10 @@ impl<P: Directed> Table<P> {
         }
     }
 
-    fn evaluate(&mut self, now: Instant, scope: &Scope<P>) {
+    /// Decides, and returns the routes about which that is put off.
+    fn evaluate(&mut self, now: Instant, scope: &Scope<P>) -> Vec<RouteName<P>> {
+        let mut postponed = Vec::new();
+        self.last_round = 0;
         let context = Context {
             now,
             node: self.node.as_ref(),
@@ -436,10 +549,13 @@ impl<P: Directed> Table<P> {
                 Scope::Peers(peers) if !peers.contains(id) => continue,
                 Scope::Everything | Scope::Peers(_) => all.iter().collect(),
             };
+            self.last_round += routes.len();
             if !routes.is_empty() {
-                row.decide(*id, &mut self.chain, &context, all, &routes);
+                let later = row.decide(*id, &mut self.chain, &context, all, &routes);
+                postponed.extend(later.into_iter().map(|key| (P::owner(*id), key)));
             }
         }
+        postponed
     }
 
     /// What stands in for a link that has answered for everything it was asked about is of no

@@ -18,7 +18,7 @@ use super::engine::Engine;
 use super::error::{ModuleError, Stage, failure, printable};
 use super::limits::{Limits, MODULE_BYTES_MAX, Meter, WORDS_BYTES_MAX};
 use super::log::{self, CallLog, ModuleLog};
-use crate::policy::PolicyFailure;
+use crate::policy::{PolicyFailure, progress};
 
 /// The default policy, compiled by the build script.
 static DEFAULT_POLICY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/default-policy.wasm"));
@@ -192,6 +192,8 @@ impl Module {
         function: impl FnOnce(&Exports, &mut Store<InCall>) -> wasmtime::Result<T>,
     ) -> Result<T, PolicyFailure> {
         let (outcome, memory_bytes) = self.0.guest.call(limits, answer_bytes_max, function);
+        // A batch may take many calls.
+        progress::made();
         self.0
             .memory_bytes_peak
             .fetch_max(memory_bytes, Ordering::Relaxed);

@@ -5,6 +5,7 @@ mod churn;
 mod cluster;
 mod events;
 mod fabric;
+mod fairness;
 mod guard;
 mod guide;
 mod harness;

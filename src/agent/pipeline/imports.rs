@@ -3,7 +3,8 @@
 //!
 //! The speaker keeps what is undecided and says that there is some; [`runner`](super::runner) takes
 //! it when it can. So however slow a policy is, nothing queues: a route that changes again
-//! meanwhile is asked about once.
+//! meanwhile is asked about once. It takes a [`Piece`] at a time, and what concerns every route is
+//! done in pieces as well: facts that change meanwhile wait for one of them.
 //!
 //! [`ImportTrial`] is the import side's part of a configuration that is [tried](super::trial).
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Pipeline;
+use super::piece::Piece;
 use crate::agent::clock;
 use crate::agent::decider::Importing;
 use crate::agent::imports;
@@ -23,9 +25,6 @@ use crate::policy::{Clock, ImportChange, ImportPeer, Imports, LearnedChange, Nex
 use crate::speaker::{Import, Input, Learning, Undecided};
 use crate::types::{PeerId, Prefix};
 
-/// Routes that are decided about in one go, before facts and orders have their turn.
-pub(super) const LEARNED_MAX: usize = 4096;
-
 /// What decides on learned routes, and what was decided.
 pub(in crate::agent) struct ImportSide {
     pub(in crate::agent) imports: Imports,
@@ -33,6 +32,7 @@ pub(in crate::agent) struct ImportSide {
     pub(in crate::agent) meters: Meters,
     pub(in crate::agent) work: Work,
     pub(super) learning: Learning,
+    piece: Piece,
     /// The routes that changed while a configuration is tried.
     pub(super) journal: Option<BTreeSet<(PeerId, Prefix)>>,
 }
@@ -66,7 +66,19 @@ impl ImportSide {
             meters: Meters::default(),
             work: Work::default(),
             learning: Learning::default(),
+            piece: Piece::default(),
             journal: None,
+        }
+    }
+
+    /// How many learned routes are to be taken next.
+    pub(super) fn wanted(&self) -> usize {
+        let piece = self.piece.routes();
+        if self.imports.has_backlog() {
+            // The others are from what is left.
+            piece.div_ceil(2)
+        } else {
+            piece
         }
     }
 
@@ -163,6 +175,7 @@ impl ImportTrial {
             new_links: BTreeMap::new(),
             work: Work::default(),
         };
+        tried.round(|imports| imports.decide_at_once(now));
         tried.round(|imports| imports.set_asn(now, config.bgp.asn));
         tried.round(|imports| imports.set_default(now, config.import_policy_default));
         tried.round(|imports| imports.set_peers(now, peers));
@@ -203,6 +216,9 @@ impl Pipeline {
         if let Some(journal) = &mut self.import_side.journal {
             journal.extend(changes.iter().map(|change| (change.peer, change.prefix)));
         }
+        if changes.is_empty() {
+            return into_input(self.import_round(Imports::go_on));
+        }
         into_input(self.import_round(|imports, now| imports.learn(now, changes)))
     }
 
@@ -222,10 +238,17 @@ impl Pipeline {
         step: impl FnOnce(&mut Imports, Instant) -> Vec<ImportChange>,
     ) -> Vec<ImportChange> {
         let failures = self.failures();
-        let ImportSide { imports, work, .. } = &mut self.import_side;
-        let changes = work.round(imports, Imports::asked, |imports| {
-            step(imports, clock::now())
-        });
+        let ImportSide {
+            imports,
+            work,
+            piece,
+            ..
+        } = &mut self.import_side;
+        imports.decide_in_pieces(piece.routes());
+        let start = clock::now();
+        let changes = work.round(imports, Imports::asked, |imports| step(imports, start));
+        let (routes, course) = imports.last_round();
+        piece.took(routes, course, clock::now().duration_since(start));
         self.log_failures(&failures);
         changes
     }

@@ -4,19 +4,21 @@
 //! speaker's KEEPALIVEs do not wait for it. Events that came in while it was busy are taken
 //! together: however many Services change in one moment, each is evaluated once.
 //!
+//! Facts go before learned routes, which are taken in pieces and have every other turn while there
+//! are both: a table of hundreds of thousands, under a policy that is slow, delays a withdrawal by
+//! one piece, and facts that come without end delay the table by no more than it takes to decide
+//! about them.
+//!
 //! A question waits for the round that is being evaluated. A module that computes without end
 //! costs its time limit once, and is then left alone for a pause that grows to a minute; one that
-//! is slow and succeeds costs its time for each peer. [`PipelineHandle::is_stuck`] tells a round
-//! that takes too long for either.
-
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+//! is slow and succeeds costs its time for each peer. [`PipelineHandle::is_stuck`] tells a thread
+//! that does not get on from one that has much to do.
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
 
-use super::imports::LEARNED_MAX;
+use super::pulse::Pulse;
 use super::{Judgement, Leave, Pipeline, Settings, SourceState, Trial, Tried};
 use crate::agent::clock;
 use crate::agent::driver::{SpeakerHandle, SpeakerStopped};
@@ -31,10 +33,6 @@ use crate::speaker::Input;
 const ORDERS_MAX: usize = 16;
 /// How many events are taken together before their consequences are worked out.
 const BATCH_EVENTS_MAX: usize = 4096;
-
-/// A round that takes longer is taken for stuck: each policy may use its whole time limit, once
-/// for each peer, and a restart would end every session.
-const ROUND_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// A question to the pipeline, answered between two batches.
 type Question = Box<dyn FnOnce(&Pipeline) + Send>;
@@ -51,13 +49,10 @@ enum Order {
 #[derive(Clone)]
 pub(in crate::agent) struct PipelineHandle {
     orders: mpsc::Sender<Order>,
-    busy_since: BusySince,
+    pulse: Pulse,
     shadows: ShadowHandles,
     own: watch::Sender<OwnPrefixes>,
 }
-
-/// Since when the thread has been at one round; none while it waits.
-type BusySince = Arc<Mutex<Option<Instant>>>;
 
 /// The pipeline's thread is gone: the process is ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,11 +60,9 @@ type BusySince = Arc<Mutex<Option<Instant>>>;
 pub(in crate::agent) struct PipelineStopped;
 
 impl PipelineHandle {
-    /// Whether the thread has ended, or has been at one round for longer than any may take.
+    /// Whether the thread has ended, or does not get on.
     pub(in crate::agent) fn is_stuck(&self) -> bool {
-        let busy_since = *self.busy_since.lock().expect("no holder panics");
-        self.orders.is_closed()
-            || busy_since.is_some_and(|since| clock::now() - since > ROUND_TIME_MAX)
+        self.orders.is_closed() || self.pulse.is_stuck(clock::now())
     }
 
     /// Waits until the thread has ended, which only the speaker's end or a fault makes it.
@@ -158,7 +151,8 @@ struct Runner {
     orders: mpsc::Receiver<Order>,
     speaker: SpeakerHandle,
     notices: Notices,
-    busy_since: BusySince,
+    pulse: Pulse,
+    turn: Turn,
     shadows: ShadowThreads,
     own: watch::Sender<OwnPrefixes>,
 }
@@ -175,12 +169,12 @@ pub(in crate::agent) fn spawn(
     notices: Notices,
 ) -> std::io::Result<PipelineHandle> {
     let (orders, inbox) = mpsc::channel(ORDERS_MAX);
-    let busy_since = BusySince::default();
+    let pulse = Pulse::default();
     let shadows = ShadowThreads::spawn()?;
     let own = watch::Sender::new(None);
     let handle = PipelineHandle {
         orders,
-        busy_since: Arc::clone(&busy_since),
+        pulse: pulse.clone(),
         shadows: shadows.handles(),
         own: own.clone(),
     };
@@ -192,7 +186,8 @@ pub(in crate::agent) fn spawn(
         orders: inbox,
         speaker,
         notices,
-        busy_since,
+        pulse,
+        turn: Turn::Facts,
         shadows,
         own,
     };
@@ -209,12 +204,16 @@ pub(in crate::agent) fn spawn(
 
 impl Runner {
     fn run(mut self, runtime: &Handle, settings: Settings) -> Result<(), SpeakerStopped> {
+        self.pulse.of_this_thread();
         let first: Deed = Box::new(|pipeline| pipeline.configure(settings));
         let mut next = Next::Order(Order::Do(first));
         loop {
-            self.set_busy_since(Some(clock::now()));
+            self.pulse.begin();
             let inputs = match next {
-                Next::Events(first) => self.on_events(first),
+                Next::Events(first) => {
+                    self.turn = Turn::Learned;
+                    self.on_events(first)
+                }
                 Next::SourceEnded => {
                     error!(
                         "the source of facts has ended: what is announced stays, and nothing \
@@ -229,7 +228,9 @@ impl Runner {
                     Vec::new()
                 }
                 Next::Learned => {
-                    let undecided = self.speaker.blocking_take_undecided(LEARNED_MAX)?;
+                    self.turn = Turn::Facts;
+                    let max = self.pipeline.import_side.wanted();
+                    let undecided = self.speaker.blocking_take_undecided(max)?;
                     self.pipeline.learn(undecided).into_iter().collect()
                 }
                 Next::Retry => self.pipeline.retry(),
@@ -244,14 +245,8 @@ impl Runner {
             // As one step: what one of them takes away and another brings back must not flap.
             self.speaker.blocking_feed_all(inputs)?;
             self.tell_shadows();
-            self.set_busy_since(None);
-            next = runtime.block_on(wait(
-                &mut self.source.events,
-                &mut self.orders,
-                &self.speaker,
-                self.pipeline.retry_at(),
-                self.pipeline.source,
-            ));
+            self.pulse.end();
+            next = runtime.block_on(self.wait());
         }
     }
 
@@ -285,9 +280,52 @@ impl Runner {
         }
     }
 
-    fn set_busy_since(&self, since: Option<Instant>) {
-        *self.busy_since.lock().expect("no holder panics") = since;
+    /// What happens next. Orders go first: they are few, and somebody waits for the answer.
+    async fn wait(&mut self) -> Next {
+        let retry_at = self.pipeline.retry_at();
+        let retry = async {
+            match retry_at {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let has_backlog = self.pipeline.import_side.imports.has_backlog();
+        let speaker = &self.speaker;
+        let learned = async {
+            if !has_backlog {
+                speaker.undecided().await;
+            }
+        };
+        let event = |event: Option<SourceEvent>| event.map_or(Next::SourceEnded, Next::Events);
+        let order = |order: Option<Order>| order.map_or(Next::Ended, Next::Order);
+        let facts_come = self.pipeline.source == SourceState::Alive;
+        let events = &mut self.source.events;
+        // Cancel-safe: receiving from a channel loses nothing when dropped, nor does a wait for
+        // learned routes.
+        match self.turn {
+            Turn::Facts => tokio::select! {
+                biased;
+                next = self.orders.recv() => order(next),
+                () = retry => Next::Retry,
+                next = events.recv(), if facts_come => event(next),
+                () = learned => Next::Learned,
+            },
+            Turn::Learned => tokio::select! {
+                biased;
+                next = self.orders.recv() => order(next),
+                () = retry => Next::Retry,
+                () = learned => Next::Learned,
+                next = events.recv(), if facts_come => event(next),
+            },
+        }
     }
+}
+
+/// What goes first where both wait: the one that did not have the last turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Facts,
+    Learned,
 }
 
 enum Next {
@@ -297,28 +335,4 @@ enum Next {
     Learned,
     Retry,
     Ended,
-}
-
-/// What happens next. Orders go first: they are few, and somebody waits for the answer.
-async fn wait(
-    events: &mut mpsc::Receiver<SourceEvent>,
-    orders: &mut mpsc::Receiver<Order>,
-    speaker: &SpeakerHandle,
-    retry_at: Option<Instant>,
-    source: SourceState,
-) -> Next {
-    let retry = async {
-        match retry_at {
-            Some(at) => tokio::time::sleep_until(at.into()).await,
-            None => std::future::pending().await,
-        }
-    };
-    // Cancel-safe: receiving from a channel loses nothing when dropped.
-    tokio::select! {
-        biased;
-        order = orders.recv() => order.map_or(Next::Ended, Next::Order),
-        () = retry => Next::Retry,
-        () = speaker.undecided() => Next::Learned,
-        event = events.recv(), if source == SourceState::Alive => event.map_or(Next::SourceEnded, Next::Events),
-    }
 }

@@ -1,6 +1,7 @@
 //! The import chain against policies in plain Rust: what carries on, what is kept, and what is
 //! never brought back.
 
+mod pieces;
 mod shadow;
 
 use std::sync::Mutex;

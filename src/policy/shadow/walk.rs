@@ -102,7 +102,8 @@ fn ask<P: Directed>(
                 }
             }
         }
-        Answer::Failing(_, _) => {
+        // Nobody waits for this thread, so nothing is postponed either.
+        Answer::Postponed | Answer::Failing(_, _) => {
             for walk in open {
                 walk.course = Course::Lost;
             }
