@@ -26,6 +26,7 @@ mod export;
 mod exports;
 mod import;
 mod io;
+mod limits;
 mod routes;
 mod session;
 mod tolerated;
@@ -45,6 +46,7 @@ pub use crate::bgp::{ConnectionId, Deadline, SessionState};
 pub use config::{Learning, NextHops, PeerConfig, SpeakerConfig};
 pub use import::{Import, Undecided, UndecidedRoute, route_attributes};
 pub use io::{Event, Input, Output};
+pub use limits::Quota;
 pub use tolerated::{Fault, FaultCounts, LastFault, Tolerated, Treatment};
 pub use view::{Advertised, NotSent, PeerView, SessionView};
 
@@ -188,7 +190,7 @@ impl Speaker {
     ) {
         let candidates = self.sessions.values();
         // Several peers may share an address: who listens where we were dialled goes first, then
-        // who lacks a session.
+        // who is not left alone, then who lacks a session.
         let best = candidates
             .filter(|session| session.config.address == remote.ip())
             .min_by_key(|session| {
@@ -197,7 +199,7 @@ impl Speaker {
                     .local_address
                     .is_some_and(|ours| ours != local.ip());
                 let up = session.fsm.state() == SessionState::Established;
-                (elsewhere, up, session.config.id)
+                (elsewhere, !session.fsm.admits(), up, session.config.id)
             });
         let Some(id) = best.map(|session| session.config.id) else {
             self.outputs

@@ -21,7 +21,9 @@ use super::connection::{self, Outbox, SocketEvent};
 use super::events::{Notice, Notices};
 use super::sockets::{self, Listeners};
 use super::tolerated_log::ToleratedLog;
-use crate::speaker::{ConnectionId, Event, Input, Output, Speaker, SpeakerConfig, Undecided};
+use crate::speaker::{
+    ConnectionId, Event, Input, Output, Quota, Speaker, SpeakerConfig, Undecided,
+};
 use crate::types::PeerId;
 
 /// Socket news waiting for the speaker. When it is full, reading stops and TCP slows the peer.
@@ -451,6 +453,24 @@ impl Driver {
             Event::Tolerated { peer, tolerated } => {
                 let name = name(peer);
                 self.tolerated.write(clock::now(), *peer, &name, tolerated);
+            }
+            Event::NearLimit {
+                peer,
+                quota,
+                held,
+                limit,
+            } => {
+                let of = match quota {
+                    Quota::Prefixes(family) => format!("{family} prefixes"),
+                    Quota::AttributeBytes => "bytes of path attributes".to_owned(),
+                };
+                warn!(
+                    peer = name(peer),
+                    held,
+                    limit,
+                    of,
+                    "the peer comes near its max-received: beyond, its session ends"
+                );
             }
             Event::CannotSend {
                 peer,

@@ -73,12 +73,14 @@ impl Peering {
             local_address: peer.local_address,
             password: passwords.get(&peer.name).cloned(),
             first_as: peer.first_as,
+            limits: peer.limits,
         });
         let peers = peers.collect();
         SpeakerConfig {
             asn: config.bgp.asn,
             router_id,
             next_hops: next_hops(node),
+            addresses: node.map(own_addresses).unwrap_or_default(),
             // The pipeline knows what decides.
             learning: Learning::Everything,
             peers,
@@ -164,6 +166,11 @@ pub(super) fn peer_kind(config: &Config, peer: &Peer) -> PeerKind {
     } else {
         PeerKind::Ebgp
     }
+}
+
+fn own_addresses(node: &NodeFacts) -> BTreeSet<IpAddr> {
+    let addresses = node.internal_ips.iter().chain(&node.external_ips);
+    addresses.copied().collect()
 }
 
 fn next_hops(node: Option<&NodeFacts>) -> NextHops {

@@ -297,7 +297,7 @@ impl Connection {
                 }
                 Timer::Keepalive => self.send_message(now, &Message::Keepalive),
                 // The peer's, which has a table of its own.
-                Timer::ConnectRetry | Timer::IdleHold => {}
+                Timer::ConnectRetry | Timer::IdleHold | Timer::Restart => {}
             }
         }
         None

@@ -22,6 +22,7 @@
 //!   established it: it lacks our KEEPALIVE.
 
 mod dialling;
+mod restart;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -162,7 +163,7 @@ impl Peer {
         local: SocketAddr,
         context: &mut Context<'_>,
     ) {
-        if matches!(self.dial, Dial::Stopped) {
+        if !self.admits() {
             self.outputs.push_back(PeerOutput::Close(connection));
             return;
         }
@@ -223,6 +224,7 @@ impl Peer {
     /// Ends everything for good.
     pub(crate) fn stop(&mut self, ending: &Ending, now: Instant) {
         self.cancel_dial();
+        self.timers.stop(Timer::Restart);
         self.dial = Dial::Stopped;
         for mut connection in std::mem::take(&mut self.connections) {
             connection.end(now, ending.clone());
@@ -240,6 +242,7 @@ impl Peer {
         while let Some(timer) = self.timers.expire(context.now) {
             match timer {
                 Timer::ConnectRetry | Timer::IdleHold => self.dial_timer_expired(context),
+                Timer::Restart => self.restart(context),
                 // The connections', which have tables of their own.
                 Timer::Hold | Timer::Keepalive | Timer::SendHold => {}
             }
@@ -301,6 +304,7 @@ impl Peer {
     pub(crate) fn state(&self) -> SessionState {
         let dialling = match self.dial {
             Dial::Stopped => SessionState::Idle,
+            Dial::Passive | Dial::Resting if !self.admits() => SessionState::Idle,
             Dial::Passive | Dial::Resting => SessionState::Active,
             Dial::Delayed if self.timers.runs(Timer::IdleHold) => SessionState::Idle,
             Dial::Delayed => SessionState::Active,
@@ -406,6 +410,7 @@ impl Peer {
 
     /// A connection is gone: tell, let its twin go on, see when to dial again.
     fn after_end(&mut self, id: ConnectionId, ending: Ending, context: &mut Context<'_>) {
+        let restart = ending.restart();
         if self.established == Some(id) {
             self.established = None;
             self.session_lost(ending, context);
@@ -416,7 +421,10 @@ impl Peer {
         // how a collision looks from here.
         self.open_unless_awaiting_keepalive(context.now);
         if self.connections.is_empty() {
-            self.back_off(context);
+            match restart {
+                Some(time) => self.leave_alone(time, context),
+                None => self.back_off(context),
+            }
         }
     }
 

@@ -21,6 +21,8 @@ pub(super) enum Timer {
     ConnectRetry,
     /// Until the next dial after an error (RFC 4271 section 8.1.1, DampPeerOscillations).
     IdleHold,
+    /// Until a peer that sent too much may have a session again.
+    Restart,
     /// Until the peer's silence ends the session (RFC 4271 section 6.5).
     Hold,
     /// Until our next KEEPALIVE (RFC 4271 section 4.4).
@@ -30,9 +32,10 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::ConnectRetry,
         Self::IdleHold,
+        Self::Restart,
         Self::Hold,
         Self::Keepalive,
         Self::SendHold,
@@ -43,6 +46,7 @@ impl Timer {
         match self {
             Self::ConnectRetry => "ConnectRetryTimer",
             Self::IdleHold => "IdleHoldTimer",
+            Self::Restart => "restart of a peer that sent too much",
             Self::Hold => "HoldTimer",
             Self::Keepalive => "KeepaliveTimer",
             Self::SendHold => "SendHoldTimer",
@@ -68,6 +72,11 @@ impl Timers {
     /// Whether it runs.
     pub(super) fn runs(&self, timer: Timer) -> bool {
         self.0[timer as usize].is_some()
+    }
+
+    /// When it expires, if it runs.
+    pub(super) fn at(&self, timer: Timer) -> Option<Instant> {
+        self.0[timer as usize]
     }
 
     /// The timer that expires first; of several at once the first of [`Timer::ALL`].

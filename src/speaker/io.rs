@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::config::SpeakerConfig;
 use super::import::Import;
+use super::limits::Quota;
 use super::tolerated::Tolerated;
 use super::view::NotSent;
 use crate::bgp::ConnectionId;
@@ -165,6 +166,17 @@ pub enum Event {
         peer: PeerId,
         /// What, and what was done about it.
         tolerated: Tolerated,
+    },
+    /// A peer comes near what it may have us keep. Said once for a session and a limit.
+    NearLimit {
+        /// Who.
+        peer: PeerId,
+        /// Of what.
+        quota: Quota,
+        /// How much it has us keep.
+        held: usize,
+        /// How much it may.
+        limit: usize,
     },
     /// A route cannot be sent to a peer as its policy wants it. Said once for a session and a
     /// reason, of the first prefix concerned.

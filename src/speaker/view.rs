@@ -21,6 +21,8 @@ pub struct PeerView {
     pub state: SessionState,
     /// When the session came up; without one, when it was last lost, or first tried.
     pub since: Instant,
+    /// Until when a peer that sent too much is left alone: neither dialled nor accepted.
+    pub left_alone_until: Option<Instant>,
     /// Why there is no session, once something has gone wrong.
     pub last_error: Option<String>,
     /// Times the session came up since the peer was configured as it is.

@@ -316,6 +316,7 @@ fn up_and_down_in_turn(host: &Host) {
             Event::Stranger { .. }
             | Event::AttemptFailed { .. }
             | Event::Tolerated { .. }
+            | Event::NearLimit { .. }
             | Event::NoNextHop { .. }
             | Event::CannotSend { .. } => continue,
         };
@@ -426,6 +427,7 @@ pub(super) fn transitions(host: &Host) -> usize {
         Event::Established { .. } | Event::Down { .. } | Event::AttemptFailed { .. } => true,
         Event::Stranger { .. }
         | Event::Tolerated { .. }
+        | Event::NearLimit { .. }
         | Event::NoNextHop { .. }
         | Event::CannotSend { .. } => false,
     };

@@ -1,5 +1,6 @@
 //! Speakers on real loopback sockets. No test sleeps: each waits for a condition with a deadline.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,7 +11,7 @@ use super::*;
 use crate::bgp::SessionState;
 use crate::speaker::{Learning, NextHops, PeerConfig, PeerView};
 use crate::types::{
-    Asn, ConnectMode, FirstAs, GroupId, HoldTime, Password, RouteAttributes,
+    Asn, ConnectMode, FirstAs, GroupId, HoldTime, Password, ReceiveLimits, RouteAttributes,
     RouterId,
 };
 
@@ -41,6 +42,7 @@ fn peer(address: IpAddr, port: u16, local: IpAddr, mode: ConnectMode) -> PeerCon
         local_address: Some(local),
         password: None,
         first_as: FirstAs::Peers,
+        limits: ReceiveLimits::DEFAULT,
     }
 }
 
@@ -49,6 +51,7 @@ fn configuration(id: u8, peers: Vec<PeerConfig>) -> Input {
         asn: Asn(64512),
         router_id: RouterId::try_from(Ipv4Addr::new(10, 0, 0, id)).unwrap(),
         next_hops: NextHops::default(),
+        addresses: BTreeSet::new(),
         learning: Learning::Everything,
         peers,
     })
