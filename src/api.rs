@@ -20,6 +20,7 @@
 mod kernel;
 mod routes;
 mod services;
+mod sessions;
 mod shadow;
 
 use std::fmt;
@@ -37,6 +38,7 @@ pub use routes::{
     DecisionReport, ReceivedRoute, ReceivedRoutes, Route, Routes, Sent, StepReport, Usage,
 };
 pub use services::{ServiceRoutes, Withheld};
+pub use sessions::{NotificationCount, SessionEnd, SessionRecord};
 pub use shadow::{
     LearnedDifference, LearnedUse, ShadowComparison, ShadowCounts, ShadowDifference, ShadowPolicy,
     ShadowReport,
@@ -366,6 +368,9 @@ pub struct PeerStatus {
     pub hold_time: Option<u16>,
     /// Its BGP Identifier; absent without a session.
     pub router_id: Option<RouterId>,
+    /// What became of its sessions.
+    #[serde(default)]
+    pub record: SessionRecord,
 }
 
 /// Answer of `/v1/explain`.

@@ -4,6 +4,8 @@
 //! one report may be a moment apart. What there is to tell of candidates is in
 //! [`routes`](super::routes), of learned routes in [`received`], of policies in [`policy_status`].
 
+mod sessions;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -80,6 +82,7 @@ impl Reporter {
         let source_error = self.health.error();
         let (node, started_at) = (self.node.clone(), self.started_at);
         let events = self.notices.counts();
+        let refused = self.speaker.refused().collect();
         let mut warnings = self.sources.warnings();
         warnings.extend(self.engine.cache_fault());
         let shadows = self.pipeline.shadows().clone();
@@ -87,6 +90,7 @@ impl Reporter {
         let scrape = self
             .pipeline
             .ask(move |pipeline| {
+                warnings.extend(pipeline.key_warnings());
                 let config = &pipeline.config;
                 let own = pipeline.router_id.as_ref();
                 let source = SourceStatus {
@@ -132,6 +136,7 @@ impl Reporter {
                         failures: failures(imports.links()),
                     },
                     events,
+                    refused,
                 }
             })
             .await?;
@@ -295,6 +300,7 @@ fn peers(pipeline: &Pipeline, views: &BTreeMap<PeerId, PeerView>) -> Vec<PeerSta
                 updates_received: view.map_or(0, |view| view.updates_received),
                 hold_time: session.map(|session| session.hold_time.as_secs()),
                 router_id: session.map(|session| session.router_id),
+                record: view.map(sessions::record).unwrap_or_default(),
             }
         })
         .collect();

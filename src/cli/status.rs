@@ -4,6 +4,7 @@ mod held;
 mod held_routes;
 mod kernel;
 mod services;
+mod sessions;
 mod shadow;
 
 use std::io::{self, Write};
@@ -75,6 +76,7 @@ pub(super) fn print(status: &Status, now: Timestamp, out: &mut dyn Write) -> io:
             writeln!(out, "No {name} peers found.")?;
         } else {
             print_peers(&peers, now, out)?;
+            sessions::print(&peers, now, out)?;
         }
     }
     writeln!(out)?;

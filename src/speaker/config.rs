@@ -64,6 +64,8 @@ pub struct PeerConfig {
     pub local_address: Option<IpAddr>,
     /// Signs every segment (RFC 2385).
     pub password: Option<Password>,
+    /// Why nobody may dial, where that is so: what is wrong with its key, say.
+    pub barred: Option<String>,
 }
 
 impl NextHops {
@@ -91,11 +93,13 @@ impl PeerSettings {
             hold_time,
             local_address,
             password,
+            barred,
         } = peer;
         Self {
             remote: SocketAddr::new(*address, *port),
             local_address: *local_address,
             password: password.clone(),
+            barred: barred.clone(),
             connect_mode: *connect_mode,
             open: OpenParameters {
                 local_asn: config.asn,

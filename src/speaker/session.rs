@@ -277,6 +277,9 @@ impl Session {
             prefixes_received: self.received(),
             updates_sent: self.updates_sent,
             updates_received: self.updates_received,
+            paused_until: self.fsm.paused_until(),
+            ends_in_a_row: self.fsm.ends_in_a_row(),
+            history: self.fsm.history().clone(),
             session,
         }
     }

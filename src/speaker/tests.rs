@@ -54,6 +54,7 @@ fn peer(host: HostId, asn: u32) -> PeerConfig {
         hold_time: HoldTime::DEFAULT,
         local_address: None,
         password: None,
+        barred: None,
     }
 }
 

@@ -81,6 +81,7 @@ impl Scenario {
                 hold_time: HoldTime::DEFAULT,
                 local_address: None,
                 password: None,
+                barred: None,
             });
             let peers: Vec<_> = peers.collect();
             owners.push(Owner {

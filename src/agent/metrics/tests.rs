@@ -4,7 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::*;
-use crate::api::{ConfigStatus, ServiceRoutes, SourceStatus, Withheld};
+use crate::api::{
+    ConfigStatus, NotificationCount, ServiceRoutes, SessionEnd, SessionRecord, SourceStatus,
+    Withheld,
+};
 use crate::policy::{Limits, OnError, PeerKind};
 use crate::types::Asn;
 
@@ -26,6 +29,19 @@ fn scrape() -> Scrape {
         updates_received: 5,
         hold_time: Some(90),
         router_id: None,
+        record: SessionRecord {
+            resets: 4,
+            last_end: Some(SessionEnd {
+                at: 1_700_000_100,
+                reason: "peer closed the connection".to_owned(),
+            }),
+            notifications_sent: vec![NotificationCount {
+                code: "UPDATE Message Error".to_owned(),
+                subcode: "Malformed Attribute List".to_owned(),
+                count: 3,
+            }],
+            ..SessionRecord::default()
+        },
     };
     let policy = PolicyStatus {
         name: "default".to_owned(),
@@ -167,6 +183,7 @@ fn scrape() -> Scrape {
             recorded: 11,
             dropped: 2,
         },
+        refused: vec![(Refusal::Stranger, 30_000), (Refusal::Paused, 7)],
     }
 }
 
