@@ -1,6 +1,8 @@
 //! From configuration and node to what the speaker and the policies are told about peers: pure,
 //! but for what must stay the same while the process runs.
 
+mod keys;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,10 +11,8 @@ use crate::config::{Config, Peer, RouterIdConfig};
 use crate::facts::NodeFacts;
 use crate::policy::{PeerGroup, PeerGroups, PeerKind};
 use crate::speaker::{Learning, NextHops, PeerConfig, SpeakerConfig};
-use crate::types::{GroupId, Password, PeerId, RouterId};
-
-/// Keys by peer name, read from the files that the configuration names.
-pub(super) type Passwords = BTreeMap<String, Password>;
+use crate::types::{GroupId, PeerId, RouterId};
+pub(super) use keys::{Passwords, PeerKey};
 
 /// What peers are called from one configuration to the next.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +71,8 @@ impl Peering {
             connect_mode: peer.connect_mode,
             hold_time: config.bgp.hold_time,
             local_address: peer.local_address,
-            password: passwords.get(&peer.name).cloned(),
+            password: passwords.key(&peer.name).cloned(),
+            barred: passwords.missing(&peer.name).map(str::to_owned),
             first_as: peer.first_as,
             limits: peer.limits,
         });

@@ -177,6 +177,65 @@ impl Ending {
 }
 
 impl Ending {
+    /// What a NOTIFICATION of the peer said, if that is what this is.
+    pub(super) fn received(&self) -> Option<ErrorCode> {
+        match self {
+            Self::NotificationReceived(notification) => Some(notification.error),
+            Self::IdentifierRefused(_) => Some(ErrorCode::Open(OpenSubcode::BadBgpIdentifier)),
+            Self::Closed
+            | Self::Lost(_)
+            | Self::ConnectFailed(_)
+            | Self::ConnectTimeout(_)
+            | Self::SignedConnectTimeout(_)
+            | Self::HoldTimerExpired(_)
+            | Self::NoOpen(_)
+            | Self::SendHoldExpired(_)
+            | Self::Malformed(_)
+            | Self::Unexpected { .. }
+            | Self::BadPeerAs { .. }
+            | Self::BadIdentifier(_)
+            | Self::NoCommonFamily
+            | Self::Impatient
+            | Self::Collision
+            | Self::MaximumPrefixes { .. }
+            | Self::AttributeMemory { .. }
+            | Self::Deconfigured
+            | Self::ConfigurationChanged
+            | Self::Shutdown(_) => None,
+        }
+    }
+
+    /// Whether one of the two ends did wrong, in its own or in the other's eyes. A router that
+    /// restarts, or whose operator wants it so, says Cease or closes the connection.
+    pub(super) fn is_fault(&self) -> bool {
+        match self {
+            Self::NotificationReceived(notification) => {
+                !matches!(notification.error, ErrorCode::Cease(_))
+            }
+            Self::Closed
+            | Self::Lost(_)
+            | Self::ConnectFailed(_)
+            | Self::ConnectTimeout(_)
+            | Self::SignedConnectTimeout(_)
+            | Self::Collision
+            | Self::Deconfigured
+            | Self::ConfigurationChanged
+            | Self::Shutdown(_) => false,
+            Self::HoldTimerExpired(_)
+            | Self::NoOpen(_)
+            | Self::SendHoldExpired(_)
+            | Self::Malformed(_)
+            | Self::Unexpected { .. }
+            | Self::BadPeerAs { .. }
+            | Self::BadIdentifier(_)
+            | Self::IdentifierRefused(_)
+            | Self::NoCommonFamily
+            | Self::Impatient
+            | Self::MaximumPrefixes { .. }
+            | Self::AttributeMemory { .. } => true,
+        }
+    }
+
     /// How long the peer is left alone where that is the operator's to say: another session would
     /// come to the same end.
     pub(super) fn restart(&self) -> Option<Duration> {

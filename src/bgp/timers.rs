@@ -19,10 +19,8 @@ pub struct Deadline {
 pub(super) enum Timer {
     /// Until the next dial, or the end of a dial that nobody answers (RFC 4271 section 8).
     ConnectRetry,
-    /// Until the next dial after an error (RFC 4271 section 8.1.1, DampPeerOscillations).
+    /// Until anybody may dial after an error (RFC 4271 section 8.1.1, DampPeerOscillations).
     IdleHold,
-    /// Until a peer that sent too much may have a session again.
-    Restart,
     /// Until the peer's silence ends the session (RFC 4271 section 6.5).
     Hold,
     /// Until our next KEEPALIVE (RFC 4271 section 4.4).
@@ -32,10 +30,9 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 5] = [
         Self::ConnectRetry,
         Self::IdleHold,
-        Self::Restart,
         Self::Hold,
         Self::Keepalive,
         Self::SendHold,
@@ -46,7 +43,6 @@ impl Timer {
         match self {
             Self::ConnectRetry => "ConnectRetryTimer",
             Self::IdleHold => "IdleHoldTimer",
-            Self::Restart => "restart of a peer that sent too much",
             Self::Hold => "HoldTimer",
             Self::Keepalive => "KeepaliveTimer",
             Self::SendHold => "SendHoldTimer",
@@ -71,7 +67,7 @@ impl Timers {
 
     /// Whether it runs.
     pub(super) fn runs(&self, timer: Timer) -> bool {
-        self.0[timer as usize].is_some()
+        self.at(timer).is_some()
     }
 
     /// When it expires, if it runs.

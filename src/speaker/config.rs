@@ -73,6 +73,8 @@ pub struct PeerConfig {
     pub first_as: FirstAs,
     /// How much it may send.
     pub limits: ReceiveLimits,
+    /// Why nobody may dial, where that is so: what is wrong with its key, say.
+    pub barred: Option<String>,
 }
 
 impl NextHops {
@@ -102,11 +104,13 @@ impl PeerSettings {
             password,
             first_as,
             limits: _,
+            barred,
         } = peer;
         Self {
             remote: SocketAddr::new(*address, *port),
             local_address: *local_address,
             password: password.clone(),
+            barred: barred.clone(),
             connect_mode: *connect_mode,
             open: OpenParameters {
                 local_asn: config.asn,

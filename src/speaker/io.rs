@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::config::SpeakerConfig;
 use super::import::Import;
@@ -53,6 +54,13 @@ pub enum Input {
         connection: ConnectionId,
         /// In order, in pieces of any size.
         octets: Vec<u8>,
+    },
+    /// Octets have arrived that cannot be given yet. The hold timer of the connection is judged
+    /// later, as those may hold the KEEPALIVE it waits for; see
+    /// [`overdue`](super::Speaker::overdue).
+    Arriving {
+        /// Where.
+        connection: ConnectionId,
     },
     /// Octets of [`Output::Transmit`] were taken by the kernel.
     Transmitted {
@@ -154,6 +162,16 @@ pub enum Event {
         peer: PeerId,
         /// Why.
         reason: String,
+    },
+    /// A peer's sessions or attempts ended in a row: nobody dials for a while, and what the peer
+    /// dials is closed. [`Speaker::admissions`](super::Speaker::admissions) has changed.
+    Paused {
+        /// Which.
+        peer: PeerId,
+        /// For how long.
+        pause: Duration,
+        /// Ends in a row.
+        ends: u32,
     },
     /// Somebody dialled whom no peer is configured for.
     Stranger {

@@ -46,7 +46,7 @@ impl Speaker {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.warned.clear();
         }
-        self.on_peer(now, id, crate::bgp::Peer::stop_leaving_alone);
+        self.on_peer(now, id, crate::bgp::Peer::end_pause);
         self.enforce_limits(now, id);
     }
 }

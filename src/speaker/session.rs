@@ -306,7 +306,6 @@ impl Session {
             id: self.config.id,
             state: self.fsm.state(),
             since: self.fsm.since(),
-            left_alone_until: self.fsm.left_alone_until(),
             last_error: self.fsm.last_error().map(ToOwned::to_owned),
             established_count: self.fsm.established_count(),
             prefixes_sent: Family::ALL
@@ -318,6 +317,9 @@ impl Session {
             updates_sent: self.updates_sent,
             updates_received: self.updates_received,
             faults: self.faults.clone(),
+            paused_until: self.fsm.paused_until(),
+            ends_in_a_row: self.fsm.ends_in_a_row(),
+            history: self.fsm.history().clone(),
             session,
         }
     }

@@ -59,6 +59,7 @@ fn peer(host: HostId, asn: u32) -> PeerConfig {
         password: None,
         first_as: FirstAs::Peers,
         limits: ReceiveLimits::DEFAULT,
+        barred: None,
     }
 }
 

@@ -315,6 +315,7 @@ fn up_and_down_in_turn(host: &Host) {
             Event::Down { peer, .. } => (*peer, false),
             Event::Stranger { .. }
             | Event::AttemptFailed { .. }
+            | Event::Paused { .. }
             | Event::Tolerated { .. }
             | Event::NearLimit { .. }
             | Event::NoNextHop { .. }
@@ -426,6 +427,7 @@ pub(super) fn transitions(host: &Host) -> usize {
     let is_one = |event: &Event| match event {
         Event::Established { .. } | Event::Down { .. } | Event::AttemptFailed { .. } => true,
         Event::Stranger { .. }
+        | Event::Paused { .. }
         | Event::Tolerated { .. }
         | Event::NearLimit { .. }
         | Event::NoNextHop { .. }

@@ -84,6 +84,7 @@ impl Scenario {
                 password: None,
                 first_as: FirstAs::Peers,
                 limits: ReceiveLimits::DEFAULT,
+                barred: None,
             });
             let peers: Vec<_> = peers.collect();
             owners.push(Owner {

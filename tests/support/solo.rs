@@ -2,7 +2,7 @@
 //! is asked of its own socket.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
 use super::agent::RUTTER;
-use super::process::Process;
+use super::process::{Memory, Process};
 use super::wait::eventually;
 
 /// Far above what anything here takes; a test that waits this long has failed.
@@ -20,7 +20,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// A running agent, ended when dropped.
 pub(crate) struct Solo {
     folder: TempDir,
-    _process: Process,
+    process: Process,
 }
 
 impl Solo {
@@ -38,10 +38,7 @@ impl Solo {
             .env("NODE_NAME", node)
             .env("RUTTER_LOG", "info");
         let process = Process::spawn("the agent", &mut command, folder.path().join("log"));
-        Self {
-            folder,
-            _process: process,
-        }
+        Self { folder, process }
     }
 
     /// What the command line prints.
@@ -95,6 +92,18 @@ impl Solo {
         prefixes.sort();
         prefixes.dedup();
         Ok(prefixes)
+    }
+
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    pub(crate) fn memory(&self) -> Memory {
+        self.process.memory()
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn log(&self) -> String {

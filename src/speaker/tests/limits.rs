@@ -79,6 +79,7 @@ fn downs(network: &Network, host: HostId) -> Vec<String> {
             Event::Down { reason, .. } => Some(reason),
             Event::Established { .. }
             | Event::AttemptFailed { .. }
+            | Event::Paused { .. }
             | Event::Stranger { .. }
             | Event::Tolerated { .. }
             | Event::NearLimit { .. }
@@ -153,7 +154,7 @@ fn a_peer_that_sent_too_much_is_left_alone_for_its_time_whoever_dials() {
     let established = Event::Established { peer: PeerId(1) };
     assert!(!events(&network, A).contains(&established));
     let view = view(&network, A);
-    assert!(view.left_alone_until.is_some());
+    assert!(view.paused_until.is_some());
     assert!(view.last_error.unwrap().contains("left alone for 100 s"));
     network.run_until(seconds(60), "both established", both_established);
 }
@@ -211,6 +212,7 @@ fn attributes_are_held_up_to_a_budget_however_large_each_set_is() {
             Event::NearLimit { quota, held, .. } => Some((quota, held)),
             Event::Established { .. }
             | Event::AttemptFailed { .. }
+            | Event::Paused { .. }
             | Event::Stranger { .. }
             | Event::Tolerated { .. }
             | Event::Down { .. }
