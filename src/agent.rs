@@ -18,6 +18,7 @@ mod changed;
 pub(crate) mod clock;
 mod connection;
 mod decider;
+mod doors;
 mod driver;
 mod events;
 mod fib;
@@ -104,7 +105,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let sources = Arc::new(Sources::new(seed(&node_name)));
     let loaded = load::load(&path, &overrides, &sources, Asking::AtStart).await?;
     let config = Arc::clone(&loaded.config);
-    load::log_warnings(&config);
+    load::log_warnings(&config, &loaded.passwords);
     // From here on, SIGHUP reloads; by default it would end the process.
     let hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let engine = engine(&config)?;

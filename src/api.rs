@@ -21,6 +21,7 @@ mod faults;
 mod kernel;
 mod routes;
 mod services;
+mod sessions;
 mod shadow;
 mod stand_in;
 
@@ -40,6 +41,7 @@ pub use routes::{
     DecisionReport, ReceivedRoute, ReceivedRoutes, Route, Routes, Sent, StepReport, Usage,
 };
 pub use services::{ServiceRoutes, Withheld};
+pub use sessions::{NotificationCount, SessionEnd, SessionRecord};
 pub use shadow::{
     LearnedDifference, LearnedUse, ShadowComparison, ShadowCounts, ShadowDifference, ShadowPolicy,
     ShadowReport,
@@ -382,6 +384,9 @@ pub struct PeerStatus {
     /// What it sent wrong.
     #[serde(default)]
     pub faults: PeerFaults,
+    /// What became of its sessions.
+    #[serde(default)]
+    pub record: SessionRecord,
 }
 
 /// Answer of `/v1/explain`.

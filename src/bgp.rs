@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`wire`] | the codec |
 //! | `connection` | the FSM of one TCP connection: OpenSent, OpenConfirm, Established |
-//! | `peer` | one peer: dialling, back-off, at most two connections and their collision |
+//! | `peer` | one peer: dialling, pauses, at most two connections and their collision |
 //! | `ending` | every way a connection ends: what the peer is told, what the operator reads |
 //! | `timers`, `random` | named timers; jitter |
 //!
@@ -26,6 +26,7 @@ use std::fmt;
 pub(crate) use connection::{Negotiated, OpenParameters};
 pub(crate) use ending::Ending;
 pub(crate) use peer::{ConnectionIds, Context, Peer, PeerOutput, PeerSettings};
+pub use peer::{NotificationCounts, SessionEnd, SessionHistory};
 pub use random::Random;
 pub use timers::Deadline;
 
@@ -37,7 +38,7 @@ pub struct ConnectionId(pub u64);
 /// the further one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SessionState {
-    /// No dialling before a back-off ends, or ever; what the peer dials is accepted.
+    /// Nobody dials before a pause ends, or ever.
     Idle,
     /// A dial is under way.
     Connect,

@@ -19,6 +19,7 @@ mod hold_time;
 mod import_policies;
 mod kernel;
 mod limits;
+mod max_received;
 mod peers;
 mod policies;
 mod raw;
@@ -41,7 +42,7 @@ pub use remote::{HttpUrl, OciReference, is_loopback};
 
 use crate::candidates::AdvertiseConfig;
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
-use crate::types::{Asn, ConnectMode, Digest, FirstAs, HoldTime, RouterId};
+use crate::types::{Asn, ConnectMode, Digest, FirstAs, HoldTime, ReceiveLimits, RouterId};
 use raw::{Report, Section, Value};
 
 /// A valid configuration.
@@ -133,6 +134,8 @@ pub struct Peer {
     pub labels: BTreeMap<String, String>,
     /// `enforce-first-as`.
     pub first_as: FirstAs,
+    /// `max-received`.
+    pub limits: ReceiveLimits,
 }
 
 /// One of `[[policies]]` or `[[import-policies]]`.

@@ -20,6 +20,7 @@ mod attributes;
 mod decision;
 #[cfg(test)]
 mod fixtures;
+mod held_sets;
 mod loc_rib;
 mod prefix_map;
 

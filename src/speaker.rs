@@ -8,7 +8,8 @@
 //! # Order
 //!
 //! - Give everything that was received before calling [`Speaker::handle_timeout`]: a hold timer
-//!   is judged by what has been read. KEEPALIVEs are sent on time even if only input comes.
+//!   is judged by what has been read. Of what cannot be given yet, tell by [`Input::Arriving`].
+//!   KEEPALIVEs are sent on time even if only input comes.
 //! - UPDATEs are made when outputs are drained, from what is to be announced at that moment, and
 //!   only as many as a connection has room for. Several inputs may be fed before draining: what
 //!   they undo among themselves is never sent.
@@ -26,6 +27,7 @@ mod export;
 mod exports;
 mod import;
 mod io;
+mod limits;
 mod routes;
 mod session;
 mod tolerated;
@@ -42,9 +44,11 @@ use exports::Exports;
 use session::Session;
 
 pub use crate::bgp::{ConnectionId, Deadline, SessionState};
+pub use crate::bgp::{NotificationCounts, SessionEnd, SessionHistory};
 pub use config::{Learning, NextHops, PeerConfig, SpeakerConfig};
 pub use import::{Import, Undecided, UndecidedRoute, route_attributes};
 pub use io::{Event, Input, Output};
+pub use limits::Quota;
 pub use tolerated::{Fault, FaultCounts, LastFault, Tolerated, Treatment};
 pub use view::{Advertised, NotSent, PeerView, SessionView};
 
@@ -129,6 +133,11 @@ impl Speaker {
                     peer.received(connection, &octets)
                 });
             }
+            Input::Arriving { connection } => {
+                self.on_connection(now, connection, |peer, context| {
+                    peer.arriving(connection, context.now);
+                });
+            }
             Input::Transmitted { connection, octets } => {
                 self.on_connection(now, connection, |peer, context| {
                     peer.transmitted(connection, octets, context.now);
@@ -179,6 +188,15 @@ impl Speaker {
         deadlines.min_by_key(|deadline| deadline.at)
     }
 
+    /// Connections that [`handle_timeout`](Self::handle_timeout) would end for the peer's silence.
+    #[must_use]
+    pub fn overdue(&self, now: Instant) -> Vec<ConnectionId> {
+        let sessions = self.sessions.values();
+        sessions
+            .flat_map(|session| session.fsm.overdue(now))
+            .collect()
+    }
+
     fn accepted(
         &mut self,
         now: Instant,
@@ -188,7 +206,7 @@ impl Speaker {
     ) {
         let candidates = self.sessions.values();
         // Several peers may share an address: who listens where we were dialled goes first, then
-        // who lacks a session.
+        // who is in no pause, then who lacks a session.
         let best = candidates
             .filter(|session| session.config.address == remote.ip())
             .min_by_key(|session| {
@@ -197,7 +215,7 @@ impl Speaker {
                     .local_address
                     .is_some_and(|ours| ours != local.ip());
                 let up = session.fsm.state() == SessionState::Established;
-                (elsewhere, up, session.config.id)
+                (elsewhere, !session.fsm.admits(), up, session.config.id)
             });
         let Some(id) = best.map(|session| session.config.id) else {
             self.outputs
@@ -309,6 +327,7 @@ impl Speaker {
                 peer: id,
                 reason: ending.to_string(),
             }),
+            PeerOutput::Paused => self.paused(now, id),
             PeerOutput::Update(update) => self.learn(now, id, update),
             PeerOutput::EndOfRib(family) => {
                 self.count_update(id);
@@ -321,6 +340,19 @@ impl Speaker {
                     session.adj_rib_out.requeue(family);
                 }
             }
+        }
+    }
+
+    fn paused(&mut self, now: Instant, id: PeerId) {
+        if let Some(session) = self.sessions.get(&id)
+            && let Some(until) = session.fsm.paused_until()
+        {
+            let event = Event::Paused {
+                peer: id,
+                pause: until.saturating_duration_since(now),
+                ends: session.fsm.ends_in_a_row(),
+            };
+            self.report(event);
         }
     }
 

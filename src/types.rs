@@ -8,6 +8,7 @@ mod bgp;
 mod community;
 mod digest;
 mod learned;
+mod limits;
 mod prefix;
 mod secret;
 mod unroutable;
@@ -20,5 +21,6 @@ pub use bgp::{
 pub use community::{Community, ExtendedCommunity, InvalidCommunity, LargeCommunity};
 pub use digest::{Digest, InvalidDigest};
 pub use learned::{Installation, RouteVersion};
+pub use limits::ReceiveLimits;
 pub use prefix::{Family, Prefix};
 pub use secret::{InvalidPassword, Password};

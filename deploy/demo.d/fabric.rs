@@ -10,7 +10,7 @@ use rutter::bgp::SessionState;
 use rutter::rib::{Path, SourceId};
 use rutter::speaker::{Input, Learning, NextHops, PeerConfig, Speaker, SpeakerConfig};
 use rutter::types::{
-    Asn, ConnectMode, FirstAs, GroupId, HoldTime, PeerId, Prefix, RouterId,
+    Asn, ConnectMode, FirstAs, GroupId, HoldTime, PeerId, Prefix, ReceiveLimits, RouterId,
 };
 
 use crate::agents::{CLUSTER_ASN, FABRIC_ASN, NODES};
@@ -45,11 +45,13 @@ impl Fabric {
             local_address: None,
             password: None,
             first_as: FirstAs::Peers,
+            limits: ReceiveLimits::DEFAULT,
         });
         let config = SpeakerConfig {
             asn: Asn(FABRIC_ASN),
             router_id: RouterId::try_from(Ipv4Addr::LOCALHOST)?,
             next_hops: NextHops::default(),
+            addresses: BTreeSet::new(),
             learning: Learning::Everything,
             peers: peers.collect(),
         };

@@ -2,7 +2,8 @@
 //! agent have for it, and does what it asks. It decides nothing.
 //!
 //! The order of one turn matters: everything that has already happened is fed before the clock
-//! is, so that a hold timer never fires while its KEEPALIVE waits to be read.
+//! is. What has not got here yet, because this process or its tasks did not run, counts all the
+//! same: a hold timer never fires while its KEEPALIVE waits to be read.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,11 +18,14 @@ use tracing::{debug, info, warn};
 
 use super::changed::ChangedRoutes;
 use super::clock;
-use super::connection::{self, Outbox, SocketEvent};
+use super::connection::{self, Intake, Outbox, SocketEvent};
+use super::doors::{Doors, Refusal};
 use super::events::{Notice, Notices};
 use super::sockets::{self, Listeners};
 use super::tolerated_log::ToleratedLog;
-use crate::speaker::{ConnectionId, Event, Input, Output, Speaker, SpeakerConfig, Undecided};
+use crate::speaker::{
+    ConnectionId, Event, Input, Output, Quota, Speaker, SpeakerConfig, Undecided,
+};
 use crate::types::PeerId;
 
 /// Socket news waiting for the speaker. When it is full, reading stops and TCP slows the peer.
@@ -61,6 +65,7 @@ struct Stop {
 #[derive(Clone)]
 pub struct SpeakerHandle {
     commands: mpsc::Sender<Command>,
+    doors: Doors,
     /// Told when there are learned routes to decide about.
     undecided: Arc<Notify>,
 }
@@ -87,10 +92,12 @@ impl SpeakerHandle {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (events, happened) = mpsc::channel(SOCKET_EVENTS_MAX);
         let undecided = Arc::new(Notify::new());
+        let doors = Doors::default();
         let driver = Driver {
             speaker: Speaker::new(seed),
             connections: BTreeMap::new(),
-            listeners: Listeners::new(events.clone()),
+            listeners: Listeners::new(doors.clone(), events.clone()),
+            doors: doors.clone(),
             names: BTreeMap::new(),
             events,
             routes,
@@ -101,8 +108,14 @@ impl SpeakerHandle {
         tokio::spawn(driver.run(inbox, happened));
         Self {
             commands,
+            doors,
             undecided,
         }
+    }
+
+    /// Connections that were closed unseen since the start, by why.
+    pub(super) fn refused(&self) -> impl Iterator<Item = (Refusal, u64)> + use<> {
+        self.doors.refused().into_iter()
     }
 
     /// Gives the speaker an input.
@@ -205,7 +218,7 @@ impl SpeakerHandle {
 enum Connection {
     #[expect(dead_code, reason = "held only to be dropped")]
     Dialling(Dialling),
-    Open(Outbox),
+    Open(Outbox, Intake),
 }
 
 /// A dial attempt, which ends with this.
@@ -221,6 +234,7 @@ struct Driver {
     speaker: Speaker,
     connections: BTreeMap<ConnectionId, Connection>,
     listeners: Listeners,
+    doors: Doors,
     /// What to call peers in the log.
     names: BTreeMap<PeerId, String>,
     events: mpsc::Sender<SocketEvent>,
@@ -264,19 +278,39 @@ impl Driver {
                 };
                 self.on_socket(event);
             }
-            self.speaker.handle_timeout(clock::now());
-            self.drain();
+            self.judge_timers();
         }
+    }
+
+    /// Lets timers expire; but for hold timers of connections of which something is still to be
+    /// read.
+    fn judge_timers(&mut self) {
+        let now = clock::now();
+        for connection in self.speaker.overdue(now) {
+            if let Some(Connection::Open(_, intake)) = self.connections.get(&connection)
+                && intake.has_something()
+            {
+                self.speaker
+                    .handle_input(now, Input::Arriving { connection });
+            }
+        }
+        self.speaker.handle_timeout(now);
+        self.drain();
     }
 
     fn on_command(&mut self, command: Command) -> ControlFlow<Stop> {
         match command {
             Command::Feed(inputs) => {
                 for input in inputs {
+                    let configures = matches!(input, Input::Configure(_));
                     if let Input::Configure(config) = &input {
                         self.learn(config);
                     }
-                    self.speaker.handle_input(clock::now(), input);
+                    let now = clock::now();
+                    self.speaker.handle_input(now, input);
+                    if configures {
+                        self.doors.expect(self.speaker.admissions(), now);
+                    }
                 }
                 self.drain();
             }
@@ -318,9 +352,7 @@ impl Driver {
                     return;
                 }
                 let connection = self.speaker.allocate_connection();
-                let outbox = connection::spawn(connection, stream, self.events.clone());
-                self.connections
-                    .insert(connection, Connection::Open(outbox));
+                self.open(connection, stream);
                 self.feed(Input::Accepted {
                     connection,
                     local,
@@ -328,6 +360,9 @@ impl Driver {
                 });
             }
             SocketEvent::Received { connection, octets } => {
+                if let Some(Connection::Open(_, intake)) = self.connections.get(&connection) {
+                    intake.taken();
+                }
                 self.feed(Input::Received { connection, octets });
             }
             SocketEvent::Transmitted { connection, octets } => {
@@ -347,9 +382,7 @@ impl Driver {
         }
         match result.and_then(|stream| Ok((stream.local_addr()?, stream))) {
             Ok((local, stream)) => {
-                let outbox = connection::spawn(connection, stream, self.events.clone());
-                self.connections
-                    .insert(connection, Connection::Open(outbox));
+                self.open(connection, stream);
                 self.feed(Input::Connected { connection, local });
             }
             Err(error) => {
@@ -360,6 +393,12 @@ impl Driver {
                 });
             }
         }
+    }
+
+    fn open(&mut self, connection: ConnectionId, stream: tokio::net::TcpStream) {
+        let (outbox, intake) = connection::spawn(connection, stream, self.events.clone());
+        self.connections
+            .insert(connection, Connection::Open(outbox, intake));
     }
 
     fn feed(&mut self, input: Input) {
@@ -389,7 +428,7 @@ impl Driver {
                         .insert(connection, Connection::Dialling(dialling));
                 }
                 Output::Transmit { connection, octets } => {
-                    if let Some(Connection::Open(outbox)) = self.connections.get(&connection) {
+                    if let Some(Connection::Open(outbox, _)) = self.connections.get(&connection) {
                         outbox.send(octets);
                     }
                 }
@@ -445,12 +484,38 @@ impl Driver {
             Event::AttemptFailed { peer, reason } => {
                 info!(peer = name(peer), reason, "no session yet");
             }
+            Event::Paused { peer, pause, ends } => {
+                let seconds = pause.as_secs_f64().ceil();
+                info!(
+                    peer = name(peer),
+                    ends, seconds, "left alone for a while: neither dialled nor accepted"
+                );
+                self.doors.expect(self.speaker.admissions(), clock::now());
+            }
             Event::Stranger { remote } => {
                 debug!(%remote, "refused a connection: no peer has this address");
             }
             Event::Tolerated { peer, tolerated } => {
                 let name = name(peer);
                 self.tolerated.write(clock::now(), *peer, &name, tolerated);
+            }
+            Event::NearLimit {
+                peer,
+                quota,
+                held,
+                limit,
+            } => {
+                let of = match quota {
+                    Quota::Prefixes(family) => format!("{family} prefixes"),
+                    Quota::AttributeBytes => "bytes of path attributes".to_owned(),
+                };
+                warn!(
+                    peer = name(peer),
+                    held,
+                    limit,
+                    of,
+                    "the peer comes near its max-received: beyond, its session ends"
+                );
             }
             Event::CannotSend {
                 peer,

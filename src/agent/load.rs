@@ -1,6 +1,5 @@
 //! Reads a configuration file and everything it names.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use hyper::body::Bytes;
 use tracing::warn;
 
 use super::decider::Decider;
-use super::peering::Passwords;
+use super::peering::{Passwords, PeerKey};
 use super::sources::{Asking, Sources};
 use crate::config::{Builtin, Config, Overrides, PolicyLink, PolicyModule};
 use crate::files;
@@ -37,7 +36,7 @@ pub(super) struct Modules {
 ///
 /// # Errors
 /// Names the file, and where there is one the line and the key. A module that cannot be had is
-/// no error here.
+/// no error here, nor is a peer's key.
 pub(super) async fn load(
     path: &Path,
     overrides: &Overrides,
@@ -60,29 +59,39 @@ fn read(path: &Path, overrides: &Overrides) -> anyhow::Result<(String, Config, P
         .with_context(|| format!("cannot read the configuration {}", path.display()))?;
     Config::refuse_empty(&text).with_context(|| path.display().to_string())?;
     let config = Config::parse(&path.display().to_string(), &text, overrides)?;
-    let passwords = passwords(&config)?;
+    let passwords = passwords(&config);
     Ok((text, config, passwords))
 }
 
-/// Logs what is valid, but probably not what was meant; once for each version of the file.
-pub(super) fn log_warnings(config: &Config) {
-    for warning in &config.warnings {
+/// Logs what is valid, but probably not what was meant, and which keys are of no use; once for
+/// each version of the files.
+pub(super) fn log_warnings(config: &Config, passwords: &Passwords) {
+    let keys = passwords.warnings();
+    for warning in config.warnings.iter().cloned().chain(keys) {
         warn!("{warning}");
     }
 }
 
-fn passwords(config: &Config) -> anyhow::Result<Passwords> {
-    let mut passwords = BTreeMap::new();
-    for peer in &config.peers {
-        let Some(file) = &peer.password_file else {
-            continue;
+/// One that cannot be read is its peer's trouble alone.
+fn passwords(config: &Config) -> Passwords {
+    let with_key = config.peers.iter().filter_map(|peer| {
+        let file = peer.password_file.as_ref()?;
+        let key = match password(file) {
+            Ok(key) => PeerKey::Current(key),
+            Err(error) => PeerKey::Missing(format!(
+                "password-file {} of peer `{}`: {error:#}",
+                file.display(),
+                peer.name
+            )),
         };
-        let context = || format!("password-file {} of peer `{}`", file.display(), peer.name);
-        let octets = files::read(file, files::PASSWORD_BYTES_MAX).with_context(context)?;
-        let password = Password::new(octets.trim_ascii_end()).with_context(context)?;
-        passwords.insert(peer.name.clone(), password);
-    }
-    Ok(passwords)
+        Some((peer.name.clone(), key))
+    });
+    with_key.collect()
+}
+
+fn password(file: &Path) -> anyhow::Result<Password> {
+    let octets = files::read(file, files::PASSWORD_BYTES_MAX)?;
+    Ok(Password::new(octets.trim_ascii_end())?)
 }
 
 /// A module as its source has it, or why it cannot be had.

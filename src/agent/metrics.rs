@@ -3,6 +3,8 @@
 //! Names end in their unit; counters in `_total`. Those of a session start again with it, as
 //! Prometheus expects of a counter that resets.
 
+mod sessions;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
@@ -12,6 +14,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::doors::Refusal;
 use super::events::EventCounts;
 use super::meters::{Measured, Work};
 use crate::api::{
@@ -41,6 +44,8 @@ pub(super) struct Scrape {
     pub(super) imports: Load,
     /// What became of Kubernetes Events.
     pub(super) events: EventCounts,
+    /// Connections that were closed unseen, by why.
+    pub(super) refused: Vec<(Refusal, u64)>,
 }
 
 /// What the policies of one direction cost since the agent started.
@@ -74,6 +79,7 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
         exports,
         imports,
         events,
+        refused,
     } = scrape;
     let loads = [(Direction::Export, exports), (Direction::Import, imports)];
     let mut table = Table(Registry::with_prefix("rutter"));
@@ -102,6 +108,8 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
     table.events(&events);
     table.policies(&status, &loads);
     table.peers(&status.peers);
+    table.sessions(&status.peers);
+    table.refused(&refused);
     if let Some(kernel) = &status.kernel {
         table.kernel(kernel);
     }

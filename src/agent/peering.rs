@@ -1,6 +1,8 @@
 //! From configuration and node to what the speaker and the policies are told about peers: pure,
 //! but for what must stay the same while the process runs.
 
+mod keys;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,10 +11,8 @@ use crate::config::{Config, Peer, RouterIdConfig};
 use crate::facts::NodeFacts;
 use crate::policy::{PeerGroup, PeerGroups, PeerKind};
 use crate::speaker::{Learning, NextHops, PeerConfig, SpeakerConfig};
-use crate::types::{GroupId, Password, PeerId, RouterId};
-
-/// Keys by peer name, read from the files that the configuration names.
-pub(super) type Passwords = BTreeMap<String, Password>;
+use crate::types::{GroupId, PeerId, RouterId};
+pub(super) use keys::{Passwords, PeerKey};
 
 /// What peers are called from one configuration to the next.
 #[derive(Clone, Debug, Default)]
@@ -71,14 +71,17 @@ impl Peering {
             connect_mode: peer.connect_mode,
             hold_time: config.bgp.hold_time,
             local_address: peer.local_address,
-            password: passwords.get(&peer.name).cloned(),
+            password: passwords.key(&peer.name).cloned(),
+            barred: passwords.missing(&peer.name).map(str::to_owned),
             first_as: peer.first_as,
+            limits: peer.limits,
         });
         let peers = peers.collect();
         SpeakerConfig {
             asn: config.bgp.asn,
             router_id,
             next_hops: next_hops(node),
+            addresses: node.map(own_addresses).unwrap_or_default(),
             // The pipeline knows what decides.
             learning: Learning::Everything,
             peers,
@@ -164,6 +167,11 @@ pub(super) fn peer_kind(config: &Config, peer: &Peer) -> PeerKind {
     } else {
         PeerKind::Ebgp
     }
+}
+
+fn own_addresses(node: &NodeFacts) -> BTreeSet<IpAddr> {
+    let addresses = node.internal_ips.iter().chain(&node.external_ips);
+    addresses.copied().collect()
 }
 
 fn next_hops(node: Option<&NodeFacts>) -> NextHops {

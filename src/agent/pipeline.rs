@@ -187,7 +187,7 @@ impl Pipeline {
             told_withheld: None,
             journal: None,
             stage: Stage::Gathering,
-            passwords: Passwords::new(),
+            passwords: Passwords::default(),
             speaker_config: None,
         }
     }
@@ -202,6 +202,11 @@ impl Pipeline {
             .node
             .is_none()
             .then(|| "the own Node (there is none of that name: is NODE_NAME right?)".to_owned())
+    }
+
+    /// What is wrong with the peers' keys.
+    pub(super) fn key_warnings(&self) -> impl Iterator<Item = String> {
+        self.passwords.warnings()
     }
 
     /// Logs what is waited for, once when that changes and once when it is over.

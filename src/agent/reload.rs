@@ -216,8 +216,12 @@ impl Reloader {
     }
 
     async fn read(&mut self, asking: Asking) -> anyhow::Result<Loaded> {
-        let found = load::load(&self.path, &self.overrides, &self.sources, asking).await?;
+        let mut found = load::load(&self.path, &self.overrides, &self.sources, asking).await?;
         self.considered.named = load::named_files(&found.config).collect();
+        let InForce {
+            passwords, config, ..
+        } = &self.in_force;
+        found.passwords.keep(passwords, config)?;
         Ok(found)
     }
 
@@ -425,7 +429,7 @@ impl Reloader {
     fn take(&mut self, found: &Loaded, plans: Plans) {
         let is_new = !self.is_in_force(found);
         if is_new {
-            load::log_warnings(&found.config);
+            load::log_warnings(&found.config, &found.passwords);
         }
         let mut state = self.state.lock().expect("no holder panics");
         if is_new {

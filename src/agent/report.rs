@@ -4,6 +4,8 @@
 //! one report may be a moment apart. What there is to tell of candidates is in
 //! [`routes`](super::routes), of learned routes in [`received`], of policies in [`policy_status`].
 
+mod sessions;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -81,6 +83,7 @@ impl Reporter {
         let source_error = self.health.error();
         let (node, started_at) = (self.node.clone(), self.started_at);
         let events = self.notices.counts();
+        let refused = self.speaker.refused().collect();
         let mut warnings = self.sources.warnings();
         warnings.extend(self.engine.cache_fault());
         let shadows = self.pipeline.shadows().clone();
@@ -88,6 +91,7 @@ impl Reporter {
         let scrape = self
             .pipeline
             .ask(move |pipeline| {
+                warnings.extend(pipeline.key_warnings());
                 let config = &pipeline.config;
                 let own = pipeline.router_id.as_ref();
                 let source = SourceStatus {
@@ -134,6 +138,7 @@ impl Reporter {
                         failures: failures(imports.links()),
                     },
                     events,
+                    refused,
                 }
             })
             .await?;
@@ -301,6 +306,7 @@ fn peers(pipeline: &Pipeline, views: &BTreeMap<PeerId, PeerView>) -> Vec<PeerSta
                 faults: view
                     .map(|view| peer_faults::of(&view.faults))
                     .unwrap_or_default(),
+                record: view.map(sessions::record).unwrap_or_default(),
             }
         })
         .collect();

@@ -7,20 +7,25 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::warn;
 
+use super::clock;
 use super::connection::SocketEvent;
+use super::doors::Doors;
 use super::tcp_md5;
 use crate::types::Password;
 
 /// An address that swallows packets must not hold a dial attempt for the kernel's two minutes.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Peers are few; this many may dial at the same moment before one is told to try again.
-const ACCEPT_BACKLOG: i32 = 128;
+/// How many may have dialled and not be looked at yet. Strangers may be many: what they fill, a
+/// peer finds no room in. The kernel has a limit of its own (`net.core.somaxconn`).
+const ACCEPT_BACKLOG: i32 = 4096;
 /// IP precedence Internetwork Control, as RFC 4271 appendix E asks.
 const TOS_INTERNETWORK_CONTROL: u32 = 0xC0;
 /// Pause after a failed accept: out of file descriptors does not heal by asking again at once.
@@ -67,21 +72,24 @@ fn new_socket(address: SocketAddr) -> io::Result<Socket> {
 pub(super) struct Listeners {
     open: BTreeMap<SocketAddr, Listener>,
     keys: BTreeMap<IpAddr, Password>,
+    doors: Doors,
     events: mpsc::Sender<SocketEvent>,
 }
 
 #[derive(Debug)]
 struct Listener {
-    socket: Arc<TcpListener>,
+    /// Not tokio's: what that accepts has cost something before it is known who it is.
+    socket: Arc<AsyncFd<Socket>>,
     accepting: JoinHandle<()>,
 }
 
 impl Listeners {
-    /// None yet; accepted connections will go to `events`.
-    pub(super) fn new(events: mpsc::Sender<SocketEvent>) -> Self {
+    /// None yet; connections that `doors` let in will go to `events`.
+    pub(super) fn new(doors: Doors, events: mpsc::Sender<SocketEvent>) -> Self {
         Self {
             open: BTreeMap::new(),
             keys: BTreeMap::new(),
+            doors,
             events,
         }
     }
@@ -98,7 +106,7 @@ impl Listeners {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 let former: Vec<_> = self.open.keys().copied().collect();
                 let in_the_way = |old: &Listener| {
-                    let port = old.socket.local_addr().map(|bound| bound.port()).ok();
+                    let port = local_address(&old.socket).map(|bound| bound.port()).ok();
                     addresses.iter().any(|new| Some(new.port()) == port)
                 };
                 self.open
@@ -118,7 +126,7 @@ impl Listeners {
         self.open.extend(new);
         self.open
             .values()
-            .map(|listener| listener.socket.local_addr())
+            .map(|listener| local_address(&listener.socket))
             .collect()
     }
 
@@ -178,11 +186,12 @@ impl Listeners {
         }
         socket.bind(&address.into())?;
         socket.listen(ACCEPT_BACKLOG)?;
-        let socket = Arc::new(TcpListener::from_std(socket.into())?);
+        let socket = Arc::new(watched(socket)?);
         for (peer, key) in &self.keys {
             apply_key(&socket, *peer, Some(key));
         }
-        let accepting = tokio::spawn(accept(Arc::clone(&socket), self.events.clone()));
+        let (doors, events) = (self.doors.clone(), self.events.clone());
+        let accepting = tokio::spawn(accept(Arc::clone(&socket), doors, events));
         Ok(Listener { socket, accepting })
     }
 }
@@ -204,15 +213,27 @@ impl Drop for Listener {
     fn drop(&mut self) {
         // The task keeps the socket for another moment; the address must be free at once.
         // Fails only if it does not listen any more.
-        let _ = SockRef::from(&*self.socket).shutdown(Shutdown::Both);
+        let _ = self.socket.get_ref().shutdown(Shutdown::Both);
         self.accepting.abort();
     }
 }
 
-fn apply_key(socket: &TcpListener, peer: IpAddr, key: Option<&Password>) {
-    let same_family = socket
-        .local_addr()
-        .is_ok_and(|local| local.is_ipv4() == peer.is_ipv4());
+/// A listening socket that tells when somebody has dialled.
+#[expect(unsafe_code, reason = "tokio cannot know that a descriptor stays open")]
+fn watched(socket: Socket) -> io::Result<AsyncFd<Socket>> {
+    // SAFETY: a Socket owns its descriptor, which is open and the same for as long as it lives;
+    // the AsyncFd owns the Socket, and nothing here takes it out.
+    let watched = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
+    watched.map_err(|refused| refused.into_parts().1)
+}
+
+fn local_address(socket: &AsyncFd<Socket>) -> io::Result<SocketAddr> {
+    let address = socket.get_ref().local_addr()?.as_socket();
+    address.ok_or_else(|| io::ErrorKind::Unsupported.into())
+}
+
+fn apply_key(socket: &AsyncFd<Socket>, peer: IpAddr, key: Option<&Password>) {
+    let same_family = local_address(socket).is_ok_and(|local| local.is_ipv4() == peer.is_ipv4());
     if !same_family {
         return;
     }
@@ -221,13 +242,22 @@ fn apply_key(socket: &TcpListener, peer: IpAddr, key: Option<&Password>) {
     }
 }
 
-async fn accept(socket: Arc<TcpListener>, events: mpsc::Sender<SocketEvent>) {
+async fn accept(socket: Arc<AsyncFd<Socket>>, doors: Doors, events: mpsc::Sender<SocketEvent>) {
     let mut last_error = None;
     loop {
-        match socket.accept().await {
-            Ok((stream, remote)) => {
+        match socket.async_io(Interest::READABLE, Socket::accept).await {
+            Ok((accepted, remote)) => {
                 last_error = None;
-                let Ok(local) = stream.local_addr() else {
+                let Some(remote) = remote.as_socket() else {
+                    continue;
+                };
+                if doors.admit(remote.ip(), clock::now()).is_err() {
+                    // A reset, so that the kernel keeps nothing of it, either.
+                    let _ = accepted.set_linger(Some(Duration::ZERO));
+                    continue;
+                }
+                // What fails here is over already.
+                let Ok((stream, local)) = into_stream(accepted) else {
                     continue;
                 };
                 if events
@@ -253,4 +283,11 @@ async fn accept(socket: Arc<TcpListener>, events: mpsc::Sender<SocketEvent>) {
             }
         }
     }
+}
+
+fn into_stream(accepted: Socket) -> io::Result<(TcpStream, SocketAddr)> {
+    accepted.set_nonblocking(true)?;
+    let stream = TcpStream::from_std(accepted.into())?;
+    let local = stream.local_addr()?;
+    Ok((stream, local))
 }

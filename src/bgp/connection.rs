@@ -35,6 +35,10 @@ const SEND_HOLD_MIN: Duration = Duration::from_secs(480);
 /// route replaces an older one, and not a queue of outdated messages.
 pub(crate) const TRANSMIT_BYTES_MAX: usize = 256 * 1024;
 
+/// How long the hold timer waits for octets that have arrived and are not read yet, before it is
+/// asked again whether there are any. Moving them takes a fraction of it.
+const ARRIVING: Duration = Duration::from_millis(100);
+
 /// Octets kept for a connection that waits for its twin. Before our OPEN a peer may send its
 /// own OPEN and a NOTIFICATION, and nothing else.
 const WAITING_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
@@ -142,6 +146,8 @@ pub(super) struct Connection {
     output: Vec<u8>,
     /// Octets in `output`, or handed over and not yet taken by the kernel.
     outstanding: usize,
+    /// What our NOTIFICATION said, once there is one.
+    told: Option<ErrorCode>,
 }
 
 impl Connection {
@@ -164,6 +170,7 @@ impl Connection {
             consumed: 0,
             output: Vec::new(),
             outstanding: 0,
+            told: None,
         }
     }
 
@@ -235,6 +242,7 @@ impl Connection {
     pub(super) fn end(&mut self, now: Instant, ending: Ending) -> Step {
         if !matches!(self.state, State::Ended) {
             if let Some(notification) = ending.notification() {
+                self.told = Some(notification.error);
                 self.send_message(now, &Message::Notification(notification));
             }
             self.state = State::Ended;
@@ -301,6 +309,23 @@ impl Connection {
             }
         }
         None
+    }
+
+    /// Whether its hold timer has expired.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.timers.at(Timer::Hold).is_some_and(|at| at <= now)
+    }
+
+    /// The peer was not silent: what it sent is about to be read.
+    pub(super) fn postpone_hold(&mut self, now: Instant) {
+        if self.is_overdue(now) {
+            self.timers.start(Timer::Hold, now + ARRIVING);
+        }
+    }
+
+    /// What our NOTIFICATION said, if one was sent.
+    pub(super) fn told(&self) -> Option<ErrorCode> {
+        self.told
     }
 
     /// The next timer to expire.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::SessionState;
 use super::wire::{CeaseSubcode, ErrorCode, MessageError, Notification, OpenSubcode};
-use crate::types::{Asn, HoldTime, ROUTER_ID_ANNOTATION, RouterId};
+use crate::types::{Asn, Family, HoldTime, ROUTER_ID_ANNOTATION, RouterId};
 
 /// Why a connection, or an attempt at one, is over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,8 +85,30 @@ pub(crate) enum Ending {
     #[error("collision: the other connection with the peer is kept")]
     Collision,
     /// RFC 4486.
-    #[error("peer sent more than {0} prefixes")]
-    MaximumPrefixes(usize),
+    #[error(
+        "peer sent more than {most} {family} prefixes, and is left alone for {} s (max-received)",
+        restart.as_secs()
+    )]
+    MaximumPrefixes {
+        /// Of which family.
+        family: Family,
+        /// How many are taken.
+        most: usize,
+        /// How long it is left alone.
+        restart: Duration,
+    },
+    /// RFC 4486.
+    #[error(
+        "the path attributes of the peer's routes take more than {most} bytes, and it is left alone \
+         for {} s (max-received.attributes)",
+        restart.as_secs()
+    )]
+    AttributeMemory {
+        /// What they may take.
+        most: usize,
+        /// How long it is left alone.
+        restart: Duration,
+    },
     /// The peer was taken out of the configuration.
     #[error("peer removed from the configuration")]
     Deconfigured,
@@ -138,7 +160,10 @@ impl Ending {
             },
             Self::Impatient => Notification::cease(CeaseSubcode::OutOfResources),
             Self::Collision => Notification::cease(CeaseSubcode::ConnectionCollisionResolution),
-            Self::MaximumPrefixes(_) => Notification::cease(CeaseSubcode::MaximumPrefixes),
+            Self::MaximumPrefixes { family, most, .. } => {
+                Notification::maximum_prefixes(*family, *most)
+            }
+            Self::AttributeMemory { .. } => Notification::cease(CeaseSubcode::OutOfResources),
             Self::Deconfigured => Notification::cease(CeaseSubcode::PeerDeconfigured),
             Self::ConfigurationChanged => {
                 Notification::cease(CeaseSubcode::OtherConfigurationChange)
@@ -148,6 +173,97 @@ impl Ending {
             }
         };
         Some(notification)
+    }
+}
+
+impl Ending {
+    /// What a NOTIFICATION of the peer said, if that is what this is.
+    pub(super) fn received(&self) -> Option<ErrorCode> {
+        match self {
+            Self::NotificationReceived(notification) => Some(notification.error),
+            Self::IdentifierRefused(_) => Some(ErrorCode::Open(OpenSubcode::BadBgpIdentifier)),
+            Self::Closed
+            | Self::Lost(_)
+            | Self::ConnectFailed(_)
+            | Self::ConnectTimeout(_)
+            | Self::SignedConnectTimeout(_)
+            | Self::HoldTimerExpired(_)
+            | Self::NoOpen(_)
+            | Self::SendHoldExpired(_)
+            | Self::Malformed(_)
+            | Self::Unexpected { .. }
+            | Self::BadPeerAs { .. }
+            | Self::BadIdentifier(_)
+            | Self::NoCommonFamily
+            | Self::Impatient
+            | Self::Collision
+            | Self::MaximumPrefixes { .. }
+            | Self::AttributeMemory { .. }
+            | Self::Deconfigured
+            | Self::ConfigurationChanged
+            | Self::Shutdown(_) => None,
+        }
+    }
+
+    /// Whether one of the two ends did wrong, in its own or in the other's eyes. A router that
+    /// restarts, or whose operator wants it so, says Cease or closes the connection.
+    pub(super) fn is_fault(&self) -> bool {
+        match self {
+            Self::NotificationReceived(notification) => {
+                !matches!(notification.error, ErrorCode::Cease(_))
+            }
+            Self::Closed
+            | Self::Lost(_)
+            | Self::ConnectFailed(_)
+            | Self::ConnectTimeout(_)
+            | Self::SignedConnectTimeout(_)
+            | Self::Collision
+            | Self::Deconfigured
+            | Self::ConfigurationChanged
+            | Self::Shutdown(_) => false,
+            Self::HoldTimerExpired(_)
+            | Self::NoOpen(_)
+            | Self::SendHoldExpired(_)
+            | Self::Malformed(_)
+            | Self::Unexpected { .. }
+            | Self::BadPeerAs { .. }
+            | Self::BadIdentifier(_)
+            | Self::IdentifierRefused(_)
+            | Self::NoCommonFamily
+            | Self::Impatient
+            | Self::MaximumPrefixes { .. }
+            | Self::AttributeMemory { .. } => true,
+        }
+    }
+
+    /// How long the peer is left alone where that is the operator's to say: another session would
+    /// come to the same end.
+    pub(super) fn restart(&self) -> Option<Duration> {
+        match self {
+            Self::MaximumPrefixes { restart, .. } | Self::AttributeMemory { restart, .. } => {
+                Some(*restart)
+            }
+            Self::NotificationReceived(_)
+            | Self::Closed
+            | Self::Lost(_)
+            | Self::ConnectFailed(_)
+            | Self::ConnectTimeout(_)
+            | Self::SignedConnectTimeout(_)
+            | Self::HoldTimerExpired(_)
+            | Self::NoOpen(_)
+            | Self::SendHoldExpired(_)
+            | Self::Malformed(_)
+            | Self::Unexpected { .. }
+            | Self::BadPeerAs { .. }
+            | Self::BadIdentifier(_)
+            | Self::IdentifierRefused(_)
+            | Self::NoCommonFamily
+            | Self::Impatient
+            | Self::Collision
+            | Self::Deconfigured
+            | Self::ConfigurationChanged
+            | Self::Shutdown(_) => None,
+        }
     }
 }
 

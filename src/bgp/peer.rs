@@ -21,11 +21,13 @@
 //!   the loser is closed there and then (RFC 4271 section 6.8 permits that). The peer cannot have
 //!   established it: it lacks our KEEPALIVE.
 
+mod damping;
 mod dialling;
+mod history;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::connection::{Connection, Direction, Negotiated, OpenParameters, Step};
 use super::ending::Ending;
@@ -34,7 +36,9 @@ use super::timers::{Deadline, Timer, Timers};
 use super::wire::Update;
 use super::{ConnectionId, SessionState};
 use crate::types::{ConnectMode, Family, Password};
-use dialling::{Dial, IDLE_HOLD_MIN};
+use damping::Damping;
+use dialling::Dial;
+pub use history::{NotificationCounts, SessionEnd, SessionHistory};
 
 /// Everything a session is made of: where these are equal, a session can stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub(crate) struct PeerSettings {
     pub(crate) local_address: Option<IpAddr>,
     /// Signs every segment.
     pub(crate) password: Option<Password>,
+    /// Why nobody may dial.
+    pub(crate) barred: Option<String>,
     /// Whether we dial.
     pub(crate) connect_mode: ConnectMode,
     /// For the OPENs.
@@ -93,6 +99,8 @@ pub(crate) enum PeerOutput {
     Down(Ending),
     /// An attempt at a session is over.
     AttemptFailed(Ending),
+    /// Nobody dials for a while, see [`Peer::paused_until`].
+    Paused,
     /// The peer announces or withdraws routes.
     Update(Update),
     /// The peer has sent its initial table of a family.
@@ -111,16 +119,16 @@ pub(crate) struct Peer {
     connections: Vec<Connection>,
     /// The connection whose session the speaker was told is up.
     established: Option<ConnectionId>,
-    /// The next back-off.
-    idle_hold: Duration,
+    damping: Damping,
     since: Instant,
     established_count: u64,
     last_error: Option<String>,
+    history: SessionHistory,
     outputs: VecDeque<PeerOutput>,
 }
 
 impl Peer {
-    /// A peer that is dialled at once, if it is to be dialled.
+    /// A peer that is dialled at once, if it is to be dialled; stopped, if it is barred.
     pub(crate) fn new(settings: PeerSettings, context: &mut Context<'_>) -> Self {
         let mut peer = Self {
             settings,
@@ -128,15 +136,20 @@ impl Peer {
             timers: Timers::default(),
             connections: Vec::with_capacity(2),
             established: None,
-            idle_hold: IDLE_HOLD_MIN,
+            damping: Damping::default(),
             since: context.now,
             established_count: 0,
             last_error: None,
+            history: SessionHistory::default(),
             outputs: VecDeque::new(),
         };
-        match peer.settings.connect_mode {
-            ConnectMode::Active => peer.dial(context),
-            ConnectMode::Passive => {}
+        match (&peer.settings.barred, peer.settings.connect_mode) {
+            (Some(why), _) => {
+                peer.last_error = Some(why.clone());
+                peer.dial = Dial::Stopped;
+            }
+            (None, ConnectMode::Active) => peer.dial(context),
+            (None, ConnectMode::Passive) => {}
         }
         peer
     }
@@ -162,7 +175,8 @@ impl Peer {
         local: SocketAddr,
         context: &mut Context<'_>,
     ) {
-        if matches!(self.dial, Dial::Stopped) {
+        if !self.admits() {
+            // Without a word, so that it costs next to nothing.
             self.outputs.push_back(PeerOutput::Close(connection));
             return;
         }
@@ -189,6 +203,21 @@ impl Peer {
         }
     }
 
+    /// Octets have arrived and will be given soon.
+    pub(crate) fn arriving(&mut self, connection: ConnectionId, now: Instant) {
+        if let Some(connection) = self.connection_mut(connection) {
+            connection.postpone_hold(now);
+        }
+    }
+
+    /// Connections whose hold timer has expired.
+    pub(crate) fn overdue(&self, now: Instant) -> impl Iterator<Item = ConnectionId> {
+        let connections = self.connections.iter();
+        connections
+            .filter(move |connection| connection.is_overdue(now))
+            .map(|connection| connection.id)
+    }
+
     /// The kernel took octets.
     pub(crate) fn transmitted(&mut self, connection: ConnectionId, octets: usize, now: Instant) {
         if let Some(connection) = self.connection_mut(connection) {
@@ -206,12 +235,12 @@ impl Peer {
         let ending = error.map_or(Ending::Closed, Ending::Lost);
         if self.dial == Dial::Connect(connection) {
             self.dial_failed(ending, context);
-        } else if self.remove(connection).is_some() {
-            self.after_end(connection, ending, context);
+        } else if let Some(connection) = self.remove(connection) {
+            self.after_end(&connection, ending, context);
         }
     }
 
-    /// Ends the established session, if there is one, and starts anew after a back-off.
+    /// Ends the established session, if there is one, and starts anew after a pause.
     pub(crate) fn end_session(&mut self, ending: Ending, context: &mut Context<'_>) {
         if let Some(connection) = self.established_mut() {
             let id = connection.id;
@@ -226,11 +255,13 @@ impl Peer {
         self.dial = Dial::Stopped;
         for mut connection in std::mem::take(&mut self.connections) {
             connection.end(now, ending.clone());
-            self.outputs.extend(farewell(connection));
+            self.farewell(&mut connection);
         }
         self.last_error = Some(ending.to_string());
         if self.established.take().is_some() {
             self.since = now;
+            self.history.resets += 1;
+            self.history.ended(now, ending.to_string());
             self.outputs.push_back(PeerOutput::Down(ending.clone()));
         }
     }
@@ -239,7 +270,8 @@ impl Peer {
     pub(crate) fn handle_timeout(&mut self, context: &mut Context<'_>) {
         while let Some(timer) = self.timers.expire(context.now) {
             match timer {
-                Timer::ConnectRetry | Timer::IdleHold => self.dial_timer_expired(context),
+                Timer::ConnectRetry => self.dial_timer_expired(context),
+                Timer::IdleHold => self.pause_over(context),
                 // The connections', which have tables of their own.
                 Timer::Hold | Timer::Keepalive | Timer::SendHold => {}
             }
@@ -299,11 +331,11 @@ impl Peer {
 
     /// The state of its further connection; without one, of dialling.
     pub(crate) fn state(&self) -> SessionState {
+        let paused = self.timers.runs(Timer::IdleHold);
         let dialling = match self.dial {
             Dial::Stopped => SessionState::Idle,
-            Dial::Passive | Dial::Resting => SessionState::Active,
-            Dial::Delayed if self.timers.runs(Timer::IdleHold) => SessionState::Idle,
-            Dial::Delayed => SessionState::Active,
+            Dial::Passive | Dial::Resting | Dial::Delayed if paused => SessionState::Idle,
+            Dial::Passive | Dial::Resting | Dial::Delayed => SessionState::Active,
             Dial::Connect(_) => SessionState::Connect,
         };
         let connections = self.connections.iter().map(Connection::state);
@@ -318,6 +350,31 @@ impl Peer {
     /// Why there is no session.
     pub(crate) fn last_error(&self) -> Option<&str> {
         self.last_error.as_deref()
+    }
+
+    /// Until when nobody dials; none where somebody may.
+    pub(crate) fn paused_until(&self) -> Option<Instant> {
+        self.timers.at(Timer::IdleHold)
+    }
+
+    /// Whether it is not stopped: for good, or because it is barred.
+    pub(crate) fn is_started(&self) -> bool {
+        self.dial != Dial::Stopped
+    }
+
+    /// Whether what the peer dials is accepted.
+    pub(crate) fn admits(&self) -> bool {
+        self.is_started() && !self.timers.runs(Timer::IdleHold)
+    }
+
+    /// Ends in a row of sessions and attempts, none of them after a session that lasted.
+    pub(crate) fn ends_in_a_row(&self) -> u32 {
+        self.damping.in_a_row()
+    }
+
+    /// What became of its sessions.
+    pub(crate) fn history(&self) -> &SessionHistory {
+        &self.history
     }
 
     /// Times the session came up.
@@ -355,9 +412,12 @@ impl Peer {
                 self.outputs.push_back(PeerOutput::RefreshRequested(family));
             }
             Step::Ended(ending) => {
-                let ended = self.remove(id);
-                self.outputs.extend(ended.into_iter().flat_map(farewell));
-                self.after_end(id, ending, context);
+                let Some(mut ended) = self.remove(id) else {
+                    return;
+                };
+                self.history.notifications_received.count(ending.received());
+                self.farewell(&mut ended);
+                self.after_end(&ended, ending, context);
             }
         }
     }
@@ -405,30 +465,38 @@ impl Peer {
     }
 
     /// A connection is gone: tell, let its twin go on, see when to dial again.
-    fn after_end(&mut self, id: ConnectionId, ending: Ending, context: &mut Context<'_>) {
-        if self.established == Some(id) {
+    fn after_end(&mut self, ended: &Connection, ending: Ending, context: &mut Context<'_>) {
+        if self.established == Some(ended.id) {
             self.established = None;
-            self.session_lost(ending, context);
+            self.session_lost(ending.clone(), context);
         } else if self.connections.is_empty() && !matches!(self.dial, Dial::Connect(_)) {
-            self.attempt_failed(ending);
+            self.attempt_failed(ending.clone(), context.now);
         }
         // Otherwise the attempt goes on: the end of one of two connections that are not up is
         // how a collision looks from here.
         self.open_unless_awaiting_keepalive(context.now);
         if self.connections.is_empty() {
-            self.back_off(context);
+            self.rest(ended, &ending, context);
         }
     }
 
     fn session_lost(&mut self, ending: Ending, context: &Context<'_>) {
-        self.forgive_after(context.now.saturating_duration_since(self.since));
+        let uptime = context.now.saturating_duration_since(self.since);
+        self.damping.forgive_after(uptime);
         self.since = context.now;
         self.last_error = Some(ending.to_string());
+        self.history.resets += 1;
+        self.history.ended(context.now, ending.to_string());
         self.outputs.push_back(PeerOutput::Down(ending));
     }
 
-    fn attempt_failed(&mut self, ending: Ending) {
-        self.last_error = Some(ending.to_string());
+    fn attempt_failed(&mut self, ending: Ending, now: Instant) {
+        // What closes our dials is, as a rule, the other end's pause: the error that led to it
+        // says more.
+        if self.damping.in_a_row() == 0 || ending != Ending::Closed {
+            self.last_error = Some(ending.to_string());
+            self.history.ended(now, ending.to_string());
+        }
         self.outputs.push_back(PeerOutput::AttemptFailed(ending));
     }
 
@@ -455,7 +523,19 @@ impl Peer {
 
     fn dismiss(&mut self, mut connection: Connection, now: Instant) {
         connection.end(now, Ending::Collision);
-        self.outputs.extend(farewell(connection));
+        self.farewell(&mut connection);
+    }
+
+    /// The last octets of a connection, and its end.
+    fn farewell(&mut self, connection: &mut Connection) {
+        self.history.notifications_sent.count(connection.told());
+        let id = connection.id;
+        let last = connection.take_output().map(|octets| PeerOutput::Transmit {
+            connection: id,
+            octets,
+        });
+        self.outputs.extend(last);
+        self.outputs.push_back(PeerOutput::Close(id));
     }
 
     fn collect_transmits(&mut self) {
@@ -494,16 +574,6 @@ impl Peer {
 /// Whether the peer may hold this connection for established, or does.
 fn is_confirmed(connection: &Connection) -> bool {
     connection.state() >= SessionState::OpenConfirm
-}
-
-/// The last octets of a connection, and its end.
-fn farewell(mut connection: Connection) -> impl Iterator<Item = PeerOutput> {
-    let id = connection.id;
-    let last = connection.take_output().map(|octets| PeerOutput::Transmit {
-        connection: id,
-        octets,
-    });
-    last.into_iter().chain([PeerOutput::Close(id)])
 }
 
 #[cfg(test)]

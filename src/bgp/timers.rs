@@ -19,7 +19,7 @@ pub struct Deadline {
 pub(super) enum Timer {
     /// Until the next dial, or the end of a dial that nobody answers (RFC 4271 section 8).
     ConnectRetry,
-    /// Until the next dial after an error (RFC 4271 section 8.1.1, DampPeerOscillations).
+    /// Until anybody may dial after an error (RFC 4271 section 8.1.1, DampPeerOscillations).
     IdleHold,
     /// Until the peer's silence ends the session (RFC 4271 section 6.5).
     Hold,
@@ -67,7 +67,12 @@ impl Timers {
 
     /// Whether it runs.
     pub(super) fn runs(&self, timer: Timer) -> bool {
-        self.0[timer as usize].is_some()
+        self.at(timer).is_some()
+    }
+
+    /// When it expires, if it runs.
+    pub(super) fn at(&self, timer: Timer) -> Option<Instant> {
+        self.0[timer as usize]
     }
 
     /// The timer that expires first; of several at once the first of [`Timer::ALL`].

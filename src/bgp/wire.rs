@@ -21,7 +21,7 @@ pub use attribute::{
 };
 pub use capability::Capability;
 pub use error::{AttributeAction, AttributeError, MessageError};
-pub use error_code::{CeaseSubcode, ErrorCode, OpenSubcode, UpdateSubcode};
+pub use error_code::{CeaseSubcode, ErrorCode, ErrorNames, OpenSubcode, UpdateSubcode};
 pub use message::{HEADER_BYTES, MESSAGE_BYTES_MAX, Message, decode};
 pub use notification::Notification;
 pub use open::{Open, VERSION};

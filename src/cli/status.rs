@@ -5,6 +5,7 @@ mod held;
 mod held_routes;
 mod kernel;
 mod services;
+mod sessions;
 mod shadow;
 
 use std::io::{self, Write};
@@ -78,6 +79,7 @@ pub(super) fn print(status: &Status, now: Timestamp, out: &mut dyn Write) -> io:
             writeln!(out, "No {name} peers found.")?;
         } else {
             print_peers(&peers, now, out)?;
+            sessions::print(&peers, now, out)?;
         }
     }
     writeln!(out)?;

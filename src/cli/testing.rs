@@ -21,7 +21,7 @@ use super::{Cli, Outcome};
 use crate::api::{
     ChangeEffect, ChangedRoute, ConfigStatus, DecisionReport, HeldChange, KernelStatus,
     LearnedEffect, PeerFaults, PeerStatus, PolicyStatus, Readiness, Route, RouterIdOrigin, Sent,
-    ServiceRoutes, SourceStatus, Status, StepReport,
+    ServiceRoutes, SessionRecord, SourceStatus, Status, StepReport,
 };
 use crate::candidates::{AddressKind, Origin};
 use crate::facts::ServiceKey;
@@ -272,6 +272,7 @@ pub(super) fn peer(name: &str, address: &str) -> PeerStatus {
         hold_time: Some(90),
         router_id: Some(router_id("192.168.83.1")),
         faults: PeerFaults::default(),
+        record: SessionRecord::default(),
     }
 }
 

@@ -26,7 +26,7 @@ fn parse(text: &str) -> Result<HoldTime, String> {
 }
 
 /// The sum of numbers with units, each unit at most once and the larger ones first.
-fn seconds(text: &str) -> Option<u64> {
+pub(super) fn seconds(text: &str) -> Option<u64> {
     let mut rest = text;
     let mut sum = 0u64;
     let mut smaller_than = u64::MAX;

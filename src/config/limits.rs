@@ -9,15 +9,15 @@ use crate::policy::Limits;
 pub(super) const KEYS: &[&str] = &["time", "memory", "output"];
 
 /// A number's unit and what it is worth; the largest first.
-type Units = [(&'static str, u64)];
+pub(super) type Units = [(&'static str, u64)];
 
 const TIME_UNITS: &Units = &[("s", 1_000), ("ms", 1)];
-const SIZE_UNITS: &Units = &[("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+pub(super) const SIZE_UNITS: &Units = &[("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 
 /// The least and the most that may be written, in milliseconds or bytes.
-struct Bounds {
-    least: u64,
-    most: u64,
+pub(super) struct Bounds {
+    pub(super) least: u64,
+    pub(super) most: u64,
 }
 
 /// A module is given its time twice, and once for each peer group: with ten seconds a round of
@@ -67,7 +67,7 @@ pub(super) fn read(value: Option<&Value<'_>>, report: &mut Report) -> Limits {
     }
 }
 
-fn amount(
+pub(super) fn amount(
     value: &Value<'_>,
     units: &Units,
     bounds: &Bounds,

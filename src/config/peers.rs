@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::raw::{Report, Section, Value};
-use super::{BgpConfig, Peer, bgp, unusable};
+use super::{BgpConfig, Peer, bgp, max_received, unusable};
 use crate::types::{ConnectMode, Family, FirstAs};
 
 pub(super) const KEYS: &[&str] = &[
@@ -19,6 +19,7 @@ pub(super) const KEYS: &[&str] = &[
     "group",
     "labels",
     "enforce-first-as",
+    "max-received",
 ];
 
 /// Each table's peer; nothing for one that is not valid.
@@ -115,6 +116,7 @@ fn peer(
         Some(true) | None => FirstAs::Peers,
         Some(false) => FirstAs::Any,
     };
+    let limits = max_received::read(section.value("max-received").as_ref(), report);
     let address = address?;
     Some(Peer {
         name: match name {
@@ -136,6 +138,7 @@ fn peer(
         },
         labels: labels.unwrap_or_default(),
         first_as,
+        limits,
     })
 }
 

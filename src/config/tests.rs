@@ -12,11 +12,11 @@ use super::{
 };
 use crate::candidates::{AdvertiseConfig, PodCidrs};
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
-use crate::types::{Asn, ConnectMode, FirstAs, HoldTime};
+use crate::types::{Asn, ConnectMode, FirstAs, HoldTime, ReceiveLimits};
 
 const REFERENCE: &str = include_str!("reference.toml");
 
-fn parse(text: &str) -> Config {
+pub(super) fn parse(text: &str) -> Config {
     match Config::parse("rutter.toml", text, &Overrides::default()) {
         Ok(config) => config,
         Err(errors) => panic!("{errors}\nin:\n{text}"),
@@ -24,7 +24,7 @@ fn parse(text: &str) -> Config {
 }
 
 /// The errors of a text that has some, one a line.
-fn errors(text: &str) -> String {
+pub(super) fn errors(text: &str) -> String {
     match Config::parse("rutter.toml", text, &Overrides::default()) {
         Ok(_) => format!("valid:\n{text}"),
         Err(errors) => errors.to_string(),
@@ -176,6 +176,7 @@ fn a_peer_needs_an_address_and_an_as_and_nothing_else() {
             group: None,
             labels: BTreeMap::new(),
             first_as: FirstAs::Peers,
+            limits: ReceiveLimits::DEFAULT,
         }]
     );
 }
@@ -297,6 +298,7 @@ fn a_full_file_is_read_as_it_is_written() {
         group = "tors"
         labels = { site = "a" }
         enforce-first-as = false
+        max-received = { ipv4 = 100, warn-at = "50%", restart = "1h" }
         [[policies]]
         name = "mine"
         module = "mine.wasm"

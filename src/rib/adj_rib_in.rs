@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::held_sets::HeldSets;
 use super::prefix_map::PrefixMap;
 use super::{AttributePool, AttributeSet, AttributesRef};
 use crate::bgp::wire::Update;
@@ -49,6 +50,7 @@ pub enum Ineligible {
 pub struct AdjRibIn {
     receiver: Receiver,
     routes: PrefixMap<AttributesRef>,
+    sets: HeldSets,
 }
 
 impl AdjRibIn {
@@ -58,6 +60,7 @@ impl AdjRibIn {
         Self {
             receiver,
             routes: PrefixMap::default(),
+            sets: HeldSets::default(),
         }
     }
 
@@ -66,7 +69,8 @@ impl AdjRibIn {
     pub fn apply(&mut self, update: &Update, pool: &mut AttributePool) -> Vec<Prefix> {
         let mut changed = Vec::new();
         for prefix in withdrawn(update) {
-            if self.routes.remove(&prefix).is_some() {
+            if let Some(before) = self.routes.remove(&prefix) {
+                self.sets.release(&before);
                 changed.push(prefix);
             }
         }
@@ -75,10 +79,14 @@ impl AdjRibIn {
                 next_hop: reach.next_hop,
                 path: update.attributes.clone(),
             });
+            self.sets.hold(&attributes, reach.prefixes.len());
             for prefix in &reach.prefixes {
                 let before = self.routes.insert(*prefix, attributes.clone());
                 if before.as_ref() != Some(&attributes) {
                     changed.push(*prefix);
+                }
+                if let Some(before) = before {
+                    self.sets.release(&before);
                 }
             }
         }
@@ -144,8 +152,32 @@ impl AdjRibIn {
         self.routes.count(family)
     }
 
+    /// The memory that the attributes of its routes take, each set of them counted once.
+    #[must_use]
+    pub fn attribute_octets(&self) -> usize {
+        self.sets.octets()
+    }
+
+    /// These addresses are ours from now on. Returns the prefixes of the routes for which that may make
+    /// a difference.
+    pub fn set_addresses(&mut self, addresses: BTreeSet<IpAddr>) -> Vec<Prefix> {
+        if addresses == self.receiver.addresses {
+            return Vec::new();
+        }
+        let before = std::mem::replace(&mut self.receiver.addresses, addresses);
+        let differs: BTreeSet<&IpAddr> = before
+            .symmetric_difference(&self.receiver.addresses)
+            .collect();
+        let concerned = self.routes.iter();
+        concerned
+            .filter(|(_, attributes)| differs.contains(&attributes.next_hop.address))
+            .map(|(prefix, _)| prefix)
+            .collect()
+    }
+
     /// Forgets everything; returns the prefixes there were routes to, in order.
     pub fn clear(&mut self) -> Vec<Prefix> {
+        self.sets = HeldSets::default();
         let routes = std::mem::take(&mut self.routes);
         routes.prefixes().collect()
     }

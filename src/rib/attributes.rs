@@ -22,6 +22,52 @@ pub struct AttributeSet {
     pub path: PathAttributes,
 }
 
+impl AttributeSet {
+    /// The memory it takes where it is held once, allocations and the counters beside it included.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        let PathAttributes {
+            origin: _,
+            as_path,
+            med: _,
+            local_pref: _,
+            atomic_aggregate: _,
+            aggregator: _,
+            communities,
+            extended_communities,
+            large_communities,
+            originator_id: _,
+            cluster_list,
+            unknown,
+        } = &self.path;
+        let segments = as_path.segments.iter();
+        let values = unknown.iter();
+        size_of::<Self>()
+            + OVERHEAD
+            + heap(&as_path.segments)
+            + segments.map(|segment| heap(&segment.asns)).sum::<usize>()
+            + heap(communities)
+            + heap(extended_communities)
+            + heap(large_communities)
+            + heap(cluster_list)
+            + heap(unknown)
+            + values.map(|unknown| heap(&unknown.value)).sum::<usize>()
+    }
+}
+
+/// A set's two counters, its place in the pool's table and in that of the peer that has it.
+const OVERHEAD: usize = 64;
+
+/// What an allocation takes besides what is in it, with common allocators.
+const ALLOCATION: usize = 16;
+
+fn heap<T>(values: &[T]) -> usize {
+    match size_of_val(values) {
+        0 => 0,
+        octets => octets + ALLOCATION,
+    }
+}
+
 /// A shared [`AttributeSet`], made by [`AttributePool::intern`] only. Equal references of one
 /// pool point to one allocation, so comparing them is comparing pointers when they are equal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

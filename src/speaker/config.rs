@@ -1,11 +1,12 @@
 //! What the operator decides about the speaker: the form the owner of a [`Speaker`](super::Speaker)
 //! gives it in. Valid by its types; what the words of a file mean is decided elsewhere.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::bgp::{OpenParameters, PeerSettings};
 use crate::types::{
-    Asn, ConnectMode, Family, FirstAs, GroupId, HoldTime, Password, PeerId, RouterId,
+    Asn, ConnectMode, Family, FirstAs, GroupId, HoldTime, Password, PeerId, ReceiveLimits, RouterId,
 };
 
 /// Everything the operator decides about the speaker. Given whole; the speaker works out what
@@ -18,6 +19,8 @@ pub struct SpeakerConfig {
     pub router_id: RouterId,
     /// Next hops for routes of the family that a session's own addresses are not of.
     pub next_hops: NextHops,
+    /// Every address of the node: a route by one of them would come back to us.
+    pub addresses: BTreeSet<IpAddr>,
     /// What becomes of routes that peers announce.
     pub learning: Learning,
     /// Peers, each id once.
@@ -68,6 +71,10 @@ pub struct PeerConfig {
     pub password: Option<Password>,
     /// What the AS_PATH of its routes must begin with, where it is in another AS.
     pub first_as: FirstAs,
+    /// How much it may send.
+    pub limits: ReceiveLimits,
+    /// Why nobody may dial, where that is so: what is wrong with its key, say.
+    pub barred: Option<String>,
 }
 
 impl NextHops {
@@ -82,7 +89,7 @@ impl NextHops {
 }
 
 impl PeerSettings {
-    /// What sessions with the peer are made of; its name and its group are not.
+    /// What sessions with the peer are made of; its name, its group and its limits are not.
     pub(super) fn new(config: &SpeakerConfig, peer: &PeerConfig) -> Self {
         let PeerConfig {
             id: _,
@@ -96,11 +103,14 @@ impl PeerSettings {
             local_address,
             password,
             first_as,
+            limits: _,
+            barred,
         } = peer;
         Self {
             remote: SocketAddr::new(*address, *port),
             local_address: *local_address,
             password: password.clone(),
+            barred: barred.clone(),
             connect_mode: *connect_mode,
             open: OpenParameters {
                 local_asn: config.asn,

@@ -27,17 +27,41 @@ impl Speaker {
         }
         let learning = config.learning;
         let before = self.config.replace(config);
+        let mut other_limits = Vec::new();
         for session in self.sessions.values_mut() {
             if let Some(peer) = wanted.remove(&session.config.id) {
+                if peer.limits != session.config.limits {
+                    other_limits.push(peer.id);
+                }
                 session.config = peer;
             }
         }
         self.follow_configured_groups();
+        self.take_addresses();
         if before.is_some_and(|before| before.learning != learning) {
             self.learning_changed(learning);
         }
+        for id in other_limits {
+            self.limits_changed(now, id);
+        }
         for peer in wanted.into_values() {
             self.add(now, peer);
+        }
+    }
+
+    /// The node may have other addresses than before: routes by them are not used, and those by
+    /// former ones are.
+    fn take_addresses(&mut self) {
+        let Some(config) = &self.config else {
+            return;
+        };
+        let mut concerned = Vec::new();
+        for (id, session) in &mut self.sessions {
+            let prefixes = session.take_addresses(config).into_iter();
+            concerned.extend(prefixes.map(|prefix| (*id, prefix)));
+        }
+        for (id, prefix) in concerned {
+            self.route_changed(id, prefix);
         }
     }
 

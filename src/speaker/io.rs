@@ -3,9 +3,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::config::SpeakerConfig;
 use super::import::Import;
+use super::limits::Quota;
 use super::tolerated::Tolerated;
 use super::view::NotSent;
 use crate::bgp::ConnectionId;
@@ -52,6 +54,13 @@ pub enum Input {
         connection: ConnectionId,
         /// In order, in pieces of any size.
         octets: Vec<u8>,
+    },
+    /// Octets have arrived that cannot be given yet. The hold timer of the connection is judged
+    /// later, as those may hold the KEEPALIVE it waits for; see
+    /// [`overdue`](super::Speaker::overdue).
+    Arriving {
+        /// Where.
+        connection: ConnectionId,
     },
     /// Octets of [`Output::Transmit`] were taken by the kernel.
     Transmitted {
@@ -154,6 +163,16 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A peer's sessions or attempts ended in a row: nobody dials for a while, and what the peer
+    /// dials is closed. [`Speaker::admissions`](super::Speaker::admissions) has changed.
+    Paused {
+        /// Which.
+        peer: PeerId,
+        /// For how long.
+        pause: Duration,
+        /// Ends in a row.
+        ends: u32,
+    },
     /// Somebody dialled whom no peer is configured for.
     Stranger {
         /// Their end.
@@ -165,6 +184,17 @@ pub enum Event {
         peer: PeerId,
         /// What, and what was done about it.
         tolerated: Tolerated,
+    },
+    /// A peer comes near what it may have us keep. Said once for a session and a limit.
+    NearLimit {
+        /// Who.
+        peer: PeerId,
+        /// Of what.
+        quota: Quota,
+        /// How much it has us keep.
+        held: usize,
+        /// How much it may.
+        limit: usize,
     },
     /// A route cannot be sent to a peer as its policy wants it. Said once for a session and a
     /// reason, of the first prefix concerned.

@@ -10,11 +10,6 @@ use crate::bgp::wire::Update;
 use crate::rib::{Change, Path, SourceId};
 use crate::types::{GroupId, PeerId, Prefix, RouteAttributes};
 
-/// Most prefixes kept of one peer: the whole Internet's IPv4 table, which is more than any
-/// router has to tell a node, and some 100 MB at the worst. Above it something is wrong with the
-/// peer, and the session ends (RFC 4486, Maximum Number of Prefixes Reached).
-const PREFIXES_MAX: usize = 1_000_000;
-
 impl Speaker {
     /// Export decisions changed.
     pub(super) fn export(
@@ -107,7 +102,6 @@ impl Speaker {
         };
         let (update, tolerated) = session.sift(now, update);
         let changed = session.adj_rib_in.apply(&update, &mut self.pool);
-        let excess = session.received() > PREFIXES_MAX;
         for prefix in changed {
             self.route_changed(id, prefix);
         }
@@ -117,11 +111,7 @@ impl Speaker {
                 tolerated,
             });
         }
-        if excess {
-            self.on_peer(now, id, |peer, context| {
-                peer.end_session(Ending::MaximumPrefixes(PREFIXES_MAX), context);
-            });
-        }
+        self.enforce_limits(now, id);
     }
 
     pub(super) fn count_update(&mut self, id: PeerId) {

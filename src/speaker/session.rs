@@ -4,6 +4,7 @@
 //! [`Speaker`](super::Speaker)'s.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use super::config::{PeerConfig, SpeakerConfig};
 use super::export::{ExportSession, Exporter};
 use super::exports::GroupTable;
 use super::io::Event;
+use super::limits::Quota;
 use super::tolerated::{Fault, FaultCounts, Tolerated, Treatment};
 use super::view::{NotSent, PeerView, SessionView};
 use crate::bgp::wire::{Message, Update};
@@ -40,6 +42,8 @@ pub(super) struct Session {
     updates_sent: u64,
     /// What the peer sent wrong.
     faults: FaultCounts,
+    /// The limits that it was told to come near, in this session.
+    pub(super) warned: BTreeSet<Quota>,
     /// The group whose decisions the peer is sent: the configured one, or while that was never
     /// decided about, the one before.
     follows: GroupId,
@@ -68,7 +72,7 @@ impl Session {
             follows: config.group,
             config,
             fsm,
-            adj_rib_in: AdjRibIn::new(receiver(speaker)),
+            adj_rib_in: AdjRibIn::new(receiver(speaker, None)),
             adj_rib_out: AdjRibOut::new(),
             neighbor: None,
             versions: BTreeMap::new(),
@@ -78,6 +82,7 @@ impl Session {
             updates_received: 0,
             updates_sent: 0,
             faults: FaultCounts::default(),
+            warned: BTreeSet::new(),
             end_of_rib: EndOfRib::Due,
             reported: Vec::new(),
         }
@@ -88,8 +93,7 @@ impl Session {
         let Some((negotiated, local)) = self.fsm.session() else {
             return;
         };
-        let mut receiver = receiver(speaker);
-        receiver.addresses.insert(local.ip());
+        let receiver = receiver(speaker, Some(local.ip()));
         self.neighbor = Some(Arc::new(Neighbor {
             id: self.config.id,
             asn: self.config.asn,
@@ -103,6 +107,15 @@ impl Session {
         self.updates_sent = 0;
         self.end_of_rib = EndOfRib::Due;
         self.reported.clear();
+        self.warned.clear();
+    }
+
+    /// Takes up which addresses are ours. Returns the prefixes of the routes for which that may make a
+    /// difference.
+    pub(super) fn take_addresses(&mut self, speaker: &SpeakerConfig) -> Vec<Prefix> {
+        let local = self.fsm.session().map(|(_, local)| local.ip());
+        self.adj_rib_in
+            .set_addresses(receiver(speaker, local).addresses)
     }
 
     /// The session is over: the peer has nothing of us, and we nothing of it. Returns the
@@ -304,6 +317,9 @@ impl Session {
             updates_sent: self.updates_sent,
             updates_received: self.updates_received,
             faults: self.faults.clone(),
+            paused_until: self.fsm.paused_until(),
+            ends_in_a_row: self.fsm.ends_in_a_row(),
+            history: self.fsm.history().clone(),
             session,
         }
     }
@@ -356,15 +372,18 @@ fn export_session<'a>(fsm: &'a Peer, speaker: &SpeakerConfig) -> Option<ExportSe
     })
 }
 
-/// Ourselves, as received routes are checked against us.
-fn receiver(speaker: &SpeakerConfig) -> Receiver {
+/// Ourselves, as received routes are checked against us; `local` is our end of the session.
+fn receiver(speaker: &SpeakerConfig, local: Option<IpAddr>) -> Receiver {
+    let next_hops = Family::ALL
+        .into_iter()
+        .filter_map(|family| speaker.next_hops.of(family));
     Receiver {
         asn: speaker.asn,
         router_id: speaker.router_id,
         cluster_id: None,
-        addresses: Family::ALL
-            .into_iter()
-            .filter_map(|family| speaker.next_hops.of(family))
+        addresses: next_hops
+            .chain(speaker.addresses.iter().copied())
+            .chain(local)
             .collect(),
     }
 }

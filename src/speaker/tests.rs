@@ -5,11 +5,13 @@ mod configure;
 mod export;
 mod import;
 mod learn;
+mod limits;
 #[expect(dead_code, reason = "the simulation uses the rest")]
 #[path = "../../tests/sim/network.rs"]
 mod network;
 mod sessions;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use std::time::Duration;
 use super::*;
 use crate::bgp::wire::{Message, Update};
 use crate::types::{
-    Asn, ConnectMode, Family, FirstAs, GroupId, HoldTime, Prefix, RouteAttributes,
+    Asn, ConnectMode, Family, FirstAs, GroupId, HoldTime, Prefix, ReceiveLimits, RouteAttributes,
     RouterId,
 };
 use network::{Conditions, HostId, Network};
@@ -56,6 +58,8 @@ fn peer(host: HostId, asn: u32) -> PeerConfig {
         local_address: None,
         password: None,
         first_as: FirstAs::Peers,
+        limits: ReceiveLimits::DEFAULT,
+        barred: None,
     }
 }
 
@@ -67,6 +71,7 @@ fn config(host: HostId, asn: u32, peers: Vec<PeerConfig>) -> SpeakerConfig {
             ipv4: None,
             ipv6: Some("fd00::1".parse().unwrap()),
         },
+        addresses: BTreeSet::new(),
         learning: Learning::Everything,
         peers,
     }

@@ -1,14 +1,15 @@
 //! What can be asked of a running [`Speaker`](super::Speaker), for a status table or a person:
 //! answers are made when asked, nothing is kept for them.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
 use super::Speaker;
 use super::session::Session;
 use super::tolerated::FaultCounts;
-use crate::bgp::SessionState;
 use crate::bgp::wire::AttributesTooLarge;
+use crate::bgp::{SessionHistory, SessionState};
 use crate::rib::{AttributeSet, AttributesRef, Ineligible, LocRib};
 use crate::types::{Family, HoldTime, PeerId, Prefix, RouterId};
 
@@ -37,6 +38,12 @@ pub struct PeerView {
     pub updates_received: u64,
     /// What the peer sent wrong since it was configured as it is.
     pub faults: FaultCounts,
+    /// Until when nobody dials, see [`Event::Paused`](super::Event::Paused).
+    pub paused_until: Option<Instant>,
+    /// Ends in a row of sessions and attempts, none of them after a session that lasted.
+    pub ends_in_a_row: u32,
+    /// What became of its sessions.
+    pub history: SessionHistory,
     /// What both ends agreed on; none without a session.
     pub session: Option<SessionView>,
 }
@@ -104,6 +111,23 @@ impl Speaker {
     /// Every configured peer, ordered by id.
     pub fn peers(&self) -> impl Iterator<Item = PeerView> {
         self.sessions.values().map(Session::view)
+    }
+
+    /// From where connections are accepted: the address of each peer, and where it is in a pause,
+    /// until when none are. All others may be closed unseen.
+    #[must_use]
+    pub fn admissions(&self) -> BTreeMap<IpAddr, Option<Instant>> {
+        let mut admissions: BTreeMap<IpAddr, Option<Instant>> = BTreeMap::new();
+        let started = self.sessions.values();
+        for session in started.filter(|session| session.fsm.is_started()) {
+            let until = session.fsm.paused_until();
+            // Of peers that share an address, one that is in no pause may be meant.
+            admissions
+                .entry(session.config.address)
+                .and_modify(|before| *before = (*before).min(until))
+                .or_insert(until);
+        }
+        admissions
     }
 
     /// Routes learned from peers: for each prefix the best path and those as good. What this

@@ -11,7 +11,9 @@ use rutter::agent::{ChangedRoutes, SpeakerHandle};
 use rutter::api::{Readiness, StandIn, Status};
 use rutter::bgp::SessionState;
 use rutter::speaker::{Input, Learning, NextHops, PeerConfig, Speaker, SpeakerConfig};
-use rutter::types::{Asn, ConnectMode, FirstAs, GroupId, HoldTime, PeerId, RouterId};
+use rutter::types::{
+    Asn, ConnectMode, FirstAs, GroupId, HoldTime, PeerId, ReceiveLimits, RouterId,
+};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -59,11 +61,14 @@ impl Router {
                 local_address: None,
                 password: None,
                 first_as: FirstAs::Peers,
+                limits: ReceiveLimits::DEFAULT,
+                barred: None,
             };
             let config = SpeakerConfig {
                 asn: Asn(64513),
                 router_id: RouterId::try_from(own).unwrap(),
                 next_hops: NextHops::default(),
+                addresses: BTreeSet::new(),
                 learning: Learning::Everything,
                 peers: vec![peer],
             };

@@ -315,7 +315,9 @@ fn up_and_down_in_turn(host: &Host) {
             Event::Down { peer, .. } => (*peer, false),
             Event::Stranger { .. }
             | Event::AttemptFailed { .. }
+            | Event::Paused { .. }
             | Event::Tolerated { .. }
+            | Event::NearLimit { .. }
             | Event::NoNextHop { .. }
             | Event::CannotSend { .. } => continue,
         };
@@ -425,7 +427,9 @@ pub(super) fn transitions(host: &Host) -> usize {
     let is_one = |event: &Event| match event {
         Event::Established { .. } | Event::Down { .. } | Event::AttemptFailed { .. } => true,
         Event::Stranger { .. }
+        | Event::Paused { .. }
         | Event::Tolerated { .. }
+        | Event::NearLimit { .. }
         | Event::NoNextHop { .. }
         | Event::CannotSend { .. } => false,
     };

@@ -4,7 +4,7 @@
 mod imports;
 mod numbers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use rutter::bgp::Random;
 use rutter::bgp::wire::Message;
 use rutter::speaker::{Input, Learning, NextHops, PeerConfig, Speaker, SpeakerConfig};
 use rutter::types::{
-    Community, ConnectMode, Family, FirstAs, GroupId, HoldTime, Prefix,
+    Community, ConnectMode, Family, FirstAs, GroupId, HoldTime, Prefix, ReceiveLimits,
     RouteAttributes, RouterId,
 };
 
@@ -83,6 +83,8 @@ impl Scenario {
                 local_address: None,
                 password: None,
                 first_as: FirstAs::Peers,
+                limits: ReceiveLimits::DEFAULT,
+                barred: None,
             });
             let peers: Vec<_> = peers.collect();
             owners.push(Owner {
@@ -94,6 +96,7 @@ impl Scenario {
                         ipv4: Some(ipv4(host)),
                         ipv6: Some(ipv6(host)),
                     },
+                    addresses: BTreeSet::new(),
                     learning: match chance(&mut random, 50) {
                         true => Learning::Decided,
                         false => Learning::Everything,

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
 use super::agent::RUTTER;
-use super::process::Process;
+use super::process::{Memory, Process};
 use super::wait::eventually;
 
 /// Far above what anything here takes; a test that waits this long has failed.
@@ -119,6 +119,18 @@ impl Solo {
         prefixes.sort();
         prefixes.dedup();
         Ok(prefixes)
+    }
+
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    pub(crate) fn memory(&self) -> Memory {
+        self.process.memory()
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn log(&self) -> String {

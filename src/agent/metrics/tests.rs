@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::api::{
-    ConfigStatus, FaultCount, PeerFaults, ServiceRoutes, SourceStatus, StandIn, Withheld,
+    ConfigStatus, FaultCount, NotificationCount, PeerFaults, ServiceRoutes, SessionEnd,
+    SessionRecord, SourceStatus, StandIn, Withheld,
 };
 use crate::policy::{Limits, OnError, PeerKind};
 use crate::types::Asn;
@@ -35,6 +36,19 @@ fn scrape() -> Scrape {
                 count: 8,
             }],
             last: None,
+        },
+        record: SessionRecord {
+            resets: 4,
+            last_end: Some(SessionEnd {
+                at: 1_700_000_100,
+                reason: "peer closed the connection".to_owned(),
+            }),
+            notifications_sent: vec![NotificationCount {
+                code: "UPDATE Message Error".to_owned(),
+                subcode: "Malformed Attribute List".to_owned(),
+                count: 3,
+            }],
+            ..SessionRecord::default()
         },
     };
     let policy = PolicyStatus {
@@ -179,6 +193,7 @@ fn scrape() -> Scrape {
             recorded: 11,
             dropped: 2,
         },
+        refused: vec![(Refusal::Stranger, 30_000), (Refusal::Paused, 7)],
     }
 }
 

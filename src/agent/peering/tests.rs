@@ -35,7 +35,7 @@ fn facts(addresses: &[&str]) -> Arc<NodeFacts> {
 fn told(peering: &mut Peering, text: &str, node: &NodeFacts) -> SpeakerConfig {
     let config = config(text);
     let own = peering.router_id(&config, Some(node)).unwrap();
-    peering.speaker_config(&config, &Passwords::new(), Some(node), own.id)
+    peering.speaker_config(&config, &Passwords::default(), Some(node), own.id)
 }
 
 #[test]

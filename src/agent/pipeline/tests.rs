@@ -80,7 +80,7 @@ fn settings(text: &str, rule: Option<Rule>) -> Settings {
     let config = Config::parse("rutter.toml", text, &Overrides::default()).unwrap();
     Settings {
         config: Arc::new(config),
-        passwords: Passwords::new(),
+        passwords: Passwords::default(),
         chain: rule.map(|rule| vec![link(rule).into()]),
         import_chain: None,
         stood_in: Vec::new(),
@@ -189,6 +189,7 @@ fn told(inputs: &[Input]) -> Vec<String> {
             | Input::Received { .. }
             | Input::Transmitted { .. }
             | Input::Closed { .. }
+            | Input::Arriving { .. }
             | Input::Shutdown { .. }) => panic!("{other:?}"),
         })
         .collect()

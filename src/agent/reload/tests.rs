@@ -13,8 +13,10 @@ use std::os::unix::fs::symlink;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::*;
+use crate::agent::peering::PeerKey;
 use crate::agent::testing::{Parts, text, until};
 use crate::api::Status;
+use crate::types::Password;
 
 const SECOND_PEER: &str = "[[peers]]\nname = 'two'\naddress = '127.0.0.98'\nasn = 64513\n";
 
@@ -86,10 +88,77 @@ async fn another_key_in_the_same_file_is_taken() {
     std::fs::write(&key, "old\n").unwrap();
     let with_key = text("password-file = 'tor.key'\n");
     after(&mut parts, &with_key, Trigger::Noticed).await;
-    assert_eq!(parts.reloader.in_force.passwords["tor"].expose(), b"old");
+    assert_eq!(*parts.reloader.in_force.passwords.of("tor"), current("old"));
     std::fs::write(&key, "new\n").unwrap();
     after(&mut parts, &with_key, Trigger::Noticed).await;
-    assert_eq!(parts.reloader.in_force.passwords["tor"].expose(), b"new");
+    assert_eq!(*parts.reloader.in_force.passwords.of("tor"), current("new"));
+}
+
+fn current(key: &str) -> PeerKey {
+    PeerKey::Current(Password::new(key.as_bytes()).unwrap())
+}
+
+#[tokio::test]
+async fn a_key_whose_file_is_of_no_use_any_more_stays_in_force() {
+    let mut parts = Parts::start(&text("")).await;
+    let key = parts.folder.path().join("tor.key");
+    std::fs::write(&key, "old\n").unwrap();
+    let with_key = text("password-file = 'tor.key'\n");
+    after(&mut parts, &with_key, Trigger::Noticed).await;
+    let id = parts.reporter.speaker.ask(|speaker| speaker.peers().next());
+    let before = id.await.unwrap().unwrap();
+    for useless in [Some(Vec::new()), Some(vec![b'k'; 81]), None] {
+        match &useless {
+            Some(octets) => std::fs::write(&key, octets).unwrap(),
+            None => std::fs::remove_file(&key).unwrap(),
+        }
+        let status = after(&mut parts, &with_key, Trigger::Noticed).await;
+        assert_eq!(status.config.error, None);
+        let [warning] = &status.config.warnings[..] else {
+            panic!("{:?}", status.config.warnings);
+        };
+        assert!(warning.contains("tor.key of peer `tor`"), "{warning}");
+        assert!(warning.contains("stays in force"), "{warning}");
+        let in_force = parts.reloader.in_force.passwords.of("tor");
+        assert!(matches!(in_force, PeerKey::Former(key, _) if key.expose() == b"old"));
+        let after = parts.reporter.speaker.ask(|speaker| speaker.peers().next());
+        let after = after.await.unwrap().unwrap();
+        assert_eq!(
+            (after.id, after.since),
+            (before.id, before.since),
+            "not even restarted"
+        );
+    }
+    std::fs::write(&key, "new\n").unwrap();
+    let status = after(&mut parts, &with_key, Trigger::Noticed).await;
+    assert!(status.config.warnings.is_empty());
+    assert_eq!(*parts.reloader.in_force.passwords.of("tor"), current("new"));
+}
+
+#[tokio::test]
+async fn a_new_peer_whose_key_is_missing_is_down_alone_until_there_is_one() {
+    let mut parts = Parts::start(&text("")).await;
+    let second = format!("{SECOND_PEER}password-file = 'second.key'\n");
+    let second = text(&second);
+    let said = |status: &Status| {
+        let two = status.peers.iter().find(|peer| peer.name == "two");
+        two.and_then(|peer| Some((peer.state.clone(), peer.last_error.clone()?)))
+    };
+    let status = after(&mut parts, &second, Trigger::Noticed).await;
+    assert_eq!(status.config.error, None);
+    until(&parts.reporter, |status| {
+        said(status).is_some_and(|(state, error)| {
+            state == "Idle" && error.contains("second.key of peer `two`")
+        })
+    })
+    .await;
+    std::fs::write(parts.folder.path().join("second.key"), "key").unwrap();
+    let status = after(&mut parts, &second, Trigger::Noticed).await;
+    assert!(status.config.warnings.is_empty());
+    until(&parts.reporter, |status| {
+        said(status).is_none_or(|(_, error)| !error.contains("second.key"))
+    })
+    .await;
 }
 
 #[tokio::test]

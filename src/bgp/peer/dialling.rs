@@ -1,12 +1,10 @@
 //! When a peer is dialled: at once, after a failed dial at a steady pace, and after an error at
-//! a falling one (RFC 4271 section 8, ConnectRetryTimer and IdleHoldTimer).
-//!
-//! What the peer dials is accepted at any time, a back-off included: the back-off protects the
-//! peer from us, not us from the peer.
+//! a falling one (RFC 4271 section 8, ConnectRetryTimer and IdleHoldTimer; see `damping`).
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::damping::{self, Rest};
 use super::{Connection, Context, Direction, Ending, Peer, PeerOutput, Timer};
 use crate::bgp::ConnectionId;
 use crate::types::ConnectMode;
@@ -16,14 +14,6 @@ use crate::types::ConnectMode;
 /// (at 0, 1 and 3 s).
 const CONNECT_RETRY: Duration = Duration::from_secs(5);
 
-/// The first back-off after an error: long enough that two ends that disagree do not spin,
-/// short enough that a router's restart costs no noticeable time.
-pub(super) const IDLE_HOLD_MIN: Duration = Duration::from_secs(1);
-
-/// Back-offs double up to this: a peer that was misconfigured and is mended need not be waited
-/// for longer. A session that stays up this long resets the back-off.
-const IDLE_HOLD_MAX: Duration = Duration::from_secs(30);
-
 /// Whether a dial is under way or to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dial {
@@ -31,11 +21,11 @@ pub(super) enum Dial {
     Passive,
     /// Never again.
     Stopped,
-    /// When ConnectRetry or IdleHold expires.
+    /// When ConnectRetry expires.
     Delayed,
     /// Under way.
     Connect(ConnectionId),
-    /// Not while the connections there are live.
+    /// Not while the connections there are live, or before IdleHold expires.
     Resting,
 }
 
@@ -81,7 +71,7 @@ impl Peer {
         self.dial = Dial::Delayed;
         self.delay(Timer::ConnectRetry, CONNECT_RETRY, context);
         if self.connections.is_empty() {
-            self.attempt_failed(ending);
+            self.attempt_failed(ending, context.now);
         }
     }
 
@@ -89,11 +79,12 @@ impl Peer {
         if let Dial::Connect(id) = self.dial {
             self.outputs.push_back(PeerOutput::Close(id));
             if self.connections.is_empty() {
-                self.attempt_failed(match self.settings.password {
+                let ending = match self.settings.password {
                     // RFC 2385 section 4.2: segments with a wrong signature go unanswered.
                     Some(_) => Ending::SignedConnectTimeout(CONNECT_RETRY),
                     None => Ending::ConnectTimeout(CONNECT_RETRY),
-                });
+                };
+                self.attempt_failed(ending, context.now);
             }
         }
         // An accepted connection on which the peer says nothing must not keep us from dialling.
@@ -120,25 +111,61 @@ impl Peer {
         }
     }
 
-    /// The last connection ended: dial again, later each time.
-    pub(super) fn back_off(&mut self, context: &mut Context<'_>) {
-        match (self.settings.connect_mode, self.dial) {
-            // Another dial is on its way already.
-            (ConnectMode::Active, Dial::Connect(_)) => {}
-            (ConnectMode::Active, Dial::Resting | Dial::Delayed) => {
-                self.dial = Dial::Delayed;
-                self.timers.stop(Timer::ConnectRetry);
-                self.delay(Timer::IdleHold, self.idle_hold, context);
-                self.idle_hold = (self.idle_hold * 2).min(IDLE_HOLD_MAX);
+    /// The last connection ended: see who waits, and how long.
+    pub(super) fn rest(&mut self, ended: &Connection, ending: &Ending, context: &mut Context<'_>) {
+        if self.dial == Dial::Stopped {
+            return;
+        }
+        if let Some(restart) = ending.restart() {
+            self.pause(context.now + restart);
+            return;
+        }
+        if damping::is_refused(ended, ending) {
+            self.dial_in(CONNECT_RETRY, context);
+            return;
+        }
+        if matches!(self.dial, Dial::Connect(_)) && !ending.is_fault() {
+            // Another dial is on its way already: this is how a collision looks from here.
+            return;
+        }
+        match self.damping.rest_after(ending) {
+            Rest::Dials(pause) => self.dial_in(pause, context),
+            Rest::Everybody(pause) => {
+                let jittered = context.random.jitter(pause);
+                self.pause(context.now + jittered);
             }
-            (ConnectMode::Passive, _) | (ConnectMode::Active, Dial::Passive | Dial::Stopped) => {}
         }
     }
 
-    /// A session that lasted shows that what was wrong before is mended.
-    pub(super) fn forgive_after(&mut self, uptime: Duration) {
-        if uptime >= IDLE_HOLD_MAX {
-            self.idle_hold = IDLE_HOLD_MIN;
+    fn pause(&mut self, until: Instant) {
+        self.cancel_dial();
+        self.timers.start(Timer::IdleHold, until);
+        self.outputs.push_back(PeerOutput::Paused);
+    }
+
+    /// What the peer is left alone for is no reason any more.
+    pub(crate) fn end_pause(&mut self, context: &mut Context<'_>) {
+        if self.paused_until().is_some() {
+            self.timers.stop(Timer::IdleHold);
+            self.pause_over(context);
+        }
+    }
+
+    /// Anybody may dial again.
+    pub(super) fn pause_over(&mut self, context: &mut Context<'_>) {
+        match self.settings.connect_mode {
+            ConnectMode::Active => self.dial_timer_expired(context),
+            ConnectMode::Passive => {}
+        }
+    }
+
+    fn dial_in(&mut self, interval: Duration, context: &mut Context<'_>) {
+        match self.settings.connect_mode {
+            ConnectMode::Active => {
+                self.dial = Dial::Delayed;
+                self.delay(Timer::ConnectRetry, interval, context);
+            }
+            ConnectMode::Passive => {}
         }
     }
 

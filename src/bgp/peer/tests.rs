@@ -20,6 +20,7 @@ fn settings(asns: [u32; 2], ids: [u32; 2], host: usize, connect_mode: ConnectMod
         remote: "10.0.0.9:179".parse().unwrap(),
         local_address: None,
         password: None,
+        barred: None,
         connect_mode,
         open: OpenParameters {
             local_asn: Asn(asns[host]),
@@ -164,6 +165,7 @@ impl World {
                 PeerOutput::Established => {}
                 PeerOutput::Down(_)
                 | PeerOutput::AttemptFailed(_)
+                | PeerOutput::Paused
                 | PeerOutput::Update(_)
                 | PeerOutput::EndOfRib(_)
                 | PeerOutput::RefreshRequested(_) => panic!("{output:?} in {self:#?}"),

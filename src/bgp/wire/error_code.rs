@@ -29,6 +29,15 @@ pub enum ErrorCode {
     },
 }
 
+/// What the registries call a code and its subcode: few, whatever peers send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ErrorNames {
+    /// `Cease`; `unknown` where the registry has no name.
+    pub code: &'static str,
+    /// `Administrative Shutdown`; `unspecific` where the subcode is 0 and has no name.
+    pub subcode: &'static str,
+}
+
 /// Subcodes of OPEN Message Error (RFC 4271 section 6.2, RFC 5492).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenSubcode {
@@ -155,6 +164,21 @@ impl fmt::Display for ErrorCode {
 }
 
 impl ErrorCode {
+    /// In words, for a label that must not have a value for each number there is.
+    #[must_use]
+    pub fn names(self) -> ErrorNames {
+        let (code, subcode) = self.into();
+        let unnamed = if subcode == 0 {
+            "unspecific"
+        } else {
+            "unknown"
+        };
+        ErrorNames {
+            code: code_name(code).unwrap_or("unknown"),
+            subcode: self.subcode_name().unwrap_or(unnamed),
+        }
+    }
+
     fn subcode_name(self) -> Option<&'static str> {
         match self {
             Self::MessageHeader(1) => Some("Connection Not Synchronized"),

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::message::{HEADER_BYTES, MESSAGE_BYTES_MAX};
-use super::{CeaseSubcode, ErrorCode, MessageError};
+use super::{CeaseSubcode, ErrorCode, MessageError, nlri};
+use crate::types::Family;
 
 /// What a NOTIFICATION can carry after its code and subcode.
 const DATA_BYTES_MAX: usize = MESSAGE_BYTES_MAX - HEADER_BYTES - 2;
@@ -28,6 +29,17 @@ impl Notification {
         Self {
             error: ErrorCode::Cease(subcode),
             data: Vec::new(),
+        }
+    }
+
+    /// A Cease that says how many prefixes of a family are taken (RFC 4486 section 4).
+    #[must_use]
+    pub fn maximum_prefixes(family: Family, most: usize) -> Self {
+        let (afi, safi) = nlri::afi_safi(family);
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        Self {
+            error: ErrorCode::Cease(CeaseSubcode::MaximumPrefixes),
+            data: [&afi.to_be_bytes()[..], &[safi], &most.to_be_bytes()].concat(),
         }
     }
 

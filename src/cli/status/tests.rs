@@ -5,8 +5,8 @@ use insta::assert_snapshot;
 use super::super::testing::{self, NOON, now, peer, policy, printed, without_session};
 use super::*;
 use crate::api::{
-    FaultCount, HeldRoute, KernelStatus, LastFault, PeerFaults, RouterIdOrigin, ServiceRoutes,
-    ShadowCounts, Withheld,
+    FaultCount, HeldRoute, KernelStatus, LastFault, NotificationCount, PeerFaults, RouterIdOrigin,
+    ServiceRoutes, SessionEnd, SessionRecord, ShadowCounts, Withheld,
 };
 use crate::candidates::{AddressKind, Concern, Holder};
 use crate::facts::ServiceKey;
@@ -85,6 +85,49 @@ fn what_a_peer_sent_wrong_is_told_with_the_last_of_it() {
     ];
     // The session and every other route of it are well.
     assert_eq!(outcome(&status), Outcome::Done);
+    assert_snapshot!(text(&status));
+}
+
+#[test]
+fn what_became_of_sessions_is_told_where_there_is_something_to_tell() {
+    let count = |code: &str, subcode: &str, count| NotificationCount {
+        code: code.to_owned(),
+        subcode: subcode.to_owned(),
+        count,
+    };
+    let end = |reason: &str| SessionEnd {
+        at: NOON - 60,
+        reason: reason.to_owned(),
+    };
+    let mut status = testing::status();
+    let malformed = "peer sent a malformed message: attribute 64";
+    status.peers = vec![
+        peer("quiet", "192.168.83.2"),
+        PeerStatus {
+            record: SessionRecord {
+                resets: 6,
+                last_end: Some(end(malformed)),
+                ends_in_a_row: 6,
+                paused_until: Some(NOON + 30),
+                notifications_sent: vec![
+                    count("Cease", "Connection Collision Resolution", 1),
+                    count("UPDATE Message Error", "Malformed Attribute List", 6),
+                ],
+                notifications_received: vec![count("Cease", "Administrative Reset", 2)],
+                families_missing: Vec::new(),
+            },
+            ..without_session(peer("tor", "192.168.83.1"), "Idle", Some(malformed))
+        },
+        PeerStatus {
+            record: SessionRecord {
+                resets: 1,
+                last_end: Some(end("peer closed the connection")),
+                families_missing: vec![Family::Ipv6Unicast],
+                ..SessionRecord::default()
+            },
+            ..peer("rr", "192.168.83.54")
+        },
+    ];
     assert_snapshot!(text(&status));
 }
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::super::fixtures::{OWN_AS, asns, next_hop, prefix, router_id};
 use super::*;
 use crate::bgp::wire::{PathAttributes, Reach};
+use crate::types::Community;
 
 const CLUSTER: Ipv4Addr = Ipv4Addr::new(9, 9, 9, 9);
 
@@ -196,4 +197,52 @@ proptest! {
             prop_assert_eq!(rib.count(Family::Ipv4Unicast), model.len());
         }
     }
+}
+
+#[test]
+fn attributes_are_counted_once_a_set_and_no_longer_than_a_route_has_them() {
+    let (mut rib, mut pool) = (rib(), AttributePool::default());
+    let one = |rib: &AdjRibIn, text: &str| rib.route(&prefix(text)).unwrap().octets();
+    assert_eq!(rib.attribute_octets(), 0);
+    rib.apply(
+        &update(
+            &[],
+            &["10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24"],
+            via(65001),
+        ),
+        &mut pool,
+    );
+    let small = one(&rib, "10.0.0.0/24");
+    assert_eq!(rib.attribute_octets(), small);
+    // Twice the same changes nothing.
+    rib.apply(&update(&[], &["10.0.0.0/24"], via(65001)), &mut pool);
+    assert_eq!(rib.attribute_octets(), small);
+    let large = PathAttributes {
+        communities: (0..1000).map(Community).collect(),
+        ..via(65001)
+    };
+    rib.apply(
+        &update(&[], &["10.0.0.0/24", "10.0.1.0/24"], large),
+        &mut pool,
+    );
+    let large = one(&rib, "10.0.0.0/24");
+    assert!(large >= small + 4000, "{large}");
+    assert_eq!(rib.attribute_octets(), small + large);
+    rib.apply(
+        &update(
+            &["10.0.2.0/24", "10.0.0.0/24"],
+            &[],
+            PathAttributes::default(),
+        ),
+        &mut pool,
+    );
+    assert_eq!(rib.attribute_octets(), large);
+    rib.apply(
+        &update(&["10.0.1.0/24"], &[], PathAttributes::default()),
+        &mut pool,
+    );
+    assert_eq!(rib.attribute_octets(), 0);
+    rib.apply(&update(&[], &["10.0.0.0/24"], via(65001)), &mut pool);
+    rib.clear();
+    assert_eq!(rib.attribute_octets(), 0);
 }

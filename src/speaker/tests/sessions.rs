@@ -215,20 +215,169 @@ fn a_dial_that_nobody_answers_is_given_up_and_repeated() {
 }
 
 #[test]
-fn a_peer_that_errs_is_left_alone_ever_longer_but_may_dial() {
+fn a_peer_that_errs_is_left_alone_ever_longer_and_then_taken_back() {
     let mut network = two_hosts();
     let mut wrong = peer(A, 64999);
     wrong.connect_mode = ConnectMode::Passive;
     configure(&mut network, A, config(A, 64512, vec![peer(B, 64512)]));
     configure(&mut network, B, config(B, 64512, vec![wrong]));
     network.run(seconds(200));
-    let attempts = events(&network, A).len();
-    assert!((8..=14).contains(&attempts), "{attempts}");
-    network.run_until(seconds(40), "a back-off", |network| {
+    // Between them are dials that B, in pauses of its own, closes: they are no new errors.
+    let ends = view(&network, A).ends_in_a_row;
+    assert!((5..=14).contains(&ends), "{ends}");
+    let error = view(&network, A).last_error.unwrap();
+    assert!(error.contains("AS"), "{error}");
+    network.run_until(seconds(40), "a pause", |network| {
         state(network, A) == SessionState::Idle
     });
     configure(&mut network, B, config(B, 64512, vec![peer(A, 64512)]));
-    network.run_until(seconds(1), "established by B's dial", both_established);
+    network.run_until(seconds(40), "established again", both_established);
+}
+
+/// B dials A over and over, and sends something malformed as soon as there is a session.
+fn sessions_that_b_spoils(connect_mode: ConnectMode, span: Duration) -> Network {
+    let mut network = two_hosts();
+    let mut victim = peer(B, 64512);
+    victim.connect_mode = connect_mode;
+    configure(&mut network, A, config(A, 64512, vec![victim]));
+    configure(&mut network, B, config(B, 64512, vec![peer(A, 64512)]));
+    network.input(A, Input::ExportsComplete);
+    network.input(B, Input::ExportsComplete);
+    let end = network.now + span;
+    while network.now < end {
+        if both_established(&network) {
+            // A length that disagrees: RFC 4271 section 6.3, Malformed Attribute List.
+            let mut update = vec![0xFF; 16];
+            update.extend([0, 27, 2, 0, 0, 0, 4, 0x40, 1, 0x20, 0]);
+            network.inject(A, &update);
+            // A new B has forgotten its own pauses, as a hostile one would.
+            configure(&mut network, B, config(B, 64512, vec![]));
+            configure(&mut network, B, config(B, 64512, vec![peer(A, 64512)]));
+        }
+        network.run(Duration::from_millis(20));
+    }
+    network
+}
+
+#[test]
+fn a_peer_that_dials_and_errs_over_and_over_is_let_in_ever_later() {
+    for connect_mode in [ConnectMode::Active, ConnectMode::Passive] {
+        let network = sessions_that_b_spoils(connect_mode, seconds(600));
+        let view = view(&network, A);
+        // 1, 2, 4, 8, 16 and then 30 s, less up to a quarter of jitter; B dials every 5 s.
+        let resets = view.history.resets;
+        assert!((18..=30).contains(&resets), "{resets} {connect_mode:?}");
+        assert!(view.ends_in_a_row >= 18, "{view:?}");
+        let reason = view.history.last_end.as_ref().unwrap().reason.clone();
+        assert!(reason.contains("malformed"), "{reason}");
+        let malformed = crate::bgp::wire::UpdateSubcode::MalformedAttributeList;
+        let malformed = (ErrorCode::Update(malformed).names(), resets);
+        let mut sent = view.history.notifications_sent.iter();
+        assert!(sent.any(|counted| counted == malformed), "{view:?}");
+        // Nothing is told of a connection that is closed unseen: the log stays short.
+        assert!(events(&network, A).len() < 150);
+    }
+}
+
+#[test]
+fn in_a_pause_what_the_peer_dials_is_closed_without_a_word() {
+    let mut network = pair();
+    // Malformed Attribute List.
+    let mut update = vec![0xFF; 16];
+    update.extend([0, 27, 2, 0, 0, 0, 4, 0x40, 1, 0x20, 0]);
+    network.inject(A, &update);
+    let until = view(&network, A).paused_until.expect("a pause");
+    let now = network.now;
+    let speaker = &mut network.hosts[A].speaker;
+    assert_eq!(speaker.admissions()[&address(B)], Some(until));
+    let mut dial = |at| {
+        let connection = speaker.allocate_connection();
+        let input = Input::Accepted {
+            connection,
+            local: "10.0.0.1:179".parse().unwrap(),
+            remote: "10.0.0.2:40000".parse().unwrap(),
+        };
+        speaker.handle_input(at, input);
+        let outputs = std::iter::from_fn(|| speaker.poll_output());
+        (connection, outputs.collect::<Vec<_>>())
+    };
+    let (refused, outputs) = dial(now);
+    let closed =
+        |output: &Output| matches!(output, Output::Close { connection } if *connection == refused);
+    assert!(outputs.iter().any(closed), "{outputs:?}");
+    let speaks = |output: &Output| matches!(output, Output::Transmit { .. });
+    assert!(!outputs.iter().any(speaks), "{outputs:?}");
+    network.hosts[A].speaker.handle_timeout(until);
+    assert_eq!(
+        network.hosts[A].speaker.admissions()[&address(B)],
+        None,
+        "let in again"
+    );
+}
+
+#[test]
+fn a_router_that_restarts_is_taken_back_as_soon_as_it_dials() {
+    let mut network = two_hosts();
+    let mut router = peer(B, 64512);
+    router.connect_mode = ConnectMode::Passive;
+    configure(&mut network, A, config(A, 64512, vec![router]));
+    configure(&mut network, B, config(B, 64512, vec![peer(A, 64512)]));
+    network.run_until(seconds(10), "established", both_established);
+    network.run(seconds(60));
+    configure(&mut network, B, config(B, 64512, vec![]));
+    network.run(Duration::from_millis(10));
+    assert_eq!(view(&network, A).paused_until, None);
+    configure(&mut network, B, config(B, 64512, vec![peer(A, 64512)]));
+    let soon = Duration::from_millis(100);
+    network.run_until(soon, "established again", both_established);
+}
+
+#[test]
+fn a_change_of_the_peers_configuration_ends_a_pause() {
+    let mut network = sessions_that_b_spoils(ConnectMode::Active, seconds(100));
+    network.run_until(seconds(40), "a pause", |network| {
+        view(network, A).paused_until.is_some()
+    });
+    let mut mended = peer(B, 64512);
+    mended.hold_time = HoldTime::from_secs(30).unwrap();
+    configure(&mut network, A, config(A, 64512, vec![mended]));
+    let view = view(&network, A);
+    assert_eq!((view.paused_until, view.ends_in_a_row), (None, 0));
+    network.run_until(seconds(40), "established", both_established);
+}
+
+#[test]
+fn what_has_arrived_and_is_not_read_yet_postpones_the_hold_timer_a_little() {
+    let mut network = pair();
+    network.blackhole(A, B);
+    let late = network.now + seconds(100);
+    network.now = late;
+    let speaker = &mut network.hosts[A].speaker;
+    let overdue = speaker.overdue(late);
+    let [connection] = overdue[..] else {
+        panic!("{overdue:?}");
+    };
+    speaker.handle_input(late, Input::Arriving { connection });
+    speaker.handle_timeout(late);
+    assert_eq!(state(&network, A), SessionState::Established);
+    let speaker = &mut network.hosts[A].speaker;
+    assert!(speaker.overdue(late).is_empty());
+    let deadline = speaker.poll_timeout().unwrap();
+    assert!(deadline.at <= late + seconds(1), "{deadline:?}");
+    // Nothing came after all.
+    speaker.handle_timeout(deadline.at);
+    assert_ne!(state(&network, A), SessionState::Established);
+}
+
+#[test]
+fn arriving_octets_change_no_timer_that_runs_still() {
+    let mut network = pair();
+    let speaker = &mut network.hosts[A].speaker;
+    let now = network.now;
+    let connection = speaker.overdue(now + seconds(1000))[0];
+    let before = speaker.poll_timeout();
+    speaker.handle_input(now, Input::Arriving { connection });
+    assert_eq!(speaker.poll_timeout(), before);
 }
 
 #[test]
