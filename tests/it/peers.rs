@@ -1,6 +1,8 @@
 //! The program among peers that do what they should not, on loopback: whoever errs over and over
 //! is kept out for a while, whoever is not expected costs nothing, and nobody else notices.
 
+mod fuzz;
+
 use std::fs;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -33,6 +35,8 @@ const MALFORMED_UPDATE: [u8; 27] = [
 struct Scene {
     agent: Solo,
     at: SocketAddr,
+    /// Where it tells of its health.
+    health: SocketAddr,
     test: u8,
 }
 
@@ -40,14 +44,14 @@ impl Scene {
     /// An agent with passive peers by these names; `more` is said of the first one.
     fn start(test: u8, hold_time: u16, peers: &[&str], more: &str) -> Self {
         let listen = Ipv4Addr::new(127, 0, 54, test);
-        let free = TcpListener::bind((listen, 0)).unwrap();
-        let at = free.local_addr().unwrap();
-        drop(free);
+        // Free a moment ago, and nobody else's on this loopback address.
+        let free = [0, 0].map(|port| TcpListener::bind((listen, port)).unwrap());
+        let [at, health] = free.map(|listener| listener.local_addr().unwrap());
         let mut config = format!(
             "source = 'files'\nfiles = 'manifests'\n\
              [bgp]\nasn = 65001\nlisten = ['{at}']\nhold-time = '{hold_time}s'\n\
              [policy]\ncompile-cache = 'off'\n\
-             [api]\nsocket = 'rutter.sock'\nmetrics = 'off'\n"
+             [api]\nsocket = 'rutter.sock'\nmetrics = '{health}'\n"
         );
         for (name, number) in peers.iter().zip(1..) {
             let address = address(test, number);
@@ -61,7 +65,12 @@ impl Scene {
         }
         let agent = Solo::start("a", NODE, &config);
         agent.until_ready();
-        Self { agent, at, test }
+        Self {
+            agent,
+            at,
+            health,
+            test,
+        }
     }
 
     fn address(&self, number: u8) -> IpAddr {
