@@ -4,8 +4,8 @@
 mod fuzz;
 
 use std::fs;
-use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -81,8 +81,21 @@ impl Scene {
         HonestPeer::start(asn(number), self.address(number), self.at, hold_time)
     }
 
-    fn establish(&self, number: u8, hold_time: u16) -> std::io::Result<std::net::TcpStream> {
+    fn establish(&self, number: u8, hold_time: u16) -> std::io::Result<TcpStream> {
         establish(asn(number), self.address(number), self.at, hold_time)
+    }
+
+    /// What it answers over HTTP, header and body.
+    fn get(&self, path: &str) -> Result<String, String> {
+        let ask = || {
+            let mut stream = TcpStream::connect(self.health)?;
+            stream.set_read_timeout(Some(LIMIT))?;
+            stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            std::io::Result::Ok(answer)
+        };
+        ask().map_err(|error| format!("{path}: {error}"))
     }
 
     fn peer(&self, name: &str) -> Result<PeerStatus, String> {
@@ -188,7 +201,14 @@ fn strangers_cost_next_to_nothing_and_keep_no_peer_out() {
         good.longest_silence,
         late.longest_silence,
     );
-    assert!(after.peak < before.resident + (32 << 20), "{after:?}");
+    // Half of what tasks and buffers for so many would have taken, here and without haste.
+    assert!(after.peak < before.resident + (8 << 20), "{after:?}");
+    let metrics = scene.get("/metrics").unwrap();
+    let counted = "rutter_bgp_connections_refused_total{why=\"stranger\"} ";
+    let counted = metrics.lines().find_map(|line| line.strip_prefix(counted));
+    let counted: u64 = counted.unwrap().parse().unwrap();
+    // A dial may be given up before it is looked at.
+    assert!(counted > 45_000, "{counted}");
     assert_eq!((good.sessions, late.sessions), (1, 1));
     let log = scene.agent.log();
     let told = log.matches("refused a connection").count();
