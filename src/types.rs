@@ -10,6 +10,7 @@ mod digest;
 mod learned;
 mod prefix;
 mod secret;
+mod text;
 
 pub use attributes::{PREPEND_MAX, RouteAttributes};
 pub use bgp::{
@@ -21,3 +22,4 @@ pub use digest::{Digest, InvalidDigest};
 pub use learned::{Installation, RouteVersion};
 pub use prefix::{Family, Prefix};
 pub use secret::{InvalidPassword, Password};
+pub use text::shortened;
