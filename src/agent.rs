@@ -13,10 +13,12 @@
 //! never waits for anything but its own queues. Policies in shadow mode are asked on threads of
 //! their own, one a direction, which nothing waits for.
 
+mod accepting;
 mod changed;
 pub(crate) mod clock;
 mod connection;
 mod decider;
+mod descriptors;
 mod driver;
 mod events;
 mod fib;
@@ -64,6 +66,7 @@ use crate::kube;
 use crate::policy::{Direction, NextLink};
 use crate::wasm::Engine;
 use decider::{Exporting, Importing};
+use descriptors::Descriptors;
 use events::{Notice, Notices};
 use links::{Chains, Plan, RefusedVersions};
 use load::Loaded;
@@ -98,6 +101,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         node_name,
         overrides,
     } = options;
+    let descriptors = Descriptors::claim();
     let sources = Arc::new(Sources::new(seed(&node_name)));
     let loaded = load::load(&path, &overrides, &sources, Asking::AtStart).await?;
     let config = Arc::clone(&loaded.config);
@@ -202,10 +206,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     };
 
     let mut parts = JoinSet::new();
-    parts.spawn(http::serve_socket(socket, Arc::clone(&reporter)));
+    let serving = http::serve_socket(socket, Arc::clone(&reporter), descriptors.api);
+    parts.spawn(serving);
     if let Some(listener) = metrics {
         info!(address = %listener.local_addr()?, "serving health and metrics");
-        parts.spawn(http::serve_metrics(listener, reporter));
+        parts.spawn(http::serve_metrics(listener, reporter, descriptors.metrics));
     }
     parts.spawn(reloader.run(hangup));
     let ended = {

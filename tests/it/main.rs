@@ -30,6 +30,8 @@ mod properties;
 #[cfg(feature = "daemon")]
 mod router_id;
 #[cfg(feature = "daemon")]
+mod servers;
+#[cfg(feature = "daemon")]
 mod services;
 #[cfg(feature = "daemon")]
 mod setup;
