@@ -26,6 +26,7 @@ mod http;
 mod imports;
 mod links;
 mod load;
+mod lost_lines;
 mod meters;
 mod metrics;
 mod peering;
@@ -60,6 +61,7 @@ use tracing::{info, warn};
 
 pub use changed::ChangedRoutes;
 pub use driver::{SpeakerHandle, SpeakerStopped};
+pub use lost_lines::LostLines;
 
 use crate::config::{Config, LearnedRoutes, Overrides, Source};
 use crate::kube;
@@ -89,6 +91,8 @@ pub struct Options {
     pub node_name: String,
     /// What the environment overrides in every version of the file.
     pub overrides: Overrides,
+    /// How much of the log was lost.
+    pub lost_lines: LostLines,
 }
 
 /// Runs the agent until SIGTERM or SIGINT.
@@ -100,6 +104,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         config: path,
         node_name,
         overrides,
+        lost_lines,
     } = options;
     let descriptors = Descriptors::claim();
     let sources = Arc::new(Sources::new(seed(&node_name)));
@@ -181,6 +186,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         notices: notices.clone(),
         kernel,
         approve,
+        lost_lines,
     });
     let reloader = Reloader {
         path,

@@ -41,6 +41,8 @@ pub(super) struct Scrape {
     pub(super) imports: Load,
     /// What became of Kubernetes Events.
     pub(super) events: EventCounts,
+    /// Lines of the log that were lost.
+    pub(super) log_lines_dropped: u64,
 }
 
 /// What the policies of one direction cost since the agent started.
@@ -74,6 +76,7 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
         exports,
         imports,
         events,
+        log_lines_dropped,
     } = scrape;
     let loads = [(Direction::Export, exports), (Direction::Import, imports)];
     let mut table = Table(Registry::with_prefix("rutter"));
@@ -100,6 +103,11 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
     );
     table.learned(learned);
     table.events(&events);
+    table.counter(
+        "log_lines_dropped",
+        "Lines of the log that nobody read, or that could not be written.",
+        [(vec![], log_lines_dropped)],
+    );
     table.policies(&status, &loads);
     table.peers(&status.peers);
     if let Some(kernel) = &status.kernel {

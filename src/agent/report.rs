@@ -14,6 +14,7 @@ use super::clock;
 use super::driver::SpeakerHandle;
 use super::events::Notices;
 use super::fib::KernelRoutes;
+use super::lost_lines::LostLines;
 use super::metrics::{Load, Scrape};
 use super::peering::peer_kind;
 use super::pipeline::{Pipeline, PipelineHandle, SourceState};
@@ -54,6 +55,7 @@ pub(super) struct Reporter {
     pub(super) kernel: Option<KernelRoutes>,
     /// Where to ask for a change to be let through.
     pub(super) approve: mpsc::Sender<Approval>,
+    pub(super) lost_lines: LostLines,
 }
 
 impl Reporter {
@@ -80,6 +82,7 @@ impl Reporter {
         let source_error = self.health.error();
         let (node, started_at) = (self.node.clone(), self.started_at);
         let events = self.notices.counts();
+        let log_lines_dropped = self.lost_lines.count();
         let mut warnings = self.sources.warnings();
         warnings.extend(self.engine.cache_fault());
         let shadows = self.pipeline.shadows().clone();
@@ -132,6 +135,7 @@ impl Reporter {
                         failures: failures(imports.links()),
                     },
                     events,
+                    log_lines_dropped,
                 }
             })
             .await?;

@@ -11,6 +11,7 @@ use super::driver::SpeakerHandle;
 use super::events::{Notice, Notices};
 use super::links::Chains;
 use super::load::{self, Loaded};
+use super::lost_lines::LostLines;
 use super::pipeline::{self, Settings};
 use super::reload::{Considered, InForce, Reloader};
 use super::report::Reporter;
@@ -153,6 +154,7 @@ impl Parts {
             notices: notices.clone(),
             kernel: None,
             approve,
+            lost_lines: LostLines::default(),
         });
         let reloader = Reloader {
             path,

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::Outcome;
 use super::logging::LogFormat;
-use crate::agent::Options;
+use crate::agent::{LostLines, Options};
 use crate::config::Overrides;
 
 const ENVIRONMENT: &str = "\
@@ -48,7 +48,11 @@ impl AgentArgs {
 ///
 /// # Errors
 /// Whatever keeps the agent from starting.
-pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Outcome> {
+pub(super) fn run(
+    args: AgentArgs,
+    overrides: Overrides,
+    lost_lines: LostLines,
+) -> anyhow::Result<Outcome> {
     let AgentArgs {
         config,
         node_name,
@@ -58,6 +62,7 @@ pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Outco
         config,
         node_name,
         overrides,
+        lost_lines,
     };
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()

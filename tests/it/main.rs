@@ -25,6 +25,8 @@ mod import_policies;
 #[cfg(feature = "daemon")]
 mod kube_api;
 #[cfg(feature = "daemon")]
+mod logging;
+#[cfg(feature = "daemon")]
 mod policies;
 mod properties;
 #[cfg(feature = "daemon")]

@@ -167,6 +167,7 @@ fn scrape() -> Scrape {
             recorded: 11,
             dropped: 2,
         },
+        log_lines_dropped: 9,
     }
 }
 
