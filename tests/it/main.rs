@@ -37,3 +37,5 @@ mod servers;
 mod services;
 #[cfg(feature = "daemon")]
 mod setup;
+#[cfg(feature = "daemon")]
+mod stopping;
