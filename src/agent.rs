@@ -13,11 +13,13 @@
 //! never waits for anything but its own queues. Policies in shadow mode are asked on threads of
 //! their own, one a direction, which nothing waits for.
 
+mod accepting;
 mod allowance;
 mod changed;
 pub(crate) mod clock;
 mod connection;
 mod decider;
+mod descriptors;
 mod doors;
 mod driver;
 mod events;
@@ -27,6 +29,7 @@ mod imports;
 mod last;
 mod links;
 mod load;
+mod lost_lines;
 mod meters;
 mod metrics;
 mod peer_faults;
@@ -54,22 +57,27 @@ mod watch;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 pub use changed::ChangedRoutes;
 pub use driver::{SpeakerHandle, SpeakerStopped};
+pub use lost_lines::LostLines;
 
 use crate::config::{Config, LearnedRoutes, Overrides, Source};
 use crate::kube;
 use crate::policy::Direction;
 use crate::wasm::Engine;
+use descriptors::Descriptors;
 use events::Notices;
+use fib::Programming;
+use http::SocketFile;
 use load::Loaded;
 use pipeline::Settings;
 use policy_log::PolicyLog;
@@ -81,6 +89,10 @@ use state::{ChainState, ConfigState};
 /// Approvals that wait; each is a person's.
 const APPROVALS_MAX: usize = 4;
 
+/// How long the end may take once it is asked for. Peers have three seconds to take their
+/// farewell; more is for what should not happen, and less than what Kubernetes grants.
+const STOP_TIME_MAX: Duration = Duration::from_secs(6);
+
 /// What the command line gives the agent.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -90,6 +102,8 @@ pub struct Options {
     pub node_name: String,
     /// What the environment overrides in every version of the file.
     pub overrides: Overrides,
+    /// How much of the log was lost.
+    pub lost_lines: LostLines,
 }
 
 /// Runs the agent until SIGTERM or SIGINT.
@@ -97,11 +111,61 @@ pub struct Options {
 /// # Errors
 /// Whatever keeps it from starting, and the end of a part it cannot do without.
 pub async fn run(options: Options) -> anyhow::Result<()> {
+    // From the beginning: the first process of a container is not ended by a signal that it does
+    // not listen for, and a start may take a while.
+    let mut signals = StopSignals::listen()?;
+    let mut running = tokio::select! {
+        started = start(options) => started?,
+        name = signals.next() => {
+            info!(name, "stopping before the start was over");
+            return Ok(());
+        }
+    };
+    let outcome = tokio::select! {
+        name = signals.next() => {
+            info!(name, "stopping");
+            Ok(())
+        }
+        Some(ended) = running.parts.join_next() => match ended {
+            Ok(result) => result.context("a part of the agent ended"),
+            Err(panicked) => Err(panicked).context("a part of the agent panicked"),
+        },
+    };
+    // What takes longer, or is asked for again, is not waited for.
+    let untold = tokio::select! {
+        () = running.stop() => return outcome,
+        name = signals.next() => format!("stopped by a second {name}"),
+        () = tokio::time::sleep(STOP_TIME_MAX) => "something is stuck".to_owned(),
+    };
+    outcome.and_then(|()| anyhow::bail!("{untold} before every peer was told"))
+}
+
+/// What is to be ended.
+struct Running {
+    parts: JoinSet<anyhow::Result<()>>,
+    speaker: SpeakerHandle,
+    programming: Option<Programming>,
+    _socket_file: SocketFile,
+}
+
+impl Running {
+    async fn stop(&mut self) {
+        // Before the sessions end, for their routes are to stay in the kernel.
+        if let Some(programming) = self.programming.take() {
+            programming.stop().await;
+        }
+        self.speaker.stop("agent stopping").await;
+    }
+}
+
+async fn start(options: Options) -> anyhow::Result<Running> {
     let Options {
         config: path,
         node_name,
         overrides,
+        lost_lines,
     } = options;
+    let descriptors = Descriptors::claim();
     let sources = Arc::new(Sources::new(seed(&node_name)));
     let loaded = load::load(&path, &overrides, &sources, Asking::AtStart).await?;
     let config = Arc::clone(&loaded.config);
@@ -131,7 +195,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         held: None,
     }));
 
-    let (socket, _socket_file) = http::bind_socket(&config.api.socket).await?;
+    let (socket, socket_file) = http::bind_socket(&config.api.socket).await?;
     let metrics = match config.api.metrics {
         Some(address) => Some(TcpListener::bind(address).await.with_context(|| {
             format!("cannot listen on {address}: is the port taken? set another api.metrics")
@@ -185,6 +249,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         notices: notices.clone(),
         kernel,
         approve,
+        lost_lines,
     });
     let reloader = Reloader {
         path,
@@ -207,10 +272,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     };
 
     let mut parts = JoinSet::new();
-    parts.spawn(http::serve_socket(socket, Arc::clone(&reporter)));
+    let serving = http::serve_socket(socket, Arc::clone(&reporter), descriptors.api);
+    parts.spawn(serving);
     if let Some(listener) = metrics {
         info!(address = %listener.local_addr()?, "serving health and metrics");
-        parts.spawn(http::serve_metrics(listener, reporter));
+        parts.spawn(http::serve_metrics(listener, reporter, descriptors.metrics));
     }
     parts.spawn(reloader.run(hangup));
     let ended = {
@@ -229,25 +295,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         "agent started"
     );
 
-    let outcome = tokio::select! {
-        signal = stop_signal() => signal.map(|name| info!(name, "stopping")),
-        Some(ended) = parts.join_next() => match ended {
-            Ok(result) => result.context("a part of the agent ended"),
-            Err(panicked) => Err(panicked).context("a part of the agent panicked"),
-        },
-    };
-    // Before the sessions end, for their routes are to stay in the kernel.
-    if let Some(programming) = programming {
-        programming.stop().await;
-    }
-    let stopping = speaker.stop("agent stopping");
-    // The farewells take some seconds at most; whoever asks again does not want to wait for them.
-    tokio::select! {
-        () = stopping => outcome,
-        again = stop_signal() => outcome.and_then(|()| {
-            anyhow::bail!("stopped by a second {} before every peer was told", again?)
-        }),
-    }
+    Ok(Running {
+        parts,
+        speaker,
+        programming,
+        _socket_file: socket_file,
+    })
 }
 
 fn engine(config: &Config) -> anyhow::Result<Engine> {
@@ -288,11 +341,25 @@ fn seed(node_name: &str) -> u64 {
     })
 }
 
-async fn stop_signal() -> anyhow::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+/// What asks the agent to end.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?,
+        })
+    }
+
+    /// The name of the next one. Cancel-safe: one that was not returned is by the next call.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }

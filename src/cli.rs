@@ -31,8 +31,9 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use jiff::Timestamp;
 
+use crate::agent::LostLines;
 use client::Client;
-use logging::LogFormat;
+use logging::LoggedBy;
 use output::OutputFormat;
 use status::StatusArgs;
 
@@ -120,30 +121,38 @@ impl From<Outcome> for ExitCode {
 }
 
 impl Cli {
-    /// How the agent is to log; the other commands log next to nothing, as text.
+    /// Who is going to log.
     #[must_use]
-    pub fn log_format(&self) -> LogFormat {
+    pub fn logged_by(&self) -> LoggedBy {
         match &self.command {
-            Command::Agent(args) => args.log_format(),
+            Command::Agent(args) => LoggedBy::Agent(args.log_format()),
             Command::Status(_)
             | Command::Routes(_)
             | Command::Explain(_)
             | Command::Config(_)
             | Command::Policy(_)
-            | Command::Completions(_) => LogFormat::Text,
+            | Command::Completions(_) => LoggedBy::Command,
         }
     }
 
     /// Runs the command: answers go to `out`, what went wrong to `err`.
     ///
     /// A reader that closed `out` has what it wanted (`rutter routes | head`): that is no failure.
-    pub fn run(self, now: SystemTime, out: &mut dyn Write, err: &mut dyn Write) -> Outcome {
+    pub fn run(
+        self,
+        now: SystemTime,
+        lost_lines: LostLines,
+        out: &mut dyn Write,
+        err: &mut dyn Write,
+    ) -> Outcome {
         // Standard output flushes at each line by itself: a long answer would take a call for each.
         let mut out = io::BufWriter::new(out);
-        let outcome = self.dispatch(now, &mut out).and_then(|outcome| {
-            out.flush()?;
-            Ok(outcome)
-        });
+        let outcome = self
+            .dispatch(now, lost_lines, &mut out)
+            .and_then(|outcome| {
+                out.flush()?;
+                Ok(outcome)
+            });
         match outcome {
             Ok(outcome) => outcome,
             Err(error) if is_broken_pipe(&error) => Outcome::Done,
@@ -158,7 +167,12 @@ impl Cli {
         }
     }
 
-    fn dispatch(self, now: SystemTime, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    fn dispatch(
+        self,
+        now: SystemTime,
+        lost_lines: LostLines,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<Outcome> {
         let Self {
             socket,
             output: format,
@@ -167,7 +181,7 @@ impl Cli {
         let client = Client::new(socket);
         let overrides = || environment::overrides(std::env::var_os);
         match command {
-            Command::Agent(args) => agent::run(args, overrides()),
+            Command::Agent(args) => agent::run(args, overrides(), lost_lines),
             Command::Status(StatusArgs {}) => {
                 wait_for(status::run(&client, format, timestamp(now)?, out))
             }

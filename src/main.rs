@@ -9,16 +9,20 @@ use rutter::cli::{Cli, Outcome, logging};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // Neither stream is held locked: the agent's threads log to standard error meanwhile.
-    if let Err(error) = logging::start(cli.log_format()) {
-        // With standard error closed there is nobody left to tell; the exit code remains.
-        let _ = writeln!(io::stderr(), "error: {error:#}");
-        return Outcome::Failed.into();
-    }
+    let log = match logging::start(cli.logged_by()) {
+        Ok(log) => log,
+        Err(error) => {
+            // With standard error closed there is nobody left to tell; the exit code remains.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            return Outcome::Failed.into();
+        }
+    };
     #[expect(
         clippy::disallowed_methods,
         reason = "the command line's one clock; commands take the time as an argument"
     )]
     let now = SystemTime::now();
-    cli.run(now, &mut io::stdout(), &mut io::stderr()).into()
+    let lost_lines = log.lost_lines();
+    cli.run(now, lost_lines, &mut io::stdout(), &mut log.stderr())
+        .into()
 }

@@ -11,6 +11,7 @@ mod learned;
 mod limits;
 mod prefix;
 mod secret;
+mod text;
 mod unroutable;
 
 pub use attributes::{PREPEND_MAX, RouteAttributes};
@@ -24,3 +25,4 @@ pub use learned::{Installation, RouteVersion};
 pub use limits::ReceiveLimits;
 pub use prefix::{Family, Prefix};
 pub use secret::{InvalidPassword, Password};
+pub use text::shortened;

@@ -4,6 +4,8 @@
 //! Whoever may open the socket's file (mode 0600) may ask; the TCP one tells nothing that names a
 //! Service.
 
+mod serve;
+
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -29,6 +31,7 @@ use super::record::LearnedRoutes;
 use super::reload::NotApproved;
 use super::report::Reporter;
 use crate::api::{ApiError, Approved, Readiness};
+use serve::{Bounds, serve};
 
 /// Less than the command line and the probes wait: they shall hear why there is no answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(4);
@@ -106,6 +109,7 @@ fn listen_privately(path: &Path) -> io::Result<UnixListener> {
 pub(super) async fn serve_socket(
     listener: UnixListener,
     reporter: Arc<Reporter>,
+    connections_max: usize,
 ) -> anyhow::Result<()> {
     let routes = Router::new()
         .route("/v1/status", get(status))
@@ -122,24 +126,23 @@ pub(super) async fn serve_socket(
             )
         })
         .with_state(reporter);
-    axum::serve(listener, routes)
-        .await
-        .context("the API socket failed")
+    let bounds = Bounds::of(connections_max);
+    serve("requests of the command line", listener, routes, bounds).await
 }
 
 /// Answers probes and scrapes until the process ends.
 pub(super) async fn serve_metrics(
     listener: TcpListener,
     reporter: Arc<Reporter>,
+    connections_max: usize,
 ) -> anyhow::Result<()> {
     let routes = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
         .with_state(reporter);
-    axum::serve(listener, routes)
-        .await
-        .context("the metrics server failed")
+    let bounds = Bounds::of(connections_max);
+    serve("probes and scrapes", listener, routes, bounds).await
 }
 
 /// Waits for an answer, but not for ever.

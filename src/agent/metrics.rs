@@ -46,6 +46,8 @@ pub(super) struct Scrape {
     pub(super) events: EventCounts,
     /// Connections that were closed unseen, by why.
     pub(super) refused: Vec<(Refusal, u64)>,
+    /// Lines of the log that were lost.
+    pub(super) log_lines_dropped: u64,
 }
 
 /// What the policies of one direction cost since the agent started.
@@ -80,6 +82,7 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
         imports,
         events,
         refused,
+        log_lines_dropped,
     } = scrape;
     let loads = [(Direction::Export, exports), (Direction::Import, imports)];
     let mut table = Table(Registry::with_prefix("rutter"));
@@ -106,6 +109,11 @@ pub(super) fn encode(scrape: Scrape) -> anyhow::Result<String> {
     );
     table.learned(learned);
     table.events(&events);
+    table.counter(
+        "log_lines_dropped",
+        "Lines of the log that nobody read, or that could not be written.",
+        [(vec![], log_lines_dropped)],
+    );
     table.policies(&status, &loads);
     table.peers(&status.peers);
     table.sessions(&status.peers);

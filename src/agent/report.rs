@@ -16,6 +16,7 @@ use super::clock;
 use super::driver::SpeakerHandle;
 use super::events::Notices;
 use super::fib::KernelRoutes;
+use super::lost_lines::LostLines;
 use super::metrics::{Load, Scrape};
 use super::peer_faults;
 use super::peering::peer_kind;
@@ -57,6 +58,7 @@ pub(super) struct Reporter {
     pub(super) kernel: Option<KernelRoutes>,
     /// Where to ask for a change to be let through.
     pub(super) approve: mpsc::Sender<Approval>,
+    pub(super) lost_lines: LostLines,
 }
 
 impl Reporter {
@@ -84,6 +86,7 @@ impl Reporter {
         let (node, started_at) = (self.node.clone(), self.started_at);
         let events = self.notices.counts();
         let refused = self.speaker.refused().collect();
+        let log_lines_dropped = self.lost_lines.count();
         let mut warnings = self.sources.warnings();
         warnings.extend(self.engine.cache_fault());
         let shadows = self.pipeline.shadows().clone();
@@ -139,6 +142,7 @@ impl Reporter {
                     },
                     events,
                     refused,
+                    log_lines_dropped,
                 }
             })
             .await?;

@@ -12,6 +12,7 @@ use super::driver::SpeakerHandle;
 use super::events::{Notice, Notices};
 use super::last;
 use super::load::{self, Loaded};
+use super::lost_lines::LostLines;
 use super::pipeline::{self, Settings};
 use super::reload::{Considered, InForce, Reloader};
 use super::report::Reporter;
@@ -173,6 +174,7 @@ impl Parts {
             notices: notices.clone(),
             kernel: None,
             approve,
+            lost_lines: LostLines::default(),
         });
         let reloader = Reloader {
             path,

@@ -1,14 +1,18 @@
 //! `rutter agent`: runs the daemon on this node.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 
 use super::Outcome;
 use super::logging::LogFormat;
-use crate::agent::Options;
+use crate::agent::{LostLines, Options};
 use crate::config::Overrides;
+
+/// What is still being done when the agent has ended may take a moment to come to its end.
+const SHUTDOWN_TIME_MAX: Duration = Duration::from_millis(500);
 
 const ENVIRONMENT: &str = "\
 Environment:
@@ -48,7 +52,11 @@ impl AgentArgs {
 ///
 /// # Errors
 /// Whatever keeps the agent from starting.
-pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Outcome> {
+pub(super) fn run(
+    args: AgentArgs,
+    overrides: Overrides,
+    lost_lines: LostLines,
+) -> anyhow::Result<Outcome> {
     let AgentArgs {
         config,
         node_name,
@@ -58,11 +66,15 @@ pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Outco
         config,
         node_name,
         overrides,
+        lost_lines,
     };
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("cannot start the runtime")?
-        .block_on(crate::agent::run(options))?;
-    Ok(Outcome::Done)
+        .context("cannot start the runtime")?;
+    let outcome = runtime.block_on(crate::agent::run(options));
+    // A thread that reads a file or tries a policy may be stuck: by itself, the runtime would wait
+    // for it for ever.
+    runtime.shutdown_timeout(SHUTDOWN_TIME_MAX);
+    outcome.map(|()| Outcome::Done)
 }

@@ -50,8 +50,10 @@ struct CheckArgs {
 pub(super) struct Report {
     file: String,
     valid: bool,
-    /// Each with file, line, column and key.
+    /// Each with file, line, column and key; the last may say that there are more.
     errors: Vec<String>,
+    #[serde(skip)]
+    error_count: usize,
     warnings: Vec<String>,
 }
 
@@ -75,6 +77,7 @@ pub(super) fn run(
             file: name.to_string(),
             valid: false,
             errors: vec![format!("{name}: {empty}")],
+            error_count: 1,
             warnings: Vec::new(),
         },
     };
@@ -93,14 +96,23 @@ pub(super) fn run(
 pub(super) fn check(file: &str, text: &str, overrides: &Overrides) -> Report {
     let parsed = Config::parse(file, text, overrides);
     let valid = parsed.is_ok();
+    let mut error_count = 0;
     let (errors, warnings) = match parsed {
         Ok(config) => (Vec::new(), config.warnings),
-        Err(errors) => (errors.iter().map(ToString::to_string).collect(), Vec::new()),
+        Err(errors) => {
+            let mut texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            error_count = texts.len() + errors.more();
+            if errors.more() > 0 {
+                texts.push(format!("{file}: and {} more", errors.more()));
+            }
+            (texts, Vec::new())
+        }
     };
     Report {
         file: file.to_owned(),
         valid,
         errors,
+        error_count,
         warnings,
     }
 }
@@ -114,6 +126,7 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         file,
         valid,
         errors,
+        error_count,
         warnings,
     } = report;
     for error in errors {
@@ -126,7 +139,7 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     if *valid {
         writeln!(out, "{file} is valid")
     } else {
-        let errors = u64::try_from(errors.len()).unwrap_or(u64::MAX);
+        let errors = u64::try_from(*error_count).unwrap_or(u64::MAX);
         writeln!(out, "{file} is not valid: {}", text::count(errors, "error"))
     }
 }

@@ -18,6 +18,7 @@ use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
 
 use super::{Cli, Outcome};
+use crate::agent::LostLines;
 use crate::api::{
     ChangeEffect, ChangedRoute, ConfigStatus, DecisionReport, HeldChange, KernelStatus,
     LearnedEffect, PeerFaults, PeerStatus, PolicyStatus, Readiness, Route, RouterIdOrigin, Sent,
@@ -109,7 +110,7 @@ pub(super) fn run(socket: PathBuf, arguments: &[&str]) -> Ran {
     let program = ["rutter", "--socket", &socket];
     let cli = Cli::try_parse_from(program.iter().chain(arguments)).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let outcome = cli.run(now().into(), &mut out, &mut err);
+    let outcome = cli.run(now().into(), LostLines::default(), &mut out, &mut err);
     Ran {
         outcome,
         out: String::from_utf8(out).unwrap(),

@@ -257,7 +257,10 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     }
     let cli = Cli::try_parse_from(["rutter", "completions", "bash"]).unwrap();
     let mut err = Vec::new();
-    assert_eq!(cli.run(now().into(), &mut Closed, &mut err), Outcome::Done);
+    assert_eq!(
+        cli.run(now().into(), LostLines::default(), &mut Closed, &mut err),
+        Outcome::Done
+    );
     assert_eq!(err, b"");
 }
 
@@ -274,7 +277,10 @@ fn a_full_disk_is_a_failure() {
     }
     let cli = Cli::try_parse_from(["rutter", "completions", "bash"]).unwrap();
     let mut err = Vec::new();
-    assert_eq!(cli.run(now().into(), &mut Full, &mut err), Outcome::Failed);
+    assert_eq!(
+        cli.run(now().into(), LostLines::default(), &mut Full, &mut err),
+        Outcome::Failed
+    );
     assert!(!err.is_empty());
 }
 
@@ -283,7 +289,12 @@ fn each_shell_gets_a_script_that_knows_the_commands() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let cli = Cli::try_parse_from(["rutter", "completions", shell]).unwrap();
         let mut out = Vec::new();
-        let outcome = cli.run(now().into(), &mut out, &mut Vec::new());
+        let outcome = cli.run(
+            now().into(),
+            LostLines::default(),
+            &mut out,
+            &mut Vec::new(),
+        );
         assert_eq!(outcome, Outcome::Done);
         let script = String::from_utf8(out).unwrap();
         assert!(script.contains("explain"), "{shell}: {script}");

@@ -1,11 +1,20 @@
 //! What is wrong with a configuration, and where.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-/// Everything that is wrong with a configuration, in the order of the file. Prints one line each.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigErrors(Vec<ConfigError>);
+/// Whoever mends these finds the rest by asking again. A file of something else altogether has
+/// mistakes without number.
+const ERRORS_MAX: usize = 50;
+
+/// What is wrong with a configuration, in the order of the file. Prints one line each, and one
+/// for those that are too many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigErrors {
+    first: BTreeSet<ConfigError>,
+    more: usize,
+}
 
 /// One thing that is wrong. Prints as `FILE:LINE:COLUMN: KEY PROBLEM`, where the key and the
 /// problem read as a sentence: `rutter.toml:12:1: bgp.hold-tme is not a key; did you mean
@@ -39,14 +48,27 @@ pub enum Place {
 }
 
 impl ConfigErrors {
-    pub(super) fn new(mut errors: Vec<ConfigError>) -> Self {
-        errors.sort();
-        Self(errors)
+    pub(super) fn add(&mut self, error: ConfigError) {
+        self.first.insert(error);
+        if self.first.len() > ERRORS_MAX {
+            self.first.pop_last();
+            self.more += 1;
+        }
     }
 
-    /// Each error; there is at least one.
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_empty()
+    }
+
+    /// The first of them; there is at least one.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
-        self.0.iter()
+        self.first.iter()
+    }
+
+    /// How many there are besides.
+    #[must_use]
+    pub fn more(&self) -> usize {
+        self.more
     }
 }
 
@@ -54,13 +76,16 @@ impl std::error::Error for ConfigErrors {}
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.0.iter().enumerate() {
+        for (index, error) in self.first.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
             error.fmt(f)?;
         }
-        Ok(())
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
     }
 }
 

@@ -13,6 +13,12 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::{ConfigError, ConfigErrors, Place};
+use crate::types::shortened;
+
+/// What is shown of a key, and what is compared with those there are, which are much shorter.
+const KEY_BYTES_MAX: usize = 128;
+/// What is said of one mistake, with the value that is one.
+const PROBLEM_BYTES_MAX: usize = 1024;
 
 /// Where errors go while a file is read.
 #[derive(Debug)]
@@ -21,7 +27,7 @@ pub(super) struct Report {
     /// The offset of each line's first byte.
     lines: Vec<usize>,
     text: Box<str>,
-    errors: Vec<ConfigError>,
+    errors: ConfigErrors,
 }
 
 /// A table, its keys known to be known.
@@ -78,13 +84,13 @@ impl Report {
             file: file_name.into(),
             lines: std::iter::once(0).chain(ends).collect(),
             text: text.into(),
-            errors: Vec::new(),
+            errors: ConfigErrors::default(),
         }
     }
 
     /// Reports a problem with a variable of the environment.
     pub(super) fn environment(&mut self, variable: &str, problem: String) {
-        self.errors.push(ConfigError {
+        self.errors.add(ConfigError {
             place: Place::Environment,
             key: variable.to_owned(),
             problem,
@@ -100,7 +106,7 @@ impl Report {
     }
 
     pub(super) fn into_errors(self) -> ConfigErrors {
-        ConfigErrors::new(self.errors)
+        self.errors
     }
 
     fn add(&mut self, key: &str, start: usize, problem: String) {
@@ -111,14 +117,14 @@ impl Report {
             .get(first..start)
             .map_or(0, |text| text.chars().count())
             + 1;
-        self.errors.push(ConfigError {
+        self.errors.add(ConfigError {
             place: Place::File {
                 name: self.file.clone(),
                 line,
                 column,
             },
             key: key.to_owned(),
-            problem,
+            problem: shortened(&problem, PROBLEM_BYTES_MAX).into_owned(),
         });
     }
 }
@@ -171,11 +177,7 @@ impl<'t> Section<'t> {
     }
 
     fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
+        path_of(&self.path, key)
     }
 }
 
@@ -306,7 +308,7 @@ impl<'t> Value<'t> {
         let mut strings = BTreeMap::new();
         for (key, value) in table {
             let value = Value {
-                path: format!("{}.{}", self.path, key.get_ref()),
+                path: path_of(&self.path, key.get_ref()),
                 start: value.span().start,
                 raw: Raw::Value(value.get_ref()),
             };
@@ -349,6 +351,16 @@ impl<'t> Value<'t> {
     }
 }
 
+/// The path of a key of the table with this path. Nobody's keys are longer than is shown.
+fn path_of(path: &str, key: &str) -> String {
+    let key = shortened(key, KEY_BYTES_MAX);
+    if path.is_empty() {
+        key.into_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
 fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
@@ -373,7 +385,7 @@ fn json_object(
     let mut object = serde_json::Map::new();
     let mut complete = true;
     for (key, value) in table {
-        let path = format!("{path}.{}", key.get_ref());
+        let path = path_of(path, key.get_ref());
         match json(&path, value, report) {
             Some(value) => {
                 object.insert(key.get_ref().to_string(), value);
@@ -434,6 +446,9 @@ fn unknown_key(key: &str, known: &[&str]) -> String {
 /// The word that `text` was probably meant to be: a third of its letters may be wrong, and two
 /// always may.
 pub(super) fn nearest<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
+    if text.len() > KEY_BYTES_MAX {
+        return None;
+    }
     let distance = |word: &str| strsim::damerau_levenshtein(&text.to_lowercase(), word);
     let nearest = words.iter().min_by_key(|word| distance(word))?;
     (distance(nearest) <= (nearest.len() / 3).max(2)).then_some(nearest)

@@ -751,3 +751,35 @@ proptest! {
         let _ = Config::parse("f", "", &overrides);
     }
 }
+
+#[test]
+fn of_mistakes_without_number_the_first_are_told_and_how_many_there_are() {
+    let keys: String = (0..10_000)
+        .map(|number| format!("k{number:04} = 1\n"))
+        .collect();
+    let long = format!("{} = 1\n", "a".repeat(100_000));
+    let value = format!("source = '{}'\n", "b".repeat(100_000));
+    let errors = Config::parse(
+        "rutter.toml",
+        &format!("{value}{long}{keys}"),
+        &Overrides::default(),
+    );
+    let errors = errors.unwrap_err();
+    assert_eq!(errors.iter().count(), 50);
+    let text = errors.to_string();
+    assert!(
+        text.starts_with("rutter.toml:1:10: source is "),
+        "{}",
+        &text[..80]
+    );
+    assert!(
+        text.contains("\nrutter.toml:3:1: k0000 is not a key;"),
+        "{text}"
+    );
+    assert!(text.contains("\nrutter.toml:2:1: aaaa"), "{text}");
+    assert!(!text.contains("k0060"), "{text}");
+    let (_, more) = text.rsplit_once("\nand ").unwrap();
+    let more: usize = more.strip_suffix(" more").unwrap().parse().unwrap();
+    assert!((9_950..9_970).contains(&more), "{more}");
+    assert!(text.len() < 50 * 400, "{}", text.len());
+}

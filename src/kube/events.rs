@@ -18,6 +18,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::facts::ServiceKey;
+use crate::types::shortened;
 
 /// Where Events about objects without a namespace live; others live with their object.
 const NAMESPACE: &str = "default";
@@ -194,10 +195,10 @@ impl Recorder {
             type_: Some(severity.to_owned()),
             reason: Some((*reason).to_owned()),
             action: Some((*action).to_owned()),
-            note: Some(cut(note, NOTE_BYTES_MAX)),
+            note: Some(shortened(note, NOTE_BYTES_MAX).into_owned()),
             event_time: Some(MicroTime(now)),
             reporting_controller: Some(CONTROLLER.to_owned()),
-            reporting_instance: Some(cut(&self.node_name, INSTANCE_BYTES_MAX)),
+            reporting_instance: Some(shortened(&self.node_name, INSTANCE_BYTES_MAX).into_owned()),
             regarding: Some(regarding),
             ..Event::default()
         }
@@ -213,16 +214,6 @@ fn fixed_name(service: &ServiceKey, event: &Occurrence) -> String {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     format!("{}.{hex}", service.name)
-}
-
-/// The text, or as much of its beginning as fits.
-fn cut(text: &str, bytes_max: usize) -> String {
-    const MARK: &str = "...";
-    if text.len() <= bytes_max {
-        return text.to_owned();
-    }
-    let end = text.floor_char_boundary(bytes_max - MARK.len());
-    format!("{}{MARK}", &text[..end])
 }
 
 #[cfg(test)]
@@ -243,13 +234,5 @@ mod tests {
         assert_eq!(name("a"), name("a"));
         assert_ne!(name("a"), name("b"));
         assert!(name("a").starts_with("web.") && name("a").len() == 4 + 16);
-    }
-
-    #[test]
-    fn a_text_is_cut_at_a_character_and_says_so() {
-        assert_eq!(cut("short", 5), "short");
-        assert_eq!(cut("longer", 5), "lo...");
-        assert_eq!(cut("ääää", 7), "ää...");
-        assert_eq!(cut(&"x".repeat(2_000), NOTE_BYTES_MAX).len(), 1_024);
     }
 }

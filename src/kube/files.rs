@@ -7,7 +7,10 @@
 //! (a swapped `..data` link) are taken up whole; one that is rewritten in place is read when its
 //! writer closes it. A change behind a link that leads out of the directory goes unnoticed.
 //!
-//! **Trouble** changes no fact: a file that cannot be read or does not parse keeps the objects it
+//! What is read has bounds, for a directory may be filled by whoever or whatever: of each file, of
+//! all of them together, and of how many objects there are.
+//!
+//! **Trouble** changes no fact: a file that cannot be read, does not parse or is beyond a bound keeps the objects it
 //! had, a directory that is gone keeps them all, and [`Health`] says so. Only a
 //! file that is no longer there takes its objects along.
 
@@ -15,8 +18,9 @@ mod manifest;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -28,6 +32,19 @@ use tokio::sync::mpsc as events;
 
 use super::health::{Health, HealthReporter};
 use super::{EVENT_QUEUE_DEPTH, Kind, Object, ObjectRef, Source, SourceEvent};
+use crate::files;
+use crate::types::shortened;
+
+/// What is read of one file.
+const FILE_BYTES_MAX: usize = 32 << 20;
+/// What is read of all of them: a parsed file takes some times its size while it is read.
+const FOLDER_BYTES_MAX: usize = 64 << 20;
+const FILES_MAX: usize = 4096;
+/// Beyond what Kubernetes itself is made for.
+const OBJECTS_MAX: usize = 200_000;
+/// What is told of what is wrong.
+const PROBLEMS_MAX: usize = 20;
+const PROBLEM_BYTES_MAX: usize = 1024;
 
 /// Starts reading `directory`, and keeps at it.
 ///
@@ -153,6 +170,34 @@ struct Reader {
     files: BTreeMap<String, Vec<Object>>,
 }
 
+/// What may still be read.
+struct Room {
+    bytes: usize,
+    objects: usize,
+}
+
+impl Room {
+    /// The objects in a file, if there is room for them.
+    fn parse(&mut self, text: &str) -> Result<Vec<Object>, String> {
+        let Some(bytes) = self.bytes.checked_sub(text.len()) else {
+            return Err(format!(
+                "is too much: of one directory, at most {FOLDER_BYTES_MAX} bytes are read"
+            ));
+        };
+        let objects = manifest::parse(text)?;
+        let Some(room) = self.objects.checked_sub(objects.len()) else {
+            return Err(format!(
+                "is too much: of one directory, at most {OBJECTS_MAX} objects are read"
+            ));
+        };
+        *self = Self {
+            bytes,
+            objects: room,
+        };
+        Ok(objects)
+    }
+}
+
 /// Nobody wants the source any more.
 struct Stopped;
 
@@ -170,12 +215,11 @@ impl Reader {
             Ok(()) => {
                 let objects = self.merge(&mut problems);
                 // Before the facts: whoever sees them change finds the health that goes with them.
-                self.health.replace(&problems);
+                self.health.replace(&self.bounded(problems));
                 self.send(objects)
             }
             Err(error) => {
-                let subject = format!("directory {}", self.directory.display());
-                problems.insert(subject, format!("cannot be read: {error}"));
+                problems.insert(self.subject(), format!("cannot be read: {error}"));
                 self.health.replace(&problems);
                 Ok(())
             }
@@ -183,11 +227,19 @@ impl Reader {
     }
 
     fn read_files(&mut self, problems: &mut Problems) -> io::Result<()> {
-        let names = manifest_names(&self.directory)?;
+        let Listing { names, left_out } = self.list()?;
+        if left_out > 0 {
+            let text = format!("has {left_out} files more than the {FILES_MAX} that are read");
+            problems.insert(self.subject(), text);
+        }
         self.files.retain(|name, _| names.contains(name));
+        let mut room = Room {
+            bytes: FOLDER_BYTES_MAX,
+            objects: OBJECTS_MAX,
+        };
         for name in names {
             let path = self.directory.join(&name);
-            let text = match std::fs::read_to_string(&path) {
+            let text = match files::read_text(&path, FILE_BYTES_MAX) {
                 Ok(text) => text,
                 Err(_) if path.symlink_metadata().is_err() => {
                     // Removed since the directory was listed.
@@ -199,7 +251,7 @@ impl Reader {
                     continue;
                 }
             };
-            match manifest::parse(&text) {
+            match room.parse(&text) {
                 Ok(objects) => {
                     self.files.insert(name, objects);
                 }
@@ -209,6 +261,31 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    fn list(&self) -> io::Result<Listing> {
+        manifest_names(&self.directory, |name| self.files.contains_key(name))
+    }
+
+    fn subject(&self) -> String {
+        format!("directory {}", self.directory.display())
+    }
+
+    /// As much of it as somebody reads.
+    fn bounded(&self, mut problems: Problems) -> Problems {
+        for text in problems.values_mut() {
+            if let Cow::Owned(shorter) = shortened(text, PROBLEM_BYTES_MAX) {
+                *text = shorter;
+            }
+        }
+        let more = problems.len().saturating_sub(PROBLEMS_MAX);
+        if more > 0 {
+            while problems.len() > PROBLEMS_MAX {
+                problems.pop_last();
+            }
+            problems.insert(self.subject(), format!("has {more} more problems"));
+        }
+        problems
     }
 
     /// All objects. Of those that are there more than once, the last counts, in the order of file
@@ -282,9 +359,17 @@ impl Reader {
     }
 }
 
-/// The names of the manifests in a directory, ordered.
-fn manifest_names(directory: &Path) -> io::Result<std::collections::BTreeSet<String>> {
-    let mut names = std::collections::BTreeSet::new();
+/// The names of the manifests in a directory.
+struct Listing {
+    names: BTreeSet<String>,
+    /// How many there are besides.
+    left_out: usize,
+}
+
+/// The first manifests of a directory, but those that are `held` in any case.
+fn manifest_names(directory: &Path, held: impl Fn(&str) -> bool) -> io::Result<Listing> {
+    let mut names = BTreeSet::new();
+    let mut left_out = 0;
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else {
@@ -295,6 +380,10 @@ fn manifest_names(directory: &Path) -> io::Result<std::collections::BTreeSet<Str
         if manifest && !name.starts_with('.') && !entry.file_type()?.is_dir() {
             names.insert(name);
         }
+        if names.len() > FILES_MAX {
+            let last = names.iter().rev().find(|name| !held(name)).cloned();
+            left_out += usize::from(last.is_some_and(|last| names.remove(&last)));
+        }
     }
-    Ok(names)
+    Ok(Listing { names, left_out })
 }

@@ -10,7 +10,8 @@ use super::limits::{COMMUNITIES_MAX, REASON_BYTES_MAX};
 use super::link_bandwidth;
 use crate::policy::{Decision, PolicyFailure, ProposedRoute, Reasons, Verdict};
 use crate::types::{
-    Asn, Community, ExtendedCommunity, Family, LargeCommunity, PREPEND_MAX, Prefix, RouteAttributes,
+    Asn, Community, ExtendedCommunity, Family, LargeCommunity, PREPEND_MAX, Prefix,
+    RouteAttributes, shortened,
 };
 
 /// The decisions about `routes`, in their order.
@@ -161,12 +162,7 @@ fn lift_one(
 /// A reason, or as much of its beginning as is kept: what a Service is annotated with, and a module
 /// repeats, makes no answer unusable.
 fn reason(words: &str) -> String {
-    const MARK: char = '…';
-    if words.len() <= REASON_BYTES_MAX {
-        return printable(words);
-    }
-    let end = words.floor_char_boundary(REASON_BYTES_MAX - MARK.len_utf8());
-    format!("{}{MARK}", printable(&words[..end]))
+    printable(&shortened(words, REASON_BYTES_MAX))
 }
 
 fn at<T>(table: &[T], index: u32) -> Option<&T> {

@@ -14,6 +14,7 @@ use wasmtime::component::{Linker, WasmStr};
 use super::bindings::rutter::policy::log::Level;
 use super::contract::{VERSION, is_served};
 use super::module::InCall;
+use crate::types::shortened;
 
 /// Longest line that is passed on, its mark included where it was cut.
 pub(super) const LINE_BYTES_MAX: usize = 1024;
@@ -21,9 +22,6 @@ pub(super) const LINE_BYTES_MAX: usize = 1024;
 /// Most lines of one call that are passed on. Enough for a few about each of what is wrong, not
 /// for one about each candidate.
 pub(super) const LINES_MAX: usize = 64;
-
-/// Stands where a line was cut.
-const CUT: &str = "…";
 
 /// What a line costs where instructions are counted, besides one for each few of its octets.
 const LINE_INSTRUCTIONS: u64 = 500;
@@ -165,9 +163,7 @@ fn printable(text: &str) -> String {
             line.push(character);
         }
         if line.len() > LINE_BYTES_MAX {
-            line.truncate(line.floor_char_boundary(LINE_BYTES_MAX - CUT.len()));
-            line.push_str(CUT);
-            break;
+            return shortened(&line, LINE_BYTES_MAX).into_owned();
         }
     }
     line

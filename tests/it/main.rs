@@ -25,6 +25,8 @@ mod import_policies;
 #[cfg(feature = "daemon")]
 mod kube_api;
 #[cfg(feature = "daemon")]
+mod logging;
+#[cfg(feature = "daemon")]
 mod peers;
 #[cfg(feature = "daemon")]
 mod policies;
@@ -32,8 +34,12 @@ mod properties;
 #[cfg(feature = "daemon")]
 mod router_id;
 #[cfg(feature = "daemon")]
+mod servers;
+#[cfg(feature = "daemon")]
 mod services;
 #[cfg(feature = "daemon")]
 mod setup;
 #[cfg(feature = "daemon")]
 mod start;
+#[cfg(feature = "daemon")]
+mod stopping;

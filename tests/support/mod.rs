@@ -16,6 +16,7 @@ pub(crate) mod kube_proxy;
 pub(crate) mod memory;
 pub(crate) mod netns;
 pub(crate) mod objects;
+pub(crate) mod pair;
 pub(crate) mod peer;
 pub(crate) mod process;
 pub(crate) mod registry;

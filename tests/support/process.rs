@@ -52,10 +52,23 @@ impl Process {
             .append(true)
             .open(&log)
             .unwrap();
+        let stderr = file.try_clone().unwrap();
+        Self::run(name, command.stdout(file).stderr(stderr), log)
+    }
+
+    /// The same with another standard error than its log, which nothing goes into then.
+    pub(crate) fn spawn_telling(
+        name: &str,
+        command: &mut Command,
+        log: PathBuf,
+        stderr: Stdio,
+    ) -> Self {
+        Self::run(name, command.stdout(Stdio::null()).stderr(stderr), log)
+    }
+
+    fn run(name: &str, command: &mut Command, log: PathBuf) -> Self {
         let child = command
             .stdin(Stdio::null())
-            .stdout(file.try_clone().unwrap())
-            .stderr(file)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run {name} ({command:?}): {error}"));
         Self {
@@ -63,6 +76,10 @@ impl Process {
             child,
             log,
         }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends it a signal.

@@ -2,8 +2,8 @@
 //! socket.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rutter::api::{Explanation, Readiness, Routes, Status};
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
 use super::agent::RUTTER;
-use super::process::{Memory, Process};
+use super::process::{Memory, Process, Signal};
 use super::wait::eventually;
 
 /// Far above what anything here takes; a test that waits this long has failed.
@@ -24,31 +24,91 @@ pub(crate) struct Solo {
     process: Process,
 }
 
+/// What the program finds when it starts, besides its files.
+pub(crate) struct Given {
+    /// How many files it may have open, if that is less than others may.
+    pub(crate) open_files: Option<u32>,
+    /// Where its log goes, if not into a file.
+    pub(crate) stderr: Option<Stdio>,
+    /// What is logged.
+    pub(crate) log: &'static str,
+}
+
+impl Default for Given {
+    fn default() -> Self {
+        Self {
+            open_files: None,
+            stderr: None,
+            log: "info",
+        }
+    }
+}
+
 impl Solo {
     /// As the node of this name. The configuration names the folder `manifests` and the socket
     /// `rutter.sock`.
     pub(crate) fn start(node: &str, manifests: &str, config: &str) -> Self {
+        Self::start_given(node, manifests, config, Given::default())
+    }
+
+    /// The same in other circumstances.
+    pub(crate) fn start_given(node: &str, manifests: &str, config: &str, given: Given) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("manifests")).unwrap();
         fs::write(folder.path().join("manifests/all.yaml"), manifests).unwrap();
         fs::write(folder.path().join("rutter.toml"), config).unwrap();
-        Self::start_in(node, folder)
+        Self::spawn(node, folder, given)
     }
 
-    /// The same with all that is in this folder.
+    /// With all that is in this folder.
     pub(crate) fn start_in(node: &str, folder: TempDir) -> Self {
-        let mut command = Command::new(RUTTER);
+        Self::spawn(node, folder, Given::default())
+    }
+
+    fn spawn(node: &str, folder: TempDir, given: Given) -> Self {
+        let Given {
+            open_files,
+            stderr,
+            log: filter,
+        } = given;
+        let mut command = match open_files {
+            None => Command::new(RUTTER),
+            Some(open_files) => {
+                let mut command = Command::new("sh");
+                let script = format!("ulimit -n {open_files} && exec \"$0\" \"$@\"");
+                command.args(["-c", &script, RUTTER]);
+                command
+            }
+        };
         command
             .args(["agent", "--config", "rutter.toml"])
             .current_dir(folder.path())
             .env("NODE_NAME", node)
-            .env("RUTTER_LOG", "info");
-        let process = Process::spawn("the agent", &mut command, folder.path().join("log"));
+            .env("RUTTER_LOG", filter);
+        let log = folder.path().join("log");
+        let process = match stderr {
+            None => Process::spawn("the agent", &mut command, log),
+            Some(stderr) => Process::spawn_telling("the agent", &mut command, log, stderr),
+        };
         Self {
             folder,
             node: node.to_owned(),
             process,
         }
+    }
+
+    /// Of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.process.exit_status()
     }
 
     /// Ends it, and starts another one after this was done to its folder.

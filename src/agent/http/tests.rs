@@ -28,7 +28,7 @@ async fn served() -> (Parts, PathBuf, SocketFile) {
     let parts = Parts::start(&text("")).await;
     let path = parts.folder.path().join("run/rutter.sock");
     let (listener, file) = bind_socket(&path).await.unwrap();
-    tokio::spawn(serve_socket(listener, Arc::clone(&parts.reporter)));
+    tokio::spawn(serve_socket(listener, Arc::clone(&parts.reporter), 8));
     (parts, path, file)
 }
 
@@ -114,7 +114,7 @@ async fn no_key_and_no_address_of_a_peer_is_among_what_policies_are_given() {
     let parts = Parts::start(&text(&format!("password-file = '{file}'"))).await;
     let path = parts.folder.path().join("run/rutter.sock");
     let (listener, _file) = bind_socket(&path).await.unwrap();
-    tokio::spawn(serve_socket(listener, Arc::clone(&parts.reporter)));
+    tokio::spawn(serve_socket(listener, Arc::clone(&parts.reporter), 8));
     let (status, batch) = ask(&path, "/v1/policy/batch").await;
     assert_eq!(status, 200);
     assert!(batch.contains("\"tor\""), "{batch}");
@@ -217,7 +217,7 @@ async fn an_approval_is_answered_by_the_reload_task() {
     let parts = Parts::start(&guarded).await;
     let path = parts.folder.path().join("run/rutter.sock");
     let (listener, _file) = bind_socket(&path).await.unwrap();
-    tokio::spawn(serve_socket(listener, Arc::clone(&parts.reporter)));
+    tokio::spawn(serve_socket(listener, Arc::clone(&parts.reporter), 8));
     parts.write(&guarded.replace("'172.16.0.0/16'", ""));
     let Parts {
         reloader, reporter, ..

@@ -194,6 +194,7 @@ fn scrape() -> Scrape {
             dropped: 2,
         },
         refused: vec![(Refusal::Stranger, 30_000), (Refusal::Paused, 7)],
+        log_lines_dropped: 9,
     }
 }
 

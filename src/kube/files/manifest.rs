@@ -11,6 +11,10 @@ use serde_saphyr::Spanned;
 
 use crate::kube::{Kind, Object};
 
+/// Values of a file, however deep: a Service has some fifty.
+pub(super) const NODES_MAX: usize = 2_000_000;
+pub(super) const DOCUMENTS_MAX: usize = 200_000;
+
 /// The namespace of an object that names none, as `kubectl` has it by default.
 const DEFAULT_NAMESPACE: &str = "default";
 
@@ -22,8 +26,13 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// is, or its document begins.
 pub(super) fn parse(text: &str) -> Result<Vec<Object>, String> {
     let options = serde_saphyr::options! {
-        // The operator's own files may be of any size.
-        budget: None,
+        // What one of the largest file has; without a bound, brackets alone would take hundreds of
+        // times their size.
+        budget: serde_saphyr::budget! {
+            max_events: 2 * NODES_MAX,
+            max_nodes: NODES_MAX,
+            max_documents: DOCUMENTS_MAX,
+        },
         with_snippet: false,
     };
     let documents: Vec<Spanned<Value>> = serde_saphyr::from_multiple_with_options(text, options)

@@ -1,5 +1,6 @@
 //! The directory source, with real directories and the real index behind it.
 
+mod bounds;
 mod manifests;
 
 use std::fs;
