@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::clock;
 use super::load::{ModuleBytes, Modules, ReadModule, refused_because};
-use crate::config::{Config, PolicyLink, PolicyModule};
+use crate::config::{Config, PolicyLink, PolicyModule, RepositoryName};
 use crate::policy::Direction;
 use crate::source::{Demands, Fetcher, Obtained, SourceError, digest_of};
 use crate::types::Digest;
@@ -74,6 +74,7 @@ struct Wanted {
     digest: Option<Digest>,
     /// What the file of the public key holds, where there must be a signature.
     key: Option<Digest>,
+    signed_for: Option<RepositoryName>,
 }
 
 /// What became of it.
@@ -257,6 +258,7 @@ async fn obtain(
             module: link.module.to_string(),
             digest: link.digest,
             key: key_of(link.require_signature.as_deref()).await,
+            signed_for: link.signed_for.clone(),
         }),
     };
     if let Some(known) = wanted.as_ref().and_then(|wanted| before.get(wanted)) {
@@ -299,6 +301,7 @@ pub(super) fn demands(link: &PolicyLink) -> Demands {
     Demands {
         digest: link.digest,
         signed_by: link.require_signature.clone(),
+        signed_for: link.signed_for.clone(),
     }
 }
 
@@ -361,6 +364,7 @@ mod tests {
             module: "oci://r/a:1".into(),
             digest: None,
             key: None,
+            signed_for: None,
         };
         let known = Known {
             module: Err("away".into()),

@@ -84,6 +84,7 @@ fn what_is_kept_is_checked_by_what_is_demanded_now() {
         let demands = Demands {
             digest: None,
             signed_by: Some(key.into()),
+            signed_for: None,
         };
         last.recall(POLICY, &file(), &demands)
             .map(|it| it.is_some())
@@ -102,6 +103,7 @@ fn what_is_kept_is_checked_by_what_is_demanded_now() {
     let pinned = Demands {
         digest: Some(digest_of(b"another")),
         signed_by: None,
+        signed_for: None,
     };
     let another = last.recall(POLICY, &file(), &pinned).unwrap_err();
     assert!(another.contains("has the digest"), "{another}");
