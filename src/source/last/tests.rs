@@ -188,6 +188,20 @@ fn a_directory_that_others_can_write_to_is_believed_in_nothing() {
     assert!(error.contains("cannot be kept for a start"), "{error}");
 }
 
+/// Only root can make one, and only root would be taken in.
+#[test]
+fn a_directory_of_another_users_is_believed_in_nothing() {
+    const NOBODY: u32 = 65534;
+    let (_folder, last) = last();
+    last.keep(&[module(POLICY, b"module", None)], &[]).unwrap();
+    if std::os::unix::fs::chown(&last.0.folder, Some(NOBODY), None).is_ok() {
+        let error = recalled(&last, POLICY).unwrap_err();
+        assert!(error.contains("belongs to user 65534"), "{error}");
+    } else {
+        recalled(&last, POLICY).unwrap();
+    }
+}
+
 #[test]
 fn what_cannot_be_kept_is_said_and_leaves_nothing_that_is_not_in_force() {
     let (folder, last) = last();
