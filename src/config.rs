@@ -38,7 +38,7 @@ pub use advertise::Overrides;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use guard::{Guard, MaxWithdraw};
 pub use kernel::{KernelConfig, LearnedRoutes};
-pub use remote::{HttpUrl, OciReference, is_loopback};
+pub use remote::{HttpUrl, OciReference, RepositoryName, is_loopback};
 
 use crate::candidates::AdvertiseConfig;
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
@@ -149,6 +149,8 @@ pub struct PolicyLink {
     pub digest: Option<Digest>,
     /// The public key whose owner stands by the module, where one must.
     pub require_signature: Option<PathBuf>,
+    /// The repository that the signature was made for, where the module is in a mirror of it.
+    pub signed_for: Option<RepositoryName>,
     /// For the module to judge; always an object.
     pub settings: serde_json::Value,
     /// What becomes of its routes while it fails.

@@ -41,7 +41,7 @@ use std::time::Duration;
 use hyper::body::Bytes;
 use sha2::Digest as _;
 
-use crate::config::{Builtin, OciReference, PolicyConfig, PolicyModule};
+use crate::config::{Builtin, OciReference, PolicyConfig, PolicyModule, RepositoryName};
 use crate::types::Digest;
 use crate::wasm::MODULE_BYTES_MAX;
 use crate::wasm::builtin_bytes;
@@ -83,6 +83,9 @@ pub struct Demands {
     /// The owner of this public key stands by it; a module that comes with the program needs no
     /// signature.
     pub signed_by: Option<PathBuf>,
+    /// The repository that the signature of an artifact must name; its own unless it is said here,
+    /// because it is in a mirror.
+    pub signed_for: Option<RepositoryName>,
 }
 
 impl Fetcher {

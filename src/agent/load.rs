@@ -135,6 +135,7 @@ pub(super) fn fallback(engine: &Engine) -> anyhow::Result<(PolicyLink, Link)> {
         module: PolicyModule::Builtin(Builtin::Default),
         digest: None,
         require_signature: None,
+        signed_for: None,
         settings: serde_json::json!({}),
         on_error: OnError::KeepLast,
         limits: Limits::DEFAULT,

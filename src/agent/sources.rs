@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::clock;
 use super::load::{ModuleBytes, Modules, ReadModule, refused_because};
-use crate::config::{Config, PolicyLink, PolicyModule};
+use crate::config::{Config, PolicyLink, PolicyModule, RepositoryName};
 use crate::files;
 use crate::policy::Direction;
 use crate::source::{Demands, Fetcher, Obtained, SourceError, digest_of};
@@ -75,6 +75,7 @@ struct Wanted {
     digest: Option<Digest>,
     /// What the file of the public key holds, where there must be a signature.
     key: Option<Digest>,
+    signed_for: Option<RepositoryName>,
 }
 
 /// What became of it.
@@ -258,6 +259,7 @@ async fn obtain(
             module: link.module.to_string(),
             digest: link.digest,
             key: key_of(link.require_signature.as_deref()).await,
+            signed_for: link.signed_for.clone(),
         }),
     };
     if let Some(known) = wanted.as_ref().and_then(|wanted| before.get(wanted)) {
@@ -302,6 +304,7 @@ pub(super) fn demands(link: &PolicyLink) -> Demands {
     Demands {
         digest: link.digest,
         signed_by: link.require_signature.clone(),
+        signed_for: link.signed_for.clone(),
     }
 }
 
@@ -364,6 +367,7 @@ mod tests {
             module: "oci://r/a:1".into(),
             digest: None,
             key: None,
+            signed_for: None,
         };
         let known = Known {
             module: Err("away".into()),

@@ -23,6 +23,11 @@ enum Version {
     Digest(Option<String>, Digest),
 }
 
+/// A repository of a registry, whatever is in it. Prints as it is written, but for names that mean the
+/// same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RepositoryName(String);
+
 /// `https://HOST/PATH`, or `http:` where the host is this one. Prints as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HttpUrl(String);
@@ -125,6 +130,61 @@ impl OciReference {
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.registry)
+    }
+
+    /// The repository by its name alone.
+    #[must_use]
+    pub fn repository_name(&self) -> RepositoryName {
+        RepositoryName::new(&self.registry, &self.repository)
+    }
+}
+
+impl RepositoryName {
+    /// Reads `REGISTRY/REPOSITORY`.
+    ///
+    /// # Errors
+    /// What it is instead, to be read after its name: `is "x", which ...`.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let (registry, repository) = text
+            .split_once('/')
+            .ok_or("which names no repository; write REGISTRY/REPOSITORY")?;
+        if !is_authority(registry) || text.len() > BYTES_MAX {
+            return Err("whose registry is no host name, with a port or without");
+        }
+        if !repository.split('/').all(is_component) {
+            return Err(
+                "whose repository is not made of small letters, digits and single . _ - between \
+                 slashes; write it without oci://, tag and digest",
+            );
+        }
+        Ok(Self::new(registry, repository))
+    }
+
+    /// The repository of what a signature names, with a tag or digest or without.
+    #[must_use]
+    pub fn of_signed(reference: &str) -> Option<Self> {
+        let reference = reference.split('@').next()?;
+        let (registry, path) = reference.split_once('/')?;
+        let repository = path.split(':').next()?;
+        Self::parse(&format!("{registry}/{repository}")).ok()
+    }
+
+    /// The one registry that has several names is called by the one that references have.
+    fn new(registry: &str, repository: &str) -> Self {
+        let registry = registry.to_ascii_lowercase();
+        match (&*registry, repository.contains('/')) {
+            ("docker.io" | "index.docker.io", true) => Self(format!("docker.io/{repository}")),
+            ("docker.io" | "index.docker.io", false) => {
+                Self(format!("docker.io/library/{repository}"))
+            }
+            _ => Self(format!("{registry}/{repository}")),
+        }
+    }
+}
+
+impl fmt::Display for RepositoryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -262,6 +322,33 @@ mod tests {
             assert_eq!(reference.digest().is_some(), pinned);
             let digest = DIGEST.parse().unwrap();
             assert_eq!(reference.pinned(digest).digest(), Some(digest));
+        }
+    }
+
+    #[test]
+    fn a_repository_has_one_name() {
+        let of = |text: &str| RepositoryName::parse(text).map(|name| name.to_string());
+        assert_eq!(of("r.example:5000/a/b"), Ok("r.example:5000/a/b".into()));
+        assert_eq!(of("R.Example/a"), Ok("r.example/a".into()));
+        for same in ["docker.io/a", "index.docker.io/library/a"] {
+            assert_eq!(of(same), Ok("docker.io/library/a".into()));
+        }
+        for none in ["", "a", "a/", "oci://a/b", "a/b:1", "a/B", "u@a/b"] {
+            assert!(of(none).is_err(), "{none}");
+        }
+        let reference = OciReference::parse("docker.io/a:1").unwrap();
+        let name = RepositoryName::of_signed("index.docker.io/library/a");
+        assert_eq!(name, Some(reference.repository_name()));
+        for signed in [
+            "r.example/a/b",
+            "r.example/a/b:1",
+            "r.example/a/b:1@sha256:0",
+        ] {
+            let name = RepositoryName::of_signed(signed);
+            assert_eq!(name.unwrap().to_string(), "r.example/a/b");
+        }
+        for none in ["", "a", "a//b", "*"] {
+            assert_eq!(RepositoryName::of_signed(none), None, "{none}");
         }
     }
 

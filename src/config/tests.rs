@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{
     ApiConfig, BgpConfig, Builtin, Config, Guard, OnStartFailure, Overrides, Peer, Pinning, Place,
-    PolicyLink, PolicyModule, RouterIdConfig, Source,
+    PolicyLink, PolicyModule, RepositoryName, RouterIdConfig, Source,
 };
 use crate::candidates::{AdvertiseConfig, PodCidrs};
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
@@ -134,6 +134,7 @@ fn an_empty_file_is_all_defaults() {
                 module: PolicyModule::Builtin(Builtin::Default),
                 digest: None,
                 require_signature: None,
+                signed_for: None,
                 settings: serde_json::json!({}),
                 on_error: OnError::KeepLast,
                 limits: Limits::DEFAULT,
@@ -221,7 +222,7 @@ fn an_import_policy_takes_what_a_policy_takes() {
          [[import-policies]]\nname = 'file'\nmodule = 'modules'\n\
          require-signature = '/other.pub'\nmode = 'enforce'\n\
          [[import-policies]]\nname = 'registry'\nmodule = 'oci://registry.example/a:1'\n\
-         peers = ['tors']\n\
+         peers = ['tors']\nsigned-for = 'origin.example/b'\n\
          [[import-policies]]\nname = 'web'\nmodule = 'https://a.example/a.wasm'\n",
     );
     let [file, registry, web] = &config.import_policies[..] else {
@@ -241,6 +242,8 @@ fn an_import_policy_takes_what_a_policy_takes() {
         registry.require_signature.as_deref(),
         Some(Path::new("key.pub"))
     );
+    let signed_for = RepositoryName::parse("origin.example/b").unwrap();
+    assert_eq!(registry.signed_for, Some(signed_for));
     assert!(matches!(web.module, PolicyModule::Http(_)));
     assert_eq!(web.audience, Audience::Everyone);
 }
@@ -476,6 +479,13 @@ fn the_words_for_policies() {
         "[[policies]]\nname = 'a'\nmodule = 'a'\ndigest = 1",
         "[[policies]]\nname = 'a'\ndigest = 'sha256:1'\nrequire-signature = 'key'",
         "[[policies]]\nname = 'a'\nmodule = 'a'\nrequire-signature = ''",
+        "[[policies]]\nname = 'a'\nmodule = 'a'\nrequire-signature = 'key'\n\
+         signed-for = 'r.example/a'",
+        "policy.require-digest = false\n[[policies]]\nname = 'a'\n\
+         module = 'oci://r.example/a:1'\nsigned-for = 'r.example/a'",
+        "policy.require-digest = false\n[[policies]]\nname = 'a'\n\
+         module = 'oci://r.example/a:1'\nrequire-signature = 'key'\nsigned-for = 'r.example/a:1'",
+        "[policy]\non-start-failure = 'closed'",
         "[[policies]]\nname = 'a'\non-error = 'keep_last'",
         "[[policies]]\nname = 'a'\non-error = 'panic'",
         "[[policies]]\nname = 'a'\nmode = 'shadows'",

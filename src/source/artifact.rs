@@ -2,13 +2,16 @@
 //!
 //! Downloads and the cache both end here: nothing becomes a module without [`Artifact::verify`].
 
+use std::path::Path;
+
 use hyper::body::Bytes;
 
+use super::http::shortened;
 use super::index::module_manifest;
 use super::manifest::{ModuleLayer, Packing, module_layer};
 use super::signature::{PublicKey, Signature};
 use super::{Demands, Obtained, SourceError, archive, digest_of};
-use crate::config::{OciReference, PolicyModule};
+use crate::config::{OciReference, PolicyModule, RepositoryName};
 use crate::types::Digest;
 use crate::wasm::MODULE_BYTES_MAX;
 
@@ -73,7 +76,7 @@ impl Artifact {
                 let bytes = unpack(reference, &description, blob)?;
                 let digest = description.digest();
                 let source = PolicyModule::Oci(reference.pinned(digest));
-                (bytes, source, Some(digest))
+                (bytes, source, Some((digest, reference.repository_name())))
             }
             (PolicyModule::Oci(_), None) => {
                 return Err(SourceError::Malformed {
@@ -98,18 +101,7 @@ impl Artifact {
         if let Some(key) = &demands.signed_by
             && !matches!(source, PolicyModule::Builtin(_))
         {
-            let key_read = PublicKey::read(key)?;
-            let good = |signature: &Signature| match signed {
-                Some(digest) => key_read.vouches(digest, signature),
-                None => key_read.verifies(&bytes, &signature.signature),
-            };
-            if !signatures.iter().any(good) {
-                return Err(SourceError::NotSigned {
-                    what: source.to_string(),
-                    key: key.clone(),
-                    signatures: signatures.len(),
-                });
-            }
+            check_signed(&source, signed, &bytes, &signatures, key, demands)?;
         }
         Ok(Obtained {
             bytes,
@@ -120,6 +112,49 @@ impl Artifact {
             cache_fault: None,
         })
     }
+}
+
+/// Whether one of the signatures, whichever it is, is of this key for the artifact of the digest
+/// and the repository `signed` or, where it is in none, over these bytes.
+fn check_signed(
+    source: &PolicyModule,
+    signed: Option<(Digest, RepositoryName)>,
+    bytes: &[u8],
+    signatures: &[Signature],
+    key: &Path,
+    demands: &Demands,
+) -> Result<(), SourceError> {
+    let public = PublicKey::read(key)?;
+    let mut elsewhere = None;
+    for signature in signatures {
+        let Some((digest, own)) = &signed else {
+            if public.verifies(bytes, &signature.signature) {
+                return Ok(());
+            }
+            continue;
+        };
+        if let Some(named) = public.vouched_in(*digest, signature) {
+            let expected = demands.signed_for.as_ref().unwrap_or(own);
+            if RepositoryName::of_signed(&named).as_ref() == Some(expected) {
+                return Ok(());
+            }
+            elsewhere = Some((named, expected.clone()));
+        }
+    }
+    let (what, key) = (source.to_string(), key.to_owned());
+    Err(match elsewhere {
+        Some((named, expected)) => SourceError::SignedElsewhere {
+            what,
+            key,
+            named: shortened(&named),
+            expected,
+        },
+        None => SourceError::NotSigned {
+            what,
+            key,
+            signatures: signatures.len(),
+        },
+    })
 }
 
 /// The module in the blob.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use crate::config::OciReference;
+use crate::config::{OciReference, RepositoryName};
 use crate::files::ReadError;
 use crate::types::Digest;
 
@@ -68,6 +68,21 @@ pub enum SourceError {
         key: PathBuf,
         /// How many there are, of whomever.
         signatures: usize,
+    },
+    /// The key's owner stands by it somewhere else.
+    #[error(
+        "{what} is signed by the owner of {}, but for {named}, not for {expected}; if it is a mirror \
+         of that, set signed-for = \"{named}\"", .key.display()
+    )]
+    SignedElsewhere {
+        /// The module.
+        what: String,
+        /// The public key.
+        key: PathBuf,
+        /// What the signature names.
+        named: String,
+        /// What it should.
+        expected: RepositoryName,
     },
     /// No connection, or none that lasted for a whole answer.
     #[error("cannot fetch {url}")]

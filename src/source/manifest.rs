@@ -125,7 +125,8 @@ pub(super) fn module_layer(manifest: &[u8]) -> Result<ModuleLayer, String> {
     })
 }
 
-/// The signatures in a manifest of those: the blob that each is over, and the signature.
+/// The signatures in a manifest of those, the first [`SIGNATURES_MAX`] that can be used at all: the
+/// blob that each is over, and the signature.
 ///
 /// # Errors
 /// What is wrong with it, to be read after its name.
@@ -137,9 +138,9 @@ pub(super) fn signed_layers(manifest: &[u8]) -> Result<Vec<(Digest, String)>, St
         .filter(|layer| layer.media_type == SIGNED_LAYER);
     let signed = signed.filter_map(|mut layer| {
         let signature = layer.annotations.remove(SIGNATURE)?;
-        Some(layer.digest().map(|digest| (digest, signature)))
+        Some((layer.digest().ok()?, signature))
     });
-    signed.take(SIGNATURES_MAX).collect()
+    Ok(signed.take(SIGNATURES_MAX).collect())
 }
 
 /// The manifest of a module in the CNCF layout.

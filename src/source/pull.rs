@@ -60,10 +60,11 @@ pub(super) async fn pull(
     })
 }
 
-/// Downloads the signatures of the artifact with this manifest: none where there are none.
+/// Downloads the signatures of the artifact with this manifest: none where there are none. One whose
+/// document the registry does not have is left out: another may be the one that is asked for.
 ///
 /// # Errors
-/// The registry gives something else, or not all of it.
+/// The registry gives something else, or breaks off.
 pub(super) async fn signatures(
     repository: &Repository<'_>,
     manifest: Digest,
@@ -78,7 +79,15 @@ pub(super) async fn signatures(
     })?;
     let mut signatures = Vec::new();
     for (digest, signature) in layers {
-        let payload = repository.blob(digest, PAYLOAD_BYTES_MAX).await?;
+        let payload = match repository.blob(digest, PAYLOAD_BYTES_MAX).await {
+            Ok(payload) => payload,
+            Err(
+                SourceError::Refused { .. }
+                | SourceError::WrongDigest { .. }
+                | SourceError::TooLarge { .. },
+            ) => continue,
+            Err(error) => return Err(error),
+        };
         // What is no text vouches for nothing.
         let payload = String::from_utf8(payload.into()).ok();
         signatures.push(Signature { payload, signature });

@@ -119,14 +119,12 @@ async fn sign(
     digest: Digest,
     key: &SigningKey,
 ) -> Result<(), SourceError> {
-    let there = signatures(repository, digest).await?;
-    if there
-        .iter()
-        .any(|there| key.public().vouches(digest, there))
-    {
+    let name = format!("{}/{}", reference.registry(), reference.repository());
+    let public = key.public();
+    let is_ours = |there: &Signature| public.vouched_in(digest, there).as_ref() == Some(&name);
+    if signatures(repository, digest).await?.iter().any(is_ours) {
         return Ok(());
     }
-    let name = format!("{}/{}", reference.registry(), reference.repository());
     let Signature { payload, signature } = key.vouch(&name, digest)?;
     let payload = payload.unwrap_or_default();
     repository.put_blob(payload.as_bytes()).await?;

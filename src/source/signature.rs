@@ -1,9 +1,9 @@
 //! Signatures by a key of the operator's, as cosign makes them: ECDSA on P-256 with SHA-256.
 //!
-//! An artifact's signature is over a small document that names the manifest's digest ("simple
-//! signing"); a file's is over the file itself. Keys are PEM files: what `cosign
+//! An artifact's signature is over a small document that names the manifest's digest and the repository
+//! that it was made for ("simple signing"); a file's is over the file itself. Keys are PEM files: what `cosign
 //! generate-key-pair` and `openssl` write as public keys, and private keys that are not encrypted.
-//! The time of a signature, its identity and transparency logs are not looked at.
+//! The time of a signature and transparency logs are not looked at.
 
 use std::fmt;
 use std::path::Path;
@@ -79,12 +79,13 @@ impl PublicKey {
             .is_ok()
     }
 
-    /// Whether a signature says that this key's owner stands by the artifact of this digest.
-    pub(super) fn vouches(&self, manifest: Digest, signature: &Signature) -> bool {
+    /// The repository, as the signature names it, in which this key's owner stands by the artifact of
+    /// this digest; nothing where the signature does not say so.
+    pub(super) fn vouched_in(&self, manifest: Digest, signature: &Signature) -> Option<String> {
         let Signature { payload, signature } = signature;
-        payload.as_ref().is_some_and(|payload| {
-            self.verifies(payload.as_bytes(), signature) && names(payload, manifest)
-        })
+        let payload = payload.as_ref()?;
+        let is_ours = self.verifies(payload.as_bytes(), signature);
+        is_ours.then(|| named_with(payload, manifest))?
     }
 }
 
@@ -129,7 +130,7 @@ impl SigningKey {
             "critical": {
                 "identity": {"docker-reference": repository},
                 "image": {"docker-manifest-digest": manifest.to_string()},
-                "type": "cosign container image signature",
+                "type": TYPE,
             },
             "optional": null,
         });
@@ -152,13 +153,17 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// Whether a document of the simple signing format is about this manifest.
-fn names(payload: &str, manifest: Digest) -> bool {
-    let Ok(document) = serde_json::from_str::<serde_json::Value>(payload) else {
-        return false;
-    };
-    let named = document.pointer("/critical/image/docker-manifest-digest");
-    named.and_then(serde_json::Value::as_str) == Some(&manifest.to_string())
+/// What the type of a document of the simple signing format must be: a key may sign others.
+const TYPE: &str = "cosign container image signature";
+
+/// The repository in a document of the simple signing format, if that is about this manifest.
+fn named_with(payload: &str, manifest: Digest) -> Option<String> {
+    let document: serde_json::Value = serde_json::from_str(payload).ok()?;
+    let text = |pointer| document.pointer(pointer)?.as_str();
+    let is_about = text("/critical/image/docker-manifest-digest")? == manifest.to_string()
+        && text("/critical/type")? == TYPE;
+    let named = text("/critical/identity/docker-reference")?;
+    is_about.then(|| named.to_owned())
 }
 
 /// The first block of a PEM file (RFC 7468): its label and its octets.
@@ -232,13 +237,13 @@ pub(crate) mod tests {
         assert_eq!(signing.public(), key);
         let digest = digest_of(b"manifest");
         let signature = signing.vouch("r.example/p", digest).unwrap();
-        assert!(key.vouches(digest, &signature));
-        assert!(!key.vouches(digest_of(b"other"), &signature));
-        assert!(
-            !PublicKey::read(&others.public)
-                .unwrap()
-                .vouches(digest, &signature)
+        assert_eq!(
+            key.vouched_in(digest, &signature).as_deref(),
+            Some("r.example/p")
         );
+        assert_eq!(key.vouched_in(digest_of(b"other"), &signature), None);
+        let other = PublicKey::read(&others.public).unwrap();
+        assert_eq!(other.vouched_in(digest, &signature), None);
         let altered = |payload: Option<String>, text: &str| Signature {
             payload,
             signature: text.to_owned(),
@@ -252,8 +257,9 @@ pub(crate) mod tests {
             altered(Some(payload.clone()), "not base64"),
             altered(Some(payload), &signature.signature[4..]),
         ] {
-            assert!(!key.vouches(digest, &altered), "{altered:?}");
-            assert!(!key.vouches(digest_of(b"other"), &altered), "{altered:?}");
+            for about in [digest, digest_of(b"other")] {
+                assert_eq!(key.vouched_in(about, &altered), None, "{altered:?}");
+            }
         }
     }
 
@@ -261,15 +267,33 @@ pub(crate) mod tests {
     fn a_signed_text_that_is_no_voucher_vouches_for_nothing() {
         let keys = Keys::make();
         let key = PublicKey::read(&keys.public).unwrap();
-        for payload in ["", "{}", "[]", "sha256:0"] {
+        let digest = digest_of(b"manifest");
+        let image = format!(r#""image": {{"docker-manifest-digest": "{digest}"}}"#);
+        let identity = r#""identity": {"docker-reference": "r.example/p"}"#;
+        let cosigns = format!(r#""type": "{TYPE}""#);
+        let document = |parts: &str| format!(r#"{{"critical": {{{parts}}}}}"#);
+        let whole = document(&format!("{image}, {identity}, {cosigns}"));
+        let signature = Signature {
+            signature: keys.sign(whole.as_bytes()),
+            payload: Some(whole),
+        };
+        assert!(key.vouched_in(digest, &signature).is_some());
+        for payload in [
+            "",
+            "{}",
+            "[]",
+            "sha256:0",
+            &document(&format!("{image}, {identity}")),
+            &document(&format!("{image}, {cosigns}")),
+            &document(&format!("{identity}, {cosigns}")),
+            &document(&format!(r#"{image}, {identity}, "type": "another""#)),
+        ] {
             let signature = Signature {
                 payload: Some(payload.into()),
                 signature: keys.sign(payload.as_bytes()),
             };
-            assert!(
-                !key.vouches(digest_of(b"manifest"), &signature),
-                "{payload}"
-            );
+            let named = key.vouched_in(digest_of(b"manifest"), &signature);
+            assert_eq!(named, None, "{payload}");
         }
     }
 
@@ -335,7 +359,8 @@ M7PxQd34WZS/GYwMU8nToiuzDVK+rP2WawSqfiTpsGO501L5/4D5bEWW5w==
             )),
             signature: "MEQCIBK5k3r7UeHLxVdlw5md2FHli8w7QHgcNg3VcCw2wQ5KAiATBejh2SZYNUmszCXTXNRgI6DlIIHeC2x36nkqe/EK7g==".to_owned(),
         };
-        assert!(key.vouches(MANIFEST.parse().unwrap(), &signature));
-        assert!(!key.vouches(digest_of(b"other"), &signature));
+        let named = key.vouched_in(MANIFEST.parse().unwrap(), &signature);
+        assert_eq!(named.as_deref(), Some("127.0.0.1:5077/policies/allow-list"));
+        assert_eq!(key.vouched_in(digest_of(b"other"), &signature), None);
     }
 }

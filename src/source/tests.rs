@@ -43,6 +43,7 @@ impl Node {
         let demands = Demands {
             digest,
             signed_by: None,
+            signed_for: None,
         };
         self.obtain_as(module, demands).await
     }
@@ -51,6 +52,7 @@ impl Node {
         let demands = Demands {
             digest: None,
             signed_by: Some(key.into()),
+            signed_for: None,
         };
         self.obtain_as(module, demands).await
     }
@@ -545,13 +547,11 @@ async fn what_is_kept_without_a_signature_does_not_satisfy_a_later_demand_for_on
     let error = node.obtain_signed(&pinned, &keys.public).await;
     assert!(error.unwrap_err().ends_with("; signatures found: 0"));
     // Signed meanwhile, and then kept with its signature.
-    let key = SigningKey::read(&keys.private).unwrap();
-    let signed = key.vouch("127.0.0.1/p", digest).unwrap();
-    let payload = signed.payload.unwrap();
-    let manifest = manifest::of_signatures(None, b"{}", &payload, &signed.signature);
-    let blob = format!("/v2/p/blobs/{}", digest_of(payload.as_bytes()));
-    server.answer(&blob, ok(payload.as_bytes()));
-    server.hold_manifest(&pull::signature_tag(digest), &manifest);
+    hold_signatures(
+        &server,
+        digest,
+        &[vouched(&keys, &repository(&server), digest)],
+    );
     assert!(node.obtain_signed(&pinned, &keys.public).await.is_ok());
     drop(server);
     let obtained = node.obtain_signed(&pinned, &keys.public).await.unwrap();
@@ -571,4 +571,95 @@ async fn a_built_in_module_needs_no_signature() {
             .await
             .is_ok()
     );
+}
+
+/// The repository `p` of this registry.
+fn repository(server: &Server) -> String {
+    format!("{}/p", server.address)
+}
+
+fn vouched(keys: &Keys, repository: &str, digest: Digest) -> signature::Signature {
+    let key = SigningKey::read(&keys.private).unwrap();
+    key.vouch(repository, digest).unwrap()
+}
+
+/// Holds these signatures for the artifact of this digest.
+fn hold_signatures(server: &Server, digest: Digest, signatures: &[signature::Signature]) {
+    let mut manifest: Option<String> = None;
+    for signature in signatures {
+        let payload = signature.payload.as_ref().unwrap();
+        let blob = format!("/v2/p/blobs/{}", digest_of(payload.as_bytes()));
+        server.answer(&blob, ok(payload.as_bytes()));
+        let before = manifest.as_ref().map(String::as_bytes);
+        let with = manifest::of_signatures(before, b"{}", payload, &signature.signature);
+        manifest = Some(with);
+    }
+    server.hold_manifest(&pull::signature_tag(digest), &manifest.unwrap());
+}
+
+#[tokio::test]
+async fn a_signature_counts_in_the_repository_that_it_was_made_for() {
+    let keys = Keys::make();
+    let server = Server::start().await;
+    let digest = server.hold("v1", WASM_LAYER, MODULE);
+    let pinned = server.reference(&format!("@{digest}"));
+    let origin = "registry.example/policies/p";
+    let obtain = async |signed_for: Option<&str>| {
+        let demands = Demands {
+            digest: None,
+            signed_by: Some(keys.public.clone()),
+            signed_for: signed_for.map(|name| RepositoryName::parse(name).unwrap()),
+        };
+        Node::new().obtain_as(&pinned, demands).await.map(|_| ())
+    };
+    hold_signatures(&server, digest, &[vouched(&keys, origin, digest)]);
+    let own = repository(&server);
+    let error = obtain(None).await.unwrap_err();
+    let words = format!(
+        "but for {origin}, not for {own}; if it is a mirror of that, set signed-for = \"{origin}\""
+    );
+    assert!(error.ends_with(&words), "{error}");
+    assert_eq!(obtain(Some(origin)).await, Ok(()));
+    // What is a mirror of one is of no other, and not itself.
+    hold_signatures(&server, digest, &[vouched(&keys, &own, digest)]);
+    assert_eq!(obtain(None).await, Ok(()));
+    let error = obtain(Some(origin)).await.unwrap_err();
+    assert!(error.contains(&format!("not for {origin}")), "{error}");
+}
+
+#[tokio::test]
+async fn of_all_signatures_there_are_the_right_one_suffices() {
+    let (keys, others) = (Keys::make(), Keys::make());
+    let server = Server::start().await;
+    let digest = server.hold("v1", WASM_LAYER, MODULE);
+    let pinned = server.reference(&format!("@{digest}"));
+    let own = repository(&server);
+    let right = vouched(&keys, &own, digest);
+    let lost = vouched(&keys, "lost.example/p", digest);
+    let mut signatures = vec![
+        vouched(&others, &own, digest),
+        vouched(&keys, "another.example/p", digest),
+        vouched(&keys, &own, digest_of(b"other")),
+        lost.clone(),
+        right.clone(),
+        vouched(&others, "another.example/p", digest),
+    ];
+    hold_signatures(&server, digest, &signatures);
+    let payload = lost.payload.unwrap();
+    let blob = format!("/v2/p/blobs/{}", digest_of(payload.as_bytes()));
+    server.answer(&blob, empty("404 Not Found", "x-a: b"));
+    let obtained = Node::new().obtain_signed(&pinned, &keys.public).await;
+    assert_eq!(obtained.unwrap().bytes, MODULE);
+
+    // Without it there is one for another repository, wherever that stands.
+    signatures.drain(3..5);
+    hold_signatures(&server, digest, &signatures);
+    let error = Node::new().obtain_signed(&pinned, &keys.public).await;
+    assert!(error.unwrap_err().contains("but for another.example/p"));
+
+    // More than are looked at.
+    let many = vec![vouched(&others, &own, digest); 16];
+    hold_signatures(&server, digest, &[many, vec![right]].concat());
+    let error = Node::new().obtain_signed(&pinned, &keys.public).await;
+    assert!(error.unwrap_err().ends_with("; signatures found: 16"));
 }

@@ -5,10 +5,22 @@
 //! and a directory that cannot be used is a fault that status tells, not a failure.
 //!
 //! What is in an entry runs with the agent's rights, so nothing but this file writes entries:
-//! there is no way to hand the agent compiled code. The directory belongs to the agent's user
-//! alone (mode 0700, entries 0600), which is checked; an entry carries a digest of its name and
-//! contents, which is checked each time. wasmtime's own cache offers neither, and would keep the
-//! component only where the agent starts from a core module.
+//! there is no way to hand the agent compiled code. wasmtime's own cache offers neither of the
+//! following, and would keep the component only where the agent starts from a core module.
+//!
+//! # What keeps other code out
+//! - The directory belongs to the agent's user with mode 0700, which is checked when the agent starts;
+//!   an entry is a file of that user's, no link, with mode 0600, which is checked each time. Other
+//!   users of the node neither write there nor plant a file.
+//! - An entry begins with a seal, the SHA-256 of its name and contents, which is checked each time
+//!   before wasmtime sees them. So what was cut short, altered by the disk, or put under another's name
+//!   is none. The name holds the digest of the module and all that wasmtime wants equal, so that no
+//!   entry outlives an upgrade of it.
+//!
+//! The seal has no key: it tells damage, not forgery. Whoever can write there as the agent's user,
+//! which on a node is root, or a container of root's with that directory mounted, can seal code of their
+//! own, and it would run in the agent. A key would have to lie where the same user can read it, and
+//! would keep out nobody whom the modes do not. Where that is too much, `compile-cache = "off"`.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -75,9 +87,13 @@ impl CodeCache {
             }
             DirBuilder::new().mode(0o700).create(folder)?;
         }
-        // What a new file belongs to is who we are.
+        // What a new file belongs to is who we are. One that is there may be anybody's.
         let probe = folder.join(format!("probe.{UNFINISHED_EXTENSION}"));
-        let owner = write_private(&probe, &[b""])?;
+        match fs::remove_file(&probe) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let owner = File::create_new(&probe)?.metadata()?.uid();
         let metadata = fs::metadata(folder)?;
         if metadata.uid() != owner || metadata.mode() & 0o077 != 0 {
             fs::remove_file(&probe)?;
@@ -115,8 +131,8 @@ impl CodeCache {
         let entry = self.read(key).ok()?;
         let code = contents(key, &entry)?;
         // SAFETY: the bytes must be what `Component::serialize` returned. `read` saw a file that
-        // only our user can have written, `contents` that they are those that `store` was given
-        // for this key, and `store` is only given what `serialize` returned. wasmtime itself
+        // only our user can have written, and nothing of ours but `store` writes there; `contents`
+        // saw that they are whole and of this key; `store` is only given what `serialize` returned. wasmtime itself
         // compares version, target and settings, and refuses what does not fit.
         unsafe { Component::deserialize(engine, code) }.ok()
     }
@@ -161,7 +177,7 @@ impl CodeCache {
         let name = format!("{}.{}.{UNFINISHED_EXTENSION}", key.0, std::process::id());
         let unfinished = self.folder.join(name);
         write_private(&unfinished, &[MAGIC, &seal(key, code), code])
-            .and_then(|_| fs::rename(&unfinished, self.entry(key)))
+            .and_then(|()| fs::rename(&unfinished, self.entry(key)))
             .inspect_err(|_| {
                 // What cannot be removed either is removed by the next start.
                 let _ = fs::remove_file(&unfinished);
@@ -202,8 +218,8 @@ fn seal(key: &Key, code: &[u8]) -> [u8; DIGEST_BYTES] {
         .into()
 }
 
-/// Writes a file that only its owner can read or write; who that is.
-fn write_private(path: &Path, parts: &[&[u8]]) -> io::Result<u32> {
+/// Writes a file that only its owner can read or write.
+fn write_private(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let mut file: File = OpenOptions::new()
         .write(true)
         .create(true)
@@ -214,7 +230,7 @@ fn write_private(path: &Path, parts: &[&[u8]]) -> io::Result<u32> {
     for part in parts {
         file.write_all(part)?;
     }
-    Ok(file.metadata()?.uid())
+    Ok(())
 }
 
 fn files(folder: &Path, extension: &str) -> io::Result<Vec<(PathBuf, fs::Metadata)>> {

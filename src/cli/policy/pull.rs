@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::module::{ModuleArg, RegistryArg};
 use crate::cli::output::{self, OutputFormat};
 use crate::cli::{Outcome, text};
+use crate::config::RepositoryName;
 use crate::source::Demands;
 use crate::types::Digest;
 
@@ -35,6 +36,15 @@ pub(super) struct PullArgs {
     /// Take nothing that the owner of this public key has not signed
     #[arg(long, value_name = "FILE")]
     require_signature: Option<PathBuf>,
+
+    /// The repository that the signature was made for, where the module is in a mirror of it
+    #[arg(
+        long,
+        value_name = "REGISTRY/REPOSITORY",
+        requires = "require_signature"
+    )]
+    #[arg(value_parser = RepositoryName::parse)]
+    signed_for: Option<RepositoryName>,
 
     #[command(flatten)]
     registry: RegistryArg,
@@ -63,6 +73,7 @@ pub(super) fn run(
     let demands = Demands {
         digest: args.digest,
         signed_by: args.require_signature.clone(),
+        signed_for: args.signed_for.clone(),
     };
     let obtained = args.module.obtain(&demands, args.registry.auth())?;
     if let Some(file) = &args.file {

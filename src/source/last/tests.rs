@@ -84,6 +84,7 @@ fn what_is_kept_is_checked_by_what_is_demanded_now() {
         let demands = Demands {
             digest: None,
             signed_by: Some(key.into()),
+            signed_for: None,
         };
         last.recall(POLICY, &file(), &demands)
             .map(|it| it.is_some())
@@ -102,6 +103,7 @@ fn what_is_kept_is_checked_by_what_is_demanded_now() {
     let pinned = Demands {
         digest: Some(digest_of(b"another")),
         signed_by: None,
+        signed_for: None,
     };
     let another = last.recall(POLICY, &file(), &pinned).unwrap_err();
     assert!(another.contains("has the digest"), "{another}");
@@ -184,6 +186,20 @@ fn a_directory_that_others_can_write_to_is_believed_in_nothing() {
     let error = last.keep(&[module(POLICY, b"other", None)], &[]);
     let error = error.unwrap_err();
     assert!(error.contains("cannot be kept for a start"), "{error}");
+}
+
+/// Only root can make one, and only root would be taken in.
+#[test]
+fn a_directory_of_another_users_is_believed_in_nothing() {
+    const NOBODY: u32 = 65534;
+    let (_folder, last) = last();
+    last.keep(&[module(POLICY, b"module", None)], &[]).unwrap();
+    if std::os::unix::fs::chown(&last.0.folder, Some(NOBODY), None).is_ok() {
+        let error = recalled(&last, POLICY).unwrap_err();
+        assert!(error.contains("belongs to user 65534"), "{error}");
+    } else {
+        recalled(&last, POLICY).unwrap();
+    }
 }
 
 #[test]

@@ -121,6 +121,30 @@ fn a_directory_that_others_can_enter_is_refused() {
     assert!(refusal.ends_with("mode 700"), "{refusal}");
 }
 
+/// Only root can make one, and only root would be taken in.
+#[test]
+fn a_directory_of_another_users_is_refused_whatever_is_in_it() {
+    const NOBODY: u32 = 65534;
+    let directory = TempDir::new().unwrap();
+    let probe = directory
+        .path()
+        .join(format!("probe.{UNFINISHED_EXTENSION}"));
+    fs::write(&probe, "").unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let is_root = fs::metadata(&probe).unwrap().uid() == 0;
+    for path in [probe.as_path(), directory.path()] {
+        let given = std::os::unix::fs::chown(path, Some(NOBODY), None);
+        assert_eq!(given.is_ok(), is_root);
+    }
+    let opened = CodeCache::open(directory.path());
+    if is_root {
+        let refusal = opened.unwrap_err().to_string();
+        assert!(refusal.contains("belongs to user 65534"), "{refusal}");
+    } else {
+        opened.unwrap();
+    }
+}
+
 #[test]
 fn what_a_killed_agent_left_unfinished_is_removed() {
     let (_directory, cache, key, engine) = filled();
