@@ -5,14 +5,15 @@
 //! Whether a candidate *should* be announced is for [`policy`](crate::policy) to say.
 //!
 //! The owner of the [`ClusterView`] gives [`Candidates`] each change of it and passes on what
-//! comes out. A Service's change costs that Service's work only. The outcome depends on the view
+//! comes out. A Service's change costs that Service's work, and that of those with which it shares an
+//! address that changes hands. The outcome depends on the view
 //! and the configuration alone, never on the way there.
 //!
 //! | what | is a candidate if |
 //! |---|---|
 //! | a pod CIDR of the own Node | [`PodCidrs::Advertise`] |
 //! | a configured range of Service addresses | it is more than one address; whatever Services there are |
-//! | an address of a Service | a range configured for its kind contains it; not if the Service is headless, an alias or being deleted, nor if the address is [somebody's](Holder) |
+//! | an address of a Service | a range configured for its kind contains it; not if the Service is headless, an alias or being deleted, nor if the address is [somebody's](Holder), another namespace's among them, nor beyond [`RouteLimits`] |
 //!
 //! Whether the node's service proxy answers for an address ([`Serving`]) is told with each.
 //!
@@ -20,7 +21,9 @@
 //! nobody to ask about. A Node that was deleted is a fact, and withdraws; an API server that does
 //! not answer is not, and leaves the view as it is.
 
+mod claims;
 mod concern;
+mod limits;
 mod reserved;
 mod serving;
 
@@ -39,9 +42,11 @@ use crate::facts::{
 use crate::types::Prefix;
 
 pub use concern::{Concern, ConcernKind};
+pub use limits::{AddressSharing, RouteLimits};
 pub use reserved::Holder;
 pub use serving::{Serving, Unserved, serving, traffic_policy};
 
+use claims::{Claims, Title};
 use concern::Concerns;
 use reserved::Reserved;
 
@@ -58,6 +63,7 @@ pub struct Candidates {
     of_service: BTreeMap<ServiceKey, Vec<CandidateKey>>,
     /// Addresses that no Service may take.
     reserved: Reserved,
+    claims: Claims,
     concerns: Concerns,
 }
 
@@ -141,6 +147,10 @@ pub struct AdvertiseConfig {
     /// Service proxies on the nodes besides the one that serves Services without the label
     /// [`SERVICE_PROXY_NAME_LABEL`](crate::facts::SERVICE_PROXY_NAME_LABEL), by its values.
     pub service_proxy_names: Vec<String>,
+    /// Whether Services of several namespaces may have one address.
+    pub address_sharing: AddressSharing,
+    /// How much is announced for Services at most.
+    pub limits: RouteLimits,
     /// Addresses of peers, with the names of those; no Service may take one.
     pub peer_addresses: BTreeMap<IpAddr, String>,
     /// Addresses that the speaker listens on or dials from; no Service may take one.
@@ -184,9 +194,17 @@ pub enum Exclusion {
     LoadBalancerClass,
     /// No route may lead to the address, whoever has it.
     Unroutable,
-    /// The address is somebody's: no Service may take it.
+    /// The address is somebody's: the Service may not take it.
     Reserved(Holder),
+    /// The Service has more addresses than may be announced for one; so many may.
+    TooManyAddresses(usize),
+    /// With older Services the node announces as much as it may; so many addresses may be
+    /// announced.
+    NoRoom(usize),
 }
+
+/// An address of a Service, with the range that covers it or why it is no candidate.
+type Judged = (AddressKind, IpAddr, Result<Option<Prefix>, Exclusion>);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum NodePresence {
@@ -220,7 +238,8 @@ impl Candidates {
 
     /// Takes in a step of the view: `view` as it is after it, `changes` what differs from the view
     /// shown before. Returns what differs in the candidates, ordered by key, each key once;
-    /// nothing about Services that `changes` does not name.
+    /// nothing about Services that `changes` does not name, but for those that it gives an address
+    /// or room, or takes it from.
     pub fn apply(&mut self, view: &ClusterView, changes: &[ClusterChange]) -> Vec<CandidateChange> {
         if NodePresence::of(view) != self.node {
             return self.recompute(view);
@@ -242,6 +261,7 @@ impl Candidates {
                 }
             }
         }
+        self.update_claims(&mut services, view);
         for key in &services {
             self.update_service(key, view, &mut steps);
         }
@@ -270,14 +290,11 @@ impl Candidates {
     /// once.
     #[must_use]
     pub fn exclusions(&self, service: &ServiceFacts) -> Vec<(IpAddr, AddressKind, Exclusion)> {
-        let exclusion = |kind, address| match self.coverage(service, kind, address) {
-            Ok(_) => None,
-            Err(exclusion) => Some((address, kind, exclusion)),
-        };
         let mut seen = BTreeSet::new();
-        addresses(service)
-            .filter(|address| seen.insert(*address))
-            .filter_map(|(kind, address)| exclusion(kind, address))
+        let judged = self.judged(service).into_iter();
+        judged
+            .filter(|(kind, address, _)| seen.insert((*kind, *address)))
+            .filter_map(|(kind, address, judged)| Some((address, kind, judged.err()?)))
             .collect()
     }
 
@@ -322,7 +339,10 @@ impl Candidates {
         let mut steps = Vec::new();
         self.update_node(view, &mut steps);
         let gone = self.of_service.keys().cloned();
-        let services: BTreeSet<ServiceKey> = gone.chain(view.services.keys().cloned()).collect();
+        let mut services: BTreeSet<ServiceKey> =
+            gone.chain(view.services.keys().cloned()).collect();
+        self.claims = Claims::default();
+        self.update_claims(&mut services, view);
         for key in &services {
             self.update_service(key, view, &mut steps);
         }
@@ -353,16 +373,50 @@ impl Candidates {
         self.of_node = self.replace(&old, new, steps);
     }
 
+    /// Takes up what Services that changed list; adds those for which that makes a difference.
+    fn update_claims(&mut self, services: &mut BTreeSet<ServiceKey>, view: &ClusterView) {
+        let mut concerned = BTreeSet::new();
+        for key in services.iter() {
+            let service = self.visible(key, view);
+            let created = service.map_or(0, |service| service.created);
+            let listed = service.map_or_else(BTreeMap::new, |service| {
+                let mut listed: BTreeMap<IpAddr, Title> = BTreeMap::new();
+                for (kind, address, admissible) in self.admissible(service) {
+                    if admissible.is_ok() {
+                        let title = Title::from(kind);
+                        let best = listed.entry(address).or_insert(title);
+                        *best = title.min(*best);
+                    }
+                }
+                listed
+            });
+            let listed = listed.into_iter().collect();
+            self.claims.set(key, created, listed, &mut concerned);
+        }
+        let max = self.config.limits.service_routes;
+        self.claims.make_room(max, &mut concerned);
+        services.append(&mut concerned);
+    }
+
+    /// The Service, while there is somebody to announce it.
+    fn visible<'v>(
+        &self,
+        key: &ServiceKey,
+        view: &'v ClusterView,
+    ) -> Option<&'v Arc<ServiceFacts>> {
+        match self.node {
+            NodePresence::Present => view.services.get(key),
+            NodePresence::Absent => None,
+        }
+    }
+
     fn update_service(
         &mut self,
         key: &ServiceKey,
         view: &ClusterView,
         steps: &mut Vec<CandidateChange>,
     ) {
-        let service = match self.node {
-            NodePresence::Present => view.services.get(key),
-            NodePresence::Absent => None,
-        };
+        let service = self.visible(key, view);
         let (new, refused) = service.map_or_else(Default::default, |it| self.of_addresses(it));
         self.concerns.set_service(key, &new, refused);
         let old = self.of_service.remove(key).unwrap_or_default();
@@ -383,8 +437,9 @@ impl Candidates {
     fn of_addresses(&self, service: &Arc<ServiceFacts>) -> (Vec<Candidate>, Vec<Concern>) {
         let mut candidates = Vec::new();
         let mut refused = Vec::new();
-        for (kind, address) in addresses(service) {
-            match self.coverage(service, kind, address) {
+        let mut limits = Vec::new();
+        for (kind, address, judged) in self.judged(service) {
+            match judged {
                 Ok(covered_by) => candidates.push(Candidate {
                     key: CandidateKey {
                         prefix: Prefix::host(address),
@@ -403,6 +458,9 @@ impl Candidates {
                     kind,
                     holder,
                 }),
+                Err(limit @ (Exclusion::TooManyAddresses(_) | Exclusion::NoRoom(_))) => {
+                    limits.push(limit);
+                }
                 Err(
                     Exclusion::Deleting
                     | Exclusion::Headless
@@ -416,7 +474,57 @@ impl Candidates {
         }
         candidates.sort_by(|a, b| a.key.cmp(&b.key));
         candidates.dedup_by(|a, b| a.key == b.key);
+        refused.extend(concern::limited(&service.key, &limits));
+        // Of one that is no candidate, nobody asks a policy.
+        refused.extend(concern::dropped(service).filter(|_| !candidates.is_empty()));
         (candidates, refused)
+    }
+
+    /// Each address of a Service, by kind, as listed, with the range that covers it or why it is no
+    /// candidate.
+    fn judged(&self, service: &ServiceFacts) -> Vec<Judged> {
+        let has_room = self.claims.has_room_for(service);
+        let judge = |(kind, address, admissible): Judged| {
+            let judged = admissible.and_then(|covered_by| {
+                let sharing = self.config.address_sharing;
+                let owner = self.claims.owner_before(service, kind, address, sharing);
+                match owner {
+                    Some(owner) => Err(Exclusion::Reserved(Holder::Service(owner))),
+                    None if has_room => Ok(covered_by),
+                    None => Err(Exclusion::NoRoom(self.config.limits.service_routes)),
+                }
+            });
+            (kind, address, judged)
+        };
+        self.admissible(service).into_iter().map(judge).collect()
+    }
+
+    /// The same by the Service alone, whatever others have. Beyond the number that one may have,
+    /// cluster IPs are left before those that a load balancer gave, and these before external ones;
+    /// among equals, the lower addresses.
+    fn admissible(&self, service: &ServiceFacts) -> Vec<Judged> {
+        let covered = addresses(service)
+            .map(|(kind, address)| (kind, address, self.coverage(service, kind, address)));
+        let mut covered: Vec<Judged> = covered.collect();
+        let max = self.config.limits.service_addresses;
+        if covered.len() <= max {
+            return covered;
+        }
+        let admissible = covered.iter().filter(|(.., covered)| covered.is_ok());
+        let ranked = admissible.map(|(kind, address, _)| (Title::from(*kind), *address));
+        let ranked: BTreeSet<(Title, IpAddr)> = ranked.collect();
+        let mut kept = BTreeSet::new();
+        for (_, address) in ranked {
+            if kept.len() < max {
+                kept.insert(address);
+            }
+        }
+        for (_, address, covered) in &mut covered {
+            if covered.is_ok() && !kept.contains(address) {
+                *covered = Err(Exclusion::TooManyAddresses(max));
+            }
+        }
+        covered
     }
 
     /// The configured range, itself a candidate, that covers an address of a Service; none if
@@ -629,7 +737,16 @@ impl fmt::Display for Exclusion {
                 "no route may lead to it: it is loopback, link-local, multicast or reserved"
             }
             Self::Reserved(holder) => {
-                return write!(f, "the address is {holder}: no Service may take it");
+                return write!(f, "the address is {holder}: {}", holder.exclusive());
+            }
+            Self::TooManyAddresses(max) => {
+                return write!(f, "the Service has more than {max} addresses");
+            }
+            Self::NoRoom(max) => {
+                return write!(
+                    f,
+                    "with older Services, {max} addresses are announced already"
+                );
             }
         })
     }

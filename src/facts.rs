@@ -22,7 +22,8 @@ pub struct NodeFacts {
     pub name: String,
     /// `metadata.labels`.
     pub labels: StringMap,
-    /// `metadata.annotations`, without those that change by themselves (heartbeats, leases).
+    /// `metadata.annotations`, without those that change by themselves (heartbeats, leases), and
+    /// without the largest if there are too many: see [`ANNOTATIONS_DROPPED`].
     pub annotations: StringMap,
     /// `status.addresses` of type InternalIP, in the order given.
     pub internal_ips: Vec<IpAddr>,
@@ -80,6 +81,15 @@ pub struct Taint {
     /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
     pub effect: String,
 }
+
+/// Most that is kept of one object's annotations, names and values together: tools write whole
+/// documents there, and every agent of a cluster has every Service.
+pub const ANNOTATION_BYTES_MAX: usize = 16 << 10;
+
+/// Says in an object's annotations how many of them are left out, the largest first, for the others to
+/// be [`ANNOTATION_BYTES_MAX`] or less. Nobody but the agent sets it: what an object says under this
+/// name is none of its facts.
+pub const ANNOTATIONS_DROPPED: &str = "rutter.io/annotations-dropped";
 
 /// The condition of a node whose network is not set up.
 pub const NETWORK_UNAVAILABLE: &str = "NetworkUnavailable";
@@ -273,7 +283,8 @@ pub struct ServiceFacts {
     pub key: ServiceKey,
     /// `metadata.labels`.
     pub labels: StringMap,
-    /// `metadata.annotations`.
+    /// `metadata.annotations`, without the largest if there are too many: see
+    /// [`ANNOTATIONS_DROPPED`].
     pub annotations: StringMap,
     /// `spec.type`.
     pub service_type: ServiceType,

@@ -64,11 +64,15 @@ pub(super) fn log_news(pipeline: &mut Pipeline, inputs: &[Input]) {
         warn!("and {more} more of the kind; see `rutter status`");
     }
     let refused = concerns.into_iter().filter_map(|concern| match concern {
-        Concern::AddressRefused { .. } => Some(Notice::AddressRefused {
+        Concern::AddressRefused { .. }
+        | Concern::TooManyAddresses { .. }
+        | Concern::NoRoom { .. } => Some(Notice::AddressRefused {
             refusal: concern.to_string(),
             service: concern.service().clone(),
         }),
-        Concern::PortsDropped { .. } | Concern::NoEndpointUnderRange { .. } => None,
+        Concern::PortsDropped { .. }
+        | Concern::NoEndpointUnderRange { .. }
+        | Concern::AnnotationsDropped { .. } => None,
     });
     pipeline.notices.extend(refused);
 

@@ -7,8 +7,10 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AddressKind, Candidate, Holder, Serving, Unserved};
-use crate::facts::{ServiceFacts, ServiceKey, TrafficPolicy};
+use super::{AddressKind, Candidate, Exclusion, Holder, Serving, Unserved};
+use crate::facts::{
+    ANNOTATION_BYTES_MAX, ANNOTATIONS_DROPPED, ServiceFacts, ServiceKey, TrafficPolicy,
+};
 use crate::types::Prefix;
 
 /// Something about a Service that its owner would want to know.
@@ -48,6 +50,29 @@ pub enum Concern {
         /// The range.
         range: Prefix,
     },
+    /// It has more addresses than may be announced for one Service.
+    TooManyAddresses {
+        /// Which Service.
+        service: ServiceKey,
+        /// How many may be.
+        max: usize,
+        /// How many are not announced.
+        left_out: usize,
+    },
+    /// With older Services, as much is announced as may be: nothing of this one is.
+    NoRoom {
+        /// Which Service.
+        service: ServiceKey,
+        /// How many addresses may be announced.
+        max: usize,
+    },
+    /// Policies are not shown all of its annotations: they are too large.
+    AnnotationsDropped {
+        /// Which Service.
+        service: ServiceKey,
+        /// How many are left out.
+        dropped: String,
+    },
 }
 
 /// A [`Concern`] without what it is about.
@@ -59,6 +84,12 @@ pub enum ConcernKind {
     PortsDropped,
     /// [`Concern::NoEndpointUnderRange`].
     NoEndpointUnderRange,
+    /// [`Concern::TooManyAddresses`].
+    TooManyAddresses,
+    /// [`Concern::NoRoom`].
+    NoRoom,
+    /// [`Concern::AnnotationsDropped`].
+    AnnotationsDropped,
 }
 
 /// The concerns there are, and which of them nobody was told of.
@@ -150,6 +181,42 @@ fn no_endpoint_under_range(candidate: &Candidate) -> Option<Concern> {
     }
 }
 
+/// What there is to say of a Service that policies do not see all of.
+pub(super) fn dropped(service: &ServiceFacts) -> Option<Concern> {
+    let dropped = service.annotations.get(ANNOTATIONS_DROPPED)?;
+    Some(Concern::AnnotationsDropped {
+        service: service.key.clone(),
+        dropped: dropped.clone(),
+    })
+}
+
+/// What there is to say of a Service, of whose addresses these are left out for their number.
+pub(super) fn limited(service: &ServiceKey, limits: &[Exclusion]) -> Vec<Concern> {
+    let too_many = |exclusion: &Exclusion| {
+        let Exclusion::TooManyAddresses(max) = exclusion else {
+            return None;
+        };
+        Some(*max)
+    };
+    let no_room = |exclusion: &Exclusion| {
+        let Exclusion::NoRoom(max) = exclusion else {
+            return None;
+        };
+        Some(*max)
+    };
+    let service = service.clone();
+    let left_out = limits.iter().filter_map(too_many).count();
+    let too_many = limits.iter().find_map(too_many);
+    let too_many = too_many.map(|max| Concern::TooManyAddresses {
+        service: service.clone(),
+        max,
+        left_out,
+    });
+    let no_room = limits.iter().find_map(no_room);
+    let no_room = no_room.map(|max| Concern::NoRoom { service, max });
+    too_many.into_iter().chain(no_room).collect()
+}
+
 /// What there is to say of the candidates of one prefix: who is dropped where another is served.
 pub(super) fn shared(sharers: &[&Candidate]) -> Vec<Concern> {
     let services = || {
@@ -199,7 +266,10 @@ impl Concern {
         match self {
             Self::AddressRefused { service, .. }
             | Self::PortsDropped { service, .. }
-            | Self::NoEndpointUnderRange { service, .. } => service,
+            | Self::NoEndpointUnderRange { service, .. }
+            | Self::TooManyAddresses { service, .. }
+            | Self::NoRoom { service, .. }
+            | Self::AnnotationsDropped { service, .. } => service,
         }
     }
 
@@ -210,16 +280,22 @@ impl Concern {
             Self::AddressRefused { .. } => ConcernKind::AddressRefused,
             Self::PortsDropped { .. } => ConcernKind::PortsDropped,
             Self::NoEndpointUnderRange { .. } => ConcernKind::NoEndpointUnderRange,
+            Self::TooManyAddresses { .. } => ConcernKind::TooManyAddresses,
+            Self::NoRoom { .. } => ConcernKind::NoRoom,
+            Self::AnnotationsDropped { .. } => ConcernKind::AnnotationsDropped,
         }
     }
 }
 
 impl ConcernKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [
+    pub const ALL: [Self; 6] = [
         Self::AddressRefused,
         Self::PortsDropped,
         Self::NoEndpointUnderRange,
+        Self::TooManyAddresses,
+        Self::NoRoom,
+        Self::AnnotationsDropped,
     ];
 
     /// A short name for metrics.
@@ -229,6 +305,9 @@ impl ConcernKind {
             Self::AddressRefused => "address-refused",
             Self::PortsDropped => "ports-dropped",
             Self::NoEndpointUnderRange => "no-endpoint-under-range",
+            Self::TooManyAddresses => "too-many-addresses",
+            Self::NoRoom => "no-room",
+            Self::AnnotationsDropped => "annotations-dropped",
         }
     }
 }
@@ -243,8 +322,27 @@ impl fmt::Display for Concern {
                 holder,
             } => write!(
                 f,
-                "{kind} IP {address} of {service} is not announced: the address is {holder}, and \
-                 no Service may take it"
+                "{kind} IP {address} of {service} is not announced: the address is {holder}, and {}",
+                holder.exclusive()
+            ),
+            Self::TooManyAddresses {
+                service,
+                max,
+                left_out,
+            } => write!(
+                f,
+                "{service} has more than {max} addresses, as many as are announced for a Service: \
+                 {left_out} are not (advertise.max-service-addresses)"
+            ),
+            Self::AnnotationsDropped { service, dropped } => write!(
+                f,
+                "{service} has more than {ANNOTATION_BYTES_MAX} octets of annotations: policies do not \
+                 see the largest {dropped}"
+            ),
+            Self::NoRoom { service, max } => write!(
+                f,
+                "{service} is not announced: with older Services, {max} addresses are \
+                 (advertise.max-service-routes)"
             ),
             Self::PortsDropped {
                 service,

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{AddressKind, AdvertiseConfig};
-use crate::facts::{ClusterView, ServiceFacts, api_service, is_api_service};
+use crate::facts::{ClusterView, ServiceFacts, ServiceKey, api_service, is_api_service};
 use crate::types::Prefix;
 
 /// Whose an address is.
@@ -29,6 +29,20 @@ pub enum Holder {
     ApiServer,
     /// A pod of the node of this name: the address is in this pod CIDR.
     Pods(Prefix, String),
+    /// A Service of another namespace.
+    Service(ServiceKey),
+}
+
+impl Holder {
+    /// What follows for Services from it being the holder's.
+    pub(super) fn exclusive(&self) -> &'static str {
+        match self {
+            Self::Node(_) | Self::Speaker | Self::Peer(_) | Self::ApiServer | Self::Pods(..) => {
+                "no Service may take it"
+            }
+            Self::Service(_) => "no Service of another namespace may share it",
+        }
+    }
 }
 
 /// Who holds which addresses.
@@ -120,6 +134,7 @@ impl fmt::Display for Holder {
             Self::Speaker => f.write_str("the speaker's own"),
             Self::Peer(name) => write!(f, "peer {name}'s"),
             Self::ApiServer => f.write_str("the API server's"),
+            Self::Service(service) => write!(f, "that of Service {service}"),
             Self::Pods(cidr, node) => write!(f, "in node {node}'s pod CIDR {cidr}"),
         }
     }

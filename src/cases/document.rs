@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Endpoints;
 use super::learned::{Learned, Peer};
 use super::written::{extended, service_name};
-use crate::candidates::{AddressKind, Origin};
+use crate::candidates::{AddressKind, AddressSharing, Origin};
 use crate::facts::{
     NodeCondition, ServiceKey, ServicePort, ServiceType, SessionAffinity, StringMap, Taint,
     TrafficPolicy,
@@ -97,6 +97,15 @@ pub struct Advertise {
     /// None.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_proxy_names: Option<Vec<String>>,
+    /// As in `[advertise]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared_addresses: Option<AddressSharing>,
+    /// As in `[advertise]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_service_addresses: Option<usize>,
+    /// As in `[advertise]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_service_routes: Option<usize>,
 }
 
 /// A Node, as far as it is a fact.

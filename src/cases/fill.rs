@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::document::{Advertise, IpFamily, Node, Service};
 use super::endpoints::Endpoints;
-use crate::candidates::{AdvertiseConfig, PodCidrs, addresses};
+use crate::candidates::{AdvertiseConfig, PodCidrs, RouteLimits, addresses};
 use crate::facts::{
     ConditionStatus, EndpointCounts, FamilyCounts, IpMode, LoadBalancerIngress, NodeCondition,
     NodeFacts, ServiceFacts, ServiceType, TrafficPolicy,
@@ -31,6 +31,9 @@ impl Advertise {
                 .or(base.service_load_balancer_cidrs),
             load_balancer_classes: self.load_balancer_classes.or(base.load_balancer_classes),
             service_proxy_names: self.service_proxy_names.or(base.service_proxy_names),
+            shared_addresses: self.shared_addresses.or(base.shared_addresses),
+            max_service_addresses: self.max_service_addresses.or(base.max_service_addresses),
+            max_service_routes: self.max_service_routes.or(base.max_service_routes),
         }
     }
 }
@@ -102,7 +105,14 @@ pub(super) fn advertise_config(written: Advertise) -> AdvertiseConfig {
         service_load_balancer_cidrs,
         load_balancer_classes,
         service_proxy_names,
+        shared_addresses,
+        max_service_addresses,
+        max_service_routes,
     } = written;
+    let RouteLimits {
+        service_addresses,
+        service_routes,
+    } = RouteLimits::DEFAULT;
     AdvertiseConfig {
         pod_cidrs: match pod_cidrs {
             Some(true) | None => PodCidrs::Advertise,
@@ -113,6 +123,11 @@ pub(super) fn advertise_config(written: Advertise) -> AdvertiseConfig {
         service_load_balancer_cidrs: service_load_balancer_cidrs.unwrap_or_default(),
         load_balancer_classes,
         service_proxy_names: service_proxy_names.unwrap_or_default(),
+        address_sharing: shared_addresses.unwrap_or_default(),
+        limits: RouteLimits {
+            service_addresses: max_service_addresses.unwrap_or(service_addresses),
+            service_routes: max_service_routes.unwrap_or(service_routes),
+        },
         // Nothing secret is in a file: peers have no addresses in it.
         peer_addresses: BTreeMap::new(),
         own_addresses: BTreeSet::new(),

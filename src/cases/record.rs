@@ -7,7 +7,7 @@ use super::document::{
     Advertise, Document, Group, IpFamily, Node, Port, Service, Settings, UsedPolicy,
 };
 use super::endpoints::Endpoints;
-use crate::candidates::{AdvertiseConfig, PodCidrs};
+use crate::candidates::{AddressSharing, AdvertiseConfig, PodCidrs, RouteLimits};
 use crate::facts::{
     EndpointCounts, FamilyCounts, IpMode, NodeFacts, ServiceFacts, ServicePort, ServiceType,
     SessionAffinity, StringMap, TrafficPolicy,
@@ -67,6 +67,12 @@ impl From<&AdvertiseConfig> for Advertise {
             service_load_balancer_cidrs,
             load_balancer_classes,
             service_proxy_names,
+            address_sharing,
+            limits:
+                RouteLimits {
+                    service_addresses,
+                    service_routes,
+                },
             // Secret enough; what they keep from being a candidate is none in the file either.
             peer_addresses: _,
             own_addresses: _,
@@ -81,8 +87,19 @@ impl From<&AdvertiseConfig> for Advertise {
             service_load_balancer_cidrs: list(service_load_balancer_cidrs),
             load_balancer_classes: load_balancer_classes.clone(),
             service_proxy_names: list(service_proxy_names),
+            shared_addresses: unusual(*address_sharing, AddressSharing::default()),
+            max_service_addresses: unusual(
+                *service_addresses,
+                RouteLimits::DEFAULT.service_addresses,
+            ),
+            max_service_routes: unusual(*service_routes, RouteLimits::DEFAULT.service_routes),
         }
     }
+}
+
+/// What is as it is by default need not be said.
+fn unusual<T: PartialEq>(value: T, usual: T) -> Option<T> {
+    (value != usual).then_some(value)
 }
 
 impl From<&NodeFacts> for Node {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::raw::{Report, Section, Value};
-use crate::candidates::{AdvertiseConfig, PodCidrs};
+use crate::candidates::{AddressSharing, AdvertiseConfig, PodCidrs, RouteLimits};
 use crate::types::Prefix;
 
 pub(super) const KEYS: &[&str] = &[
@@ -16,7 +16,13 @@ pub(super) const KEYS: &[&str] = &[
     "service-load-balancer-cidrs",
     "load-balancer-classes",
     "service-proxy-names",
+    "shared-addresses",
+    "max-service-addresses",
+    "max-service-routes",
 ];
+
+/// More routes than any router holds.
+const COUNT_MAX: u32 = 10_000_000;
 
 const RUTTER_VARIABLE: &str = "RUTTER_ADVERTISE_CLUSTER_IPS";
 const CALICO_VARIABLE: &str = "CALICO_ADVERTISE_CLUSTER_IPS";
@@ -53,6 +59,11 @@ pub(super) fn read(
         service_proxy_names: service_proxy_names
             .and_then(|value| texts(&value, report))
             .unwrap_or_default(),
+        address_sharing: section
+            .value("shared-addresses")
+            .and_then(|value| address_sharing(&value, report))
+            .unwrap_or_default(),
+        limits: limits(&section, report),
         // Those of peers, which are read elsewhere.
         peer_addresses: BTreeMap::new(),
         own_addresses: BTreeSet::new(),
@@ -63,6 +74,34 @@ pub(super) fn read(
         service_cluster_cidrs: overridden(overrides, report, warnings).unwrap_or(cluster),
         service_external_cidrs: external,
         service_load_balancer_cidrs: load_balancer,
+    }
+}
+
+fn address_sharing(value: &Value<'_>, report: &mut Report) -> Option<AddressSharing> {
+    match value.string(report)? {
+        "within-namespace" => Some(AddressSharing::WithinNamespace),
+        "anyone" => Some(AddressSharing::Anyone),
+        other => {
+            let problem = format!("is {other:?}; write \"within-namespace\" or \"anyone\"");
+            value.problem(problem, report);
+            None
+        }
+    }
+}
+
+fn limits(section: &Section<'_>, report: &mut Report) -> RouteLimits {
+    let RouteLimits {
+        service_addresses,
+        service_routes,
+    } = RouteLimits::DEFAULT;
+    let mut number = |key, default| {
+        let value = section.value(key);
+        let number = value.and_then(|value| value.integer(1, COUNT_MAX, report));
+        number.map_or(default, |number| number as usize)
+    };
+    RouteLimits {
+        service_addresses: number("max-service-addresses", service_addresses),
+        service_routes: number("max-service-routes", service_routes),
     }
 }
 

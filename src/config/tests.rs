@@ -10,7 +10,7 @@ use super::{
     ApiConfig, BgpConfig, Builtin, Config, Guard, OnStartFailure, Overrides, Peer, Pinning, Place,
     PolicyLink, PolicyModule, RepositoryName, RouterIdConfig, Source,
 };
-use crate::candidates::{AdvertiseConfig, PodCidrs};
+use crate::candidates::{AddressSharing, AdvertiseConfig, PodCidrs, RouteLimits};
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
 use crate::types::{Asn, ConnectMode, FirstAs, HoldTime, ReceiveLimits};
 
@@ -123,6 +123,8 @@ fn an_empty_file_is_all_defaults() {
                 service_load_balancer_cidrs: Vec::new(),
                 load_balancer_classes: None,
                 service_proxy_names: Vec::new(),
+                address_sharing: AddressSharing::WithinNamespace,
+                limits: RouteLimits::DEFAULT,
                 peer_addresses: BTreeMap::new(),
                 own_addresses: BTreeSet::new(),
             },
@@ -434,6 +436,28 @@ fn the_words_for_ranges() {
         "[advertise]\nservice-cluster-cidrs = ['10.0.0.0/8', '10.0.0.0/8']",
         "[advertise]\nservice-cluster-cidrs = ['127.0.0.0/8', '224.0.0.0/4', 'fe80::/64']",
     ]));
+}
+
+#[test]
+fn the_words_for_what_services_may_have() {
+    let text = "[advertise]\nshared-addresses = 'all'\nmax-service-addresses = 0\n";
+    let words = errors(&format!("{text}[bgp]\nasn = 64512\n"));
+    for expected in [
+        "within-namespace",
+        "anyone",
+        "max-service-addresses",
+        "write 1 to",
+    ] {
+        assert!(words.contains(expected), "{words}");
+    }
+    let text = "[advertise]\nshared-addresses = 'anyone'\nmax-service-routes = 7\n";
+    let advertise = parse(&format!("{text}[bgp]\nasn = 64512\n")).advertise;
+    assert_eq!(advertise.address_sharing, AddressSharing::Anyone);
+    let limits = RouteLimits {
+        service_routes: 7,
+        ..RouteLimits::DEFAULT
+    };
+    assert_eq!(advertise.limits, limits);
 }
 
 #[test]

@@ -11,9 +11,12 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
-use crate::facts::StringMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::facts::{ANNOTATION_BYTES_MAX, ANNOTATIONS_DROPPED, StringMap};
 
 pub(super) use endpoint_slice::{Endpoint, EndpointClass, Location, SliceRecord, slice_record};
 pub(super) use node::{node_facts, node_networks};
@@ -44,9 +47,40 @@ const IGNORED_ANNOTATIONS: [&str; 5] = [
     "management.cattle.io/pod-requests",
 ];
 
+/// Takes from an object what is never a fact and may be large, so that it need not wait in a queue.
+pub(super) fn slim(metadata: &mut ObjectMeta) {
+    metadata.managed_fields = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.retain(|key, _| !IGNORED_ANNOTATIONS.contains(&key.as_str()));
+    }
+}
+
+/// The annotations that are facts: not more than [`ANNOTATION_BYTES_MAX`] of them. The largest go
+/// first, of equal ones those whose name sorts first; how many, [`ANNOTATIONS_DROPPED`] says.
 fn annotations(all: Option<StringMap>) -> StringMap {
     let mut annotations = all.unwrap_or_default();
-    annotations.retain(|key, _| !IGNORED_ANNOTATIONS.contains(&key.as_str()));
+    let is_fact = |key: &str| !IGNORED_ANNOTATIONS.contains(&key) && key != ANNOTATIONS_DROPPED;
+    annotations.retain(|key, _| is_fact(key));
+    let size = |(key, value): (&String, &String)| key.len() + value.len();
+    let mut total: usize = annotations.iter().map(size).sum();
+    if total <= ANNOTATION_BYTES_MAX {
+        return annotations;
+    }
+    let sizes = annotations
+        .iter()
+        .map(|it| (Reverse(size(it)), it.0.clone()));
+    let mut largest: Vec<_> = sizes.collect();
+    largest.sort_unstable();
+    let mut dropped = 0;
+    for (Reverse(size), key) in largest {
+        if total <= ANNOTATION_BYTES_MAX {
+            break;
+        }
+        annotations.remove(&key);
+        total -= size;
+        dropped += 1;
+    }
+    annotations.insert(ANNOTATIONS_DROPPED.to_owned(), dropped.to_string());
     annotations
 }
 

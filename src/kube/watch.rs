@@ -42,6 +42,7 @@ use tracing::debug;
 use self::backoff::Backoff;
 use self::describe::{Trouble, is_expired};
 use self::nodes::NodeLister;
+use super::convert::slim;
 use super::health::HealthReporter;
 use super::{EVENT_QUEUE_DEPTH, Kind, Object, ObjectRef, Running, Source, SourceEvent};
 
@@ -352,7 +353,10 @@ impl<K: Watched + 'static> Watcher<K> {
 
 fn object<K: Watched>(item: DeserializeGuard<K>) -> Object {
     match item.0 {
-        Ok(object) => Box::new(object).object(),
+        Ok(mut object) => {
+            slim(object.meta_mut());
+            Box::new(object).object()
+        }
         Err(invalid) => {
             let metadata = invalid.metadata;
             let name = ObjectRef::new(

@@ -12,6 +12,12 @@ enum Step {
     Configure(AdvertiseConfig),
 }
 
+/// In one of two namespaces.
+fn key(number: u8) -> ServiceKey {
+    let namespace = if number < 3 { "shop" } else { "bank" };
+    ServiceKey::new(namespace, &format!("s{number}"))
+}
+
 fn random_service() -> impl Strategy<Value = ServiceFacts> {
     let some_of = |texts: &'static [&'static str]| {
         prop::collection::vec(prop::sample::select(texts), 0..3).prop_map(|texts| ips(&texts))
@@ -22,7 +28,9 @@ fn random_service() -> impl Strategy<Value = ServiceFacts> {
         some_of(&["192.0.2.1", "192.0.2.2", "2001:db8:b::1", "2001:db8:c::1"]),
     );
     let rarely = || prop::bool::weighted(0.1);
+    let created = 0..3_u64;
     let state = (
+        created,
         rarely(),
         rarely(),
         prop::sample::select(&TYPES[..]),
@@ -30,15 +38,17 @@ fn random_service() -> impl Strategy<Value = ServiceFacts> {
     );
     (0..5u8, addresses, state).prop_map(|(number, addresses, state)| {
         let (cluster_ips, external_ips, load_balancer_ips) = addresses;
-        let (headless, deleting, service_type, ready) = state;
+        let (created, headless, deleting, service_type, ready) = state;
         let mut service = ServiceFacts {
+            created,
+            key: key(number),
             headless,
             deleting,
             service_type,
             cluster_ips,
             external_ips,
             load_balancer_ips: load_balancer_ips.into_iter().map(Into::into).collect(),
-            ..service(&format!("s{number}"))
+            ..service("any")
         };
         service.node_endpoints.ipv4.ready = ready;
         service
@@ -54,10 +64,29 @@ fn random_config() -> impl Strategy<Value = AdvertiseConfig> {
         some_of(&["10.96.0.0/16", "10.96.0.0/24", "10.96.0.1", "fd00:96::/112"]),
         some_of(&["198.51.100.0/24", "203.0.113.7", "10.96.0.0/16"]),
         some_of(&["192.0.2.0/24", "192.0.2.1", "2001:db8:b::/64"]),
+        prop_oneof![
+            Just(AddressSharing::WithinNamespace),
+            Just(AddressSharing::Anyone)
+        ],
+        prop_oneof![Just(64), 1..4_usize],
+        prop_oneof![Just(64), 1..12_usize],
     )
         .prop_map(
-            |(pod_cidrs, cluster, external, load_balancer)| AdvertiseConfig {
+            |(
                 pod_cidrs,
+                cluster,
+                external,
+                load_balancer,
+                address_sharing,
+                service_addresses,
+                service_routes,
+            )| AdvertiseConfig {
+                pod_cidrs,
+                address_sharing,
+                limits: RouteLimits {
+                    service_addresses,
+                    service_routes,
+                },
                 service_cluster_cidrs: cluster,
                 service_external_cidrs: external,
                 service_load_balancer_cidrs: load_balancer,
@@ -96,6 +125,7 @@ fn from_scratch(view: &ClusterView, config: &AdvertiseConfig) -> BTreeMap<Candid
             };
             found.insert(key, candidate);
         };
+    let listings = listings(view, config);
     if config.pod_cidrs == PodCidrs::Advertise {
         for pods in &node.pod_cidrs {
             add(*pods, Origin::PodCidr, None, None);
@@ -129,6 +159,9 @@ fn from_scratch(view: &ClusterView, config: &AdvertiseConfig) -> BTreeMap<Candid
                 let containing = |range: &&Prefix| range.covers(&Prefix::host(*address));
                 let mut containing: Vec<Prefix> =
                     ranges.iter().filter(containing).copied().collect();
+                if !may_have(&listings, service, addresses, *address, config) {
+                    continue;
+                }
                 if expected(service, addresses, !containing.is_empty()).is_some() {
                     continue;
                 }
@@ -151,6 +184,76 @@ fn from_scratch(view: &ClusterView, config: &AdvertiseConfig) -> BTreeMap<Candid
     found
 }
 
+/// The addresses of each Service that could be announced, by itself, each with the best of the
+/// lists that it is in: cluster IPs are better than load balancers' and these than external ones.
+type Listings = Vec<(Arc<ServiceFacts>, Vec<(u8, IpAddr)>)>;
+
+/// The oldest Services first, as many as there is room for; then those for which there is none.
+fn listings(view: &ClusterView, config: &AdvertiseConfig) -> (Listings, Listings) {
+    let is_in = |ranges: &[Prefix], address: IpAddr| {
+        ranges
+            .iter()
+            .any(|range| range.covers(&Prefix::host(address)))
+    };
+    let listed = |service: &Arc<ServiceFacts>| {
+        let mut all = Vec::new();
+        for (kind, address) in addresses(service) {
+            let (rank, ranges) = match kind {
+                AddressKind::ClusterIp => (0, &config.service_cluster_cidrs),
+                AddressKind::LoadBalancerIp => (1, &config.service_load_balancer_cidrs),
+                AddressKind::ExternalIp => (2, &config.service_external_cidrs),
+            };
+            if expected(service, kind, is_in(ranges, address)).is_none() {
+                all.push((rank, address));
+            }
+        }
+        all.sort_unstable();
+        let mut once: Vec<(u8, IpAddr)> = Vec::new();
+        for (rank, address) in all {
+            if once.iter().all(|(_, other)| *other != address) {
+                once.push((rank, address));
+            }
+        }
+        once.truncate(config.limits.service_addresses);
+        (Arc::clone(service), once)
+    };
+    let mut services: Listings = view.services.values().map(listed).collect();
+    services.sort_by_key(|(service, _)| (service.created, service.key.clone()));
+    let mut room = config.limits.service_routes;
+    let fit = services.iter().take_while(|(_, listed)| {
+        let left = room.checked_sub(listed.len());
+        room = left.unwrap_or(0);
+        left.is_some()
+    });
+    let fit = fit.count();
+    let others = services.split_off(fit);
+    (services, others)
+}
+
+fn may_have(
+    (with_room, without): &(Listings, Listings),
+    service: &ServiceFacts,
+    kind: AddressKind,
+    address: IpAddr,
+    config: &AdvertiseConfig,
+) -> bool {
+    let own = with_room.iter().find(|(it, _)| it.key == service.key);
+    let is_listed = own.is_some_and(|(_, own)| own.iter().any(|(_, own)| *own == address));
+    if !is_listed {
+        return false;
+    }
+    if kind == AddressKind::ClusterIp || config.address_sharing == AddressSharing::Anyone {
+        return true;
+    }
+    let all = with_room.iter().chain(without);
+    let claims = all.flat_map(|(it, listed)| {
+        let claims = listed.iter().filter(|(_, listed)| *listed == address);
+        claims.map(|(rank, _)| (*rank, it.created, &it.key))
+    });
+    let (.., owner) = claims.min().unwrap();
+    owner.namespace == service.key.namespace
+}
+
 proptest! {
     #[test]
     fn steps_lead_where_a_computation_from_scratch_leads(
@@ -171,7 +274,7 @@ proptest! {
                         view.services.insert(service.key.clone(), Arc::new(*service));
                     }
                     Step::ServiceGone(number) => {
-                        let key = ServiceKey::new("shop", &format!("s{number}"));
+                        let key = key(number);
                         view.services.remove(&key);
                         changes.push(ClusterChange::Service(key));
                     }
@@ -226,7 +329,7 @@ fn check_told(
 
 fn check_lookups(candidates: &Candidates) -> Result<(), TestCaseError> {
     for number in 0..5 {
-        let key = ServiceKey::new("shop", &format!("s{number}"));
+        let key = key(number);
         let of_service = |candidate: &&Candidate| {
             candidate
                 .service

@@ -3,7 +3,10 @@
 use k8s_openapi::api::core::v1::{Node, NodeCondition as RawCondition, Taint as RawTaint};
 
 use super::{Problems, addresses, annotations, parse_address};
-use crate::facts::{ConditionStatus, NodeCondition, NodeFacts, NodeNetworks, Taint};
+use crate::facts::{
+    ANNOTATION_BYTES_MAX, ANNOTATIONS_DROPPED, ConditionStatus, NodeCondition, NodeFacts,
+    NodeNetworks, Taint,
+};
 use crate::types::Prefix;
 
 /// The facts of a Node.
@@ -17,10 +20,16 @@ pub(in crate::kube) fn node_facts(node: Node, problems: &mut Problems) -> NodeFa
             .map(|address| address.address.as_str())
     };
     let conditions = conditions(status.conditions.clone());
+    let annotations = annotations(node.metadata.annotations);
+    if let Some(dropped) = annotations.get(ANNOTATIONS_DROPPED) {
+        problems.push(format!(
+            "metadata.annotations: more than {ANNOTATION_BYTES_MAX} octets; the largest {dropped} are left out"
+        ));
+    }
     NodeFacts {
         name: node.metadata.name.unwrap_or_default(),
         labels: node.metadata.labels.unwrap_or_default(),
-        annotations: annotations(node.metadata.annotations),
+        annotations,
         internal_ips: addresses("status.addresses", of_type("InternalIP"), problems),
         external_ips: addresses("status.addresses", of_type("ExternalIP"), problems),
         pod_cidrs: pod_cidrs(spec.pod_cidrs, spec.pod_cidr, problems),

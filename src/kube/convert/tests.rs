@@ -422,3 +422,76 @@ fn a_slice_of_unknown_type_is_unusable() {
             .starts_with("addressType: \"MAC\" is not known")
     );
 }
+
+fn kept_of(annotations: &[(&str, usize)]) -> StringMap {
+    let mut value = fixtures::service("web");
+    for (name, size) in annotations {
+        value["metadata"]["annotations"][*name] = json!("x".repeat(*size));
+    }
+    good_service(value).annotations
+}
+
+#[test]
+fn of_too_many_annotations_the_largest_are_left_out_and_that_is_said() {
+    let half = ANNOTATION_BYTES_MAX / 2;
+    let kept = kept_of(&[("a", half - 1), ("b", half - 1)]);
+    assert!(kept.keys().eq(["a", "b"]), "as many as there may be");
+    let kept = kept_of(&[("a", 10), ("b", 250_000), ("c", half), ("d", half)]);
+    assert!(kept.keys().eq(["a", "d", ANNOTATIONS_DROPPED]), "{kept:?}");
+    assert_eq!(kept[ANNOTATIONS_DROPPED], "2");
+    let many: Vec<String> = (0..2000).map(|number| format!("{number:04}")).collect();
+    let many: Vec<_> = many.iter().map(|name| (name.as_str(), 100)).collect();
+    let kept = kept_of(&many);
+    let size: usize = kept
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    let flag = ANNOTATIONS_DROPPED.len() + kept[ANNOTATIONS_DROPPED].len();
+    assert!(size - flag <= ANNOTATION_BYTES_MAX, "{size}");
+}
+
+#[test]
+fn nobody_else_says_that_annotations_are_left_out() {
+    let kept = kept_of(&[("a", 10), (ANNOTATIONS_DROPPED, 1)]);
+    assert!(kept.keys().eq(["a"]), "{kept:?}");
+}
+
+#[test]
+fn a_node_with_too_many_annotations_keeps_its_small_ones_and_says_so() {
+    let mut value = fixtures::node("worker-1");
+    value["metadata"]["annotations"] = json!({
+        (crate::types::ROUTER_ID_ANNOTATION): "192.0.2.1",
+        "example.com/document": "x".repeat(100_000),
+    });
+    let (facts, problems) = node(value);
+    let router_id = &facts.annotations[crate::types::ROUTER_ID_ANNOTATION];
+    assert_eq!(
+        (router_id.as_str(), facts.annotations.len()),
+        ("192.0.2.1", 2)
+    );
+    assert_eq!(
+        problems,
+        ["metadata.annotations: more than 16384 octets; the largest 1 are left out"]
+    );
+}
+
+/// What waits in a queue, and what is kept, is no larger for what tools write into the object.
+#[test]
+fn what_is_no_fact_does_not_wait_for_the_pipeline() {
+    let mut value = fixtures::service("web");
+    value["metadata"]["annotations"] = json!({
+        "kubectl.kubernetes.io/last-applied-configuration": "x".repeat(250_000),
+        "example.com/kept": "y",
+    });
+    value["metadata"]["managedFields"] = json!([{
+        "manager": "kubectl", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1",
+        "fieldsV1": { "f:metadata": "z".repeat(10_000) },
+    }]);
+    let mut service: Service = serde_json::from_value(value).unwrap();
+    slim(&mut service.metadata);
+    assert!(serde_json::to_string(&service).unwrap().len() < 2_000);
+    assert_eq!(
+        service.metadata.annotations.unwrap()["example.com/kept"],
+        "y"
+    );
+}

@@ -47,6 +47,7 @@ pub(super) fn document() -> Document {
             service_load_balancer_cidrs: Some(prefixes(&["192.0.2.0/25", "2001:db8:2::/112"])),
             load_balancer_classes: None,
             service_proxy_names: None,
+            ..Advertise::default()
         },
         node: Node {
             name: Some("worker-1".to_owned()),
