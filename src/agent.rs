@@ -7,7 +7,8 @@
 //!                           ^                           |
 //!                           +---------- approval -------+
 //! ```
-//! Where the configuration says so, `fib` puts what the speaker learns into the kernel.
+//! `next_hops` tells the speaker how the kernel reaches the next hops that it learns. Where the
+//! configuration says so, `fib` puts what it chose into the kernel.
 //!
 //! Every arrow is a bounded queue. The pipeline may be slow (policies compute there); the driver
 //! never waits for anything but its own queues. Policies in shadow mode are asked on threads of
@@ -26,6 +27,9 @@ mod links;
 mod load;
 mod meters;
 mod metrics;
+mod netlink;
+mod next_hops;
+mod pace;
 mod peering;
 mod pipeline;
 mod policy_log;
@@ -141,6 +145,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         .listen_on(config.bgp.listen.clone())
         .await
         .context("bgp.listen")?;
+    let _resolving = next_hops::spawn(config.kernel, speaker.clone()).await?;
     let health = source.health.clone();
     let settings = Settings {
         config: Arc::clone(&config),

@@ -9,6 +9,7 @@ mod community;
 mod digest;
 mod learned;
 mod prefix;
+mod reach;
 mod secret;
 
 pub use attributes::{PREPEND_MAX, RouteAttributes};
@@ -20,4 +21,5 @@ pub use community::{Community, ExtendedCommunity, InvalidCommunity, LargeCommuni
 pub use digest::{Digest, InvalidDigest};
 pub use learned::{Installation, RouteVersion};
 pub use prefix::{Family, Prefix};
+pub use reach::{Hop, InterfaceIndex, Reachability};
 pub use secret::{InvalidPassword, Password};

@@ -62,6 +62,8 @@ pub struct SpeakerHandle {
     commands: mpsc::Sender<Command>,
     /// Told when there are learned routes to decide about.
     undecided: Arc<Notify>,
+    /// Told when there are next hops to look up.
+    next_hops: Arc<Notify>,
 }
 
 /// The speaker's task is gone: the process is ending.
@@ -86,6 +88,7 @@ impl SpeakerHandle {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (events, happened) = mpsc::channel(SOCKET_EVENTS_MAX);
         let undecided = Arc::new(Notify::new());
+        let next_hops = Arc::new(Notify::new());
         let driver = Driver {
             speaker: Speaker::new(seed),
             connections: BTreeMap::new(),
@@ -94,12 +97,14 @@ impl SpeakerHandle {
             events,
             routes,
             undecided: Arc::clone(&undecided),
+            next_hops: Arc::clone(&next_hops),
             notices,
         };
         tokio::spawn(driver.run(inbox, happened));
         Self {
             commands,
             undecided,
+            next_hops,
         }
     }
 
@@ -132,6 +137,11 @@ impl SpeakerHandle {
     /// nobody waits is heard by whoever waits next.
     pub(super) async fn undecided(&self) {
         self.undecided.notified().await;
+    }
+
+    /// Waits until there are next hops that nobody looked up. Cancel-safe, as above.
+    pub(super) async fn unanswered_next_hops(&self) {
+        self.next_hops.notified().await;
     }
 
     /// Takes learned routes that are to be decided about, from a thread of its own.
@@ -224,6 +234,7 @@ struct Driver {
     events: mpsc::Sender<SocketEvent>,
     routes: Option<ChangedRoutes>,
     undecided: Arc<Notify>,
+    next_hops: Arc<Notify>,
     notices: Notices,
 }
 
@@ -394,6 +405,7 @@ impl Driver {
                     self.connections.remove(&connection);
                 }
                 Output::Undecided => self.undecided.notify_one(),
+                Output::NextHops => self.next_hops.notify_one(),
                 Output::RouteChange { prefix } => {
                     if let Some(routes) = &self.routes {
                         routes.add(prefix);
@@ -447,6 +459,9 @@ impl Driver {
             }
             Event::Tolerated { peer, what } => {
                 debug!(peer = name(peer), what, "tolerated a malformed attribute");
+            }
+            Event::Unresolved { first, paths } => {
+                info!(%first, paths, "routes are not used, for their next hops are not reached");
             }
             Event::CannotSend {
                 peer,

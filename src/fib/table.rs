@@ -4,14 +4,13 @@
 //! that it refused is tried again after a pause that grows, and holds up no other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::kernel::{Change, KernelView, Reach, RouteKey};
-use super::target::{Unfit, Via, forbidden, target};
-use crate::types::Prefix;
+use super::kernel::{Change, KernelView, RouteKey};
+use super::target::{Unfit, forbidden};
+use crate::types::{Hop, Prefix};
 
 /// How long a route that was refused is left alone, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -24,12 +23,11 @@ const SWEEP_AFTER: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug)]
 pub struct Fib {
     metric: u32,
-    wanted: BTreeMap<Prefix, BTreeSet<Via>>,
+    /// By which ways; by none where that is not known.
+    wanted: BTreeMap<Prefix, BTreeSet<Hop>>,
     /// The node's own prefixes; nothing is done before they are known.
     own: Option<Arc<BTreeSet<Prefix>>>,
     view: Option<KernelView>,
-    /// Addresses of next hops that the view says nothing of.
-    unknown: BTreeSet<IpAddr>,
     /// Prefixes to be compared.
     changed: BTreeSet<Prefix>,
     /// Wanted, but there must be no route, or can be none.
@@ -100,7 +98,6 @@ impl Fib {
             wanted: BTreeMap::new(),
             own: None,
             view: None,
-            unknown: BTreeSet::new(),
             changed: BTreeSet::new(),
             unfit: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -120,19 +117,14 @@ impl Fib {
         }
     }
 
-    /// BGP uses these next hops to a prefix, or none.
-    pub fn want(&mut self, prefix: Prefix, vias: BTreeSet<Via>) {
-        let before = if vias.is_empty() {
-            self.wanted.remove(&prefix)
-        } else {
-            self.wanted.insert(prefix, vias)
+    /// BGP uses paths to a prefix that lead these ways, or no path. Where it uses one and the way is
+    /// not known, what the kernel has stays.
+    pub fn want(&mut self, prefix: Prefix, hops: Option<BTreeSet<Hop>>) {
+        let before = match hops {
+            Some(hops) => self.wanted.insert(prefix, hops),
+            None => self.wanted.remove(&prefix),
         };
         let wanted = self.wanted.get(&prefix);
-        if let Some(view) = &self.view {
-            let addresses = wanted.into_iter().flatten().flat_map(Via::addresses);
-            let unknown = addresses.filter(|address| !view.reach.contains_key(address));
-            self.unknown.extend(unknown);
-        }
         if before.as_ref() != wanted {
             self.refused.remove(&prefix);
         }
@@ -183,35 +175,6 @@ impl Fib {
         self.changed.extend(leftovers.iter().map(|key| key.prefix));
     }
 
-    /// The addresses that a view should say how to reach.
-    #[must_use]
-    pub fn addresses(&self) -> BTreeSet<IpAddr> {
-        self.wanted
-            .values()
-            .flatten()
-            .flat_map(Via::addresses)
-            .collect()
-    }
-
-    /// Of these, those that no view has told of. To be answered by [`Self::reach_is`] before
-    /// [`Self::changes`] is called.
-    #[must_use]
-    pub fn unknown_addresses(&self) -> BTreeSet<IpAddr> {
-        self.unknown.clone()
-    }
-
-    /// How the kernel would reach more addresses.
-    pub fn reach_is(&mut self, reach: BTreeMap<IpAddr, Reach>) {
-        let Some(view) = &mut self.view else {
-            return;
-        };
-        if !reach.is_empty() {
-            self.unknown.retain(|address| !reach.contains_key(address));
-            view.reach.extend(reach);
-            self.changed.extend(self.wanted.keys());
-        }
-    }
-
     /// The kernel was read: everything is compared again.
     pub fn kernel_is(&mut self, view: KernelView) {
         match &self.view {
@@ -223,10 +186,6 @@ impl Fib {
             None => {}
             Some(_) => self.leftovers.retain(|key| view.routes.contains_key(key)),
         }
-        let addresses = self.addresses().into_iter();
-        self.unknown = addresses
-            .filter(|address| !view.reach.contains_key(address))
-            .collect();
         self.view = Some(view);
         self.compare_all();
     }
@@ -353,30 +312,30 @@ impl Fib {
         Some((*prefix, refusal))
     }
 
-    /// What became of a path that the kernel may have.
+    /// What became of a path that the kernel may have and that leads these ways.
     #[must_use]
-    pub fn path_state(&self, prefix: Prefix, via: &Via) -> PathState {
+    pub fn path_state(&self, prefix: Prefix, hops: &BTreeSet<Hop>) -> PathState {
         let (Some(view), Some(own)) = (&self.view, &self.own) else {
             return PathState::Pending;
         };
-        let wanted = self.wanted.get(&prefix);
-        if !wanted.is_some_and(|vias| vias.contains(via)) {
+        let Some(wanted) = self.wanted.get(&prefix) else {
             return PathState::Pending;
+        };
+        if let Some(why) = forbidden(prefix, own, &view.connected) {
+            return PathState::Unfit(why.to_string());
         }
-        let alone = BTreeSet::from([*via]);
-        match target(prefix, &alone, own, &view.connected, &view.reach) {
-            Err(Unfit::LookingUp) => PathState::Pending,
-            Err(why) => PathState::Unfit(why.to_string()),
-            Ok(hops) => {
-                let held = view.routes.get(&self.key(prefix));
-                if held.is_some_and(|held| hops.is_subset(held)) {
-                    PathState::Installed
-                } else if let Some(refusal) = self.refused.get(&prefix) {
-                    PathState::Refused(refusal.words.clone())
-                } else {
-                    PathState::Pending
-                }
-            }
+        if hops.is_empty() {
+            return PathState::Unfit(Unfit::UnknownWay.to_string());
+        }
+        let held = view.routes.get(&self.key(prefix));
+        if !hops.is_subset(wanted) {
+            PathState::Pending
+        } else if held.is_some_and(|held| hops.is_subset(held)) {
+            PathState::Installed
+        } else if let Some(refusal) = self.refused.get(&prefix) {
+            PathState::Refused(refusal.words.clone())
+        } else {
+            PathState::Pending
         }
     }
 
@@ -401,9 +360,11 @@ impl Fib {
         let (Some(view), Some(own)) = (&self.view, &self.own) else {
             return;
         };
-        let target = match self.wanted.get(&prefix) {
-            Some(vias) => Some(target(prefix, vias, own, &view.connected, &view.reach)),
-            None => forbidden(prefix, own, &view.connected).map(Err),
+        let wanted = self.wanted.get(&prefix);
+        let target = match (forbidden(prefix, own, &view.connected), wanted) {
+            (Some(why), _) => Some(Err(why)),
+            (None, Some(hops)) if hops.is_empty() => Some(Err(Unfit::UnknownWay)),
+            (None, hops) => hops.map(Ok),
         };
         let refusal = self.refused.get(&prefix);
         let waits = refusal.is_some_and(|refusal| now < refusal.retry_at);
@@ -413,19 +374,27 @@ impl Fib {
         self.unfit.remove(&prefix);
         match target {
             Some(Ok(hops)) => match view.routes.get(&ours) {
-                Some(there) if *there == hops => {
+                Some(there) if there == hops => {
                     changes.extend(held.filter(|key| *key != ours).map(Change::Remove));
                 }
                 // While it is refused, what there is in its place stays, unless the prefix is
                 // announced by none of its next hops any more.
                 Some(_) | None if waits => {
-                    let is_wrong = |key: &RouteKey| view.routes[key].is_disjoint(&hops);
+                    let is_wrong = |key: &RouteKey| view.routes[key].is_disjoint(hops);
                     changes.extend(held.filter(is_wrong).map(Change::Remove));
                 }
-                Some(_) => changes.push(Change::Replace { key: ours, hops }),
-                None => changes.push(Change::Add { key: ours, hops }),
+                Some(_) => changes.push(Change::Replace {
+                    key: ours,
+                    hops: hops.clone(),
+                }),
+                None => changes.push(Change::Add {
+                    key: ours,
+                    hops: hops.clone(),
+                }),
             },
-            Some(Err(Unfit::LookingUp)) => {}
+            Some(Err(why @ Unfit::UnknownWay)) => {
+                self.unfit.insert(prefix, why);
+            }
             Some(Err(why)) => {
                 if !waits {
                     changes.extend(held.map(Change::Remove));

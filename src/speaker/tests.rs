@@ -8,6 +8,7 @@ mod learn;
 #[expect(dead_code, reason = "the simulation uses the rest")]
 #[path = "../../tests/sim/network.rs"]
 mod network;
+mod next_hops;
 mod sessions;
 
 use std::net::{IpAddr, Ipv4Addr};

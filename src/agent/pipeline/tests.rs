@@ -188,6 +188,8 @@ fn told(inputs: &[Input]) -> Vec<String> {
             | Input::Received { .. }
             | Input::Transmitted { .. }
             | Input::Closed { .. }
+            | Input::Resolution(_)
+            | Input::NextHops(_)
             | Input::Shutdown { .. }) => panic!("{other:?}"),
         })
         .collect()
