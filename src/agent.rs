@@ -29,6 +29,7 @@ mod meters;
 mod metrics;
 mod netlink;
 mod next_hops;
+mod own_prefixes;
 mod pace;
 mod peering;
 mod pipeline;

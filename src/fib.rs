@@ -22,5 +22,5 @@ mod target;
 mod tests;
 
 pub use kernel::{Change, KernelView, RouteKey};
-pub use table::{Counts, Fib, PathState, Refusal};
+pub use table::{Counts, Fib, Ownership, PathState, Refusal};
 pub use target::Unfit;

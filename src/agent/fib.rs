@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
 
@@ -24,15 +23,13 @@ use super::changed::ChangedRoutes;
 use super::clock;
 use super::driver::{SpeakerHandle, SpeakerStopped};
 use super::netlink::{Interest, Kernel, KernelError, Ours};
+use super::own_prefixes::{OwnNews, OwnPrefixes};
 use super::pace::{Pace, Retry};
 use crate::config::{KernelConfig, LearnedRoutes};
 use crate::fib::{Change, Counts, Fib};
 use crate::rib::{Path, SourceId};
 use crate::speaker::Speaker;
 use crate::types::{Hop, Installation, Prefix};
-
-/// The node's own prefixes, as the pipeline tells them; none before the facts are complete.
-pub(super) type OwnPrefixes = Option<Arc<BTreeSet<Prefix>>>;
 
 /// How many prefixes are taken from the speaker in one turn.
 const TAKEN_MAX: usize = 4096;
@@ -82,7 +79,7 @@ pub(super) fn spawn(
     config: KernelConfig,
     speaker: SpeakerHandle,
     changed: ChangedRoutes,
-    own: watch::Receiver<OwnPrefixes>,
+    own: OwnPrefixes,
 ) -> (KernelRoutes, Programming) {
     let fib = match config.learned_routes {
         LearnedRoutes::Install => Fib::new(config.metric),
@@ -117,7 +114,7 @@ struct Task {
     routes: KernelRoutes,
     speaker: SpeakerHandle,
     changed: ChangedRoutes,
-    own: watch::Receiver<OwnPrefixes>,
+    own: OwnPrefixes,
     kernel: Option<Kernel>,
     /// When the kernel is to be read.
     pace: Pace,
@@ -151,7 +148,7 @@ impl Task {
             // Cancel-safe: each is heard by whoever waits next, and the time is worked out anew.
             tokio::select! {
                 () = self.changed.wait() => {}
-                Ok(()) = self.own.changed() => {}
+                () = self.own.news() => {}
                 () = news => self.on_news(),
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
@@ -195,9 +192,12 @@ impl Task {
     }
 
     fn take_own(&mut self) {
-        if let Some(own) = self.own.borrow_and_update().clone() {
-            self.routes.lock().fib.own_is(clock::now(), own);
+        let OwnNews { whole, changes } = self.own.take();
+        let fib = &mut self.routes.lock().fib;
+        if let Some(own) = whole {
+            fib.own_is(clock::now(), own);
         }
+        fib.own_changed(changes);
     }
 
     /// Takes what the speaker has to say, and whether that is all its peers had.

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::kernel::{Change, KernelView, RouteKey};
@@ -26,7 +25,7 @@ pub struct Fib {
     /// By which ways; by none where that is not known.
     wanted: BTreeMap<Prefix, BTreeSet<Hop>>,
     /// The node's own prefixes; nothing is done before they are known.
-    own: Option<Arc<BTreeSet<Prefix>>>,
+    own: Option<BTreeSet<Prefix>>,
     view: Option<KernelView>,
     /// Prefixes to be compared.
     changed: BTreeSet<Prefix>,
@@ -74,6 +73,15 @@ pub enum PathState {
     Refused(String),
 }
 
+/// Whether a prefix is one of the node's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// It is.
+    Own,
+    /// It is no more.
+    Foreign,
+}
+
 /// How many prefixes there are of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -111,7 +119,7 @@ impl Fib {
     #[must_use]
     pub fn removing() -> Self {
         Self {
-            own: Some(Arc::default()),
+            own: Some(BTreeSet::new()),
             sweep: Sweep::Done,
             ..Self::new(0)
         }
@@ -140,13 +148,35 @@ impl Fib {
     }
 
     /// The node's own prefixes are these. Nothing learned goes where one of them is.
-    pub fn own_is(&mut self, now: Instant, own: Arc<BTreeSet<Prefix>>) {
+    pub fn own_is(&mut self, now: Instant, own: BTreeSet<Prefix>) {
         if self.sweep == Sweep::Awaited {
             self.sweep = Sweep::By(now + SWEEP_AFTER);
         }
-        if self.own.as_ref() != Some(&own) {
-            self.own = Some(own);
-            self.compare_all();
+        match self.own.replace(own) {
+            None => self.compare_all(),
+            Some(before) => {
+                let own = self.own.take().unwrap_or_default();
+                for prefix in own.symmetric_difference(&before) {
+                    self.compare_parts_of(prefix);
+                }
+                self.own = Some(own);
+            }
+        }
+    }
+
+    /// Of the node's own prefixes, which are known, these changed.
+    pub fn own_changed(&mut self, changes: impl IntoIterator<Item = (Prefix, Ownership)>) {
+        for (prefix, ownership) in changes {
+            let Some(own) = &mut self.own else {
+                return;
+            };
+            let differs = match ownership {
+                Ownership::Own => own.insert(prefix),
+                Ownership::Foreign => own.remove(&prefix),
+            };
+            if differs {
+                self.compare_parts_of(&prefix);
+            }
         }
     }
 
@@ -175,19 +205,32 @@ impl Fib {
         self.changed.extend(leftovers.iter().map(|key| key.prefix));
     }
 
-    /// The kernel was read: everything is compared again.
+    /// The kernel was read: what is not as it was thought is compared again.
     pub fn kernel_is(&mut self, view: KernelView) {
-        match &self.view {
-            None if self.sweep != Sweep::Done => {
+        let Some(before) = self.view.take() else {
+            if self.sweep != Sweep::Done {
                 let held = view.routes.keys();
                 let unasked = held.filter(|key| !self.wanted.contains_key(&key.prefix));
                 self.leftovers = unasked.copied().collect();
             }
-            None => {}
-            Some(_) => self.leftovers.retain(|key| view.routes.contains_key(key)),
-        }
+            self.view = Some(view);
+            self.compare_all();
+            return;
+        };
+        self.leftovers.retain(|key| view.routes.contains_key(key));
+        let others = |a: &KernelView, b: &KernelView| -> Vec<Prefix> {
+            let routes = a.routes.iter();
+            let others = routes.filter(|(key, hops)| b.routes.get(key) != Some(hops));
+            others.map(|(key, _)| key.prefix).collect()
+        };
+        self.changed.extend(others(&view, &before));
+        self.changed.extend(others(&before, &view));
+        let connected = view.connected.symmetric_difference(&before.connected);
+        let connected: Vec<Prefix> = connected.copied().collect();
         self.view = Some(view);
-        self.compare_all();
+        for prefix in connected {
+            self.compare_parts_of(&prefix);
+        }
     }
 
     /// Something that routes depend on has changed: what was refused may be taken by now.
@@ -288,6 +331,12 @@ impl Fib {
         }
     }
 
+    /// How many prefixes [`Self::changes`] has to look at.
+    #[must_use]
+    pub fn concerned(&self) -> usize {
+        self.changed.len()
+    }
+
     /// A change was not tried.
     pub fn postponed(&mut self, change: &Change) {
         self.changed.insert(change.key().prefix);
@@ -352,6 +401,20 @@ impl Fib {
         if let Some(view) = &self.view {
             self.changed
                 .extend(view.routes.keys().map(|key| key.prefix));
+        }
+    }
+
+    /// What there is inside this prefix is to be compared: no other depends on it.
+    fn compare_parts_of(&mut self, prefix: &Prefix) {
+        let parts = prefix.parts();
+        let wanted = self.wanted.range(parts.clone()).map(|(part, _)| *part);
+        self.changed.extend(wanted);
+        let refused = self.refused.range(parts.clone()).map(|(part, _)| *part);
+        self.changed.extend(refused);
+        if let Some(view) = &self.view {
+            let (first, last) = (every_metric(*parts.start()), every_metric(*parts.end()));
+            let held = view.routes.range(*first.start()..=*last.end());
+            self.changed.extend(held.map(|(key, _)| key.prefix));
         }
     }
 

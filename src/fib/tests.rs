@@ -1,7 +1,6 @@
 //! The table against a kernel in memory that does what Linux does, and refuses what it refuses.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -91,9 +90,7 @@ impl Bench {
             now: Instant::now(),
         };
         bench.read();
-        bench
-            .fib
-            .own_is(bench.now, Arc::new(prefixes(&["10.244.1.0/24"])));
+        bench.fib.own_is(bench.now, prefixes(&["10.244.1.0/24"]));
         bench
     }
 
@@ -172,7 +169,7 @@ fn nothing_is_done_before_the_node_s_own_prefixes_are_known() {
     bench.want("100.64.0.0/16", &["10.9.0.1"]);
     assert!(!bench.fib.is_ready());
     assert_eq!(bench.settle(), []);
-    bench.fib.own_is(bench.now, Arc::default());
+    bench.fib.own_is(bench.now, BTreeSet::new());
     assert_eq!(bench.settle().len(), 1);
 }
 
@@ -224,14 +221,55 @@ fn a_route_goes_when_its_prefix_becomes_the_node_s_own() {
     bench.want("10.96.0.10/32", &["10.9.0.1"]);
     bench.settle();
     let own = prefixes(&["10.244.1.0/24", "10.96.0.10/32"]);
-    bench.fib.own_is(bench.now, Arc::new(own));
+    bench.fib.own_is(bench.now, own);
     assert_eq!(bench.settle(), [Change::Remove(key("10.96.0.10/32"))]);
-    bench.fib.own_is(bench.now, Arc::default());
+    bench.fib.own_is(bench.now, BTreeSet::new());
     assert_eq!(
         bench.settle().len(),
         1,
         "and returns when it is not any more"
     );
+}
+
+#[test]
+fn a_change_of_the_node_s_prefixes_concerns_only_what_is_inside_them() {
+    let mut bench = Bench::start(Kernel::default());
+    for text in ["10.96.0.0/16", "10.96.0.10/32", "10.97.0.0/16"] {
+        bench.want(text, &["10.9.0.1"]);
+    }
+    bench.settle();
+    let concerned = |bench: &Bench| bench.fib.concerned();
+    assert_eq!(concerned(&bench), 0);
+    let range = prefix("10.96.0.0/16");
+    bench.fib.own_changed([(range, Ownership::Own)]);
+    assert_eq!(concerned(&bench), 2);
+    assert_eq!(bench.settle().len(), 2);
+    bench.fib.own_changed([(range, Ownership::Own)]);
+    assert_eq!(concerned(&bench), 0, "it was before");
+    bench
+        .fib
+        .own_changed([(prefix("10.96.0.10/32"), Ownership::Own)]);
+    assert_eq!(concerned(&bench), 1);
+    assert_eq!(bench.settle(), []);
+    bench.fib.own_changed([(range, Ownership::Foreign)]);
+    assert_eq!(bench.settle().len(), 1, "the /32 is still the node's own");
+    // The same by whole sets, and of a kernel that is read again and again.
+    let own = prefixes(&["10.96.0.10/32", "10.97.0.0/24"]);
+    bench.fib.own_is(bench.now, own);
+    assert_eq!(
+        concerned(&bench),
+        0,
+        "nothing was learned inside the new one"
+    );
+    bench.read();
+    assert_eq!(
+        concerned(&bench),
+        0,
+        "the kernel has what it was thought to have"
+    );
+    bench.kernel.ours.remove(&key("10.97.0.0/16"));
+    bench.read();
+    assert_eq!(concerned(&bench), 1);
 }
 
 #[test]
@@ -456,6 +494,7 @@ fn what_was_not_tried_is_tried_later() {
 enum Step {
     Want(Prefix, Option<BTreeSet<Hop>>),
     Own(BTreeSet<Prefix>),
+    OwnChanged(Prefix, Ownership),
     Delete(usize),
     Break(Prefix),
     Mend,
@@ -490,6 +529,9 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (any_prefix(), any_hops()).prop_map(|(prefix, hops)| Step::Want(prefix, hops)),
         1 => prop::collection::btree_set(any_prefix(), 0..3).prop_map(Step::Own),
+        2 => (any_prefix(), prop::bool::ANY).prop_map(|(prefix, own)| {
+            Step::OwnChanged(prefix, if own { Ownership::Own } else { Ownership::Foreign })
+        }),
         2 => any::<prop::sample::Index>().prop_map(|index| Step::Delete(index.index(16))),
         1 => any_prefix().prop_map(Step::Break),
         1 => Just(Step::Mend),
@@ -525,7 +567,14 @@ proptest! {
                 }
                 Step::Own(prefixes) => {
                     own = prefixes;
-                    bench.fib.own_is(bench.now, Arc::new(own.clone()));
+                    bench.fib.own_is(bench.now, own.clone());
+                }
+                Step::OwnChanged(prefix, ownership) => {
+                    match ownership {
+                        Ownership::Own => own.insert(prefix),
+                        Ownership::Foreign => own.remove(&prefix),
+                    };
+                    bench.fib.own_changed([(prefix, ownership)]);
                 }
                 Step::Delete(index) => {
                     let key = bench.kernel.ours.keys().nth(index).copied();

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use super::imports::LEARNED_MAX;
@@ -21,7 +21,7 @@ use super::{Judgement, Leave, Pipeline, Settings, SourceState, Trial, Tried};
 use crate::agent::clock;
 use crate::agent::driver::{SpeakerHandle, SpeakerStopped};
 use crate::agent::events::Notices;
-use crate::agent::fib::OwnPrefixes;
+use crate::agent::own_prefixes::OwnPrefixes;
 use crate::agent::service_routes;
 use crate::agent::shadow::{ShadowHandles, ShadowThreads};
 use crate::kube::{Source, SourceEvent};
@@ -53,7 +53,7 @@ pub(in crate::agent) struct PipelineHandle {
     orders: mpsc::Sender<Order>,
     busy_since: BusySince,
     shadows: ShadowHandles,
-    own: watch::Sender<OwnPrefixes>,
+    own: OwnPrefixes,
 }
 
 /// Since when the thread has been at one round; none while it waits.
@@ -122,13 +122,11 @@ impl PipelineHandle {
     }
 
     /// The node's own prefixes, from now on.
-    pub(in crate::agent) async fn own_prefixes(
-        &self,
-    ) -> Result<watch::Receiver<OwnPrefixes>, PipelineStopped> {
-        let own = self.own.subscribe();
-        // What was told before was told to nobody.
+    pub(in crate::agent) async fn own_prefixes(&self) -> Result<OwnPrefixes, PipelineStopped> {
+        self.own.want();
+        // A step, for them to be told after it.
         self.act(|_| ((), Vec::new())).await?;
-        Ok(own)
+        Ok(self.own.clone())
     }
 
     /// What policies in shadow mode would change.
@@ -160,7 +158,7 @@ struct Runner {
     notices: Notices,
     busy_since: BusySince,
     shadows: ShadowThreads,
-    own: watch::Sender<OwnPrefixes>,
+    own: OwnPrefixes,
 }
 
 /// Starts the thread. It ends when the speaker or the last handle has.
@@ -177,7 +175,7 @@ pub(in crate::agent) fn spawn(
     let (orders, inbox) = mpsc::channel(ORDERS_MAX);
     let busy_since = BusySince::default();
     let shadows = ShadowThreads::spawn()?;
-    let own = watch::Sender::new(None);
+    let own = OwnPrefixes::default();
     let handle = PipelineHandle {
         orders,
         busy_since: Arc::clone(&busy_since),
@@ -263,15 +261,12 @@ impl Runner {
         self.pipeline.on_events(events)
     }
 
-    /// Tells them, if somebody wants to know.
-    fn tell_own_prefixes(&self) {
-        if self.own.receiver_count() > 0 {
-            let own = self.pipeline.own_prefixes();
-            self.own.send_if_modified(|before| {
-                let differs = *before != own;
-                *before = own;
-                differs
-            });
+    /// Tells what became of them, if somebody wants to know.
+    fn tell_own_prefixes(&mut self) {
+        if self.own.is_wanted()
+            && let Some(news) = self.pipeline.own_news()
+        {
+            self.own.tell(news);
         }
     }
 

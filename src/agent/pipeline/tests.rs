@@ -2,6 +2,7 @@
 
 mod imports;
 mod incremental;
+mod own;
 mod services;
 mod trial;
 
