@@ -7,7 +7,8 @@
 //!                           ^                           |
 //!                           +---------- approval -------+
 //! ```
-//! Where the configuration says so, `fib` puts what the speaker learns into the kernel.
+//! `next_hops` tells the speaker how the kernel reaches the next hops that it learns. Where the
+//! configuration says so, `fib` puts what it chose into the kernel.
 //!
 //! Every arrow is a bounded queue. The pipeline may be slow (policies compute there); the driver
 //! never waits for anything but its own queues. Policies in shadow mode are asked on threads of
@@ -32,6 +33,10 @@ mod load;
 mod lost_lines;
 mod meters;
 mod metrics;
+mod netlink;
+mod next_hops;
+mod own_prefixes;
+mod pace;
 mod peer_faults;
 mod peering;
 mod pipeline;
@@ -212,6 +217,7 @@ async fn start(options: Options) -> anyhow::Result<Running> {
         .listen_on(config.bgp.listen.clone())
         .await
         .context("bgp.listen")?;
+    let _resolving = next_hops::spawn(config.kernel, speaker.clone()).await?;
     let health = source.health.clone();
     let settings = Settings {
         config: Arc::clone(&config),

@@ -1,8 +1,8 @@
 //! Learned routes in the kernel: what its table should hold, and the fewest changes that get it
 //! there.
 //!
-//! `agent::fib` gives a [`Fib`] the next hops that BGP chose, the prefixes that are the node's
-//! own, and what the kernel says it holds; it takes [`Change`]s and tells how each fared. Nothing
+//! `agent::fib` gives a [`Fib`] the ways to the next hops that BGP chose, as the speaker resolved
+//! them, the prefixes that are the node's own, and what the kernel says it holds; it takes [`Change`]s and tells how each fared. Nothing
 //! here talks to a kernel or knows BGP, and time is an argument.
 //!
 //! # What must never happen
@@ -21,6 +21,6 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub use kernel::{Change, Hop, InterfaceIndex, KernelView, Reach, RouteKey};
-pub use table::{Counts, Fib, PathState, Refusal};
-pub use target::{NotReached, Unfit, Via};
+pub use kernel::{Change, KernelView, RouteKey};
+pub use table::{Counts, Fib, Ownership, PathState, Refusal};
+pub use target::Unfit;

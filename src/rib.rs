@@ -5,6 +5,9 @@
 //! UPDATE --> AdjRibIn (a peer's) --> import --> LocRib (the decision) --> export --> AdjRibOut (a peer's) --> UPDATE
 //! ```
 //!
+//! A path whose next hop the [`NextHopTable`] finds no way to stays in the [`LocRib`], and takes no
+//! part in the decision.
+//!
 //! The [`speaker`](crate::speaker) owns one [`AttributePool`] and one [`LocRib`], and an
 //! [`AdjRibIn`] and an [`AdjRibOut`] for each peer; the arrows, that is import and export rules,
 //! are its own. Nothing in here reads a clock, draws a random number or does I/O, and every answer
@@ -22,6 +25,7 @@ mod decision;
 mod fixtures;
 mod held_sets;
 mod loc_rib;
+mod next_hops;
 mod prefix_map;
 
 pub use adj_rib_in::{AdjRibIn, Ineligible, Receiver};
@@ -31,4 +35,5 @@ pub use decision::{
     LOCAL_PREF_DEFAULT, LostBy, MULTIPATH_MAX, Multipath, Neighbor, Path, Source, SourceId,
     Standing,
 };
-pub use loc_rib::{Change, LocRib};
+pub use loc_rib::{Change, LocRib, Resolvability};
+pub use next_hops::{LearnedWay, NextHopTable, Resolution, Unresolved, Way, lookups};

@@ -19,7 +19,8 @@
 //! Only what [`Input::Export`] names is announced. Routes learned from peers stay in the
 //! Adj-RIB-In and the Loc-RIB: a node is never a transit between its peers. Which of them reach
 //! the Loc-RIB, and with what attributes, is the operator's [`Learning`]: all that may be used, or
-//! those that [`Input::Import`] lets through.
+//! those that [`Input::Import`] lets through. Of them, those take part in the choice of the best paths
+//! whose next hops are reached, as far as [`Input::NextHops`] tells.
 
 mod config;
 mod configure;
@@ -28,17 +29,18 @@ mod exports;
 mod import;
 mod io;
 mod limits;
+mod next_hops;
 mod routes;
 mod session;
 mod tolerated;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::bgp::{ConnectionIds, Context, Ending, PeerOutput, Random};
-use crate::rib::{AttributePool, LocRib, Multipath};
+use crate::rib::{AttributePool, LocRib, Multipath, NextHopTable};
 use crate::types::{PeerId, Prefix, RouteVersion};
 use exports::Exports;
 use session::Session;
@@ -62,6 +64,9 @@ pub struct Speaker {
     exports: Exports,
     pool: AttributePool,
     loc_rib: LocRib,
+    next_hops: NextHopTable,
+    /// Next hops inside prefixes whose paths changed, to be looked at once the input is done.
+    recursing: BTreeSet<IpAddr>,
     /// Learned routes that changed since they were last taken. No more than there were routes.
     undecided: BTreeSet<(PeerId, Prefix)>,
     /// The number of the latest announcement that is asked about.
@@ -90,6 +95,8 @@ impl Speaker {
             // Nodes of a cluster may each be an AS of their own; a router spreads traffic over
             // all of them.
             loc_rib: LocRib::new(Multipath::AnyNeighborAs),
+            next_hops: NextHopTable::default(),
+            recursing: BTreeSet::new(),
             undecided: BTreeSet::new(),
             last_version: RouteVersion::default(),
             outputs: VecDeque::new(),
@@ -150,10 +157,13 @@ impl Speaker {
                 self.connections.remove(&connection);
             }
             Input::Import(decisions) => self.import(decisions),
+            Input::Resolution(resolution) => self.resolve_next_hops_by(resolution),
+            Input::NextHops(answers) => self.next_hops_are(answers),
             Input::Export { group, changes } => self.export(group, &changes),
             Input::ExportsComplete => self.exports_complete(),
             Input::Shutdown { message } => self.shut_down(now, message),
         }
+        self.settle_next_hops();
         self.send_due_keepalives(now);
     }
 
@@ -164,6 +174,7 @@ impl Speaker {
         for id in ids {
             self.on_peer(now, id, |peer, context| peer.handle_timeout(context));
         }
+        self.settle_next_hops();
     }
 
     /// The next thing to do, until there is none.

@@ -68,6 +68,8 @@ pub struct SpeakerHandle {
     doors: Doors,
     /// Told when there are learned routes to decide about.
     undecided: Arc<Notify>,
+    /// Told when there are next hops to look up.
+    next_hops: Arc<Notify>,
 }
 
 /// The speaker's task is gone: the process is ending.
@@ -93,6 +95,7 @@ impl SpeakerHandle {
         let (events, happened) = mpsc::channel(SOCKET_EVENTS_MAX);
         let undecided = Arc::new(Notify::new());
         let doors = Doors::default();
+        let next_hops = Arc::new(Notify::new());
         let driver = Driver {
             speaker: Speaker::new(seed),
             connections: BTreeMap::new(),
@@ -102,6 +105,7 @@ impl SpeakerHandle {
             events,
             routes,
             undecided: Arc::clone(&undecided),
+            next_hops: Arc::clone(&next_hops),
             notices,
             tolerated: ToleratedLog::default(),
         };
@@ -110,6 +114,7 @@ impl SpeakerHandle {
             commands,
             doors,
             undecided,
+            next_hops,
         }
     }
 
@@ -147,6 +152,11 @@ impl SpeakerHandle {
     /// nobody waits is heard by whoever waits next.
     pub(super) async fn undecided(&self) {
         self.undecided.notified().await;
+    }
+
+    /// Waits until there are next hops that nobody looked up. Cancel-safe, as above.
+    pub(super) async fn unanswered_next_hops(&self) {
+        self.next_hops.notified().await;
     }
 
     /// Takes learned routes that are to be decided about, from a thread of its own.
@@ -240,6 +250,7 @@ struct Driver {
     events: mpsc::Sender<SocketEvent>,
     routes: Option<ChangedRoutes>,
     undecided: Arc<Notify>,
+    next_hops: Arc<Notify>,
     notices: Notices,
     tolerated: ToleratedLog,
 }
@@ -436,6 +447,7 @@ impl Driver {
                     self.connections.remove(&connection);
                 }
                 Output::Undecided => self.undecided.notify_one(),
+                Output::NextHops => self.next_hops.notify_one(),
                 Output::RouteChange { prefix } => {
                     if let Some(routes) = &self.routes {
                         routes.add(prefix);
@@ -516,6 +528,9 @@ impl Driver {
                     of,
                     "the peer comes near its max-received: beyond, its session ends"
                 );
+            }
+            Event::Unresolved { first, paths } => {
+                info!(%first, paths, "routes are not used, for their next hops are not reached");
             }
             Event::CannotSend {
                 peer,

@@ -9,7 +9,6 @@
 //! goodbye to its peers, so that what the kernel has stays there: the next process finds it, and
 //! until then traffic flows.
 
-mod netlink;
 mod report;
 
 use std::collections::BTreeSet;
@@ -17,40 +16,29 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
 
 use super::changed::ChangedRoutes;
 use super::clock;
 use super::driver::{SpeakerHandle, SpeakerStopped};
+use super::netlink::{Interest, Kernel, KernelError, Ours};
+use super::own_prefixes::{OwnNews, OwnPrefixes};
+use super::pace::{Pace, Retry};
 use crate::config::{KernelConfig, LearnedRoutes};
-use crate::fib::{Change, Counts, Fib, Via};
-use crate::rib::{Path, Source};
+use crate::fib::{Change, Counts, Fib};
+use crate::rib::{Path, SourceId};
 use crate::speaker::Speaker;
-use crate::types::{Installation, Prefix};
-use netlink::{Kernel, KernelError, Ours};
-
-/// The node's own prefixes, as the pipeline tells them; none before the facts are complete.
-pub(super) type OwnPrefixes = Option<Arc<BTreeSet<Prefix>>>;
+use crate::types::{Hop, Installation, Prefix};
 
 /// How many prefixes are taken from the speaker in one turn.
 const TAKEN_MAX: usize = 4096;
 /// How many changes are made in one turn.
 const CHANGES_MAX: usize = 256;
 
-/// Changes come in groups: an interface that comes up brings addresses and routes.
-const SETTLE: Duration = Duration::from_millis(100);
-/// However much others change, the kernel is read no more often than this.
-const READ_INTERVAL: Duration = Duration::from_secs(1);
-/// The kernel takes routes away with an interface and does not always say so. All it says is
-/// listened to; this is for what it does not say.
-const AUDIT_INTERVAL: Duration = Duration::from_secs(300);
 /// How often the speaker is asked whether its peers have sent all they had, while that is waited
 /// for: two minutes at most.
 const PEERS_INTERVAL: Duration = Duration::from_millis(500);
-/// Between attempts while the kernel takes nothing at all, at first and at most.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// How the rest of the agent sees what is done. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -69,8 +57,7 @@ struct Shared {
 #[derive(Clone, Debug)]
 struct Trouble {
     words: String,
-    retry_at: Instant,
-    pause: Duration,
+    retry: Retry,
 }
 
 /// The running task.
@@ -92,7 +79,7 @@ pub(super) fn spawn(
     config: KernelConfig,
     speaker: SpeakerHandle,
     changed: ChangedRoutes,
-    own: watch::Receiver<OwnPrefixes>,
+    own: OwnPrefixes,
 ) -> (KernelRoutes, Programming) {
     let fib = match config.learned_routes {
         LearnedRoutes::Install => Fib::new(config.metric),
@@ -110,8 +97,7 @@ pub(super) fn spawn(
         changed,
         own,
         kernel: None,
-        read_at: now,
-        last_read: None,
+        pace: Pace::new(now),
         heard: false,
         peers_at: now,
     };
@@ -128,11 +114,10 @@ struct Task {
     routes: KernelRoutes,
     speaker: SpeakerHandle,
     changed: ChangedRoutes,
-    own: watch::Receiver<OwnPrefixes>,
+    own: OwnPrefixes,
     kernel: Option<Kernel>,
     /// When the kernel is to be read.
-    read_at: Instant,
-    last_read: Option<Instant>,
+    pace: Pace,
     /// Whether others have changed something since.
     heard: bool,
     /// When the speaker is to be asked about its peers, while that matters.
@@ -163,7 +148,7 @@ impl Task {
             // Cancel-safe: each is heard by whoever waits next, and the time is worked out anew.
             tokio::select! {
                 () = self.changed.wait() => {}
-                Ok(()) = self.own.changed() => {}
+                () = self.own.news() => {}
                 () = news => self.on_news(),
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
@@ -173,25 +158,20 @@ impl Task {
     /// Somebody changed something: the kernel is read when that has settled.
     fn on_news(&mut self) {
         self.heard = true;
-        self.read_soon(clock::now());
-    }
-
-    fn read_soon(&mut self, now: Instant) {
-        let allowed = self.last_read.map_or(now, |last| last + READ_INTERVAL);
-        self.read_at = self.read_at.min(allowed.max(now + SETTLE));
+        self.pace.soon(clock::now());
     }
 
     fn wake(&self) -> Instant {
         let now = clock::now();
         let shared = self.routes.lock();
         if let Some(trouble) = &shared.trouble {
-            return trouble.retry_at;
+            return trouble.retry.at;
         }
         if shared.fib.has_changes() {
             return now;
         }
         let peers = shared.fib.awaits_peers().then_some(self.peers_at);
-        let times = [Some(self.read_at), peers, shared.fib.poll_timeout()];
+        let times = [Some(self.pace.at()), peers, shared.fib.poll_timeout()];
         times.into_iter().flatten().min().unwrap_or(now)
     }
 
@@ -212,9 +192,12 @@ impl Task {
     }
 
     fn take_own(&mut self) {
-        if let Some(own) = self.own.borrow_and_update().clone() {
-            self.routes.lock().fib.own_is(clock::now(), own);
+        let OwnNews { whole, changes } = self.own.take();
+        let fib = &mut self.routes.lock().fib;
+        if let Some(own) = whole {
+            fib.own_is(clock::now(), own);
         }
+        fib.own_changed(changes);
     }
 
     /// Takes what the speaker has to say, and whether that is all its peers had.
@@ -241,13 +224,13 @@ impl Task {
             return Ok(Taken::None);
         }
         let wanted = self.speaker.ask(move |speaker| {
-            let wanted = |prefix| (prefix, vias(speaker, &prefix));
+            let wanted = |prefix| (prefix, hops(speaker, &prefix));
             prefixes.into_iter().map(wanted).collect::<Vec<_>>()
         });
         let wanted = wanted.await?;
         let mut shared = self.routes.lock();
-        for (prefix, vias) in wanted {
-            shared.fib.want(prefix, vias);
+        for (prefix, hops) in wanted {
+            shared.fib.want(prefix, hops);
         }
         Ok(Taken::Some)
     }
@@ -255,7 +238,7 @@ impl Task {
     fn is_due(&self) -> bool {
         let shared = self.routes.lock();
         let trouble = shared.trouble.as_ref();
-        trouble.is_none_or(|trouble| trouble.retry_at <= clock::now())
+        trouble.is_none_or(|trouble| trouble.retry.at <= clock::now())
     }
 
     /// Reads the kernel where that is due, and makes some of the changes.
@@ -265,17 +248,12 @@ impl Task {
     async fn program(&mut self) -> anyhow::Result<()> {
         let now = clock::now();
         let in_trouble = self.routes.lock().trouble.is_some();
-        if self.kernel.is_none() || in_trouble || self.read_at <= now {
+        if self.kernel.is_none() || in_trouble || self.pace.at() <= now {
             self.read().await?;
         }
         let Some(kernel) = &self.kernel else {
             return Ok(());
         };
-        let unknown = self.routes.lock().fib.unknown_addresses();
-        if !unknown.is_empty() {
-            let reach = kernel.reach(&unknown).await?;
-            self.routes.lock().fib.reach_is(reach);
-        }
         let changes = self.routes.lock().fib.changes(now, CHANGES_MAX);
         let Counts {
             refused: before, ..
@@ -283,21 +261,18 @@ impl Task {
         let surprised = apply(kernel, &self.routes, changes).await?;
         self.tell_refusals(before);
         if surprised {
-            self.read_soon(now);
+            self.pace.soon(now);
         }
         Ok(())
     }
 
     async fn read(&mut self) -> anyhow::Result<()> {
-        let KernelConfig {
-            table, protocol, ..
-        } = self.routes.config;
+        let ours = Ours::of(&self.routes.config);
         let kernel = match self.kernel.take() {
             Some(kernel) => kernel,
-            None => Kernel::open(Ours { table, protocol }).context("cannot open netlink")?,
+            None => Kernel::open(ours, Interest::OurRoutes).context("cannot open netlink")?,
         };
-        let addresses = self.routes.lock().fib.addresses();
-        let view = match kernel.read(&addresses).await {
+        let view = match kernel.read().await {
             Ok(view) => view,
             Err(error) => {
                 if !error.is_closed() {
@@ -307,8 +282,7 @@ impl Task {
             }
         };
         let now = clock::now();
-        self.last_read = Some(now);
-        self.read_at = now + AUDIT_INTERVAL;
+        self.pace.was_read(now);
         let (first, troubled) = {
             let mut shared = self.routes.lock();
             let first = !shared.fib.is_read();
@@ -345,15 +319,11 @@ impl Task {
         };
         let mut shared = self.routes.lock();
         let before = shared.trouble.as_ref();
-        let pause = before.map_or(PAUSE.0, |before| (before.pause * 2).min(PAUSE.1));
+        let retry = Retry::after(before.map(|before| before.retry), clock::now());
         if before.is_none_or(|before| before.words != words) {
             warn!("learned routes do not get into the kernel: {words}");
         }
-        shared.trouble = Some(Trouble {
-            words,
-            retry_at: clock::now() + pause,
-            pause,
-        });
+        shared.trouble = Some(Trouble { words, retry });
     }
 
     /// Once when the kernel begins to refuse routes, and once when it has taken all of them.
@@ -407,26 +377,24 @@ async fn apply(
     trouble.map_or(Ok(surprised), Err)
 }
 
-/// The next hops of the paths in use that the kernel may have.
-fn vias(speaker: &Speaker, prefix: &Prefix) -> BTreeSet<Via> {
+/// The ways that the paths in use lead which the kernel may have; none where it may have no path.
+fn hops(speaker: &Speaker, prefix: &Prefix) -> Option<BTreeSet<Hop>> {
     let paths = speaker.loc_rib().selected(prefix).iter();
-    paths
-        .filter_map(|path| via(speaker, prefix, path))
-        .collect()
+    let ways = paths.filter_map(|path| way(speaker, prefix, path));
+    ways.reduce(|all, more| all.into_iter().chain(more).collect())
 }
 
-/// The next hop of a path, if the kernel may have it.
-pub(super) fn via(speaker: &Speaker, prefix: &Prefix, path: &Path) -> Option<Via> {
-    let Source::Peer(neighbor) = &path.source else {
+/// The ways that a path in use leads, if the kernel may have it.
+pub(super) fn way(speaker: &Speaker, prefix: &Prefix, path: &Path) -> Option<BTreeSet<Hop>> {
+    let SourceId::Peer(peer) = path.source.id() else {
         return None;
     };
-    let next_hop = path.attributes.next_hop;
-    match speaker.installation(neighbor.id, prefix) {
-        Installation::Install => Some(Via {
-            address: next_hop.address,
-            link_local: next_hop.link_local,
-            peer: neighbor.address,
-        }),
+    match speaker.installation(peer, prefix) {
+        // The next hop of one that has just taken another's place may not be looked up yet.
+        Installation::Install => {
+            let way = speaker.way(prefix, path);
+            Some(way.map(|way| way.hops()).unwrap_or_default())
+        }
         Installation::Keep => None,
     }
 }

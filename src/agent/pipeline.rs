@@ -6,6 +6,7 @@
 
 mod effect;
 mod imports;
+mod own;
 mod piece;
 mod pulse;
 mod runner;
@@ -24,7 +25,6 @@ use tracing::{info, warn};
 use super::clock;
 use super::decider::Importing;
 use super::events::Notice;
-use super::fib::OwnPrefixes;
 use super::meters::{Meters, Work};
 use super::peering::{Passwords, Peering};
 use super::router_id::OwnRouterId;
@@ -36,6 +36,7 @@ use crate::kube::{Index, Outcome, SourceEvent};
 use crate::policy::{Clock, Directed, Direction, ExportChange, Exports, NextLink, Table};
 use crate::speaker::{Input, SpeakerConfig};
 use crate::types::{GroupId, Prefix, RouteAttributes};
+use own::Touched;
 
 use imports::ImportSide;
 pub(super) use runner::{PipelineHandle, spawn};
@@ -82,6 +83,8 @@ pub(super) struct Pipeline {
     journal: Option<Journal>,
     stage: Stage,
     passwords: Passwords,
+    /// Of the node's own prefixes, what may have changed since that was told.
+    touched: Touched,
     /// What the speaker was last told.
     speaker_config: Option<SpeakerConfig>,
 }
@@ -187,6 +190,7 @@ impl Pipeline {
             told_withheld: None,
             journal: None,
             stage: Stage::Gathering,
+            touched: Touched::default(),
             passwords: Passwords::default(),
             speaker_config: None,
         }
@@ -218,21 +222,6 @@ impl Pipeline {
         }
     }
 
-    /// The prefixes that are the node's own, once the facts are complete: what it could announce
-    /// and where its pods are.
-    pub(super) fn own_prefixes(&self) -> OwnPrefixes {
-        if self.stage == Stage::Gathering {
-            return None;
-        }
-        let node = self.index.view().node.as_ref()?;
-        let candidates = self
-            .exports
-            .candidates()
-            .map(|candidate| candidate.key.prefix);
-        let own = candidates.chain(node.pod_cidrs.iter().copied());
-        Some(Arc::new(own.collect()))
-    }
-
     /// Takes events as one step, and gives what the speaker is to have, in order.
     pub(super) fn on_events(
         &mut self,
@@ -257,6 +246,7 @@ impl Pipeline {
     fn on_changes(&mut self, changes: &[ClusterChange]) -> Vec<Input> {
         let mut inputs = Vec::new();
         if changes.contains(&ClusterChange::Node) {
+            self.touched = Touched::All;
             inputs.extend(self.configure_speaker());
             inputs.extend(self.update_import_node());
         }
@@ -335,6 +325,7 @@ impl Pipeline {
     }
 
     fn update(&mut self, candidates: Vec<CandidateChange>) -> Decisions {
+        self.touched.add(&candidates);
         let node = self.index.view().node.clone();
         self.evaluate(|exports, now| exports.update(now, node, candidates))
     }

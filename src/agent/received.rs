@@ -8,7 +8,7 @@ use super::metrics::LearnedCounts;
 use super::pipeline::Pipeline;
 use super::report::Reporter;
 use crate::api::{DecisionReport, KernelPath, ReceivedRoute, ReceivedRoutes, Usage};
-use crate::rib::{AttributesRef, Ineligible, SourceId, Standing};
+use crate::rib::{Ineligible, Path, SourceId, Standing};
 use crate::speaker::{Speaker, route_attributes};
 use crate::types::{Installation, PeerId, Prefix};
 
@@ -89,13 +89,9 @@ fn received(
         let received = speaker.received(*peer).filter(|(of, ..)| concerned(of));
         for (prefix, attributes, ineligible) in received {
             let decision = decided.outcomes.get(&(*peer, prefix)).cloned();
-            let (standing, used) = match in_loc_rib(speaker, *peer, &prefix) {
-                Some((standing, used, installation)) => {
-                    (Some((standing, installation)), Some(used))
-                }
-                None => (None, None),
-            };
-            let shown = used.unwrap_or(attributes);
+            let path = in_loc_rib(speaker, *peer, &prefix);
+            let shown = path.map_or(attributes, |(path, _)| &path.attributes);
+            let standing = path.map(|(path, standing)| used(speaker, &prefix, path, standing));
             routes.push(ReceivedRoute {
                 peer: name.clone(),
                 prefix,
@@ -111,18 +107,34 @@ fn received(
     routes
 }
 
-/// How the peer's path to a prefix fared, what it says there, and whether the kernel may have it.
+/// The peer's path to a prefix, and how it fared.
 fn in_loc_rib<'a>(
     speaker: &'a Speaker,
     peer: PeerId,
     prefix: &Prefix,
-) -> Option<(Standing, &'a AttributesRef, Installation)> {
+) -> Option<(&'a Path, Standing)> {
     let paths = speaker.loc_rib().explain(prefix);
-    let (path, standing) = paths
+    paths
         .into_iter()
-        .find(|(path, _)| path.source.id() == SourceId::Peer(peer))?;
-    let installation = speaker.installation(peer, prefix);
-    Some((standing, &path.attributes, installation))
+        .find(|(path, _)| path.source.id() == SourceId::Peer(peer))
+}
+
+/// What a path in the Loc-RIB is used for.
+fn used(speaker: &Speaker, prefix: &Prefix, path: &Path, standing: Standing) -> Usage {
+    let installation = match path.source.id() {
+        SourceId::Peer(peer) => speaker.installation(peer, prefix),
+        SourceId::Local => Installation::Keep,
+    };
+    match standing {
+        Standing::Best => Usage::Best { installation },
+        Standing::Multipath => Usage::Multipath { installation },
+        Standing::Lost(by) => unused(by),
+        Standing::Unresolvable => match speaker.way(prefix, path) {
+            Err(why) => unused(why),
+            // The choice follows in a moment.
+            Ok(_) => Usage::Undecided,
+        },
+    }
 }
 
 /// What became of the peer's path in the kernel, where it is in use and may be there.
@@ -134,25 +146,27 @@ fn in_kernel(
 ) -> Option<KernelPath> {
     let mut paths = speaker.loc_rib().selected(&prefix).iter();
     let path = paths.find(|path| path.source.id() == SourceId::Peer(peer))?;
-    let via = fib::via(speaker, &prefix, path)?;
-    Some(kernel.path(prefix, &via))
+    let hops = fib::way(speaker, &prefix, path)?;
+    Some(kernel.path(prefix, &hops))
 }
 
 fn usage(
     ineligible: Option<Ineligible>,
-    standing: Option<(Standing, Installation)>,
+    in_loc_rib: Option<Usage>,
     decision: Option<&DecisionReport>,
 ) -> Usage {
-    let unused = |reason: String| Usage::Unused { reason };
-    match (ineligible, standing, decision) {
-        (Some(why), ..) => unused(why.to_string()),
-        (None, Some((Standing::Best, installation)), ..) => Usage::Best { installation },
-        (None, Some((Standing::Multipath, installation)), ..) => Usage::Multipath { installation },
-        (None, Some((Standing::Lost(by), _)), ..) => unused(by.to_string()),
-        (None, None, Some(decision)) if !decision.accepted => unused("rejected".to_owned()),
+    match (ineligible, in_loc_rib, decision) {
+        (Some(why), ..) => unused(why),
+        (None, Some(usage), _) => usage,
+        (None, None, Some(decision)) if !decision.accepted => unused("rejected"),
         // What was decided a moment ago is on its way, in both directions.
         (None, None, Some(_) | None) => Usage::Undecided,
     }
+}
+
+fn unused(reason: impl ToString) -> Usage {
+    let reason = reason.to_string();
+    Usage::Unused { reason }
 }
 
 /// How many learned routes there are, by what the import policies decided about them.

@@ -1,22 +1,8 @@
 //! What a kernel holds and can be told, in words of our own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
-use crate::types::Prefix;
-
-/// The kernel's number of a network interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InterfaceIndex(pub u32);
-
-/// One way out of a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Hop {
-    /// A neighbour on the interface's network.
-    pub gateway: IpAddr,
-    /// The interface.
-    pub interface: InterfaceIndex,
-}
+use crate::types::{Hop, Prefix};
 
 /// What tells the routes of one table apart. Of those to one prefix the kernel uses the one with
 /// the lowest metric.
@@ -36,21 +22,6 @@ pub struct KernelView {
     /// The node's own addresses and the networks that it reaches without a gateway. Never a
     /// prefix of length zero.
     pub connected: BTreeSet<Prefix>,
-    /// How it would reach the addresses that were asked about.
-    pub reach: BTreeMap<IpAddr, Reach>,
-}
-
-/// How the kernel would reach an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// As a neighbour on this interface.
-    OnLink(InterfaceIndex),
-    /// It is the node's own.
-    Own,
-    /// By this router, not directly.
-    Gateway(IpAddr),
-    /// Not at all; the kernel's words.
-    Unreachable(String),
 }
 
 /// One thing to do to the kernel's table. Each is a single step for it.

@@ -4,14 +4,12 @@
 //! that it refused is tried again after a pause that grows, and holds up no other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::kernel::{Change, KernelView, Reach, RouteKey};
-use super::target::{Unfit, Via, forbidden, target};
-use crate::types::Prefix;
+use super::kernel::{Change, KernelView, RouteKey};
+use super::target::{Unfit, forbidden};
+use crate::types::{Hop, Prefix};
 
 /// How long a route that was refused is left alone, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -24,12 +22,11 @@ const SWEEP_AFTER: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug)]
 pub struct Fib {
     metric: u32,
-    wanted: BTreeMap<Prefix, BTreeSet<Via>>,
+    /// By which ways; by none where that is not known.
+    wanted: BTreeMap<Prefix, BTreeSet<Hop>>,
     /// The node's own prefixes; nothing is done before they are known.
-    own: Option<Arc<BTreeSet<Prefix>>>,
+    own: Option<BTreeSet<Prefix>>,
     view: Option<KernelView>,
-    /// Addresses of next hops that the view says nothing of.
-    unknown: BTreeSet<IpAddr>,
     /// Prefixes to be compared.
     changed: BTreeSet<Prefix>,
     /// Wanted, but there must be no route, or can be none.
@@ -76,6 +73,15 @@ pub enum PathState {
     Refused(String),
 }
 
+/// Whether a prefix is one of the node's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// It is.
+    Own,
+    /// It is no more.
+    Foreign,
+}
+
 /// How many prefixes there are of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -100,7 +106,6 @@ impl Fib {
             wanted: BTreeMap::new(),
             own: None,
             view: None,
-            unknown: BTreeSet::new(),
             changed: BTreeSet::new(),
             unfit: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -114,25 +119,20 @@ impl Fib {
     #[must_use]
     pub fn removing() -> Self {
         Self {
-            own: Some(Arc::default()),
+            own: Some(BTreeSet::new()),
             sweep: Sweep::Done,
             ..Self::new(0)
         }
     }
 
-    /// BGP uses these next hops to a prefix, or none.
-    pub fn want(&mut self, prefix: Prefix, vias: BTreeSet<Via>) {
-        let before = if vias.is_empty() {
-            self.wanted.remove(&prefix)
-        } else {
-            self.wanted.insert(prefix, vias)
+    /// BGP uses paths to a prefix that lead these ways, or no path. Where it uses one and the way is
+    /// not known, what the kernel has stays.
+    pub fn want(&mut self, prefix: Prefix, hops: Option<BTreeSet<Hop>>) {
+        let before = match hops {
+            Some(hops) => self.wanted.insert(prefix, hops),
+            None => self.wanted.remove(&prefix),
         };
         let wanted = self.wanted.get(&prefix);
-        if let Some(view) = &self.view {
-            let addresses = wanted.into_iter().flatten().flat_map(Via::addresses);
-            let unknown = addresses.filter(|address| !view.reach.contains_key(address));
-            self.unknown.extend(unknown);
-        }
         if before.as_ref() != wanted {
             self.refused.remove(&prefix);
         }
@@ -148,13 +148,35 @@ impl Fib {
     }
 
     /// The node's own prefixes are these. Nothing learned goes where one of them is.
-    pub fn own_is(&mut self, now: Instant, own: Arc<BTreeSet<Prefix>>) {
+    pub fn own_is(&mut self, now: Instant, own: BTreeSet<Prefix>) {
         if self.sweep == Sweep::Awaited {
             self.sweep = Sweep::By(now + SWEEP_AFTER);
         }
-        if self.own.as_ref() != Some(&own) {
-            self.own = Some(own);
-            self.compare_all();
+        match self.own.replace(own) {
+            None => self.compare_all(),
+            Some(before) => {
+                let own = self.own.take().unwrap_or_default();
+                for prefix in own.symmetric_difference(&before) {
+                    self.compare_parts_of(prefix);
+                }
+                self.own = Some(own);
+            }
+        }
+    }
+
+    /// Of the node's own prefixes, which are known, these changed.
+    pub fn own_changed(&mut self, changes: impl IntoIterator<Item = (Prefix, Ownership)>) {
+        for (prefix, ownership) in changes {
+            let Some(own) = &mut self.own else {
+                return;
+            };
+            let differs = match ownership {
+                Ownership::Own => own.insert(prefix),
+                Ownership::Foreign => own.remove(&prefix),
+            };
+            if differs {
+                self.compare_parts_of(&prefix);
+            }
         }
     }
 
@@ -183,52 +205,32 @@ impl Fib {
         self.changed.extend(leftovers.iter().map(|key| key.prefix));
     }
 
-    /// The addresses that a view should say how to reach.
-    #[must_use]
-    pub fn addresses(&self) -> BTreeSet<IpAddr> {
-        self.wanted
-            .values()
-            .flatten()
-            .flat_map(Via::addresses)
-            .collect()
-    }
-
-    /// Of these, those that no view has told of. To be answered by [`Self::reach_is`] before
-    /// [`Self::changes`] is called.
-    #[must_use]
-    pub fn unknown_addresses(&self) -> BTreeSet<IpAddr> {
-        self.unknown.clone()
-    }
-
-    /// How the kernel would reach more addresses.
-    pub fn reach_is(&mut self, reach: BTreeMap<IpAddr, Reach>) {
-        let Some(view) = &mut self.view else {
-            return;
-        };
-        if !reach.is_empty() {
-            self.unknown.retain(|address| !reach.contains_key(address));
-            view.reach.extend(reach);
-            self.changed.extend(self.wanted.keys());
-        }
-    }
-
-    /// The kernel was read: everything is compared again.
+    /// The kernel was read: what is not as it was thought is compared again.
     pub fn kernel_is(&mut self, view: KernelView) {
-        match &self.view {
-            None if self.sweep != Sweep::Done => {
+        let Some(before) = self.view.take() else {
+            if self.sweep != Sweep::Done {
                 let held = view.routes.keys();
                 let unasked = held.filter(|key| !self.wanted.contains_key(&key.prefix));
                 self.leftovers = unasked.copied().collect();
             }
-            None => {}
-            Some(_) => self.leftovers.retain(|key| view.routes.contains_key(key)),
-        }
-        let addresses = self.addresses().into_iter();
-        self.unknown = addresses
-            .filter(|address| !view.reach.contains_key(address))
-            .collect();
+            self.view = Some(view);
+            self.compare_all();
+            return;
+        };
+        self.leftovers.retain(|key| view.routes.contains_key(key));
+        let others = |a: &KernelView, b: &KernelView| -> Vec<Prefix> {
+            let routes = a.routes.iter();
+            let others = routes.filter(|(key, hops)| b.routes.get(key) != Some(hops));
+            others.map(|(key, _)| key.prefix).collect()
+        };
+        self.changed.extend(others(&view, &before));
+        self.changed.extend(others(&before, &view));
+        let connected = view.connected.symmetric_difference(&before.connected);
+        let connected: Vec<Prefix> = connected.copied().collect();
         self.view = Some(view);
-        self.compare_all();
+        for prefix in connected {
+            self.compare_parts_of(&prefix);
+        }
     }
 
     /// Something that routes depend on has changed: what was refused may be taken by now.
@@ -329,6 +331,12 @@ impl Fib {
         }
     }
 
+    /// How many prefixes [`Self::changes`] has to look at.
+    #[must_use]
+    pub fn concerned(&self) -> usize {
+        self.changed.len()
+    }
+
     /// A change was not tried.
     pub fn postponed(&mut self, change: &Change) {
         self.changed.insert(change.key().prefix);
@@ -353,30 +361,30 @@ impl Fib {
         Some((*prefix, refusal))
     }
 
-    /// What became of a path that the kernel may have.
+    /// What became of a path that the kernel may have and that leads these ways.
     #[must_use]
-    pub fn path_state(&self, prefix: Prefix, via: &Via) -> PathState {
+    pub fn path_state(&self, prefix: Prefix, hops: &BTreeSet<Hop>) -> PathState {
         let (Some(view), Some(own)) = (&self.view, &self.own) else {
             return PathState::Pending;
         };
-        let wanted = self.wanted.get(&prefix);
-        if !wanted.is_some_and(|vias| vias.contains(via)) {
+        let Some(wanted) = self.wanted.get(&prefix) else {
             return PathState::Pending;
+        };
+        if let Some(why) = forbidden(prefix, own, &view.connected) {
+            return PathState::Unfit(why.to_string());
         }
-        let alone = BTreeSet::from([*via]);
-        match target(prefix, &alone, own, &view.connected, &view.reach) {
-            Err(Unfit::LookingUp) => PathState::Pending,
-            Err(why) => PathState::Unfit(why.to_string()),
-            Ok(hops) => {
-                let held = view.routes.get(&self.key(prefix));
-                if held.is_some_and(|held| hops.is_subset(held)) {
-                    PathState::Installed
-                } else if let Some(refusal) = self.refused.get(&prefix) {
-                    PathState::Refused(refusal.words.clone())
-                } else {
-                    PathState::Pending
-                }
-            }
+        if hops.is_empty() {
+            return PathState::Unfit(Unfit::UnknownWay.to_string());
+        }
+        let held = view.routes.get(&self.key(prefix));
+        if !hops.is_subset(wanted) {
+            PathState::Pending
+        } else if held.is_some_and(|held| hops.is_subset(held)) {
+            PathState::Installed
+        } else if let Some(refusal) = self.refused.get(&prefix) {
+            PathState::Refused(refusal.words.clone())
+        } else {
+            PathState::Pending
         }
     }
 
@@ -396,14 +404,30 @@ impl Fib {
         }
     }
 
+    /// What there is inside this prefix is to be compared: no other depends on it.
+    fn compare_parts_of(&mut self, prefix: &Prefix) {
+        let parts = prefix.parts();
+        let wanted = self.wanted.range(parts.clone()).map(|(part, _)| *part);
+        self.changed.extend(wanted);
+        let refused = self.refused.range(parts.clone()).map(|(part, _)| *part);
+        self.changed.extend(refused);
+        if let Some(view) = &self.view {
+            let (first, last) = (every_metric(*parts.start()), every_metric(*parts.end()));
+            let held = view.routes.range(*first.start()..=*last.end());
+            self.changed.extend(held.map(|(key, _)| key.prefix));
+        }
+    }
+
     /// Adds what must be done about one prefix.
     fn compare(&mut self, now: Instant, prefix: Prefix, changes: &mut Vec<Change>) {
         let (Some(view), Some(own)) = (&self.view, &self.own) else {
             return;
         };
-        let target = match self.wanted.get(&prefix) {
-            Some(vias) => Some(target(prefix, vias, own, &view.connected, &view.reach)),
-            None => forbidden(prefix, own, &view.connected).map(Err),
+        let wanted = self.wanted.get(&prefix);
+        let target = match (forbidden(prefix, own, &view.connected), wanted) {
+            (Some(why), _) => Some(Err(why)),
+            (None, Some(hops)) if hops.is_empty() => Some(Err(Unfit::UnknownWay)),
+            (None, hops) => hops.map(Ok),
         };
         let refusal = self.refused.get(&prefix);
         let waits = refusal.is_some_and(|refusal| now < refusal.retry_at);
@@ -413,19 +437,27 @@ impl Fib {
         self.unfit.remove(&prefix);
         match target {
             Some(Ok(hops)) => match view.routes.get(&ours) {
-                Some(there) if *there == hops => {
+                Some(there) if there == hops => {
                     changes.extend(held.filter(|key| *key != ours).map(Change::Remove));
                 }
                 // While it is refused, what there is in its place stays, unless the prefix is
                 // announced by none of its next hops any more.
                 Some(_) | None if waits => {
-                    let is_wrong = |key: &RouteKey| view.routes[key].is_disjoint(&hops);
+                    let is_wrong = |key: &RouteKey| view.routes[key].is_disjoint(hops);
                     changes.extend(held.filter(is_wrong).map(Change::Remove));
                 }
-                Some(_) => changes.push(Change::Replace { key: ours, hops }),
-                None => changes.push(Change::Add { key: ours, hops }),
+                Some(_) => changes.push(Change::Replace {
+                    key: ours,
+                    hops: hops.clone(),
+                }),
+                None => changes.push(Change::Add {
+                    key: ours,
+                    hops: hops.clone(),
+                }),
             },
-            Some(Err(Unfit::LookingUp)) => {}
+            Some(Err(why @ Unfit::UnknownWay)) => {
+                self.unfit.insert(prefix, why);
+            }
             Some(Err(why)) => {
                 if !waits {
                     changes.extend(held.map(Change::Remove));

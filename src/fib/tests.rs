@@ -1,14 +1,12 @@
 //! The table against a kernel in memory that does what Linux does, and refuses what it refuses.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::types::Prefix;
+use crate::types::{Hop, InterfaceIndex, Prefix};
 
 const METRIC: u32 = 4096;
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,38 +26,12 @@ fn key(text: &str) -> RouteKey {
     }
 }
 
-fn via(address: &str) -> Via {
-    Via {
-        address: address.parse().unwrap(),
-        link_local: None,
-        peer: address.parse().unwrap(),
-    }
-}
-
-fn vias(addresses: &[&str]) -> BTreeSet<Via> {
-    addresses.iter().map(|address| via(address)).collect()
-}
-
 fn hops(addresses: &[&str]) -> BTreeSet<Hop> {
     let hop = |address: &&str| Hop {
         gateway: address.parse().unwrap(),
         interface: InterfaceIndex(2),
     };
     addresses.iter().map(hop).collect()
-}
-
-/// 10.9.0.0/24 and fd09::/64 on interface 2, the node being .11.
-fn reach(address: IpAddr) -> Reach {
-    let connected = ["10.9.0.0/24", "fd09::/64"].map(prefix);
-    if ["10.9.0.11", "fd09::11"].contains(&&*address.to_string()) {
-        Reach::Own
-    } else if connected.iter().any(|net| net.contains(address)) {
-        Reach::OnLink(InterfaceIndex(2))
-    } else if prefix("192.0.2.0/24").contains(address) {
-        Reach::Gateway("10.9.0.1".parse().unwrap())
-    } else {
-        Reach::Unreachable("Network is unreachable".to_owned())
-    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -71,14 +43,10 @@ struct Kernel {
 }
 
 impl Kernel {
-    fn view(&self, addresses: BTreeSet<IpAddr>) -> KernelView {
+    fn view(&self) -> KernelView {
         KernelView {
             routes: self.ours.clone(),
             connected: prefixes(&["10.9.0.0/24", "10.9.0.11/32", "fd09::/64"]),
-            reach: addresses
-                .into_iter()
-                .map(|address| (address, reach(address)))
-                .collect(),
         }
     }
 
@@ -122,25 +90,22 @@ impl Bench {
             now: Instant::now(),
         };
         bench.read();
-        bench
-            .fib
-            .own_is(bench.now, Arc::new(prefixes(&["10.244.1.0/24"])));
+        bench.fib.own_is(bench.now, prefixes(&["10.244.1.0/24"]));
         bench
     }
 
     fn read(&mut self) {
-        self.fib.kernel_is(self.kernel.view(self.fib.addresses()));
+        self.fib.kernel_is(self.kernel.view());
     }
 
+    /// By these gateways; without any, nothing is wanted.
     fn want(&mut self, text: &str, addresses: &[&str]) {
-        self.want_vias(prefix(text), vias(addresses));
+        let wanted = (!addresses.is_empty()).then(|| hops(addresses));
+        self.fib.want(prefix(text), wanted);
     }
 
-    fn want_vias(&mut self, prefix: Prefix, vias: BTreeSet<Via>) {
-        self.fib.want(prefix, vias);
-        let unknown = self.fib.unknown_addresses();
-        let answers = unknown.into_iter().map(|address| (address, reach(address)));
-        self.fib.reach_is(answers.collect());
+    fn state(&self, text: &str, addresses: &[&str]) -> PathState {
+        self.fib.path_state(prefix(text), &hops(addresses))
     }
 
     /// Does what there is to do; returns it, and what was refused.
@@ -204,7 +169,7 @@ fn nothing_is_done_before_the_node_s_own_prefixes_are_known() {
     bench.want("100.64.0.0/16", &["10.9.0.1"]);
     assert!(!bench.fib.is_ready());
     assert_eq!(bench.settle(), []);
-    bench.fib.own_is(bench.now, Arc::default());
+    bench.fib.own_is(bench.now, BTreeSet::new());
     assert_eq!(bench.settle().len(), 1);
 }
 
@@ -240,7 +205,7 @@ fn what_is_the_node_s_own_or_connected_gets_no_route_and_a_shorter_one_does() {
         };
         bench.want(text, &[next_hop]);
         assert_eq!(bench.settle(), [], "{text}");
-        let state = bench.fib.path_state(prefix(text), &via(next_hop));
+        let state = bench.state(text, &[next_hop]);
         assert_eq!(state, PathState::Unfit(words.to_owned()));
     }
     assert_eq!(bench.fib.counts().unfit, 5);
@@ -256,9 +221,9 @@ fn a_route_goes_when_its_prefix_becomes_the_node_s_own() {
     bench.want("10.96.0.10/32", &["10.9.0.1"]);
     bench.settle();
     let own = prefixes(&["10.244.1.0/24", "10.96.0.10/32"]);
-    bench.fib.own_is(bench.now, Arc::new(own));
+    bench.fib.own_is(bench.now, own);
     assert_eq!(bench.settle(), [Change::Remove(key("10.96.0.10/32"))]);
-    bench.fib.own_is(bench.now, Arc::default());
+    bench.fib.own_is(bench.now, BTreeSet::new());
     assert_eq!(
         bench.settle().len(),
         1,
@@ -267,88 +232,84 @@ fn a_route_goes_when_its_prefix_becomes_the_node_s_own() {
 }
 
 #[test]
-fn only_neighbours_are_next_hops_and_others_are_told_why_not() {
+fn a_change_of_the_node_s_prefixes_concerns_only_what_is_inside_them() {
+    let mut bench = Bench::start(Kernel::default());
+    for text in ["10.96.0.0/16", "10.96.0.10/32", "10.97.0.0/16"] {
+        bench.want(text, &["10.9.0.1"]);
+    }
+    bench.settle();
+    let concerned = |bench: &Bench| bench.fib.concerned();
+    assert_eq!(concerned(&bench), 0);
+    let range = prefix("10.96.0.0/16");
+    bench.fib.own_changed([(range, Ownership::Own)]);
+    assert_eq!(concerned(&bench), 2);
+    assert_eq!(bench.settle().len(), 2);
+    bench.fib.own_changed([(range, Ownership::Own)]);
+    assert_eq!(concerned(&bench), 0, "it was before");
+    bench
+        .fib
+        .own_changed([(prefix("10.96.0.10/32"), Ownership::Own)]);
+    assert_eq!(concerned(&bench), 1);
+    assert_eq!(bench.settle(), []);
+    bench.fib.own_changed([(range, Ownership::Foreign)]);
+    assert_eq!(bench.settle().len(), 1, "the /32 is still the node's own");
+    // The same by whole sets, and of a kernel that is read again and again.
+    let own = prefixes(&["10.96.0.10/32", "10.97.0.0/24"]);
+    bench.fib.own_is(bench.now, own);
+    assert_eq!(
+        concerned(&bench),
+        0,
+        "nothing was learned inside the new one"
+    );
+    bench.read();
+    assert_eq!(
+        concerned(&bench),
+        0,
+        "the kernel has what it was thought to have"
+    );
+    bench.kernel.ours.remove(&key("10.97.0.0/16"));
+    bench.read();
+    assert_eq!(concerned(&bench), 1);
+}
+
+#[test]
+fn a_path_is_installed_whose_ways_are_all_there() {
     let mut bench = Bench::start(Kernel::default());
     let route = "100.64.0.0/16";
-    let cases = [
-        (
-            "192.0.2.7",
-            "next hop 192.0.2.7 is not on a connected network, but behind 10.9.0.1",
-        ),
-        (
-            "203.0.113.7",
-            "next hop 203.0.113.7 cannot be reached: Network is unreachable",
-        ),
-        ("10.9.0.11", "next hop 10.9.0.11 is this node's own address"),
-        ("fd09::1", "next hop fd09::1 is not of the prefix's family"),
-    ];
-    for (address, words) in cases {
-        bench.want(route, &[address]);
-        assert_eq!(bench.settle(), []);
-        let state = bench.fib.path_state(prefix(route), &via(address));
-        assert_eq!(state, PathState::Unfit(words.to_owned()));
-    }
-    // Beside one that is, they cost nothing but themselves.
-    let mut addresses: Vec<&str> = cases.iter().map(|(address, _)| *address).collect();
-    addresses.push("10.9.0.1");
-    bench.want(route, &addresses);
+    bench.want(route, &["10.9.0.1", "10.9.0.2"]);
+    assert_eq!(bench.state(route, &["10.9.0.1"]), PathState::Pending);
     bench.settle();
-    assert_eq!(bench.holds(route), Some(&hops(&["10.9.0.1"])));
-    let state = |address| bench.fib.path_state(prefix(route), &via(address));
-    assert_eq!(state("10.9.0.1"), PathState::Installed);
-    assert!(matches!(state("192.0.2.7"), PathState::Unfit(_)));
+    assert_eq!(bench.state(route, &["10.9.0.1"]), PathState::Installed);
+    let both = bench.state(route, &["10.9.0.1", "10.9.0.2"]);
+    assert_eq!(both, PathState::Installed);
+    assert_eq!(bench.state(route, &["10.9.0.3"]), PathState::Pending);
 }
 
 #[test]
-fn a_link_local_next_hop_is_used_on_the_interface_of_its_peer() {
-    let mut bench = Bench::start(Kernel::default());
-    let route = "2001:db8::/32";
-    let link_local = "fe80::1".parse().unwrap();
-    let with = |address: &str, link_local, peer: &str| Via {
-        address: address.parse().unwrap(),
-        link_local,
-        peer: peer.parse().unwrap(),
-    };
-    for (via, expected) in [
-        (
-            with("fd09::1", Some(link_local), "fd09::1"),
-            Some("fd09::1"),
-        ),
-        (
-            with("2001:db8:1::1", Some(link_local), "fd09::1"),
-            Some("fe80::1"),
-        ),
-        (
-            with("2001:db8:1::1", Some(link_local), "2001:db8:1::1"),
-            None,
-        ),
-        (with("fe80::1", None, "10.9.0.1"), Some("fe80::1")),
-        (with("fe80::1", None, "192.0.2.1"), None),
-        (with("fd09::11", Some(link_local), "fd09::1"), None),
-    ] {
-        bench.want_vias(prefix(route), BTreeSet::from([via]));
-        bench.settle();
-        let expected = expected.map(|expected| hops(&[expected]));
-        assert_eq!(bench.holds(route), expected.as_ref(), "{via:?}");
-    }
-}
-
-#[test]
-fn nothing_is_decided_about_a_next_hop_that_was_not_looked_up() {
+fn while_the_way_to_a_next_hop_is_not_known_what_the_kernel_has_stays() {
     let kernel = Kernel {
         ours: [(key("100.64.0.0/16"), hops(&["10.9.0.1"]))].into(),
         ..Kernel::default()
     };
     let mut bench = Bench::start(kernel);
-    bench.fib.want(prefix("100.64.0.0/16"), vias(&["10.9.0.1"]));
-    assert_eq!(bench.settle(), [], "a route that is right stays");
-    assert_eq!(bench.fib.unknown_addresses().len(), 1);
-    let state = bench
-        .fib
-        .path_state(prefix("100.64.0.0/16"), &via("10.9.0.1"));
-    assert_eq!(state, PathState::Pending);
+    let unknown = |bench: &mut Bench, text| {
+        bench.fib.want(prefix(text), Some(BTreeSet::new()));
+        assert_eq!(bench.settle(), []);
+        let words = "the way to its next hop is not known";
+        assert_eq!(bench.state(text, &[]), PathState::Unfit(words.to_owned()));
+    };
+    unknown(&mut bench, "100.64.0.0/16");
+    unknown(&mut bench, "100.65.0.0/16");
+    assert_eq!(bench.fib.counts().unfit, 2);
+    // Neither goes what a former process left when all peers had their say.
+    bench.fib.peers_are_complete();
+    assert_eq!(bench.settle(), []);
     bench.want("100.64.0.0/16", &["10.9.0.2"]);
-    assert_eq!(bench.settle().len(), 1, "once it was, it is taken up");
+    assert_eq!(bench.settle().len(), 1, "once it is known, it is taken up");
+    unknown(&mut bench, "100.64.0.0/16");
+    assert_eq!(bench.holds("100.64.0.0/16"), Some(&hops(&["10.9.0.2"])));
+    bench.want("100.64.0.0/16", &[]);
+    assert_eq!(bench.settle(), [Change::Remove(key("100.64.0.0/16"))]);
 }
 
 #[test]
@@ -363,9 +324,7 @@ fn another_program_s_route_is_not_replaced_and_does_not_hold_up_others() {
     bench.settle();
     assert_eq!(bench.holds("100.64.0.0/16"), None);
     assert!(bench.holds("100.65.0.0/16").is_some());
-    let state = bench
-        .fib
-        .path_state(prefix("100.64.0.0/16"), &via("10.9.0.1"));
+    let state = bench.state("100.64.0.0/16", &["10.9.0.1"]);
     assert_eq!(state, PathState::Refused("File exists".to_owned()));
 }
 
@@ -505,7 +464,7 @@ fn peers_that_never_come_are_waited_for_two_minutes_from_when_facts_are_there() 
     assert_eq!(bench.kernel.ours, BTreeMap::new());
 
     let mut without_facts = Fib::new(METRIC);
-    without_facts.kernel_is(left().view(BTreeSet::new()));
+    without_facts.kernel_is(left().view());
     assert_eq!(without_facts.changes(started + SECOND * 100_000, 9), []);
     assert_eq!(without_facts.poll_timeout(), None);
 }
@@ -533,8 +492,9 @@ fn what_was_not_tried_is_tried_later() {
 /// Something that happens to a table.
 #[derive(Clone, Debug)]
 enum Step {
-    Want(Prefix, BTreeSet<Via>),
+    Want(Prefix, Option<BTreeSet<Hop>>),
     Own(BTreeSet<Prefix>),
+    OwnChanged(Prefix, Ownership),
     Delete(usize),
     Break(Prefix),
     Mend,
@@ -559,23 +519,19 @@ fn any_prefix() -> impl Strategy<Value = Prefix> {
     prop::sample::select(listed.map(prefix).to_vec())
 }
 
-fn any_vias() -> impl Strategy<Value = BTreeSet<Via>> {
-    let listed = [
-        "10.9.0.1",
-        "10.9.0.2",
-        "10.9.0.3",
-        "10.9.0.11",
-        "192.0.2.1",
-        "fd09::1",
-        "fd09::2",
-    ];
-    prop::collection::btree_set(prop::sample::select(listed.map(via).to_vec()), 0..4)
+fn any_hops() -> impl Strategy<Value = Option<BTreeSet<Hop>>> {
+    let gateways = ["10.9.0.1", "10.9.0.2", "10.9.0.3", "fe80::1"];
+    let some = prop::sample::subsequence(gateways.to_vec(), 1..4);
+    prop::option::weighted(0.75, some.prop_map(|gateways| hops(&gateways)))
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (any_prefix(), any_vias()).prop_map(|(prefix, vias)| Step::Want(prefix, vias)),
+        8 => (any_prefix(), any_hops()).prop_map(|(prefix, hops)| Step::Want(prefix, hops)),
         1 => prop::collection::btree_set(any_prefix(), 0..3).prop_map(Step::Own),
+        2 => (any_prefix(), prop::bool::ANY).prop_map(|(prefix, own)| {
+            Step::OwnChanged(prefix, if own { Ownership::Own } else { Ownership::Foreign })
+        }),
         2 => any::<prop::sample::Index>().prop_map(|index| Step::Delete(index.index(16))),
         1 => any_prefix().prop_map(Step::Break),
         1 => Just(Step::Mend),
@@ -601,17 +557,24 @@ proptest! {
         let mut bench = Bench::start(Kernel { foreign: foreign.clone(), ..left() });
         bench.kernel.ours.retain(|key, _| !foreign.contains(key));
         bench.read();
-        let mut wanted: BTreeMap<Prefix, BTreeSet<Via>> = BTreeMap::new();
+        let mut wanted: BTreeMap<Prefix, Option<BTreeSet<Hop>>> = BTreeMap::new();
         let mut own = prefixes(&["10.244.1.0/24"]);
         for step in steps {
             match step {
-                Step::Want(prefix, vias) => {
-                    wanted.insert(prefix, vias.clone());
-                    bench.want_vias(prefix, vias);
+                Step::Want(prefix, hops) => {
+                    wanted.insert(prefix, hops.clone());
+                    bench.fib.want(prefix, hops);
                 }
                 Step::Own(prefixes) => {
                     own = prefixes;
-                    bench.fib.own_is(bench.now, Arc::new(own.clone()));
+                    bench.fib.own_is(bench.now, own.clone());
+                }
+                Step::OwnChanged(prefix, ownership) => {
+                    match ownership {
+                        Ownership::Own => own.insert(prefix),
+                        Ownership::Foreign => own.remove(&prefix),
+                    };
+                    bench.fib.own_changed([(prefix, ownership)]);
                 }
                 Step::Delete(index) => {
                     let key = bench.kernel.ours.keys().nth(index).copied();
@@ -647,17 +610,11 @@ proptest! {
         let connected = prefixes(&["10.9.0.0/24", "10.9.0.11/32", "fd09::/64"]);
         let expected: BTreeMap<RouteKey, BTreeSet<Hop>> = wanted
             .iter()
-            .map(|(prefix, vias)| (RouteKey { prefix: *prefix, metric: METRIC }, vias))
+            .filter_map(|(prefix, hops)| {
+                Some((RouteKey { prefix: *prefix, metric: METRIC }, hops.clone()?))
+            })
             .filter(|(key, _)| !foreign.contains(key))
             .filter(|(key, _)| !own.iter().chain(&connected).any(|net| net.covers(&key.prefix)))
-            .map(|(key, vias)| {
-                let family = key.prefix.family();
-                let usable = vias.iter().filter(|via| crate::types::Family::of(via.address) == family);
-                let usable = usable.filter(|via| matches!(reach(via.address), Reach::OnLink(_)));
-                (key, usable.map(|via| via.address.to_string()).collect::<Vec<_>>())
-            })
-            .filter(|(_, usable)| !usable.is_empty())
-            .map(|(key, usable)| (key, hops(&usable.iter().map(String::as_str).collect::<Vec<_>>())))
             .collect();
         let (held, former): (BTreeMap<_, _>, BTreeMap<_, _>) =
             bench.kernel.ours.clone().into_iter().partition(|(key, _)| key.metric == METRIC);

@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::row::Row;
 use super::table::{RouteStep, Table};
 use super::{PeerGroups, RoutePolicy};
-use crate::candidates::{Candidate, CandidateChange};
+use crate::candidates::{Candidate, CandidateChange, CandidateKey};
 use crate::facts::NodeFacts;
 use crate::types::{GroupId, Prefix, RouteAttributes};
 
@@ -66,6 +66,17 @@ impl Exports {
     /// The present candidates, ordered by key.
     pub fn candidates(&self) -> impl Iterator<Item = &Candidate> {
         self.routes.values().flat_map(|routes| routes.values())
+    }
+
+    /// Whether there is a candidate of this prefix.
+    #[must_use]
+    pub fn is_candidate(&self, prefix: Prefix) -> bool {
+        let first = CandidateKey::first_of(prefix);
+        let mut next = self
+            .routes
+            .values()
+            .filter_map(|routes| routes.range(&first..).next());
+        next.any(|(key, _)| key.prefix == prefix)
     }
 
     /// Everything that is announced to a group, ordered by prefix: the sum of all changes so far.

@@ -85,6 +85,8 @@ pub enum Standing {
     Multipath,
     /// Not used.
     Lost(LostBy),
+    /// Not looked at, for its next hop is not reached (RFC 4271 section 9.1.2).
+    Unresolvable,
 }
 
 /// The first step of the decision process in which a path is behind the best.
@@ -202,8 +204,9 @@ struct Rank {
     /// Behind, by MED, another path that is equal so far and by the same neighbouring AS.
     med_lost: bool,
     internal: bool,
-    // RFC 4271 section 9.1.2.2 e, the cost to the next hop, would come here: it is not known, so
-    // it is the same for all.
+    // RFC 4271 section 9.1.2.2 e, the interior cost to the next hop, would come here. The metrics
+    // of a kernel's routes are no cost: each program that makes routes counts in its own way. So it
+    // is the same for all.
     router_id: Ipv4Addr,
     cluster_list_length: usize,
     peer_address: Option<IpAddr>,

@@ -1,6 +1,7 @@
 //! What goes into a [`Speaker`](super::Speaker) and what comes out: the whole of its contract
 //! with a driver.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use super::limits::Quota;
 use super::tolerated::Tolerated;
 use super::view::NotSent;
 use crate::bgp::ConnectionId;
-use crate::types::{GroupId, Password, PeerId, Prefix, RouteAttributes};
+use crate::rib::{Resolution, Unresolved};
+use crate::types::{GroupId, Password, PeerId, Prefix, Reachability, RouteAttributes};
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -88,6 +90,11 @@ pub enum Input {
     },
     /// Decisions about learned routes, under [`Learning::Decided`](super::Learning::Decided).
     Import(Vec<Import>),
+    /// What next hops are reached by, from now on: whether somebody answers [`Output::NextHops`].
+    Resolution(Resolution),
+    /// How next hops are reached, by the routes of the node that are not ours. To be given again
+    /// whenever an answer has changed.
+    NextHops(BTreeMap<IpAddr, Reachability>),
     /// The first complete set of export decisions has been given. Until then nothing is
     /// announced to anybody; after it each session's initial table ends with an End-of-RIB.
     ExportsComplete,
@@ -132,7 +139,13 @@ pub enum Output {
     /// [`take_undecided`](super::Speaker::take_undecided) in good time, and answer with
     /// [`Input::Import`].
     Undecided,
-    /// The best paths to a prefix changed, or whether the kernel may have one of them.
+    /// There are next hops that nobody looked up: take them with
+    /// [`unanswered_next_hops`](super::Speaker::unanswered_next_hops) until there are none, and
+    /// answer with [`Input::NextHops`]. Paths by them wait for it; where it cannot be had, an
+    /// [`Input::Resolution`] must say so.
+    NextHops,
+    /// The best paths to a prefix changed, or the way to one of them, or whether the kernel may have
+    /// one of them.
     RouteChange {
         /// Where to.
         prefix: Prefix,
@@ -195,6 +208,14 @@ pub enum Event {
         held: usize,
         /// How much it may.
         limit: usize,
+    },
+    /// Paths are not used, because there is no way to their next hops. Said of those that an answer
+    /// is about.
+    Unresolved {
+        /// Why the first is not.
+        first: Unresolved,
+        /// To how many prefixes there is such a path.
+        paths: usize,
     },
     /// A route cannot be sent to a peer as its policy wants it. Said once for a session and a
     /// reason, of the first prefix concerned.

@@ -126,10 +126,15 @@ impl Speaker {
         peer: PeerId,
         path: Option<Path>,
     ) -> Option<Change> {
+        let path = path.map(|path| {
+            let judged = self.judge_new(&prefix, &path);
+            (path, judged)
+        });
         let change = self.loc_rib.update(prefix, SourceId::Peer(peer), path);
         if change.is_some() {
             self.outputs.push_back(Output::RouteChange { prefix });
         }
+        self.learned_route_changed(&prefix);
         change
     }
 }

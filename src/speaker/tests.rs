@@ -9,6 +9,7 @@ mod limits;
 #[expect(dead_code, reason = "the simulation uses the rest")]
 #[path = "../../tests/sim/network.rs"]
 mod network;
+mod next_hops;
 mod sessions;
 
 use std::collections::BTreeSet;

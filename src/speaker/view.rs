@@ -137,12 +137,14 @@ impl Speaker {
         &self.loc_rib
     }
 
-    /// Whether every peer has a session and has sent its initial table, all of it decided about:
-    /// what the Loc-RIB does not have by then, nobody announces.
+    /// Whether every peer has a session and has sent its initial table, all of it decided about and
+    /// its next hops looked up: what the Loc-RIB does not use by then, nobody announces.
     #[must_use]
     pub fn has_initial_routes(&self) -> bool {
         let mut sessions = self.sessions.values();
-        self.config.is_some() && sessions.all(Session::has_initial_routes)
+        self.config.is_some()
+            && sessions.all(Session::has_initial_routes)
+            && self.unanswered_next_hops(1).is_empty()
     }
 
     /// What the peer has of our route to a prefix.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -100,6 +101,12 @@ impl Prefix {
         self.0.contains(&other.0)
     }
 
+    /// This prefix and every more specific part of it, as they are ordered: none else lies between.
+    #[must_use]
+    pub fn parts(&self) -> RangeInclusive<Self> {
+        *self..=Self::host(self.0.broadcast())
+    }
+
     /// The same prefix in `ipnet`'s terms.
     #[must_use]
     pub fn net(&self) -> IpNet {
@@ -174,6 +181,26 @@ mod tests {
             sorted,
             [prefix("10.0.0.0/8"), prefix("10.0.0.1"), prefix("::/0")]
         );
+    }
+
+    #[test]
+    fn the_parts_of_a_prefix_are_what_it_covers() {
+        let mut all: Vec<Prefix> = ["0.0.0.0", "10.0.0.0", "10.128.0.0", "10.255.255.255", "::"]
+            .iter()
+            .flat_map(|address| (0..=32).map(move |length| format!("{address}/{length}")))
+            .map(|text| prefix(&text))
+            .collect();
+        all.sort();
+        all.dedup();
+        for one in &all {
+            for other in &all {
+                assert_eq!(
+                    one.parts().contains(other),
+                    one.covers(other),
+                    "{one} {other}"
+                );
+            }
+        }
     }
 
     #[test]

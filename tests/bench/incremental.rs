@@ -1,11 +1,13 @@
 //! What one Service's change costs in a cluster of 50,000, from its facts to the changes that the
-//! speaker is given, beside the evaluation of all 100,000 candidates. Run with `cargo bench
+//! speaker is given, beside the evaluation of all 100,000 candidates; and what it costs the kernel's
+//! table of learned routes. Run with `cargo bench
 //! --bench incremental`; the ratio is printed in any case.
 
 mod cluster;
 #[path = "../support/memory.rs"]
 mod memory;
 
+use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,15 +17,19 @@ use serde_json::json;
 
 use rutter::candidates::{AdvertiseConfig, Candidates};
 use rutter::facts::{ClusterChange, ClusterView, NodeFacts, ServiceKey, StringMap};
+use rutter::fib::{Fib, KernelView, Ownership};
 use rutter::policy::{
     Audience, ExportChange, Exports, Limits, Link, Mode, OnError, PeerGroup, PeerGroups, PeerKind,
     Shadows,
 };
-use rutter::types::{Asn, GroupId};
+use rutter::types::{Asn, GroupId, Hop, InterfaceIndex, Prefix};
 use rutter::wasm::{Engine, Module, WasmPolicy};
 
 /// Loses and gets back its endpoint on the node: with Local traffic, that withdraws and announces.
 const CHANGING: u32 = 24_000;
+
+/// Services' addresses, and as many learned routes.
+const ROUTES: u32 = 10_000;
 
 /// A node's route decisions in a large cluster, towards one group of peers.
 struct Node {
@@ -206,5 +212,52 @@ fn median(rounds: usize, mut work: impl FnMut() -> Vec<ExportChange>) -> Duratio
     times[rounds / 2]
 }
 
-criterion_group!(benches, incremental, shadow);
+/// What one Service costs the kernel's table, beside learned routes that it has nothing to do with:
+/// told by itself, and told with all others.
+fn learned_routes(c: &mut Criterion) {
+    let prefix = |number: u32, length| {
+        let address = std::net::Ipv4Addr::from_bits(number);
+        let net = ipnet::Ipv4Net::new(address, length).expect("a length");
+        Prefix::from(net)
+    };
+    let hops = BTreeSet::from([Hop {
+        gateway: [10, 9, 0, 1].into(),
+        interface: InterfaceIndex(2),
+    }]);
+    let services: BTreeSet<Prefix> = (0..ROUTES).map(|n| prefix(0x0A60_0000 + n, 32)).collect();
+    let mut fib = Fib::new(4096);
+    fib.kernel_is(KernelView::default());
+    fib.own_is(now(), services.clone());
+    for number in 0..ROUTES {
+        fib.want(prefix(0x6440_0000 + (number << 8), 24), Some(hops.clone()));
+    }
+    let added = fib.changes(now(), usize::MAX);
+    assert_eq!(added.len(), ROUTES as usize);
+    for change in added {
+        fib.done(change);
+    }
+    assert_eq!(fib.changes(now(), usize::MAX), []);
+    let changing = prefix(0x0A6F_0000, 32);
+    let mut group = c.benchmark_group("learned routes");
+    group.bench_function("one Service", |b| {
+        b.iter(|| {
+            for ownership in [Ownership::Own, Ownership::Foreign] {
+                fib.own_changed([(changing, ownership)]);
+                black_box(fib.changes(now(), usize::MAX));
+            }
+        });
+    });
+    group.bench_function("one Service, told with all", |b| {
+        b.iter(|| {
+            let more = services.iter().copied().chain([changing]).collect();
+            for own in [more, services.clone()] {
+                fib.own_is(now(), own);
+                black_box(fib.changes(now(), usize::MAX));
+            }
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, incremental, shadow, learned_routes);
 criterion_main!(benches);

@@ -1,6 +1,8 @@
 //! Learned routes in a real kernel's table: they follow what BIRD and FRR announce, are replaced
 //! and never missing, outlive the agent, and leave everybody else's routes alone.
 
+mod next_hops;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
@@ -234,7 +236,7 @@ fn a_wrong_route_is_not_installed_and_told_why() {
     let connected = "10.9.0.128/25";
     let good = "100.64.0.0/16";
     let announced = [pods, service, connected, good];
-    let mut bird = site.bird(&announced);
+    let _bird = site.bird(&announced);
     let agent = site.agent(1, INSTALL);
     site.kernel_has(&[(good, &[0])]);
     eventually(CHANGE_LIMIT, || equal(kernel(&agent)?.unfit, 3));
@@ -250,28 +252,6 @@ fn a_wrong_route_is_not_installed_and_told_why() {
             equal(path(&agent, prefix, "r0")?, unfit(words))
         });
     }
-
-    // By a router that is not a neighbour, whatever way there is to it.
-    let config = site.announcing(0, &[good]);
-    ip(&site.node.host, "route add 192.0.2.0/24 via 10.9.0.2");
-    for (next_hop, words) in [
-        (
-            "192.0.2.1",
-            "next hop 192.0.2.1 is not on a connected network, but behind 10.9.0.2",
-        ),
-        (
-            "203.0.113.1",
-            "next hop 203.0.113.1 cannot be reached: Network is unreachable",
-        ),
-    ] {
-        bird.configure_next_hop(&config, next_hop);
-        eventually(CHANGE_LIMIT, || {
-            equal(path(&agent, good, "r0")?, unfit(words))
-        });
-        site.kernel_has(&[]);
-    }
-    bird.configure(&config);
-    site.kernel_has(&[(good, &[0])]);
 }
 
 #[test]

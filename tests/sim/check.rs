@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use rutter::bgp::wire::{AsPath, Message, PathAttributes, Update};
-use rutter::rib::{AttributeSet, AttributesRef, LocRib, Multipath, Path, Source};
+use rutter::rib::{AttributeSet, AttributesRef, LocRib, Multipath, Path, Resolvability, Source};
 use rutter::speaker::{Event, Learning, PeerConfig, SessionState, Speaker};
 use rutter::types::{Community, Family, Installation, Prefix};
 
@@ -318,6 +318,7 @@ fn up_and_down_in_turn(host: &Host) {
             | Event::Paused { .. }
             | Event::Tolerated { .. }
             | Event::NearLimit { .. }
+            | Event::Unresolved { .. }
             | Event::NoNextHop { .. }
             | Event::CannotSend { .. } => continue,
         };
@@ -403,7 +404,7 @@ fn best_paths_follow_from_the_paths(loc_rib: &LocRib) {
     let mut again = LocRib::new(Multipath::AnyNeighborAs);
     for (prefix, _) in loc_rib.iter() {
         for (path, _) in loc_rib.explain(&prefix).into_iter().rev() {
-            again.insert(prefix, path.clone());
+            again.insert(prefix, path.clone(), Resolvability::Resolvable);
         }
         assert_eq!(
             again.selected(&prefix),
@@ -430,6 +431,7 @@ pub(super) fn transitions(host: &Host) -> usize {
         | Event::Paused { .. }
         | Event::Tolerated { .. }
         | Event::NearLimit { .. }
+        | Event::Unresolved { .. }
         | Event::NoNextHop { .. }
         | Event::CannotSend { .. } => false,
     };

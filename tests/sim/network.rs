@@ -455,6 +455,8 @@ impl Network {
                 Output::Close { connection } => self.close(host, connection),
                 // Whoever runs a scenario takes what is undecided when it likes.
                 Output::Undecided => {}
+                // Nobody is asked, or whoever runs a scenario answers when it likes.
+                Output::NextHops => {}
                 Output::RouteChange { prefix } => {
                     self.hosts[host].changed.insert(prefix);
                 }

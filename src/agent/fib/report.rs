@@ -1,10 +1,12 @@
 //! What the API tells of learned routes in the kernel.
 
+use std::collections::BTreeSet;
+
 use super::KernelRoutes;
 use crate::api::{KernelPath, KernelStatus};
 use crate::config::{KernelConfig, LearnedRoutes};
-use crate::fib::{Counts, PathState, Via};
-use crate::types::Prefix;
+use crate::fib::{Counts, PathState};
+use crate::types::{Hop, Prefix};
 
 impl KernelRoutes {
     /// The kernel's part of `/v1/status`.
@@ -40,10 +42,10 @@ impl KernelRoutes {
         }
     }
 
-    /// What became of a path that the kernel may have.
-    pub(in crate::agent) fn path(&self, prefix: Prefix, via: &Via) -> KernelPath {
+    /// What became of a path that the kernel may have and that leads these ways.
+    pub(in crate::agent) fn path(&self, prefix: Prefix, hops: &BTreeSet<Hop>) -> KernelPath {
         let shared = self.lock();
-        match (shared.fib.path_state(prefix, via), &shared.trouble) {
+        match (shared.fib.path_state(prefix, hops), &shared.trouble) {
             (PathState::Installed, _) => KernelPath::Installed,
             (PathState::Unfit(reason), _) => KernelPath::Unfit { reason },
             (PathState::Refused(reason), _) => KernelPath::Refused { reason },

@@ -15,7 +15,7 @@
 //! that does not get on from one that has much to do.
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use super::pulse::Pulse;
@@ -23,7 +23,7 @@ use super::{Judgement, Leave, Pipeline, Settings, SourceState, Trial, Tried};
 use crate::agent::clock;
 use crate::agent::driver::{SpeakerHandle, SpeakerStopped};
 use crate::agent::events::Notices;
-use crate::agent::fib::OwnPrefixes;
+use crate::agent::own_prefixes::OwnPrefixes;
 use crate::agent::service_routes;
 use crate::agent::shadow::{ShadowHandles, ShadowThreads};
 use crate::kube::{Source, SourceEvent};
@@ -51,7 +51,7 @@ pub(in crate::agent) struct PipelineHandle {
     orders: mpsc::Sender<Order>,
     pulse: Pulse,
     shadows: ShadowHandles,
-    own: watch::Sender<OwnPrefixes>,
+    own: OwnPrefixes,
 }
 
 /// The pipeline's thread is gone: the process is ending.
@@ -115,13 +115,11 @@ impl PipelineHandle {
     }
 
     /// The node's own prefixes, from now on.
-    pub(in crate::agent) async fn own_prefixes(
-        &self,
-    ) -> Result<watch::Receiver<OwnPrefixes>, PipelineStopped> {
-        let own = self.own.subscribe();
-        // What was told before was told to nobody.
+    pub(in crate::agent) async fn own_prefixes(&self) -> Result<OwnPrefixes, PipelineStopped> {
+        self.own.want();
+        // A step, for them to be told after it.
         self.act(|_| ((), Vec::new())).await?;
-        Ok(own)
+        Ok(self.own.clone())
     }
 
     /// What policies in shadow mode would change.
@@ -154,7 +152,7 @@ struct Runner {
     pulse: Pulse,
     turn: Turn,
     shadows: ShadowThreads,
-    own: watch::Sender<OwnPrefixes>,
+    own: OwnPrefixes,
 }
 
 /// Starts the thread. It ends when the speaker or the last handle has.
@@ -171,7 +169,7 @@ pub(in crate::agent) fn spawn(
     let (orders, inbox) = mpsc::channel(ORDERS_MAX);
     let pulse = Pulse::default();
     let shadows = ShadowThreads::spawn()?;
-    let own = watch::Sender::new(None);
+    let own = OwnPrefixes::default();
     let handle = PipelineHandle {
         orders,
         pulse: pulse.clone(),
@@ -258,15 +256,12 @@ impl Runner {
         self.pipeline.on_events(events)
     }
 
-    /// Tells them, if somebody wants to know.
-    fn tell_own_prefixes(&self) {
-        if self.own.receiver_count() > 0 {
-            let own = self.pipeline.own_prefixes();
-            self.own.send_if_modified(|before| {
-                let differs = *before != own;
-                *before = own;
-                differs
-            });
+    /// Tells what became of them, if somebody wants to know.
+    fn tell_own_prefixes(&mut self) {
+        if self.own.is_wanted()
+            && let Some(news) = self.pipeline.own_news()
+        {
+            self.own.tell(news);
         }
     }
 

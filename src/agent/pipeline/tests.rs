@@ -2,6 +2,7 @@
 
 mod imports;
 mod incremental;
+mod own;
 mod services;
 mod trial;
 
@@ -190,6 +191,8 @@ fn told(inputs: &[Input]) -> Vec<String> {
             | Input::Transmitted { .. }
             | Input::Closed { .. }
             | Input::Arriving { .. }
+            | Input::Resolution(_)
+            | Input::NextHops(_)
             | Input::Shutdown { .. }) => panic!("{other:?}"),
         })
         .collect()

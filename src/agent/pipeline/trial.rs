@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use super::effect::{self, Measured};
 use super::imports::{ImportTrial, ImportTried};
+use super::own::Touched;
 use super::stood_in::AllStoodIn;
 use super::{Failures, Pipeline, Settings, Stage};
 use crate::agent::clock;
@@ -243,6 +244,7 @@ impl Pipeline {
         inputs.extend(import);
         self.exports = exports;
         self.candidates = candidates;
+        self.touched = Touched::All;
         self.meters.adopt(self.exports.links(), new_links);
         self.work.add(work);
         self.log_failures(&failures);

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::super::decision::tests::path_of_peer;
 use super::super::fixtures::{attributes, neighbor, path_from, prefix};
+use super::Resolvability::{Resolvable, Unresolvable};
 use super::*;
 use crate::bgp::wire::PathAttributes;
 use crate::rib::{LostBy, Source};
@@ -34,17 +35,25 @@ fn each_step_says_what_it_did_to_the_chosen_paths() {
     let mut rib = LocRib::default();
     let to = prefix("10.0.0.0/24");
     let steps = [
-        ("first", rib.insert(to, path(2, 1)), Some(Change::Best)),
-        ("the same again", rib.insert(to, path(2, 1)), None),
+        (
+            "first",
+            rib.insert(to, path(2, 1), Resolvable),
+            Some(Change::Best),
+        ),
+        (
+            "the same again",
+            rib.insert(to, path(2, 1), Resolvable),
+            None,
+        ),
         (
             "as good",
-            rib.insert(to, path(3, 1)),
+            rib.insert(to, path(3, 1), Resolvable),
             Some(Change::Multipath),
         ),
-        ("worse", rib.insert(to, path(4, 9)), None),
+        ("worse", rib.insert(to, path(4, 9), Resolvable), None),
         (
             "as good, and first",
-            rib.insert(to, path(1, 1)),
+            rib.insert(to, path(1, 1), Resolvable),
             Some(Change::Best),
         ),
         ("the worse goes", rib.remove(&to, peer(4)), None),
@@ -56,7 +65,7 @@ fn each_step_says_what_it_did_to_the_chosen_paths() {
         ),
         (
             "the best is another",
-            rib.insert(to, path(1, 2)),
+            rib.insert(to, path(1, 2), Resolvable),
             Some(Change::Best),
         ),
         (
@@ -81,9 +90,12 @@ fn each_step_says_what_it_did_to_the_chosen_paths() {
 fn a_local_path_takes_over_and_hands_back() {
     let mut rib = LocRib::default();
     let to = prefix("10.0.0.0/24");
-    rib.insert(to, path(1, 0));
+    rib.insert(to, path(1, 0), Resolvable);
     let local = Path::local(attributes(PathAttributes::default()));
-    assert_eq!(rib.insert(to, local.clone()), Some(Change::Best));
+    assert_eq!(
+        rib.insert(to, local.clone(), Resolvable),
+        Some(Change::Best)
+    );
     assert_eq!(rib.selected(&to), std::slice::from_ref(&local));
     let learned = path(1, 0);
     assert_eq!(
@@ -101,8 +113,8 @@ fn a_local_path_takes_over_and_hands_back() {
 fn prefixes_are_counted_by_family_and_listed_in_order() {
     let mut rib = LocRib::default();
     for to in ["2001:db8::/64", "10.0.1.0/24", "10.0.0.0/24"] {
-        rib.insert(prefix(to), path(1, 0));
-        rib.insert(prefix(to), path(2, 0));
+        rib.insert(prefix(to), path(1, 0), Resolvable);
+        rib.insert(prefix(to), path(2, 0), Resolvable);
     }
     assert_eq!(rib.count(Family::Ipv4Unicast), 2);
     assert_eq!(rib.count(Family::Ipv6Unicast), 1);
@@ -113,7 +125,7 @@ fn prefixes_are_counted_by_family_and_listed_in_order() {
 }
 
 /// One change of one of three prefixes.
-fn step() -> impl Strategy<Value = (Prefix, SourceId, Option<Path>)> {
+fn step() -> impl Strategy<Value = (Prefix, SourceId, Option<(Path, Resolvability)>)> {
     let to = prop_oneof![
         Just(prefix("10.0.0.0/24")),
         Just(prefix("10.0.0.0/25")),
@@ -124,7 +136,9 @@ fn step() -> impl Strategy<Value = (Prefix, SourceId, Option<Path>)> {
         let given = prop_oneof![6 => path_of_peer(number), 1 => Just(local)];
         given.prop_flat_map(|path| {
             let source = path.source.id();
-            (Just(source), prop::option::weighted(0.7, Just(path)))
+            let judged = prop_oneof![3 => Just(Resolvable), 1 => Just(Unresolvable)];
+            let path = judged.prop_map(move |judged| (path.clone(), judged));
+            (Just(source), prop::option::weighted(0.7, path))
         })
     });
     (to, path).prop_map(|(to, (source, path))| (to, source, path))
@@ -158,9 +172,16 @@ proptest! {
         prop_assert_eq!(&chosen, &reported);
 
         let mut fresh = LocRib::new(multipath);
-        for ((to, _), path) in &held {
-            fresh.insert(*to, path.clone());
+        // The decision knows nothing of paths that are not resolvable.
+        let mut without = LocRib::new(multipath);
+        for ((to, _), (path, judged)) in &held {
+            fresh.insert(*to, path.clone(), *judged);
+            match judged {
+                Resolvable => drop(without.insert(*to, path.clone(), Resolvable)),
+                Unresolvable => {}
+            }
         }
+        prop_assert!(rib.iter().eq(without.iter()));
         for to in held.keys().map(|(to, _)| to) {
             prop_assert_eq!(rib.explain(to), fresh.explain(to));
         }
@@ -172,16 +193,59 @@ proptest! {
     }
 }
 
+#[test]
+fn a_path_whose_next_hop_is_not_reached_is_kept_and_hides_none() {
+    let mut rib = LocRib::default();
+    let to = prefix("10.0.0.0/24");
+    // By every step of the decision it would be the best.
+    let local_pref = |number, local_pref| {
+        let attributes = PathAttributes {
+            local_pref: Some(local_pref),
+            ..PathAttributes::default()
+        };
+        path_from(neighbor(number, Asn(65001)), attributes)
+    };
+    let (dead, living) = (local_pref(1, 900), local_pref(2, 1));
+    assert_eq!(rib.insert(to, dead.clone(), Unresolvable), None);
+    assert_eq!(rib.selected(&to), []);
+    assert_eq!(rib.iter().count(), 0);
+    assert_eq!(rib.explain(&to), [(&dead, Standing::Unresolvable)]);
+    let change = rib.insert(to, living.clone(), Resolvable);
+    assert_eq!(change, Some(Change::Best));
+    assert_eq!(rib.selected(&to), std::slice::from_ref(&living));
+    assert_eq!(
+        rib.explain(&to),
+        [(&living, Standing::Best), (&dead, Standing::Unresolvable)]
+    );
+    assert_eq!(rib.resolvability(&to, peer(1)), Some(Unresolvable));
+    // It returns when its next hop does, and goes with it.
+    let all_are = |judged| move |_: &Path, _| judged;
+    assert_eq!(rib.reconsider(&to, all_are(Resolvable)), Some(Change::Best));
+    assert_eq!(rib.best(&to), Some(&dead));
+    assert_eq!(rib.reconsider(&to, all_are(Resolvable)), None);
+    assert_eq!(
+        rib.reconsider(&to, all_are(Unresolvable)),
+        Some(Change::Best)
+    );
+    assert_eq!(rib.selected(&to), []);
+    assert_eq!(rib.remove(&to, peer(1)), None);
+    assert_eq!(rib.remove(&to, peer(2)), None);
+    assert!(rib.is_empty());
+}
+
 /// A session that came back with another router id is another neighbour behind the same source.
 #[test]
 fn a_source_has_one_path_even_if_its_neighbour_changed() {
     let mut rib = LocRib::default();
     let to = prefix("10.0.0.0/24");
-    rib.insert(to, path(1, 0));
+    rib.insert(to, path(1, 0), Resolvable);
     let mut changed = neighbor(2, Asn(65001));
     changed.id = PeerId(1);
     let again = path_from(changed, PathAttributes::default());
-    assert_eq!(rib.insert(to, again.clone()), Some(Change::Best));
+    assert_eq!(
+        rib.insert(to, again.clone(), Resolvable),
+        Some(Change::Best)
+    );
     assert_eq!(rib.explain(&to), [(&again, Standing::Best)]);
     assert!(matches!(&again.source, Source::Peer(neighbor) if neighbor.id == PeerId(1)));
 }

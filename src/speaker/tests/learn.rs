@@ -4,7 +4,7 @@
 use super::*;
 
 /// Host 0 is a router in AS 65000 with nodes 1 and 2, each an AS of its own.
-fn router_with_two_nodes() -> Network {
+pub(super) fn router_with_two_nodes() -> Network {
     let mut network = Network::new(1, Conditions::perfect());
     for host in 0..3 {
         network.add(Speaker::new(u64::try_from(host).unwrap()), address(host));

@@ -81,6 +81,7 @@ fn downs(network: &Network, host: HostId) -> Vec<String> {
             | Event::AttemptFailed { .. }
             | Event::Paused { .. }
             | Event::Stranger { .. }
+            | Event::Unresolved { .. }
             | Event::Tolerated { .. }
             | Event::NearLimit { .. }
             | Event::CannotSend { .. }
@@ -214,6 +215,7 @@ fn attributes_are_held_up_to_a_budget_however_large_each_set_is() {
             | Event::AttemptFailed { .. }
             | Event::Paused { .. }
             | Event::Stranger { .. }
+            | Event::Unresolved { .. }
             | Event::Tolerated { .. }
             | Event::Down { .. }
             | Event::CannotSend { .. }

@@ -1,6 +1,10 @@
 //! Messages as the kernel would read and write them.
 
+use std::collections::BTreeMap;
+
+use super::lookup::{reachability_by, take_longer};
 use super::*;
+use crate::types::Reachability;
 
 const OURS: Ours = Ours {
     table: 254,
@@ -57,6 +61,8 @@ fn what_is_sent_is_what_is_read_again() {
         ("100.64.0.0/16", &["10.9.0.1", "10.9.0.2"]),
         ("0.0.0.0/0", &["10.9.0.1"]),
         ("10.0.0.1/32", &["10.9.0.1"]),
+        ("100.64.0.0/16", &["fe80::1"]),
+        ("100.64.0.0/16", &["fe80::1", "fe80::2"]),
         ("2001:db8::/32", &["fd09::1", "fe80::1"]),
         ("::/0", &["fe80::1"]),
     ] {
@@ -128,22 +134,63 @@ fn the_node_is_connected_to_what_needs_no_gateway() {
 #[test]
 fn an_address_is_a_neighbour_our_own_behind_a_router_or_nowhere() {
     let mut own = device_route("10.9.0.11/32", 255, RouteType::Local);
-    assert_eq!(reach_by(&own), Reach::Own);
+    assert_eq!(reachability_by(&own), Reachability::Own);
     own.header.kind = RouteType::Unicast;
-    assert_eq!(reach_by(&own), Reach::OnLink(InterfaceIndex(3)));
-    let routed = route_of(OURS, key("192.0.2.1/32"), &hops(&["10.9.0.1"]));
-    let router = "10.9.0.1".parse().unwrap();
-    assert_eq!(reach_by(&sent_and_received(routed)), Reach::Gateway(router));
+    let on_link = Reachability::OnLink(InterfaceIndex(3));
+    assert_eq!(reachability_by(&own), on_link);
+    let gateways = ["10.9.0.1", "10.9.0.2"];
+    for count in 1..=2 {
+        let hops = hops(&gateways[..count]);
+        let routed = sent_and_received(route_of(OURS, key("192.0.2.0/24"), &hops));
+        let by = "192.0.2.0/24".parse().unwrap();
+        assert_eq!(reachability_by(&routed), Reachability::Routed { hops, by });
+    }
     let unreachable = device_route("192.0.2.1/32", 254, RouteType::Unreachable);
-    assert!(matches!(reach_by(&unreachable), Reach::Unreachable(_)));
+    let words = "the kernel's route there is unreachable".to_owned();
+    assert_eq!(reachability_by(&unreachable), Reachability::Refused(words));
+}
+
+#[test]
+fn of_the_routes_that_lead_somewhere_the_longest_and_then_the_lowest_metric_counts() {
+    let addresses = ["192.0.2.1", "192.0.2.200", "10.9.0.5", "2001:db8::1"];
+    let addresses = addresses.map(|address| address.parse().unwrap()).into();
+    let mut longest = BTreeMap::new();
+    for (prefix, metric, gateway) in [
+        ("192.0.2.0/24", 20, "10.9.0.1"),
+        ("0.0.0.0/0", 1, "10.9.0.2"),
+        ("192.0.2.128/25", 100, "10.9.0.3"),
+        ("192.0.2.0/24", 10, "10.9.0.4"),
+        ("192.0.2.0/24", 30, "10.9.0.5"),
+    ] {
+        let key = RouteKey {
+            metric,
+            ..key(prefix)
+        };
+        let route = sent_and_received(route_of(OURS, key, &hops(&[gateway])));
+        take_longer(&addresses, &route, &mut longest);
+    }
+    let throw = device_route("192.0.2.1/32", 254, RouteType::Throw);
+    take_longer(&addresses, &throw, &mut longest);
+    let gateways: Vec<_> = longest
+        .iter()
+        .map(|(address, route)| {
+            let hops = hops_of(route);
+            format!("{address} by {}", hops.first().unwrap().gateway)
+        })
+        .collect();
+    let expected = [
+        "10.9.0.5 by 10.9.0.2",
+        "192.0.2.1 by 10.9.0.4",
+        "192.0.2.200 by 10.9.0.3",
+    ];
+    assert_eq!(gateways, expected);
 }
 
 #[test]
 fn of_others_changes_only_those_matter_that_routes_depend_on() {
-    let matters = |route| {
-        let message = RouteNetlinkMessage::DelRoute(route);
-        super::matters(&NetlinkPayload::InnerMessage(message), OURS)
-    };
+    let deleted = |route| NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelRoute(route));
+    let matters = |route| super::matters(&deleted(route), OURS, Interest::OurRoutes);
+    let matters_to_next_hops = |route| super::matters(&deleted(route), OURS, Interest::NextHops);
     assert!(matters(route_of(
         OURS,
         key("100.64.0.0/16"),
@@ -163,8 +210,14 @@ fn of_others_changes_only_those_matter_that_routes_depend_on() {
         key("100.64.0.0/16"),
         &hops(&["10.9.0.1"])
     )));
-    let lost = NetlinkPayload::Overrun(Vec::new());
-    assert!(super::matters(&lost, OURS), "messages were lost");
+    let route = |ours| route_of(ours, key("100.64.0.0/16"), &hops(&["10.9.0.1"]));
+    assert!(matters_to_next_hops(route(theirs)));
+    assert!(!matters_to_next_hops(route(OURS)));
+    for interest in [Interest::OurRoutes, Interest::NextHops] {
+        let lost = NetlinkPayload::Overrun(Vec::new());
+        let matters = super::matters(&lost, OURS, interest);
+        assert!(matters, "messages were lost");
+    }
 }
 
 #[test]

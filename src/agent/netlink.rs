@@ -1,9 +1,12 @@
 //! The kernel's routes by rtnetlink, the only place that speaks it: what it holds, how it reaches
-//! an address, changes, and news of whatever others change.
+//! an address, changes, and news of whatever others change. [`fib`](super::fib) and
+//! [`next_hops`](super::next_hops) each have a [`Kernel`] of their own.
 //!
 //! Nothing is decided here. A route counts as ours by its table and protocol number alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod lookup;
+
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,8 +29,9 @@ use rtnetlink::{Handle, MulticastGroup};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::fib::{Change, Hop, InterfaceIndex, KernelView, Reach, RouteKey};
-use crate::types::{Family, Prefix};
+use crate::config::KernelConfig;
+use crate::fib::{Change, KernelView, RouteKey};
+use crate::types::{Family, Hop, InterfaceIndex, Prefix};
 
 /// The kernel's own table: the node's addresses.
 const LOCAL_TABLE: u32 = 255;
@@ -44,14 +48,38 @@ const GROUPS: [MulticastGroup; 5] = [
 
 /// Which routes are ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ours {
-    pub(super) table: u32,
-    pub(super) protocol: u8,
+pub(in crate::agent) struct Ours {
+    pub(in crate::agent) table: u32,
+    pub(in crate::agent) protocol: u8,
+}
+
+impl Ours {
+    /// No route is. There is no table 0.
+    pub(in crate::agent) const NOTHING: Self = Self {
+        table: 0,
+        protocol: 0,
+    };
+
+    pub(in crate::agent) fn of(config: &KernelConfig) -> Self {
+        Self {
+            table: config.table,
+            protocol: config.protocol,
+        }
+    }
+}
+
+/// Of which of others' changes somebody wants to hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::agent) enum Interest {
+    /// Those that routes of ours depend on.
+    OurRoutes,
+    /// Those that next hops depend on: any route that is not ours.
+    NextHops,
 }
 
 /// Two sockets to the kernel: one to ask and change, one to listen. Dropping it closes them.
 #[derive(Debug)]
-pub(super) struct Kernel {
+pub(in crate::agent) struct Kernel {
     ours: Ours,
     handle: Handle,
     news: Arc<News>,
@@ -69,7 +97,7 @@ struct News {
 
 /// What the kernel did not do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum KernelError {
+pub(in crate::agent) enum KernelError {
     /// It refused.
     #[error("{}", words(*.0))]
     Refused(i32),
@@ -83,17 +111,17 @@ pub(super) enum KernelError {
 
 impl KernelError {
     /// Whether nothing at all may be changed.
-    pub(super) fn is_forbidden(&self) -> bool {
+    pub(in crate::agent) fn is_forbidden(&self) -> bool {
         matches!(self, Self::Refused(libc::EPERM))
     }
 
     /// Whether the kernel can no longer be asked by these sockets.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(in crate::agent) fn is_closed(&self) -> bool {
         *self == Self::Closed
     }
 
     /// Whether the kernel has other routes than was thought.
-    pub(super) fn is_surprise(&self) -> bool {
+    pub(in crate::agent) fn is_surprise(&self) -> bool {
         matches!(
             self,
             Self::Refused(libc::EEXIST | libc::ENOENT | libc::ESRCH)
@@ -107,7 +135,7 @@ impl Kernel {
     ///
     /// # Errors
     /// The system's.
-    pub(super) fn open(ours: Ours) -> io::Result<Self> {
+    pub(in crate::agent) fn open(ours: Ours, interest: Interest) -> io::Result<Self> {
         let (mut asking, handle, _) = rtnetlink::new_connection_with_strict_check()?;
         let own = asking.socket_mut().socket_mut().bind_auto()?;
         // Told, an end of the connection is not taken for an end of the answer.
@@ -118,7 +146,8 @@ impl Kernel {
         let mut connections = JoinSet::new();
         connections.spawn(asking);
         connections.spawn(listening);
-        connections.spawn(listen(messages, ours, own.port_number(), Arc::clone(&news)));
+        let told = Arc::clone(&news);
+        connections.spawn(listen(messages, (ours, interest), own.port_number(), told));
         Ok(Self {
             ours,
             handle,
@@ -129,25 +158,19 @@ impl Kernel {
 
     /// Waits until somebody else changed what routes depend on, or may have. Cancel-safe: what
     /// happens while nobody waits is heard by whoever waits next.
-    pub(super) async fn news(&self) {
+    pub(in crate::agent) async fn news(&self) {
         self.news.told.notified().await;
     }
 
-    /// What it holds, and how it reaches these addresses.
+    /// What it holds.
     ///
     /// # Errors
     /// It cannot be asked.
-    pub(super) async fn read(
-        &self,
-        addresses: &BTreeSet<IpAddr>,
-    ) -> Result<KernelView, KernelError> {
+    pub(in crate::agent) async fn read(&self) -> Result<KernelView, KernelError> {
         if self.news.ended.load(Ordering::Relaxed) {
             return Err(KernelError::Closed);
         }
-        let mut view = KernelView {
-            reach: self.reach(addresses).await?,
-            ..KernelView::default()
-        };
+        let mut view = KernelView::default();
         let tables = BTreeSet::from([LOCAL_TABLE, MAIN_TABLE, self.ours.table]);
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             for table in &tables {
@@ -159,42 +182,11 @@ impl Kernel {
         Ok(view)
     }
 
-    /// How it reaches these addresses.
-    ///
-    /// # Errors
-    /// It cannot be asked.
-    pub(super) async fn reach(
-        &self,
-        addresses: &BTreeSet<IpAddr>,
-    ) -> Result<BTreeMap<IpAddr, Reach>, KernelError> {
-        let mut reach = BTreeMap::new();
-        for address in addresses {
-            let prefix = Prefix::host(*address);
-            let mut route = RouteMessage::default();
-            route.header = RouteHeader {
-                address_family: address_family(prefix.family()),
-                destination_prefix_length: prefix.length(),
-                ..RouteHeader::default()
-            };
-            route.attributes = vec![RouteAttribute::Destination((*address).into())];
-            let message = RouteNetlinkMessage::GetRoute(route);
-            let found = match self.request(message, NLM_F_REQUEST).await {
-                Ok(routes) => routes.first().map_or_else(nowhere, reach_by),
-                Err(refused @ KernelError::Refused(_)) => Reach::Unreachable(refused.to_string()),
-                Err(error @ (KernelError::Closed | KernelError::Unexpected(_))) => {
-                    return Err(error);
-                }
-            };
-            reach.insert(*address, found);
-        }
-        Ok(reach)
-    }
-
     /// Does one thing.
     ///
     /// # Errors
     /// It was not done, and why.
-    pub(super) async fn apply(&self, change: &Change) -> Result<(), KernelError> {
+    pub(in crate::agent) async fn apply(&self, change: &Change) -> Result<(), KernelError> {
         let (message, flags) = match change {
             Change::Add { key, hops } => (
                 RouteNetlinkMessage::NewRoute(route_of(self.ours, *key, hops)),
@@ -226,7 +218,7 @@ impl Kernel {
     ///
     /// # Errors
     /// It may not, or the kernel cannot be asked.
-    pub(super) async fn probe(&self) -> Result<(), KernelError> {
+    pub(in crate::agent) async fn probe(&self) -> Result<(), KernelError> {
         let nobody = RouteKey {
             prefix: Prefix::host(IpAddr::from([0, 0, 0, 0])),
             metric: u32::MAX,
@@ -308,11 +300,12 @@ fn route_of(ours: Ours, key: RouteKey, hops: &BTreeSet<Hop>) -> RouteMessage {
     match (ways.next(), ways.next()) {
         (None, _) => {}
         (Some(hop), None) => route.attributes.extend([
-            RouteAttribute::Gateway(hop.gateway.into()),
+            gateway_of(prefix.family(), hop.gateway),
             RouteAttribute::Oif(hop.interface.0),
         ]),
         (Some(_), Some(_)) => {
-            let ways = hops.iter().map(next_hop).collect();
+            let ways = hops.iter().map(|hop| next_hop(prefix.family(), hop));
+            let ways = ways.collect();
             route.attributes.push(RouteAttribute::MultiPath(ways));
         }
     }
@@ -325,17 +318,8 @@ fn take(ours: Ours, route: &RouteMessage, view: &mut KernelView) {
         return;
     };
     if is_ours(route, ours) {
-        let metric = attribute(route, |attribute| {
-            if let RouteAttribute::Priority(metric) = attribute {
-                Some(*metric)
-            } else {
-                None
-            }
-        });
-        let key = RouteKey {
-            prefix,
-            metric: metric.unwrap_or(0),
-        };
+        let metric = metric_of(route);
+        let key = RouteKey { prefix, metric };
         view.routes.insert(key, hops_of(route));
     } else if is_connected(route) && prefix.length() > 0 {
         view.connected.insert(prefix);
@@ -346,13 +330,13 @@ fn take(ours: Ours, route: &RouteMessage, view: &mut KernelView) {
 /// whatever the kernel says, for many changes are one piece of news.
 async fn listen(
     mut messages: UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>,
-    ours: Ours,
+    (ours, interest): (Ours, Interest),
     own_port: u32,
     news: Arc<News>,
 ) {
     while let Some((message, _)) = messages.next().await {
         // What we do ourselves is told, too.
-        if message.header.port_number != own_port && matters(&message.payload, ours) {
+        if message.header.port_number != own_port && matters(&message.payload, ours, interest) {
             news.told.notify_one();
         }
     }
@@ -360,8 +344,8 @@ async fn listen(
     news.told.notify_one();
 }
 
-/// Of routes, only our own, and those to what the node is connected to.
-fn matters(payload: &NetlinkPayload<RouteNetlinkMessage>, ours: Ours) -> bool {
+/// For our routes, of routes only our own and those to what the node is connected to.
+fn matters(payload: &NetlinkPayload<RouteNetlinkMessage>, ours: Ours, interest: Interest) -> bool {
     // Anything else is an interface, an address, or a sign that messages were lost.
     let NetlinkPayload::InnerMessage(
         RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route),
@@ -369,7 +353,10 @@ fn matters(payload: &NetlinkPayload<RouteNetlinkMessage>, ours: Ours) -> bool {
     else {
         return true;
     };
-    is_ours(route, ours) || is_connected(route)
+    match interest {
+        Interest::OurRoutes => is_ours(route, ours) || is_connected(route),
+        Interest::NextHops => !is_ours(route, ours),
+    }
 }
 
 fn is_ours(route: &RouteMessage, ours: Ours) -> bool {
@@ -402,6 +389,17 @@ fn table_of(route: &RouteMessage) -> u32 {
         }
     });
     table.unwrap_or(u32::from(route.header.table))
+}
+
+fn metric_of(route: &RouteMessage) -> u32 {
+    let metric = attribute(route, |attribute| {
+        if let RouteAttribute::Priority(metric) = attribute {
+            Some(*metric)
+        } else {
+            None
+        }
+    });
+    metric.unwrap_or(0)
 }
 
 fn set_table(route: &mut RouteMessage, table: u32) {
@@ -456,29 +454,21 @@ fn hops_of(route: &RouteMessage) -> BTreeSet<Hop> {
     }
 }
 
-fn next_hop(hop: &Hop) -> RouteNextHop {
+fn next_hop(family: Family, hop: &Hop) -> RouteNextHop {
     let mut way = RouteNextHop::default();
     way.interface_index = hop.interface.0;
-    way.attributes = vec![RouteAttribute::Gateway(hop.gateway.into())];
+    way.attributes = vec![gateway_of(family, hop.gateway)];
     way
 }
 
-fn reach_by(route: &RouteMessage) -> Reach {
-    if route.header.kind == RouteType::Local {
-        return Reach::Own;
+/// A gateway as a route of the family names it.
+fn gateway_of(family: Family, gateway: IpAddr) -> RouteAttribute {
+    match (family, gateway) {
+        (Family::Ipv4Unicast, IpAddr::V6(gateway)) => RouteAttribute::Via(RouteVia::Inet6(gateway)),
+        (Family::Ipv4Unicast | Family::Ipv6Unicast, gateway) => {
+            RouteAttribute::Gateway(gateway.into())
+        }
     }
-    if route.header.kind != RouteType::Unicast {
-        return Reach::Unreachable(format!("the kernel has a {:?} route", route.header.kind));
-    }
-    match (gateway(&route.attributes), interface(route)) {
-        (Some(router), _) => Reach::Gateway(router),
-        (None, Some(interface)) => Reach::OnLink(InterfaceIndex(interface)),
-        (None, None) => nowhere(),
-    }
-}
-
-fn nowhere() -> Reach {
-    Reach::Unreachable("the kernel names no way there".to_owned())
 }
 
 fn gateway(attributes: &[RouteAttribute]) -> Option<IpAddr> {
@@ -494,10 +484,13 @@ fn gateway(attributes: &[RouteAttribute]) -> Option<IpAddr> {
     })
 }
 
+/// Of several, the first.
 fn interface(route: &RouteMessage) -> Option<u32> {
     attribute(route, |attribute| {
         if let RouteAttribute::Oif(index) = attribute {
             Some(*index)
+        } else if let RouteAttribute::MultiPath(ways) = attribute {
+            ways.first().map(|way| way.interface_index)
         } else {
             None
         }
