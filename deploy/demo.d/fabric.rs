@@ -42,6 +42,7 @@ impl Fabric {
             hold_time: HoldTime::DEFAULT,
             local_address: None,
             password: None,
+            barred: None,
         });
         let config = SpeakerConfig {
             asn: Asn(FABRIC_ASN),
