@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::Scene;
 use crate::support::peer::{dial, octets, open, read_some};
-use crate::support::wait::eventually;
+use crate::support::wait::{eventually, throughout};
 
 /// Peers that are nothing but addresses to send nonsense from: each is soon in a pause.
 const ADDRESSES: u64 = 600;
@@ -63,10 +63,7 @@ fn nonsense_over_tcp_ends_no_session_but_its_own() {
             thread::spawn(move || Nonsense { random, to }.send_until(end, worker, &counts))
         })
         .collect();
-    while Instant::now() < end {
-        is_healthy(&scene).unwrap();
-        thread::sleep(Duration::from_millis(500));
-    }
+    throughout(Duration::from_secs(seconds), || is_healthy(&scene));
     for worker in workers {
         worker.join().unwrap();
     }
