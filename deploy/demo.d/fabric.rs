@@ -46,6 +46,7 @@ impl Fabric {
             password: None,
             first_as: FirstAs::Peers,
             limits: ReceiveLimits::DEFAULT,
+            barred: None,
         });
         let config = SpeakerConfig {
             asn: Asn(FABRIC_ASN),

@@ -4,6 +4,8 @@
 //! Whoever may open the socket's file (mode 0600) may ask; the TCP one tells nothing that names a
 //! Service.
 
+mod streamed;
+
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -240,7 +242,10 @@ async fn received(
         if let Some(unknown) = unknown_peer(&reporter, query.peer.as_ref()).await? {
             return Ok(unknown);
         }
-        Ok(Json(reporter.received(query.peer).await?).into_response())
+        let mut listing = Arc::clone(&reporter).received(query.peer).await?;
+        // What keeps it from its first page is said as such.
+        let first = listing.next().await?;
+        Ok(streamed::response(listing, first))
     })
     .await
 }
