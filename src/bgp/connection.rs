@@ -187,6 +187,9 @@ impl Connection {
         self.timers.start(Timer::Hold, now + OPEN_HOLD);
         let mut capabilities: Vec<_> = Family::ALL.map(Capability::Multiprotocol).into();
         capabilities.push(Capability::RouteRefresh);
+        // Some send End-of-RIB only to those who say that they do. Without families it promises no
+        // more about our own restart (RFC 4724 section 3).
+        capabilities.push(Capability::END_OF_RIB);
         capabilities.push(Capability::FourOctetAsn(self.parameters.local_asn));
         self.send_message(
             now,
@@ -535,7 +538,9 @@ fn common_families(theirs: &[Capability]) -> Vec<Family> {
     let multiprotocol = |capability: &Capability| match capability {
         Capability::Multiprotocol(_) => true,
         Capability::Unknown { code, .. } => *code == MULTIPROTOCOL_CODE,
-        Capability::RouteRefresh | Capability::FourOctetAsn(_) => false,
+        Capability::RouteRefresh
+        | Capability::GracefulRestart { .. }
+        | Capability::FourOctetAsn(_) => false,
     };
     if !theirs.iter().any(multiprotocol) {
         return vec![Family::Ipv4Unicast];

@@ -311,6 +311,28 @@ fn another_program_s_route_of_the_same_metric_is_left_alone_and_told_of() {
     eventually(CHANGE_LIMIT, || equal(kernel(&agent)?.refused, 0));
 }
 
+/// FRR tells the end of its table to those alone who say that they tell theirs, BIRD everybody.
+/// GoBGP tells nobody unless it is to restart gracefully itself.
+#[test]
+fn what_a_router_took_back_while_no_agent_ran_goes_as_soon_as_its_table_has_come() {
+    for kind in [RouterKind::Bird, RouterKind::Frr] {
+        let site = Site::new();
+        let prefixes = ["100.64.0.0/16", "100.65.0.0/16"];
+        let start =
+            |prefixes: &[&str]| router::start(kind, &site.hosts[0], &site.announcing(0, prefixes));
+        let router = start(&prefixes);
+        let mut agent = site.agent(1, INSTALL);
+        site.kernel_has(&prefixes.map(|prefix| (prefix, &[0][..])));
+        agent.process().stop();
+        drop(router);
+        let _router = start(&prefixes[..1]);
+        agent.start_again();
+        // Well before the two minutes after which it would go anyway.
+        site.kernel_has(&[(prefixes[0], &[0])]);
+        println!("{kind:?}: the kernel has what it announces");
+    }
+}
+
 #[test]
 fn routes_stay_while_the_agent_restarts_and_only_what_peers_took_back_goes_then() {
     let site = Site::new();

@@ -2,7 +2,7 @@
 //! is asked of its own socket.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -100,10 +100,6 @@ impl Solo {
 
     pub(crate) fn memory(&self) -> Memory {
         self.process.memory()
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     pub(crate) fn log(&self) -> String {

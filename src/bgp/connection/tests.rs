@@ -265,6 +265,7 @@ fn our_open_names_what_we_can_do() {
             Capability::Multiprotocol(Family::Ipv4Unicast),
             Capability::Multiprotocol(Family::Ipv6Unicast),
             Capability::RouteRefresh,
+            Capability::END_OF_RIB,
             Capability::FourOctetAsn(OURS),
         ],
     };

@@ -6,6 +6,7 @@ use crate::types::{Asn, Family};
 
 const MULTIPROTOCOL: u8 = 1;
 const ROUTE_REFRESH: u8 = 2;
+const GRACEFUL_RESTART: u8 = 64;
 const FOUR_OCTET_ASN: u8 = 65;
 
 /// One capability of an OPEN.
@@ -17,6 +18,14 @@ pub enum Capability {
     RouteRefresh,
     /// Speaks AS numbers of four octets (RFC 6793).
     FourOctetAsn(Asn),
+    /// Sends End-of-RIB, and keeps forwarding through a restart where families are named (RFC
+    /// 4724 section 3).
+    GracefulRestart {
+        /// The flags, and the restart time in the lower twelve bits.
+        restart: u16,
+        /// AFI, SAFI and flags of each family, as they came.
+        families: Vec<[u8; 4]>,
+    },
     /// Any other, kept as it came.
     Unknown {
         /// Its code.
@@ -73,6 +82,7 @@ fn decode(code: u8, value: &[u8]) -> Result<Capability, InvalidCapability> {
         }
         ROUTE_REFRESH if value.is_empty() => Ok(Capability::RouteRefresh),
         ROUTE_REFRESH => Err(wrong_length(0)),
+        GRACEFUL_RESTART => Ok(graceful_restart(value).unwrap_or_else(unknown)),
         FOUR_OCTET_ASN => {
             let octets = value.try_into().map_err(|_| wrong_length(4))?;
             Ok(Capability::FourOctetAsn(Asn(u32::from_be_bytes(octets))))
@@ -81,7 +91,25 @@ fn decode(code: u8, value: &[u8]) -> Result<Capability, InvalidCapability> {
     }
 }
 
+/// One of another length is nothing we know: RFC 4724 does not say what it would be.
+fn graceful_restart(value: &[u8]) -> Option<Capability> {
+    let (restart, families) = value.split_first_chunk()?;
+    let (families, []) = families.as_chunks() else {
+        return None;
+    };
+    Some(Capability::GracefulRestart {
+        restart: u16::from_be_bytes(*restart),
+        families: families.to_vec(),
+    })
+}
+
 impl Capability {
+    /// What a speaker has that sends End-of-RIB and keeps nothing through its own restart.
+    pub const END_OF_RIB: Self = Self::GracefulRestart {
+        restart: 0,
+        families: Vec::new(),
+    };
+
     /// Appends code, length and value; nothing and `None` where the value is too long to be sent.
     pub(super) fn encode(&self, out: &mut Vec<u8>) -> Option<()> {
         match self {
@@ -92,6 +120,12 @@ impl Capability {
                 out.extend_from_slice(&[0, safi]);
             }
             Self::RouteRefresh => out.extend_from_slice(&[ROUTE_REFRESH, 0]),
+            Self::GracefulRestart { restart, families } => {
+                let length = u8::try_from(2 + 4 * families.len()).ok()?;
+                out.extend_from_slice(&[GRACEFUL_RESTART, length]);
+                out.extend_from_slice(&restart.to_be_bytes());
+                out.extend_from_slice(families.as_flattened());
+            }
             Self::FourOctetAsn(asn) => {
                 out.extend_from_slice(&[FOUR_OCTET_ASN, 4]);
                 out.extend_from_slice(&asn.0.to_be_bytes());

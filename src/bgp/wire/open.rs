@@ -158,9 +158,10 @@ fn decode_parameters(field: &[u8]) -> Result<Vec<Capability>, MessageError> {
 fn agreed_asn(two_octets: u16, capabilities: &[Capability]) -> Result<Asn, MessageError> {
     let announced = capabilities.iter().find_map(|capability| match capability {
         Capability::FourOctetAsn(asn) => Some(*asn),
-        Capability::Multiprotocol(_) | Capability::RouteRefresh | Capability::Unknown { .. } => {
-            None
-        }
+        Capability::Multiprotocol(_)
+        | Capability::RouteRefresh
+        | Capability::GracefulRestart { .. }
+        | Capability::Unknown { .. } => None,
     });
     let field = Asn(two_octets.into());
     let asn = announced.unwrap_or(field);

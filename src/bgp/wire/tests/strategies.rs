@@ -144,6 +144,8 @@ fn capability() -> impl Strategy<Value = Capability> {
     prop_oneof![
         prop::sample::select(&Family::ALL[..]).prop_map(Capability::Multiprotocol),
         Just(Capability::RouteRefresh),
+        (any::<u16>(), vec(any::<[u8; 4]>(), 0..64))
+            .prop_map(|(restart, families)| Capability::GracefulRestart { restart, families }),
         (66..=255u8, vec(any::<u8>(), 0..256))
             .prop_map(|(code, value)| Capability::Unknown { code, value }),
     ]

@@ -23,11 +23,12 @@ fn keepalive_is_a_bare_header() {
 fn open_carries_all_capabilities_in_one_parameter() {
     let octets = message(
         1,
-        &hex("04 fc00 005a 0a000001  16
-              02 14                 # one Capabilities parameter
+        &hex("04 fc00 005a 0a000001  1a
+              02 18                 # one Capabilities parameter
               01 04 0001 00 01      # IPv4 unicast
               01 04 0002 00 01      # IPv6 unicast
               02 00                 # route refresh
+              40 02 0000            # graceful restart, no families
               41 04 0000fc00        # AS 64512"),
     );
     let open = Open {
@@ -38,6 +39,7 @@ fn open_carries_all_capabilities_in_one_parameter() {
             Capability::Multiprotocol(Family::Ipv4Unicast),
             Capability::Multiprotocol(Family::Ipv6Unicast),
             Capability::RouteRefresh,
+            Capability::END_OF_RIB,
             Capability::FourOctetAsn(Asn(64512)),
         ],
     };
