@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `GET /v1/status` | [`Status`] |
 //! | `GET /v1/routes?rejected=true&peer=NAME` | [`Routes`] |
-//! | `GET /v1/received?peer=NAME` | [`ReceivedRoutes`] |
+//! | `GET /v1/received?peer=NAME` | [`ReceivedRoutes`], each route on a line of its own |
 //! | `GET /v1/explain?subject=PREFIX` or `NAMESPACE/SERVICE` | [`Explanation`] |
 //! | `POST /v1/policy/approve?id=ID` | [`Approved`] |
 //! | `GET /v1/policy/batch?learned=BOOLEAN` | [`Document`](crate::cases::Document): all that policies are given; with `learned` what import policies are, too |

@@ -35,6 +35,8 @@ const COMMANDS_MAX: usize = 64;
 /// How much of what already happened is fed before the clock is: bounded, so that a flood from
 /// one peer cannot keep the KEEPALIVEs of the others from leaving.
 const TURN_EVENTS_MAX: usize = 512;
+/// Routes that one question may be about: a few milliseconds, so that no KEEPALIVE waits for it.
+pub(super) const PAGE_ROUTES: usize = 500;
 /// How long the last NOTIFICATIONs may take to leave.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -189,6 +191,25 @@ impl SpeakerHandle {
         }));
         self.commands.send(ask).await.map_err(|_| SpeakerStopped)?;
         answered.await.map_err(|_| SpeakerStopped)
+    }
+
+    /// Every route that may be used, asked for some at a time: sessions live on between two questions.
+    /// What changes meanwhile may be in it or not.
+    ///
+    /// # Errors
+    /// The speaker has stopped.
+    pub(super) async fn eligible(&self) -> Result<Vec<Undecided>, SpeakerStopped> {
+        let mut eligible = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.ask(move |speaker| speaker.eligible(after, PAGE_ROUTES));
+            let (routes, more) = page.await?;
+            eligible.extend(routes);
+            if more.is_none() {
+                return Ok(eligible);
+            }
+            after = more;
+        }
     }
 
     /// Listens on exactly these addresses; tells them as bound.

@@ -5,6 +5,7 @@
 //! Service.
 
 mod serve;
+mod streamed;
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -243,7 +244,10 @@ async fn received(
         if let Some(unknown) = unknown_peer(&reporter, query.peer.as_ref()).await? {
             return Ok(unknown);
         }
-        Ok(Json(reporter.received(query.peer).await?).into_response())
+        let mut listing = Arc::clone(&reporter).received(query.peer).await?;
+        // What keeps it from its first page is said as such.
+        let first = listing.next().await?;
+        Ok(streamed::response(listing, first))
     })
     .await
 }

@@ -1,110 +1,207 @@
 //! What the API tells of routes that peers announced: what the speaker has, and what the import
 //! policies made of it.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
 
+use super::driver::PAGE_ROUTES;
 use super::fib::{self, KernelRoutes};
 use super::metrics::LearnedCounts;
 use super::pipeline::Pipeline;
 use super::report::Reporter;
-use crate::api::{DecisionReport, KernelPath, ReceivedRoute, ReceivedRoutes, Usage};
-use crate::rib::{Ineligible, Path, SourceId, Standing};
+use crate::api::{DecisionReport, KernelPath, ReceivedRoute, Usage};
+use crate::rib::{AttributesRef, Ineligible, Path, SourceId, Standing};
 use crate::speaker::{Speaker, route_attributes};
 use crate::types::{Installation, PeerId, Prefix};
 
-/// What the pipeline knows of the peers asked about, by id.
-struct Decided {
-    names: BTreeMap<PeerId, String>,
-    outcomes: BTreeMap<(PeerId, Prefix), DecisionReport>,
+/// The routes of some peers, on their way to whoever asked, a page at a time. No more than that is
+/// held, and no question to the speaker or the pipeline is about more. What changes while it is
+/// listed is in it as it was at one moment or another; a route that was there throughout is.
+pub(super) struct Listing {
+    reporter: Arc<Reporter>,
+    /// Those of which something is left.
+    peers: VecDeque<(PeerId, String)>,
+    /// The last prefix listed of the first of them.
+    after: Option<Prefix>,
+    decided_by: DecidedBy,
+}
+
+/// Whether import policies decide about learned routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DecidedBy {
+    Policies,
+    Nobody,
+}
+
+/// What the speaker has of a received route.
+struct Row {
+    prefix: Prefix,
+    /// As decided where it takes part in the choice of the best path, else as received.
+    shown: AttributesRef,
+    ineligible: Option<Ineligible>,
+    /// What its path in the Loc-RIB is used for, where there is one.
+    in_loc_rib: Option<Usage>,
+    kernel: Option<KernelPath>,
 }
 
 impl Reporter {
-    /// `/v1/received`.
-    pub(super) async fn received(&self, peer: Option<String>) -> anyhow::Result<ReceivedRoutes> {
-        let decided = self
-            .pipeline
-            .ask(move |pipeline| {
-                let wanted = |name: &str| peer.as_ref().is_none_or(|peer| peer == name);
-                decided(pipeline, wanted, |_| true)
-            })
-            .await?;
-        let routes = self
-            .speaker
-            .ask({
-                let kernel = self.kernel.clone();
-                move |speaker| received(speaker, &decided, |_| true, kernel.as_ref())
-            })
-            .await?;
-        Ok(ReceivedRoutes { routes })
+    /// `/v1/received`: nothing is listed before [`Listing::next`] asks for it.
+    pub(super) async fn received(self: Arc<Self>, peer: Option<String>) -> anyhow::Result<Listing> {
+        let known = self.pipeline.ask(move |pipeline| {
+            let wanted = |name: &str| peer.as_ref().is_none_or(|peer| peer == name);
+            (peers(pipeline, wanted), decided_by(pipeline))
+        });
+        let (peers, decided_by) = known.await?;
+        Ok(Listing {
+            reporter: self,
+            peers: peers.into(),
+            after: None,
+            decided_by,
+        })
     }
 
     /// The part of `/v1/explain` about what every peer announced for a prefix.
     pub(super) async fn learned(&self, prefix: Prefix) -> anyhow::Result<Vec<ReceivedRoute>> {
-        let is_it = move |of: &Prefix| *of == prefix;
-        let decided = self
+        let known = self
             .pipeline
-            .ask(move |pipeline| decided(pipeline, |_| true, is_it));
-        let decided = decided.await?;
-        let kernel = self.kernel.clone();
-        let received = self
-            .speaker
-            .ask(move |speaker| received(speaker, &decided, is_it, kernel.as_ref()));
-        Ok(received.await?)
+            .ask(|pipeline| (peers(pipeline, |_| true), decided_by(pipeline)));
+        let (peers, decided_by) = known.await?;
+        let mut learned = Vec::new();
+        for (peer, name) in peers {
+            let kernel = self.kernel.clone();
+            let found = self.speaker.ask(move |speaker| {
+                let (attributes, ineligible) = speaker.received_route(peer, &prefix)?;
+                Some(row(
+                    speaker,
+                    peer,
+                    prefix,
+                    attributes,
+                    ineligible,
+                    kernel.as_ref(),
+                ))
+            });
+            let rows = found.await?.into_iter().collect();
+            learned.extend(self.with_decisions(peer, &name, rows, decided_by).await?);
+        }
+        Ok(learned)
+    }
+
+    /// Adds what the import policies made of each.
+    async fn with_decisions(
+        &self,
+        peer: PeerId,
+        name: &str,
+        rows: Vec<Row>,
+        decided_by: DecidedBy,
+    ) -> anyhow::Result<Vec<ReceivedRoute>> {
+        let prefixes: Vec<Prefix> = rows.iter().map(|row| row.prefix).collect();
+        let decisions = match decided_by {
+            DecidedBy::Nobody => vec![None; rows.len()],
+            DecidedBy::Policies => {
+                let decisions = self.pipeline.ask(move |pipeline| {
+                    let imports = &pipeline.import_side.imports;
+                    let decision = |prefix: &Prefix| {
+                        let outcome = imports.outcome(peer, prefix)?;
+                        Some(DecisionReport::imported(
+                            outcome,
+                            &imports.steps(peer, prefix),
+                        ))
+                    };
+                    prefixes.iter().map(decision).collect()
+                });
+                decisions.await?
+            }
+        };
+        let route = |(row, decision): (Row, Option<DecisionReport>)| ReceivedRoute {
+            peer: name.to_owned(),
+            prefix: row.prefix,
+            next_hop: row.shown.next_hop.address,
+            as_path: row.shown.path.as_path.to_string(),
+            attributes: route_attributes(&row.shown),
+            usage: usage(row.ineligible, row.in_loc_rib, decision.as_ref()),
+            kernel: row.kernel,
+            decision,
+        };
+        Ok(rows.into_iter().zip(decisions).map(route).collect())
     }
 }
 
-fn decided(
-    pipeline: &Pipeline,
-    wanted: impl Fn(&str) -> bool,
-    concerned: impl Fn(&Prefix) -> bool,
-) -> Decided {
+impl Listing {
+    /// The next routes, at least one; none at the end.
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Vec<ReceivedRoute>>> {
+        while let Some((peer, name)) = self.peers.front() {
+            let (peer, after) = (*peer, self.after);
+            let kernel = self.reporter.kernel.clone();
+            let page = self.reporter.speaker.ask(move |speaker| {
+                let received = speaker.received_after(peer, after).take(PAGE_ROUTES);
+                received
+                    .map(|(prefix, attributes, ineligible)| {
+                        row(
+                            speaker,
+                            peer,
+                            prefix,
+                            attributes,
+                            ineligible,
+                            kernel.as_ref(),
+                        )
+                    })
+                    .collect::<Vec<_>>()
+            });
+            let rows = page.await?;
+            let last = rows.last().map(|row| row.prefix);
+            let routes = self
+                .reporter
+                .with_decisions(peer, name, rows, self.decided_by)
+                .await?;
+            if routes.len() == PAGE_ROUTES {
+                self.after = last;
+            } else {
+                self.after = None;
+                self.peers.pop_front();
+            }
+            if !routes.is_empty() {
+                return Ok(Some(routes));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The peers of these names, by id.
+fn peers(pipeline: &Pipeline, wanted: impl Fn(&str) -> bool) -> Vec<(PeerId, String)> {
     let peers = pipeline.config.peers.iter();
-    let names: BTreeMap<_, _> = peers
+    let mut peers: Vec<_> = peers
         .filter(|peer| wanted(&peer.name))
         .filter_map(|peer| Some((pipeline.peering.known_id(peer)?, peer.name.clone())))
         .collect();
-    let imports = &pipeline.import_side.imports;
-    let concerned = &concerned;
-    let outcomes = names.keys().flat_map(|peer| {
-        let outcomes = imports.outcomes(*peer).filter(|(of, _)| concerned(of));
-        outcomes.map(|(prefix, outcome)| {
-            let steps = imports.steps(*peer, prefix);
-            ((*peer, *prefix), DecisionReport::imported(outcome, &steps))
-        })
-    });
-    Decided {
-        outcomes: outcomes.collect(),
-        names,
+    peers.sort_unstable();
+    peers
+}
+
+fn decided_by(pipeline: &Pipeline) -> DecidedBy {
+    match pipeline.import_side.imports.links().next() {
+        Some(_) => DecidedBy::Policies,
+        None => DecidedBy::Nobody,
     }
 }
 
-fn received(
+fn row(
     speaker: &Speaker,
-    decided: &Decided,
-    concerned: impl Fn(&Prefix) -> bool,
+    peer: PeerId,
+    prefix: Prefix,
+    attributes: &AttributesRef,
+    ineligible: Option<Ineligible>,
     kernel: Option<&KernelRoutes>,
-) -> Vec<ReceivedRoute> {
-    let mut routes = Vec::new();
-    for (peer, name) in &decided.names {
-        let received = speaker.received(*peer).filter(|(of, ..)| concerned(of));
-        for (prefix, attributes, ineligible) in received {
-            let decision = decided.outcomes.get(&(*peer, prefix)).cloned();
-            let path = in_loc_rib(speaker, *peer, &prefix);
-            let shown = path.map_or(attributes, |(path, _)| &path.attributes);
-            let standing = path.map(|(path, standing)| used(speaker, &prefix, path, standing));
-            routes.push(ReceivedRoute {
-                peer: name.clone(),
-                prefix,
-                next_hop: shown.next_hop.address,
-                as_path: shown.path.as_path.to_string(),
-                attributes: route_attributes(shown),
-                usage: usage(ineligible, standing, decision.as_ref()),
-                kernel: kernel.and_then(|kernel| in_kernel(kernel, speaker, *peer, prefix)),
-                decision,
-            });
-        }
+) -> Row {
+    let path = in_loc_rib(speaker, peer, &prefix);
+    let shown = path.map_or(attributes, |(path, _)| &path.attributes);
+    Row {
+        prefix,
+        shown: shown.clone(),
+        ineligible,
+        in_loc_rib: path.map(|(path, standing)| used(speaker, &prefix, path, standing)),
+        kernel: kernel.and_then(|kernel| in_kernel(kernel, speaker, peer, prefix)),
     }
-    routes
 }
 
 /// The peer's path to a prefix, and how it fared.

@@ -33,7 +33,6 @@ use super::watch::Folders;
 use crate::api::{ChangeEffect, HeldChange};
 use crate::config::{Config, MaxWithdraw, Overrides, PolicyLink};
 use crate::policy::Direction;
-use crate::speaker::Speaker;
 use crate::wasm::Engine;
 use fingerprint::Fingerprint;
 
@@ -319,7 +318,7 @@ impl Reloader {
             };
             let mut trial = self.pipeline.prepare(settings).await?;
             if sample {
-                trial.sample(self.speaker.ask(Speaker::eligible).await?);
+                trial.sample(self.speaker.eligible().await?);
             }
             let tried = tokio::task::spawn_blocking(move || trial.run()).await?;
             let (tried, judgement) = self.pipeline.judge(tried, leave).await?;

@@ -198,7 +198,7 @@ impl Reporter {
             LearnedRoutes::Unwanted => {}
             LearnedRoutes::Wanted => {
                 let imports = self.pipeline.ask(ImportRecording::of).await?;
-                let routes = self.speaker.ask(Speaker::eligible).await?;
+                let routes = self.speaker.eligible().await?;
                 imports.write(routes, &mut document);
             }
         }

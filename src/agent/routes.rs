@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::driver::PAGE_ROUTES;
 use super::pipeline::Pipeline;
 use super::report::Reporter;
 use crate::api::{DecisionReport, Explanation, Route, Routes, Sent, ServiceReport};
@@ -76,9 +77,14 @@ impl Reporter {
 
     /// Adds what each peer was sent.
     async fn with_sent(&self, decided: Vec<Decided>) -> anyhow::Result<Vec<Route>> {
-        let routes = self
-            .speaker
-            .ask(move |speaker| {
+        let mut routes = Vec::with_capacity(decided.len());
+        let mut left = decided.into_iter();
+        loop {
+            let page: Vec<Decided> = left.by_ref().take(PAGE_ROUTES).collect();
+            if page.is_empty() {
+                return Ok(routes);
+            }
+            let told = self.speaker.ask(move |speaker| {
                 let route = |decided: Decided| {
                     let sent = sent(speaker, &decided);
                     Route {
@@ -86,10 +92,10 @@ impl Reporter {
                         ..decided.route
                     }
                 };
-                decided.into_iter().map(route).collect()
-            })
-            .await?;
-        Ok(routes)
+                page.into_iter().map(route).collect::<Vec<_>>()
+            });
+            routes.extend(told.await?);
+        }
     }
 }
 

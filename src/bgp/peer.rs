@@ -80,6 +80,10 @@ pub(crate) struct Context<'a> {
 }
 
 /// What the speaker must do or know.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every one is an UPDATE, and a box would cost each an allocation"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PeerOutput {
     /// Dial the peer.

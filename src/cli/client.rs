@@ -3,19 +3,22 @@
 //! The commands call it. It never prints, retries or reads anything but the socket. Its errors
 //! say what the operator can do, for they are printed as they are.
 
+mod lines;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
-use hyper::{Method, Request, StatusCode, header};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::UnixStream;
 
 use crate::api::ApiError;
+pub(super) use lines::Lines;
 
 /// How long connecting and answering may take together. The agent answers from memory; one that
 /// needs longer hangs.
@@ -25,7 +28,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Asks one agent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Client {
     socket: PathBuf,
     timeout: Duration,
@@ -118,6 +121,61 @@ impl Client {
         self.request(Method::POST, path, query).await
     }
 
+    /// Asks for a document of any length whose parts are on lines of their own.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub(super) async fn ask_lines(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Lines, ClientError> {
+        let target = target(path, query);
+        let opening = self.open(Method::GET, target);
+        let response = self.in_time(opening).await?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect();
+            let body = self.in_time(async { body.await.map_err(|error| self.broken(error)) });
+            return Err(self.refusal(status, &body.await?.to_bytes()));
+        }
+        Ok(Lines::new(self.clone(), response.into_body()))
+    }
+
+    async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        let done = tokio::time::timeout(self.timeout, work).await;
+        done.unwrap_or_else(|_| {
+            Err(ClientError::Timeout {
+                socket: self.socket.clone(),
+                limit: self.timeout,
+            })
+        })
+    }
+
+    fn broken(&self, source: Box<dyn std::error::Error + Send + Sync>) -> ClientError {
+        ClientError::Broken {
+            socket: self.socket.clone(),
+            source,
+        }
+    }
+
+    fn skew(&self, source: serde_json::Error) -> ClientError {
+        ClientError::Skew {
+            socket: self.socket.clone(),
+            source,
+        }
+    }
+
+    fn refusal(&self, status: StatusCode, body: &[u8]) -> ClientError {
+        match serde_json::from_slice(body) {
+            Ok(ApiError { error }) => ClientError::Refused { status, error },
+            Err(source) => self.skew(source),
+        }
+    }
+
     async fn request(
         &self,
         method: Method,
@@ -125,57 +183,46 @@ impl Client {
         query: &[(&str, &str)],
     ) -> Result<Answer, ClientError> {
         let target = target(path, query);
-        let (status, body) = tokio::time::timeout(self.timeout, self.exchange(method, target))
-            .await
-            .map_err(|_| ClientError::Timeout {
-                socket: self.socket.clone(),
-                limit: self.timeout,
-            })??;
-        let skew = |source| ClientError::Skew {
-            socket: self.socket.clone(),
-            source,
+        let exchange = async {
+            let response = self.open(method, target).await?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect();
+            let body = body.await.map_err(|error| self.broken(error))?;
+            Ok((status, body.to_bytes()))
         };
+        let (status, body) = self.in_time(exchange).await?;
         if status != StatusCode::OK {
-            let ApiError { error } = serde_json::from_slice(&body).map_err(skew)?;
-            return Err(ClientError::Refused { status, error });
+            return Err(self.refusal(status, &body));
         }
         Ok(Answer {
             socket: self.socket.clone(),
-            document: serde_json::from_slice(&body).map_err(skew)?,
+            document: serde_json::from_slice(&body).map_err(|source| self.skew(source))?,
         })
     }
 
-    async fn exchange(
+    /// Sends a request; what there is of the answer is its head.
+    async fn open(
         &self,
         method: Method,
         target: String,
-    ) -> Result<(StatusCode, Bytes), ClientError> {
+    ) -> Result<Response<Incoming>, ClientError> {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|error| connect_error(&self.socket, error))?;
-        let broken = |source: Box<dyn std::error::Error + Send + Sync>| ClientError::Broken {
-            socket: self.socket.clone(),
-            source,
-        };
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| broken(error.into()))?;
+            .map_err(|error| self.broken(error.into()))?;
+        // It ends by itself once the answer was read or dropped; its own error, if any, is the
+        // answer's too.
+        tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
             .uri(target)
             .header(header::HOST, "localhost")
             .body(Empty::<Bytes>::new())
-            .map_err(|error| broken(error.into()))?;
-        let exchange = async move {
-            let response = sender.send_request(request).await?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
-            Ok((status, body.collect().await?.to_bytes()))
-        };
-        // The connection ends by itself once the exchange has dropped its sender; its own error,
-        // if any, is the exchange's too.
-        let (exchanged, _) = tokio::join!(exchange, connection);
-        exchanged.map_err(broken)
+            .map_err(|error| self.broken(error.into()))?;
+        let sent = sender.send_request(request).await;
+        sent.map_err(|error| self.broken(error.into()))
     }
 }
 

@@ -1,6 +1,8 @@
 //! `rutter routes`: what each peer is sent, with `--rejected` what policy keeps from it, or with
 //! `--received` what it announced.
 
+mod received;
+
 use std::io::{self, Write};
 
 use clap::Args;
@@ -8,10 +10,8 @@ use clap::Args;
 use super::client::Client;
 use super::output::{self, OutputFormat};
 use super::{Outcome, text};
-use crate::api::{
-    KernelPath, ReceivedRoute, ReceivedRoutes, Route, Routes, Sent, StepReport, Usage,
-};
-use crate::types::{Installation, RouteAttributes};
+use crate::api::{KernelPath, Route, Routes, Sent, StepReport, Usage};
+use crate::types::Installation;
 
 /// Print the routes that policy accepted, peer by peer
 ///
@@ -42,7 +42,7 @@ pub(super) async fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     if args.received {
-        return run_received(client, args, format, out).await;
+        return received::run(client, args.peer.as_deref(), format, out).await;
     }
     let mut query = Vec::new();
     if args.rejected {
@@ -70,64 +70,6 @@ pub(super) async fn run(
         }
     }
     Ok(Outcome::Done)
-}
-
-async fn run_received(
-    client: &Client,
-    args: &RoutesArgs,
-    format: OutputFormat,
-    out: &mut dyn Write,
-) -> anyhow::Result<Outcome> {
-    let query: Vec<_> = args.peer.iter().map(|peer| ("peer", &**peer)).collect();
-    let answer = client.ask("/v1/received", &query).await?;
-    match format {
-        OutputFormat::Json => output::json(answer.document(), out)?,
-        OutputFormat::Text => {
-            let ReceivedRoutes { routes } = answer.read()?;
-            print_received(&routes, out)?;
-        }
-    }
-    Ok(Outcome::Done)
-}
-
-/// Prints what peers announced, with what became of it and who decided that.
-///
-/// # Errors
-/// Only those of `out`.
-fn print_received(routes: &[ReceivedRoute], out: &mut dyn Write) -> io::Result<()> {
-    if routes.is_empty() {
-        return writeln!(out, "No routes are received.");
-    }
-    let header = [
-        "PEER",
-        "PREFIX",
-        "NEXT HOP",
-        "AS PATH",
-        "USED",
-        "DECIDED BY",
-        "REASON",
-        "ATTRIBUTES",
-    ];
-    let rows = routes.iter().map(|route| {
-        let step = route.decision.as_ref().and_then(|made| made.steps.last());
-        let reason = step.and_then(|step| step.reason.clone());
-        // It has a column of its own.
-        let attributes = RouteAttributes {
-            next_hop: None,
-            ..route.attributes.clone()
-        };
-        [
-            route.peer.clone(),
-            route.prefix.to_string(),
-            route.next_hop.to_string(),
-            text::or_nothing(route.as_path.clone()),
-            usage_text(&route.usage, route.kernel.as_ref()),
-            step.map_or_else(|| text::NOTHING.to_owned(), decider),
-            text::or_nothing(reason.unwrap_or_default()),
-            text::or_nothing(text::attributes(&attributes)),
-        ]
-    });
-    writeln!(out, "{}", text::table(header, rows))
 }
 
 /// What became of a received route, in words.

@@ -1,6 +1,8 @@
 //! What the commands' text has in common: tables, times, attributes, and foreign words made safe.
 
-use comfy_table::{ContentLineStyle, LineStyle, Table, TableStyle};
+use std::io::{self, Write};
+
+use comfy_table::{ColumnConstraint, ContentLineStyle, LineStyle, Table, TableStyle, Width};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::types::RouteAttributes;
@@ -33,6 +35,78 @@ pub(super) fn table<const COLUMNS: usize>(
     }
     table
 }
+
+/// A table of any length, printed in parts: no more of it is held than one of them. Its columns are
+/// as wide as the parts so far needed.
+pub(super) struct LongTable<const COLUMNS: usize> {
+    header: [&'static str; COLUMNS],
+    widths: [u16; COLUMNS],
+    /// The line at its end, once there is something above it.
+    bottom: Option<String>,
+}
+
+/// The lines above the first row: a border, the header, and another border.
+const HEADER_LINES: usize = 3;
+
+impl<const COLUMNS: usize> LongTable<COLUMNS> {
+    pub(super) fn new(header: [&'static str; COLUMNS]) -> Self {
+        Self {
+            header,
+            widths: [0; COLUMNS],
+            bottom: None,
+        }
+    }
+
+    /// Whether nothing was printed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bottom.is_none()
+    }
+
+    /// Prints a part, at least one row.
+    ///
+    /// # Errors
+    /// Only those of `out`.
+    pub(super) fn print(
+        &mut self,
+        rows: Vec<[String; COLUMNS]>,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let mut table = table(self.header, rows);
+        let widths = table.column_max_content_widths();
+        for (width, needed) in self.widths.iter_mut().zip(widths) {
+            *width = needed.max(*width);
+        }
+        for (column, width) in table.column_iter_mut().zip(self.widths) {
+            let padded = width + PADDING;
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(padded)));
+        }
+        let text = table.to_string();
+        let above = if self.is_empty() { 0 } else { HEADER_LINES };
+        let mut lines = text.lines().skip(above).peekable();
+        while let Some(line) = lines.next() {
+            if lines.peek().is_some() {
+                writeln!(out, "{line}")?;
+            } else {
+                self.bottom = Some(line.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints the end.
+    ///
+    /// # Errors
+    /// Only those of `out`.
+    pub(super) fn end(self, out: &mut dyn Write) -> io::Result<()> {
+        match self.bottom {
+            Some(line) => writeln!(out, "{line}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A space on either side of what is in a cell.
+const PADDING: u16 = 2;
 
 /// Text of a peer, a module or the API server on one line and without control characters, which
 /// could otherwise break a table or command the reader's terminal. White space of any kind and

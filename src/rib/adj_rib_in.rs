@@ -140,7 +140,16 @@ impl AdjRibIn {
 
     /// Every route, ordered by prefix, and why it must not be used if so.
     pub fn iter(&self) -> impl Iterator<Item = (Prefix, &AttributesRef, Option<Ineligible>)> {
-        self.routes.iter().map(|(prefix, attributes)| {
+        self.iter_after(None)
+    }
+
+    /// The same of the routes behind a prefix.
+    pub fn iter_after(
+        &self,
+        after: Option<Prefix>,
+    ) -> impl Iterator<Item = (Prefix, &AttributesRef, Option<Ineligible>)> {
+        let routes = self.routes.iter_after(after);
+        routes.map(|(prefix, attributes)| {
             let ineligible = self.ineligibility(&prefix, attributes);
             (prefix, attributes, ineligible)
         })

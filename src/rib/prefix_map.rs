@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Bound;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -95,6 +96,23 @@ impl<V> PrefixMap<V> {
         ipv4.chain(ipv6)
     }
 
+    /// What lies behind a prefix, or everything.
+    pub(super) fn iter_after(&self, after: Option<Prefix>) -> impl Iterator<Item = (Prefix, &V)> {
+        let (ipv4, ipv6) = match after.map(|prefix| prefix.net()) {
+            None => (Bound::Unbounded, Bound::Unbounded),
+            Some(IpNet::V4(net)) => (Bound::Excluded(Ipv4Key::from(net)), Bound::Unbounded),
+            Some(IpNet::V6(net)) => (
+                // No key is as large.
+                Bound::Excluded(Ipv4Key(u64::MAX)),
+                Bound::Excluded(Ipv6Key::from(net)),
+            ),
+        };
+        let ipv4 = self.ipv4.range((ipv4, Bound::Unbounded));
+        let ipv6 = self.ipv6.range((ipv6, Bound::Unbounded));
+        let ipv4 = ipv4.map(|(key, value)| ((*key).into(), value));
+        ipv4.chain(ipv6.map(|(key, value)| ((*key).into(), value)))
+    }
+
     pub(super) fn into_iter(self) -> impl Iterator<Item = (Prefix, V)> {
         let ipv4 = self
             .ipv4
@@ -172,6 +190,12 @@ mod tests {
                 }
             }
             prop_assert!(map.iter().eq(model.iter().map(|(prefix, value)| (*prefix, value))));
+            for after in steps.iter().map(|(prefix, _)| *prefix) {
+                let behind = model.range((Bound::Excluded(after), Bound::Unbounded));
+                let behind = behind.map(|(prefix, value)| (*prefix, value));
+                prop_assert!(map.iter_after(Some(after)).eq(behind));
+            }
+            prop_assert!(map.iter_after(None).eq(map.iter()));
             for family in Family::ALL {
                 let count = model.keys().filter(|prefix| prefix.family() == family).count();
                 prop_assert_eq!(map.count(family), count);

@@ -70,29 +70,42 @@ impl Speaker {
         taken
     }
 
-    /// Every route that may be used, to be decided about for a trial, or written down: what becomes
-    /// of it is to be told to nobody.
+    /// Routes that may be used, to be decided about for a trial, or written down: what becomes of them
+    /// is to be told to nobody. Those behind a place, ordered by it, of `max` routes looked at; and the
+    /// place to go on from, if there are more.
     #[must_use]
-    pub fn eligible(&self) -> Vec<Undecided> {
+    pub fn eligible(
+        &self,
+        after: Option<(PeerId, Prefix)>,
+        max: usize,
+    ) -> (Vec<Undecided>, Option<(PeerId, Prefix)>) {
         let mut eligible = Vec::new();
-        for (peer, session) in &self.sessions {
+        let mut left = max;
+        let first = after.map_or(PeerId(0), |(peer, _)| peer);
+        for (peer, session) in self.sessions.range(first..) {
             let Some(neighbor) = &session.neighbor else {
                 continue;
             };
-            for (prefix, ..) in session.adj_rib_in.iter() {
-                let attributes = session.adj_rib_in.eligible(&prefix);
-                eligible.extend(attributes.map(|attributes| Undecided {
-                    peer: *peer,
-                    prefix,
-                    route: Some(UndecidedRoute {
-                        version: session.versions.get(&prefix).copied().unwrap_or_default(),
-                        router_id: neighbor.router_id,
-                        attributes: attributes.clone(),
-                    }),
-                }));
+            let behind = after.filter(|(of, _)| of == peer).map(|(_, prefix)| prefix);
+            for (prefix, attributes, ineligible) in session.adj_rib_in.iter_after(behind) {
+                if ineligible.is_none() {
+                    eligible.push(Undecided {
+                        peer: *peer,
+                        prefix,
+                        route: Some(UndecidedRoute {
+                            version: session.versions.get(&prefix).copied().unwrap_or_default(),
+                            router_id: neighbor.router_id,
+                            attributes: attributes.clone(),
+                        }),
+                    });
+                }
+                left -= 1;
+                if left == 0 {
+                    return (eligible, Some((*peer, prefix)));
+                }
             }
         }
-        eligible
+        (eligible, None)
     }
 
     /// Whether the kernel may forward by what the peer announced, while that is used. What no

@@ -170,15 +170,37 @@ impl Speaker {
             .flat_map(|session| session.adj_rib_out.iter_sent())
     }
 
-    /// Every route the peer sent, ordered by prefix, and why it must not be used if so.
+    /// Every route the peer sent, ordered by prefix, and why it must not be used if so. There may be a
+    /// million: whoever must not keep the speaker takes [some](Self::received_after) at a time.
     pub fn received(
         &self,
         peer: PeerId,
     ) -> impl Iterator<Item = (Prefix, &AttributesRef, Option<Ineligible>)> {
+        self.received_after(peer, None)
+    }
+
+    /// The same of the routes behind a prefix.
+    pub fn received_after(
+        &self,
+        peer: PeerId,
+        after: Option<Prefix>,
+    ) -> impl Iterator<Item = (Prefix, &AttributesRef, Option<Ineligible>)> {
         let session = self.sessions.get(&peer);
         session
             .into_iter()
-            .flat_map(|session| session.adj_rib_in.iter())
+            .flat_map(move |session| session.adj_rib_in.iter_after(after))
+    }
+
+    /// The route the peer sent to a prefix, and why it must not be used if so.
+    #[must_use]
+    pub fn received_route(
+        &self,
+        peer: PeerId,
+        prefix: &Prefix,
+    ) -> Option<(&AttributesRef, Option<Ineligible>)> {
+        let routes = &self.sessions.get(&peer)?.adj_rib_in;
+        let attributes = routes.route(prefix)?;
+        Some((attributes, routes.ineligibility(prefix, attributes)))
     }
 
     fn why_not_sent(&self, session: &Session, prefix: Prefix) -> NotSent {

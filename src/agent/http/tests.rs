@@ -4,8 +4,18 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
 
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
 use super::*;
+use crate::agent::SpeakerHandle;
+use crate::agent::driver::PAGE_ROUTES;
 use crate::agent::testing::{Parts, text, until};
+use crate::speaker::{Input, Learning, NextHops, PeerConfig, SpeakerConfig};
+use crate::types::{
+    Asn, ConnectMode, FirstAs, GroupId, HoldTime, PeerId, Prefix, ReceiveLimits, RouteAttributes,
+    RouterId,
+};
 
 /// A request's status and body.
 async fn ask(path: &Path, target: &str) -> (u16, String) {
@@ -273,4 +283,89 @@ async fn a_policy_that_is_closed_keeps_the_agent_from_being_ready() {
     let answer = readyz(State(reporter)).await;
     assert_eq!(answer.status(), StatusCode::OK);
     running.abort();
+}
+
+/// A speaker that listens on loopback and announces so many prefixes to whoever dials; and its port.
+async fn announcing(count: u32) -> (SpeakerHandle, u16) {
+    let router = SpeakerHandle::spawn(1, None);
+    let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let bound = router.listen_on(vec![any_port]).await.unwrap();
+    let peer = PeerConfig {
+        id: PeerId(0),
+        name: "node".to_owned(),
+        address: any_port.ip(),
+        port: 179,
+        asn: Asn(64512),
+        group: GroupId(0),
+        connect_mode: ConnectMode::Passive,
+        hold_time: HoldTime::DEFAULT,
+        local_address: None,
+        password: None,
+        barred: None,
+        first_as: FirstAs::Peers,
+        limits: ReceiveLimits::DEFAULT,
+    };
+    let config = SpeakerConfig {
+        asn: Asn(64513),
+        router_id: RouterId::try_from(Ipv4Addr::new(10, 0, 0, 9)).unwrap(),
+        next_hops: NextHops::default(),
+        addresses: BTreeSet::new(),
+        learning: Learning::Everything,
+        peers: vec![peer],
+    };
+    let prefix = |number: u32| Prefix::host(Ipv4Addr::from(0x0A00_0000 + number).into());
+    let plain = Some(Arc::new(RouteAttributes::default()));
+    let changes = (0..count).map(|number| (prefix(number), plain.clone()));
+    let export = Input::Export {
+        group: GroupId(0),
+        changes: changes.collect(),
+    };
+    for input in [Input::Configure(config), export, Input::ExportsComplete] {
+        router.feed(input).await.unwrap();
+    }
+    (router, bound[0].port())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn received_routes_are_listed_in_pages_whole_and_in_order() {
+    // Two pages and a part of one.
+    let count = 2 * u32::try_from(PAGE_ROUTES).unwrap() + 1;
+    let (_router, port) = announcing(count).await;
+    let peers =
+        format!("[[peers]]\nname = 'router'\naddress = '127.0.0.1'\nport = {port}\nasn = 64513");
+    let parts = Parts::start(&text(&peers)).await;
+    until(&parts.reporter, |status| {
+        status
+            .peers
+            .iter()
+            .any(|peer| peer.prefixes_received == u64::from(count))
+    })
+    .await;
+    let path = parts.folder.path().join("run/rutter.sock");
+    let (listener, _file) = bind_socket(&path).await.unwrap();
+    tokio::spawn(serve_socket(listener, Arc::clone(&parts.reporter), 4));
+    // To HTTP/1.0 the answer is not chunked.
+    let mut stream = UnixStream::connect(&path).await.unwrap();
+    let request = b"GET /v1/received?peer=router HTTP/1.0\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("application/json"), "{head}");
+    let listed: crate::api::ReceivedRoutes = serde_json::from_str(body).unwrap();
+    assert_eq!(listed.routes.len(), count as usize);
+    assert!(listed.routes.is_sorted_by_key(|route| route.prefix));
+    // Each route is on a line of its own.
+    assert_eq!(body.lines().count(), count as usize + 2);
+    let mut listing = Arc::clone(&parts.reporter).received(None).await.unwrap();
+    while let Some(page) = listing.next().await.unwrap() {
+        assert!((1..=PAGE_ROUTES).contains(&page.len()), "{}", page.len());
+    }
+    let one = parts
+        .reporter
+        .learned("10.0.0.7/32".parse().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(one.len(), 1);
+    assert_eq!(one[0].peer, "router");
 }

@@ -61,18 +61,22 @@ pub fn decode(
     let body = &message[HEADER_BYTES..];
     let decoded = match kind {
         Kind::Open => Message::Open(Open::decode(body)?),
-        Kind::Update => match decode_update(body, context)? {
-            Message::Update(update) if !update.errors.is_empty() => Message::Update(Update {
-                message: message.to_vec(),
-                ..update
-            }),
-            faultless => faultless,
-        },
+        Kind::Update => with_octets(decode_update(body, context)?, message),
         Kind::Notification => Message::Notification(Notification::decode(body)?),
         Kind::Keepalive => Message::Keepalive,
         Kind::RouteRefresh => decode_route_refresh(body)?,
     };
     Ok(Some((decoded, length)))
+}
+
+/// Keeps the octets of an UPDATE that something was wrong with, for the log.
+fn with_octets(mut decoded: Message, octets: &[u8]) -> Message {
+    if let Message::Update(update) = &mut decoded
+        && !update.errors.is_empty()
+    {
+        update.message = octets.to_vec();
+    }
+    decoded
 }
 
 impl Message {

@@ -220,10 +220,12 @@ fn a_route_that_must_not_be_used_is_never_asked_about() {
 fn what_may_be_used_is_shown_for_a_trial_and_stays_as_it_is() {
     for learning in [Learning::Everything, Learning::Decided] {
         let mut network = learning_pair(learning);
-        assert!(network.hosts[A].speaker.eligible().is_empty());
+        assert!(network.hosts[A].speaker.eligible(None, 10).0.is_empty());
         announce(&mut network, 1);
         let before = used(&network);
-        let [eligible] = &network.hosts[A].speaker.eligible()[..] else {
+        let (eligible, more) = network.hosts[A].speaker.eligible(None, 10);
+        assert_eq!(more, None);
+        let [eligible] = &eligible[..] else {
             panic!("not one route");
         };
         assert_eq!(
@@ -234,6 +236,10 @@ fn what_may_be_used_is_shown_for_a_trial_and_stays_as_it_is() {
         assert_eq!(shown.attributes.path.med, Some(1));
         assert_eq!(shown.router_id, router_id(B));
         assert_eq!(used(&network), before);
+        // A place to go on from, behind which there is nothing.
+        let (one, more) = network.hosts[A].speaker.eligible(None, 1);
+        assert_eq!((one.len(), more), (1, Some((PeerId(1), prefix(PREFIX)))));
+        assert_eq!(network.hosts[A].speaker.eligible(more, 1), (vec![], None));
         // Whoever decides is still to be asked.
         let undecided = network.hosts[A].speaker.take_undecided(10).len();
         assert_eq!(undecided, usize::from(learning == Learning::Decided));
