@@ -235,6 +235,13 @@ impl Session {
                 .reach
                 .retain(|reach| reach.prefixes.iter().all(in_use));
         }
+        // RFC 4271 section 6.3: such a route is logged and ignored.
+        let mut next_hops = update.reach.iter().map(|reach| reach.next_hop.address);
+        if let Some(own) = next_hops.find(|address| self.adj_rib_in.is_own(*address)) {
+            complaints.push(format!(
+                "next hop {own} is our own address, its routes are ignored"
+            ));
+        }
         let tolerated = (!complaints.is_empty()).then(|| complaints.join("; "));
         (update, tolerated)
     }
