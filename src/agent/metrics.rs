@@ -489,7 +489,7 @@ impl Table {
             ),
             (
                 "kernel_routes_unfit",
-                "Learned routes that must not be in the kernel, or whose next hops are no neighbours.",
+                "Learned routes that must not be in the kernel, or the way to whose next hops is not known.",
                 kernel.unfit,
             ),
             (

@@ -95,6 +95,12 @@ struct News {
     ended: AtomicBool,
 }
 
+impl News {
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+}
+
 /// What the kernel did not do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::agent) enum KernelError {
@@ -167,7 +173,7 @@ impl Kernel {
     /// # Errors
     /// It cannot be asked.
     pub(in crate::agent) async fn read(&self) -> Result<KernelView, KernelError> {
-        if self.news.ended.load(Ordering::Relaxed) {
+        if self.news.has_ended() {
             return Err(KernelError::Closed);
         }
         let mut view = KernelView::default();

@@ -5,6 +5,7 @@
 //! speaker is told, and takes next hops for reachable.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -46,17 +47,9 @@ pub(super) async fn spawn(
     config: Option<KernelConfig>,
     speaker: SpeakerHandle,
 ) -> Result<Resolving, SpeakerStopped> {
-    let mut task = Task {
-        ours: config.map_or(Ours::NOTHING, |config| Ours::of(&config)),
-        resolution: match config.map(|config| config.learned_routes) {
-            Some(LearnedRoutes::Install) => Resolution::KernelAndLearned,
-            Some(LearnedRoutes::Remove) | None => Resolution::Kernel,
-        },
-        speaker,
-        kernel: None,
-        pace: Pace::new(clock::now()),
-        trouble: None,
-    };
+    let mut task = Task::new(config, speaker, |ours| {
+        Kernel::open(ours, Interest::NextHops)
+    });
     task.turn().await?;
     Ok(Resolving(tokio::spawn(task.run())))
 }
@@ -65,6 +58,7 @@ struct Task {
     ours: Ours,
     resolution: Resolution,
     speaker: SpeakerHandle,
+    open: fn(Ours) -> io::Result<Kernel>,
     kernel: Option<Kernel>,
     /// When all next hops are to be looked up again.
     pace: Pace,
@@ -73,6 +67,25 @@ struct Task {
 }
 
 impl Task {
+    fn new(
+        config: Option<KernelConfig>,
+        speaker: SpeakerHandle,
+        open: fn(Ours) -> io::Result<Kernel>,
+    ) -> Self {
+        Self {
+            ours: config.map_or(Ours::NOTHING, |config| Ours::of(&config)),
+            resolution: match config.map(|config| config.learned_routes) {
+                Some(LearnedRoutes::Install) => Resolution::KernelAndLearned,
+                Some(LearnedRoutes::Remove) | None => Resolution::Kernel,
+            },
+            speaker,
+            open,
+            kernel: None,
+            pace: Pace::new(clock::now()),
+            trouble: None,
+        }
+    }
+
     async fn run(mut self) {
         loop {
             let wake = match &self.trouble {
@@ -116,7 +129,7 @@ impl Task {
     async fn look_up(&mut self) -> Result<(), Failed> {
         let now = clock::now();
         if self.kernel.is_none() {
-            let kernel = Kernel::open(self.ours, Interest::NextHops);
+            let kernel = (self.open)(self.ours);
             self.kernel = Some(kernel.context("cannot open netlink")?);
             // Something may have changed unheard.
             self.pace = Pace::new(now);
@@ -210,3 +223,6 @@ impl From<anyhow::Error> for Failed {
         Self::Kernel(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ pub struct KernelStatus {
     pub routes: u64,
     /// Of these, those that a former agent left and no peer has announced to this one yet.
     pub leftovers: u64,
-    /// Prefixes that must not have a learned route, or whose next hops are no neighbours.
+    /// Prefixes that must not have a learned route, or the way to whose next hops is not known.
     pub unfit: u64,
     /// Prefixes whose route the kernel refuses at present.
     pub refused: u64,
@@ -40,7 +40,7 @@ pub enum KernelPath {
     Installed,
     /// Not yet.
     Pending,
-    /// There must be no such route, or its next hop is no neighbour.
+    /// There must be no such route, or the way to its next hop is not known.
     Unfit {
         /// Why.
         reason: String,

@@ -120,7 +120,7 @@ impl AdjRibIn {
             asn,
             router_id,
             cluster_id,
-            addresses,
+            addresses: _,
         } = &self.receiver;
         let AttributeSet { next_hop, path } = attributes;
         if path.as_path.contains(*asn) {
@@ -133,9 +133,14 @@ impl AdjRibIn {
         if let Some(cluster) = cluster_id.filter(|id| path.cluster_list.contains(id)) {
             return Some(Ineligible::OwnCluster(cluster));
         }
-        addresses
-            .contains(&next_hop.address)
+        self.is_own(next_hop.address)
             .then_some(Ineligible::OwnNextHop(next_hop.address))
+    }
+
+    /// Whether an address is known to be our own.
+    #[must_use]
+    pub fn is_own(&self, address: IpAddr) -> bool {
+        self.receiver.addresses.contains(&address)
     }
 
     /// Every route, ordered by prefix, and why it must not be used if so.

@@ -262,6 +262,13 @@ impl Session {
                 ignore(prefix, Fault::unroutable(prefix, kind));
             }
         }
+        for reach in &update.reach {
+            let own = reach.next_hop.address;
+            if self.adj_rib_in.is_own(own) {
+                let used = reach.prefixes.iter().filter(|prefix| in_use(prefix));
+                used.for_each(|prefix| ignore(prefix, Fault::own_next_hop(own)));
+            }
+        }
         update.withdrawn.retain(in_use);
         update
             .reach

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::bgp::wire::{AttributeAction, AttributeError, attribute_name};
@@ -10,6 +11,8 @@ use crate::types::{Family, Prefix};
 
 /// The subject of faults that are no attribute's.
 const NLRI: &str = "NLRI";
+/// The subject of a next hop that may be an attribute's, or a part of MP_REACH_NLRI.
+const NEXT_HOP: &str = "NEXT_HOP";
 
 /// Prefixes that are kept of the last message, for a status: the log has them all.
 const LAST_PREFIXES_MAX: usize = 8;
@@ -104,9 +107,19 @@ impl Fault {
         Self::of_prefixes(format!("{prefix} is {kind}, where no route may lead"))
     }
 
+    /// RFC 4271 section 6.3: such routes are logged and ignored.
+    pub(super) fn own_next_hop(address: IpAddr) -> Self {
+        let what = format!("next hop {address} is our own address (RFC 4271 6.3)");
+        Self::ignored(NEXT_HOP, what)
+    }
+
     fn of_prefixes(what: String) -> Self {
+        Self::ignored(NLRI, what)
+    }
+
+    fn ignored(subject: &'static str, what: String) -> Self {
         Self {
-            subject: NLRI,
+            subject,
             what,
             treatment: Treatment::Ignore,
         }

@@ -34,6 +34,10 @@ impl Kernel {
         &self,
         addresses: &BTreeSet<IpAddr>,
     ) -> Result<BTreeMap<IpAddr, Reachability>, KernelError> {
+        // Who no longer hears of changes must not go on with answers that nothing renews.
+        if self.news.has_ended() {
+            return Err(KernelError::Closed);
+        }
         let mut found = BTreeMap::new();
         let mut hidden = BTreeSet::new();
         for address in addresses {

@@ -297,6 +297,25 @@ fn what_is_no_route_is_kept_for_whoever_asks_and_never_used() {
     );
 }
 
+#[test]
+fn a_next_hop_that_is_our_own_address_is_ignored_and_told_of() {
+    let mut network = pair_in(64512, 65000);
+    network.hosts[A].events.clear();
+    let mut update = update_octets(&[2, 1, 0, 0, 0xFD, 0xE8]);
+    let next_hop = update.windows(4).position(|octets| octets == [10, 0, 0, 2]);
+    update[next_hop.unwrap() + 3] = 1;
+    network.inject(A, &update);
+    let [Event::Tolerated { tolerated, .. }] = &events(&network, A)[..] else {
+        panic!("{:?}", events(&network, A));
+    };
+    assert_eq!(
+        tolerated.text(),
+        "NEXT_HOP: next hop 10.0.0.1 is our own address (RFC 4271 6.3): ignored"
+    );
+    assert_eq!(tolerated.prefixes, [prefix("10.9.0.0/16")]);
+    assert!(network.hosts[A].speaker.loc_rib().is_empty());
+}
+
 /// 10.9.0.0/16 by 10.0.0.2 with an AS_PATH of these octets.
 fn update_octets(as_path: &[u8]) -> Vec<u8> {
     let length = u8::try_from(as_path.len()).unwrap();
