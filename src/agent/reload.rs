@@ -193,8 +193,7 @@ impl Reloader {
         match self.read(asking).await {
             Ok(found) => {
                 self.consider(&found, trigger).await;
-                let InForce { config, chains, .. } = &self.in_force;
-                last::keep(&self.sources, config, chains, &found).await;
+                self.keep(&found).await;
                 self.doubt_stood_in();
             }
             Err(refusal) => {
@@ -202,6 +201,12 @@ impl Reloader {
                 self.refuse(&refusal);
             }
         }
+    }
+
+    /// Keeps the modules in force for the next start.
+    async fn keep(&self, found: &Loaded) {
+        let InForce { config, chains, .. } = &self.in_force;
+        last::keep(&self.sources, config, chains, found).await;
     }
 
     /// Has sources asked again whose modules are of no use while something stands in for them.
@@ -274,6 +279,7 @@ impl Reloader {
         }
         match self.attempt(&found, Leave::Granted).await {
             Ok(Attempt::Taken(effect)) => {
+                self.keep(&found).await;
                 info!(id, "a change that was held back is approved and in force");
                 Ok(effect)
             }

@@ -106,13 +106,14 @@ impl Router {
         self.runtime.block_on(self.speaker.ask(heard)).unwrap()
     }
 
-    /// Waits until the session is up and brought so many, and sees that no more ever came.
-    fn hears(&self, routes: usize) {
-        eventually(LIMIT, || equal(self.heard(), (true, routes)));
-        self.heard_no_more();
+    /// Waits until the session is up and brought so many.
+    fn comes_to_hear(&self, routes: u8) {
+        eventually(LIMIT, || equal(self.heard(), (true, routes.into())));
     }
 
-    fn heard_no_more(&self) {
+    /// The same, and sees that none ever came of those who may not.
+    fn hears(&self, routes: u8) {
+        self.comes_to_hear(routes);
         let ever = self.ever.lock().unwrap();
         assert!(ever.len() <= ALLOWED as usize, "{ever:?}");
     }
@@ -199,20 +200,20 @@ fn without_its_file_nothing_is_announced_until_there_is_one_and_after_that_what_
     router.hears(0);
     fs::write(agent.path("own/own.wasm"), &module).unwrap();
     stands_in(&agent, None);
-    router.hears(ALLOWED.into());
+    router.hears(ALLOWED);
 
     // Broken, and then gone.
     let broken = |folder: &Path| fs::write(folder.join("own/own.wasm"), &module[..999]).unwrap();
     let gone = |folder: &Path| fs::remove_file(folder.join("own/own.wasm")).unwrap();
     let agent = agent.restarted(broken);
     stands_in(&agent, Some(StandIn::Last));
-    router.hears(ALLOWED.into());
+    router.hears(ALLOWED);
     let agent = agent.restarted(gone);
     stands_in(&agent, Some(StandIn::Last));
-    router.hears(ALLOWED.into());
+    router.hears(ALLOWED);
     fs::write(agent.path("own/own.wasm"), &module).unwrap();
     stands_in(&agent, None);
-    router.hears(ALLOWED.into());
+    router.hears(ALLOWED);
 
     // What is kept is damaged, and the file gone again.
     let agent = agent.restarted(|folder| {
@@ -225,6 +226,23 @@ fn without_its_file_nothing_is_announced_until_there_is_one_and_after_that_what_
     let error = status.policies[0].error.as_ref().unwrap();
     assert!(error.contains("nor can the module be used that decided last"));
     router.hears(0);
+}
+
+/// What happens where it is asked for shows what the others are spared.
+#[test]
+fn the_built_in_default_announces_all_there_is_and_no_guard_keeps_it_from_being_mended() {
+    let router = Router::start(4);
+    let folder = folder(&router, "own/own.wasm", "");
+    let path = folder.path().join("rutter.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    let builtin = "[policy]\non-start-failure = 'builtin'\n";
+    fs::write(&path, config.replace("[policy]\n", builtin)).unwrap();
+    let agent = Solo::start_in("a", folder);
+    agent.until_ready();
+    router.comes_to_hear(ALLOWED + FORBIDDEN);
+    fs::write(agent.path("own/own.wasm"), compiled("allow-list")).unwrap();
+    stands_in(&agent, None);
+    router.comes_to_hear(ALLOWED);
 }
 
 #[test]
@@ -241,7 +259,7 @@ fn an_unsigned_module_is_none_until_it_is_signed() {
     router.hears(0);
     keys.sign(&agent.path("own/own.wasm"));
     stands_in(&agent, None);
-    router.hears(ALLOWED.into());
+    router.hears(ALLOWED);
 }
 
 #[test]
@@ -268,5 +286,5 @@ fn a_server_that_is_away_is_asked_again_and_what_it_gives_in_the_end_decides() {
         }
     });
     stands_in(&agent, None);
-    router.hears(ALLOWED.into());
+    router.hears(ALLOWED);
 }

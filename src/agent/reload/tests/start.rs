@@ -251,6 +251,29 @@ async fn what_a_stand_in_does_not_decide_is_measured_beside_the_repair() {
 }
 
 #[tokio::test]
+async fn what_was_held_back_is_last_once_it_is_approved() {
+    let mut parts = Parts::start_with(node(Some(&abstains())), &chain("")).await;
+    put(&parts, &rejects());
+    parts.reloader.look(Trigger::Noticed).await;
+    let held = status(&parts).await.held.unwrap();
+    let mut parts = restarted(parts, remove).await;
+    assert_eq!(
+        own(&parts).await.digest,
+        digest(&abstains()),
+        "not in force"
+    );
+    put(&parts, &abstains());
+    parts.reloader.look(Trigger::Noticed).await;
+    put(&parts, &rejects());
+    parts.reloader.approve(held.id).await.unwrap();
+    let parts = restarted(parts, remove).await;
+    let policy = own(&parts).await;
+    assert_eq!(policy.stand_in, Some(StandIn::Last));
+    assert_eq!(policy.digest, digest(&rejects()));
+    assert_eq!(announced(&parts, "tor").await, 0);
+}
+
+#[tokio::test]
 async fn what_is_configured_otherwise_is_not_what_was_in_force_last() {
     let otherwise = OWN.replace("own.wasm'\n", "own.wasm'\non-error = 'skip'\n");
     for text in [
