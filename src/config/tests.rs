@@ -762,7 +762,11 @@ fn of_mistakes_without_number_the_first_are_told_and_how_many_there_are() {
     let errors = errors.unwrap_err();
     assert_eq!(errors.iter().count(), 50);
     let text = errors.to_string();
-    assert!(text.starts_with("rutter.toml:1:10: source is "), "{}", &text[..80]);
+    assert!(
+        text.starts_with("rutter.toml:1:10: source is "),
+        "{}",
+        &text[..80]
+    );
     assert!(
         text.contains("\nrutter.toml:3:1: k0000 is not a key;"),
         "{text}"
