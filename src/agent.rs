@@ -119,8 +119,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     // From the beginning: the first process of a container is not ended by a signal that it does
     // not listen for, and a start may take a while.
     let mut signals = StopSignals::listen()?;
+    // A task of its own: what it waits for may keep its thread.
+    let starting = tokio::spawn(start(options));
     let mut running = tokio::select! {
-        started = start(options) => started?,
+        started = starting => started.context("the start panicked")??,
         name = signals.next() => {
             info!(name, "stopping before the start was over");
             return Ok(());

@@ -5,7 +5,7 @@
 //! the memory: neither is read. Links are followed, for that is how Kubernetes mounts files.
 //!
 //! Everything that is read by name goes through here, but for what kube and rustls read by
-//! themselves.
+//! themselves: the pod's own service account and the system's certificates.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read as _};

@@ -7,6 +7,11 @@ use ::kube::config::KubeConfigOptions;
 use ::kube::{Client, Config};
 use anyhow::Context;
 
+use crate::files;
+
+/// With the certificates of many clusters in it.
+const KUBECONFIG_BYTES_MAX: usize = 4 << 20;
+
 /// For TCP and TLS together. Short: a node that cannot reach the API server should say so soon.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -23,7 +28,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(300);
 /// There is neither, or what there is cannot be used.
 pub async fn connect() -> anyhow::Result<(Client, Option<IpAddr>)> {
     let config = match std::env::var("KUBECONFIG") {
-        Ok(path) if !path.is_empty() => Config::from_kubeconfig(&KubeConfigOptions::default())
+        Ok(path) if !path.is_empty() => from_kubeconfig(&path)
             .await
             .with_context(|| format!("cannot use the kubeconfig {path} (named by KUBECONFIG)"))?,
         Ok(_) | Err(_) => Config::incluster_env().context(
@@ -33,6 +38,19 @@ pub async fn connect() -> anyhow::Result<(Client, Option<IpAddr>)> {
     };
     let server = address(config.cluster_url.host().unwrap_or_default());
     Ok((client(config)?, server))
+}
+
+async fn from_kubeconfig(paths: &str) -> anyhow::Result<Config> {
+    // The library would wait for whoever writes to a pipe.
+    for path in std::env::split_paths(paths) {
+        match files::read(&path, KUBECONFIG_BYTES_MAX) {
+            Ok(_) => {}
+            // It says so itself, unless there is another that will do.
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Config::from_kubeconfig(&KubeConfigOptions::default()).await?)
 }
 
 /// The address that the host of a URL is, if it is one; of IPv6 it is in brackets there.
@@ -70,6 +88,17 @@ pub fn node_name() -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::tests::make_pipe;
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_is_no_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("kubeconfig");
+        make_pipe(&pipe);
+        let paths = format!("/nonexistent/kubeconfig:{}", pipe.display());
+        let error = from_kubeconfig(&paths).await.unwrap_err().to_string();
+        assert_eq!(error, "it is a named pipe; name a regular file");
+    }
 
     #[test]
     fn the_host_of_a_url_may_be_an_address() {

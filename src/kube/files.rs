@@ -36,12 +36,12 @@ use crate::files;
 use crate::types::shortened;
 
 /// What is read of one file.
-const FILE_BYTES_MAX: usize = 32 << 20;
+const FILE_BYTES_MAX: usize = 16 << 20;
 /// What is read of all of them: a parsed file takes some times its size while it is read.
 const FOLDER_BYTES_MAX: usize = 64 << 20;
 const FILES_MAX: usize = 4096;
-/// Beyond what Kubernetes itself is made for.
-const OBJECTS_MAX: usize = 200_000;
+/// Some times what Kubernetes is made for: 10,000 Services, 5,000 Nodes.
+const OBJECTS_MAX: usize = 50_000;
 /// What is told of what is wrong.
 const PROBLEMS_MAX: usize = 20;
 const PROBLEM_BYTES_MAX: usize = 1024;

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::support::hostile;
 use crate::support::pair::{Pair, Pairing, talkative, until_log_is_lost};
@@ -16,12 +17,16 @@ use crate::support::wait::eventually;
 /// Ends the agent, and waits until the neighbour has its farewell.
 fn ends_with_a_farewell(pair: &mut Pair) {
     assert_eq!(pair.terminate().code(), Some(0));
+    has_farewell(pair);
+    let socket = pair.agent.path("rutter.sock");
+    assert!(!socket.exists(), "the socket's file goes with the agent");
+}
+
+fn has_farewell(pair: &Pair) {
     eventually(LIMIT, || match pair.session()?.last_error {
         Some(error) if error.contains("agent stopping") => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    let socket = pair.agent.path("rutter.sock");
-    assert!(!socket.exists(), "the socket's file goes with the agent");
 }
 
 #[test]
@@ -39,7 +44,13 @@ fn a_policy_that_takes_its_time_is_not_waited_for() {
         0 => Err("no thread is busy".to_owned()),
         _ => Ok(()),
     });
-    ends_with_a_farewell(&mut pair);
+    pair.agent.signal(Signal::Terminate);
+    // Before the policy's time is over, twice which it has.
+    let status = eventually(Duration::from_secs(9), || {
+        pair.agent.exit_status().ok_or("it runs".to_owned())
+    });
+    assert_eq!(status.code(), Some(0));
+    has_farewell(&pair);
 }
 
 /// How many of the agent's threads run at this moment.

@@ -13,7 +13,7 @@ use crate::kube::{Kind, Object};
 
 /// Values of a file, however deep: a Service has some fifty.
 pub(super) const NODES_MAX: usize = 2_000_000;
-pub(super) const DOCUMENTS_MAX: usize = 200_000;
+pub(super) const DOCUMENTS_MAX: usize = 100_000;
 
 /// The namespace of an object that names none, as `kubectl` has it by default.
 const DEFAULT_NAMESPACE: &str = "default";

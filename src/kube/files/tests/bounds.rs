@@ -50,7 +50,7 @@ fn a_directory_has_room_for_so_much() {
     let refused = room(text.len() - 1, 2).parse(&text).unwrap_err();
     assert!(refused.contains("67108864 bytes"), "{refused}");
     let refused = room(text.len(), 1).parse(&text).unwrap_err();
-    assert!(refused.contains("200000 objects"), "{refused}");
+    assert!(refused.contains("50000 objects"), "{refused}");
     // What is refused takes no room, and what is taken does.
     let mut left = room(text.len() + 10, 3);
     left.parse(&text).unwrap();
