@@ -44,6 +44,10 @@ const SETTLE_MAX: Duration = Duration::from_secs(2);
 /// what failed on the routes of one moment may not fail on those of another.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
+/// How often a trial takes in the learned routes that changed while it ran before it is judged, where
+/// the pipeline waits for what is left: each time there are fewer, unless peers never rest.
+const CATCH_UPS_MAX: usize = 8;
+
 /// Everything a reload may change.
 pub(super) struct Reloader {
     pub(super) path: PathBuf,
@@ -326,7 +330,18 @@ impl Reloader {
             if sample {
                 trial.sample(self.speaker.eligible().await?);
             }
-            let tried = tokio::task::spawn_blocking(move || trial.run()).await?;
+            let mut tried = tokio::task::spawn_blocking(move || trial.run()).await?;
+            for _ in 0..CATCH_UPS_MAX {
+                let news = self.pipeline.import_news().await?;
+                if news.is_empty() {
+                    break;
+                }
+                let catch_up = move || {
+                    tried.take_news(news);
+                    tried
+                };
+                tried = tokio::task::spawn_blocking(catch_up).await?;
+            }
             let (tried, judgement) = self.pipeline.judge(tried, leave).await?;
             match judgement {
                 Judgement::Failing(failure) => {

@@ -20,8 +20,8 @@ pub(super) struct Bounds {
     pub(super) most: u64,
 }
 
-/// A module is given its time twice, and once for each peer group: with ten seconds a round of
-/// a few groups stays under what is taken for a stuck pipeline.
+/// A module is given its time twice, and whoever waits for the round waits for that: with ten seconds
+/// it is far from what is taken for a pipeline that does not get on.
 const TIME: Bounds = Bounds {
     least: 1,
     most: 10_000,

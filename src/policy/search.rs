@@ -27,8 +27,7 @@ const FRUITLESS_MAX: u32 = 16;
 const SLOW_CALL: u32 = 6;
 
 /// Most time for calls besides the first of each batch, in one round. A route among ten thousand
-/// that runs into the default limit of a second is found in less; a round is taken for stuck
-/// after two minutes.
+/// that runs into the default limit of a second is found in less.
 pub(super) const TIME_MAX: Duration = Duration::from_secs(16);
 
 /// How long a table that decides in pieces searches for what a policy fails on, before it lets others

@@ -57,6 +57,12 @@ pub(super) struct ImportTried {
     work: Work,
 }
 
+/// What happened to learned routes while a configuration is tried.
+pub(in crate::agent) struct ImportNews {
+    node: Option<Arc<NodeFacts>>,
+    changes: Vec<LearnedChange>,
+}
+
 impl ImportSide {
     pub(super) fn new(config: &Config) -> Self {
         let mut imports = Imports::new(config.bgp.asn);
@@ -101,28 +107,18 @@ impl ImportSide {
         }
     }
 
-    /// Lets the copy see the routes that changed since it was made, or last looked at.
-    pub(super) fn catch_up(&mut self, tried: &mut ImportTried, node: Option<Arc<NodeFacts>>) {
-        let Some(journal) = &mut self.journal else {
-            return;
-        };
-        let changed = std::mem::take(journal);
+    /// What changed since the copy was made, or last looked at.
+    pub(super) fn news(&mut self, node: Option<Arc<NodeFacts>>) -> ImportNews {
+        let changed = self.journal.as_mut().map(std::mem::take);
         let change = |(peer, prefix): (PeerId, Prefix)| LearnedChange {
             peer,
             prefix,
             route: self.imports.route(peer, &prefix).cloned(),
         };
-        let changes: Vec<_> = changed.into_iter().map(change).collect();
-        let now = clock::now();
-        if let Some(node) = node {
-            tried.round(|imports| imports.set_node(now, node));
-        }
-        match (self.learning, tried.learning) {
-            (Learning::Decided, Learning::Decided) => {
-                tried.round(|imports| imports.learn(now, changes));
-            }
-            // Of what is not decided about on both sides, nothing is compared.
-            (Learning::Everything, _) | (_, Learning::Everything) => {}
+        let changed = changed.into_iter().flatten();
+        ImportNews {
+            node,
+            changes: changed.map(change).collect(),
         }
     }
 
@@ -196,7 +192,26 @@ impl ImportTrial {
     }
 }
 
+impl ImportNews {
+    pub(in crate::agent) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+}
+
 impl ImportTried {
+    /// Takes in what changed meanwhile.
+    pub(super) fn take_news(&mut self, ImportNews { node, changes }: ImportNews) {
+        let now = clock::now();
+        if let Some(node) = node {
+            self.round(|imports| imports.set_node(now, node));
+        }
+        match self.learning {
+            Learning::Decided => self.round(|imports| imports.learn(now, changes)),
+            // Nothing is compared.
+            Learning::Everything => {}
+        }
+    }
+
     /// What changed is told by comparison, once everything has.
     fn round(&mut self, step: impl FnOnce(&mut Imports) -> Vec<ImportChange>) {
         self.work.round(&mut self.imports, Imports::asked, step);

@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
+use super::imports::ImportNews;
 use super::pulse::Pulse;
 use super::{Judgement, Leave, Pipeline, Settings, SourceState, Trial, Tried};
 use crate::agent::clock;
@@ -76,6 +77,12 @@ impl PipelineHandle {
         settings: Settings,
     ) -> Result<Trial, PipelineStopped> {
         self.act(|pipeline| (pipeline.prepare(settings), Vec::new()))
+            .await
+    }
+
+    /// What happened to learned routes while they were tried; see [`Tried::take_news`].
+    pub(in crate::agent) async fn import_news(&self) -> Result<ImportNews, PipelineStopped> {
+        self.act(|pipeline| (pipeline.import_news(), Vec::new()))
             .await
     }
 

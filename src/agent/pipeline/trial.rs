@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::effect::{self, Measured};
-use super::imports::{ImportTrial, ImportTried};
+use super::imports::{ImportNews, ImportTrial, ImportTried};
 use super::own::Touched;
 use super::stood_in::AllStoodIn;
 use super::{Failures, Pipeline, Settings, Stage};
@@ -148,6 +148,11 @@ impl Trial {
 }
 
 impl Tried {
+    /// Takes in what happened to learned routes meanwhile, for it not to be much when it is judged.
+    pub(in crate::agent) fn take_news(&mut self, news: ImportNews) {
+        self.imports.take_news(news);
+    }
+
     fn round(
         &mut self,
         now: Instant,
@@ -194,6 +199,12 @@ impl Pipeline {
             node,
             stage: self.stage,
         }
+    }
+
+    /// What happened to learned routes since the trial was prepared, or this was last asked.
+    pub(in crate::agent) fn import_news(&mut self) -> ImportNews {
+        let node = self.index.view().node.clone();
+        self.import_side.news(node)
     }
 
     /// Tells what would come of what was tried, by the facts as they are.
@@ -259,8 +270,7 @@ impl Pipeline {
 
     /// Lets the copy see the facts that came in since it was made, or last looked at.
     fn catch_up(&mut self, tried: &mut Tried) {
-        let node = self.index.view().node.clone();
-        self.import_side.catch_up(&mut tried.imports, node);
+        tried.imports.take_news(self.import_news());
         let Some(journal) = &mut self.journal else {
             return;
         };

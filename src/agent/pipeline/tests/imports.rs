@@ -271,6 +271,34 @@ fn the_first_import_policies_are_tried_on_what_was_used_without_them() {
     assert_eq!(told(&inputs), ["import +10.9.0.0/16 v1"]);
 }
 
+/// What is taken in on another thread is not left for the pipeline's own.
+#[test]
+fn a_trial_catches_up_with_a_table_before_it_is_judged() {
+    let mut pipeline = importing(ImportRule::Accept);
+    pipeline.learn(learned(1));
+    let trial = pipeline.prepare(with_rule(&text(), ImportRule::Reject));
+    let mut tried = trial.run();
+    pipeline.learn(learned_at(&["10.7.0.0/16", "10.8.0.0/16"], 2));
+    let news = pipeline.import_news();
+    assert!(!news.is_empty());
+    tried.take_news(news);
+    assert!(pipeline.import_news().is_empty());
+    let asked = tried.imports.imports.asked();
+    pipeline.judge(&mut tried, Leave::Granted);
+    assert_eq!(
+        tried.imports.imports.asked(),
+        asked,
+        "nothing is left to ask"
+    );
+    let inputs = told(&pipeline.adopt(tried));
+    let expected = [
+        "import -10.7.0.0/16 v2",
+        "import -10.8.0.0/16 v2",
+        "import -10.9.0.0/16 v1",
+    ];
+    assert_eq!(inputs, expected);
+}
+
 #[test]
 fn routes_that_change_at_any_time_of_a_trial_are_in_what_comes_of_it() {
     for moment in 0..3 {
