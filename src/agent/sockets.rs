@@ -274,6 +274,8 @@ async fn accept(socket: Arc<AsyncFd<Socket>>, doors: Doors, events: mpsc::Sender
             }
             // Whoever dialled has given up: that says nothing about the next one.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            // The socket does not listen any more: its owner let go of it.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
             Err(error) => {
                 // Once for each kind of trouble: this may go on for hours.
                 if last_error.replace(error.kind()) != Some(error.kind()) {
