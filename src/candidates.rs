@@ -23,7 +23,8 @@
 
 mod claims;
 mod concern;
-mod limits;
+mod config;
+mod exclusion;
 mod reserved;
 mod serving;
 
@@ -42,7 +43,8 @@ use crate::facts::{
 use crate::types::Prefix;
 
 pub use concern::{Concern, ConcernKind};
-pub use limits::{AddressSharing, RouteLimits};
+pub use config::{AddressSharing, AdvertiseConfig, PodCidrs, RouteLimits};
+pub use exclusion::Exclusion;
 pub use reserved::Holder;
 pub use serving::{Serving, Unserved, serving, traffic_policy};
 
@@ -130,43 +132,6 @@ pub struct Candidate {
     pub serving: Option<Serving>,
 }
 
-/// The ranges and switches of the configuration's `[advertise]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AdvertiseConfig {
-    /// Whether the node's pod CIDRs are candidates.
-    pub pod_cidrs: PodCidrs,
-    /// Ranges that cluster IPs are allocated from.
-    pub service_cluster_cidrs: Vec<Prefix>,
-    /// Ranges within which external IPs may be announced.
-    pub service_external_cidrs: Vec<Prefix>,
-    /// Ranges within which load-balancer IPs may be announced.
-    pub service_load_balancer_cidrs: Vec<Prefix>,
-    /// The classes of Services whose load-balancer IPs are ours; absent: all are, and the ranges
-    /// choose. The empty one is that of Services without a class.
-    pub load_balancer_classes: Option<Vec<String>>,
-    /// Service proxies on the nodes besides the one that serves Services without the label
-    /// [`SERVICE_PROXY_NAME_LABEL`](crate::facts::SERVICE_PROXY_NAME_LABEL), by its values.
-    pub service_proxy_names: Vec<String>,
-    /// Whether Services of several namespaces may have one address.
-    pub address_sharing: AddressSharing,
-    /// How much is announced for Services at most.
-    pub limits: RouteLimits,
-    /// Addresses of peers, with the names of those; no Service may take one.
-    pub peer_addresses: BTreeMap<IpAddr, String>,
-    /// Addresses that the speaker listens on or dials from; no Service may take one.
-    pub own_addresses: BTreeSet<IpAddr>,
-}
-
-/// Whether the node's pod CIDRs are candidates.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PodCidrs {
-    /// They are.
-    #[default]
-    Advertise,
-    /// They are not, for instance because the CNI announces them itself.
-    Ignore,
-}
-
 /// A step from one set of candidates to the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CandidateChange {
@@ -174,33 +139,6 @@ pub enum CandidateChange {
     Upsert(Candidate),
     /// No longer possible: whatever a policy says, it must not be announced.
     Removed(CandidateKey),
-}
-
-/// Why an address of a Service is no candidate at all.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Exclusion {
-    /// The Service is being deleted.
-    Deleting,
-    /// The Service is headless: kube-proxy programs none of its addresses.
-    Headless,
-    /// The Service is an alias (ExternalName).
-    ExternalName,
-    /// A load balancer's address of a Service that is of another type.
-    NotLoadBalancer,
-    /// The address lies in none of the ranges configured for its kind.
-    OutsideRanges,
-    /// The Service's `loadBalancerClass` is none of those that are ours.
-    LoadBalancerClass,
-    /// No route may lead to the address, whoever has it.
-    Unroutable,
-    /// The address is somebody's: the Service may not take it.
-    Reserved(Holder),
-    /// The Service has more addresses than may be announced for one; so many may.
-    TooManyAddresses(usize),
-    /// With older Services the node announces as much as it may; so many addresses may be
-    /// announced.
-    NoRoom(usize),
 }
 
 /// An address of a Service, with the range that covers it or why it is no candidate.
@@ -673,25 +611,6 @@ impl AddressKind {
     pub const ALL: [Self; 3] = [Self::ClusterIp, Self::ExternalIp, Self::LoadBalancerIp];
 }
 
-impl AdvertiseConfig {
-    /// The ranges for one kind of address.
-    #[must_use]
-    pub fn ranges(&self, addresses: AddressKind) -> &[Prefix] {
-        match addresses {
-            AddressKind::ClusterIp => &self.service_cluster_cidrs,
-            AddressKind::ExternalIp => &self.service_external_cidrs,
-            AddressKind::LoadBalancerIp => &self.service_load_balancer_cidrs,
-        }
-    }
-
-    /// Whether load-balancer IPs of the Service are ours to announce, by its class.
-    fn is_ours(&self, service: &ServiceFacts) -> bool {
-        let class = service.load_balancer_class.as_deref().unwrap_or_default();
-        let ours = self.load_balancer_classes.as_ref();
-        ours.is_none_or(|classes| classes.iter().any(|ours| ours == class))
-    }
-}
-
 impl Origin {
     /// Whose address it is, where it is one.
     #[must_use]
@@ -719,36 +638,6 @@ impl fmt::Display for Origin {
             Self::ServiceCidr { addresses } => write!(f, "service {addresses} range"),
             Self::ServiceAddress { service, address } => write!(f, "{address} IP of {service}"),
         }
-    }
-}
-
-impl fmt::Display for Exclusion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Deleting => "the Service is being deleted",
-            Self::Headless => "the Service is headless",
-            Self::ExternalName => "the Service is an alias (ExternalName)",
-            Self::NotLoadBalancer => "the Service is not of type LoadBalancer",
-            Self::OutsideRanges => "it lies in none of the ranges configured for its kind",
-            Self::LoadBalancerClass => {
-                "its loadBalancerClass is not among advertise.load-balancer-classes"
-            }
-            Self::Unroutable => {
-                "no route may lead to it: it is loopback, link-local, multicast or reserved"
-            }
-            Self::Reserved(holder) => {
-                return write!(f, "the address is {holder}: {}", holder.exclusive());
-            }
-            Self::TooManyAddresses(max) => {
-                return write!(f, "the Service has more than {max} addresses");
-            }
-            Self::NoRoom(max) => {
-                return write!(
-                    f,
-                    "with older Services, {max} addresses are announced already"
-                );
-            }
-        })
     }
 }
 
