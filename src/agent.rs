@@ -84,6 +84,7 @@ use events::Notices;
 use fib::Programming;
 use http::SocketFile;
 use load::Loaded;
+use next_hops::Resolving;
 use pipeline::Settings;
 use policy_log::PolicyLog;
 use reload::{Considered, InForce, Reloader};
@@ -152,6 +153,7 @@ struct Running {
     parts: JoinSet<anyhow::Result<()>>,
     speaker: SpeakerHandle,
     programming: Option<Programming>,
+    _resolving: Resolving,
     _socket_file: SocketFile,
 }
 
@@ -219,7 +221,7 @@ async fn start(options: Options) -> anyhow::Result<Running> {
         .listen_on(config.bgp.listen.clone())
         .await
         .context("bgp.listen")?;
-    let _resolving = next_hops::spawn(config.kernel, speaker.clone()).await?;
+    let resolving = next_hops::spawn(config.kernel, speaker.clone()).await?;
     let health = source.health.clone();
     let settings = Settings {
         config: Arc::clone(&config),
@@ -307,6 +309,7 @@ async fn start(options: Options) -> anyhow::Result<Running> {
         parts,
         speaker,
         programming,
+        _resolving: resolving,
         _socket_file: socket_file,
     })
 }

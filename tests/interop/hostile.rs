@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rutter::api::StandIn;
 use rutter::policy::PolicyFailure;
-use rutter::wasm::{Limits, MODULE_BYTES_MAX};
+use rutter::wasm::{Limits, MODULE_BYTES_MAX, builtin_bytes};
 
 use super::cluster::{FABRIC_ASN, WORKERS};
 use super::events::is_recorded;
@@ -282,16 +283,26 @@ fn is_failing(agent: &Agent, module: &Hostile) -> Result<(), String> {
 }
 
 #[test]
-fn at_the_start_a_module_that_does_not_load_is_replaced_by_the_default() {
+fn at_the_start_a_module_that_does_not_load_announces_nothing_until_it_is_mended() {
     let mut fabric = Fabric::start(&[WORKERS[0]], &[(RouterKind::Bird, FABRIC_ASN, "tor")]);
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "broken", b"no wasm");
     restart_with(&mut fabric, &policies("broken", &path));
-    fabric.is_up();
-    fabric.has_settled();
+    eventually(CHANGE_LIMIT, || {
+        fabric.routers[0].established_with(&fabric.node_addresses())?;
+        fabric.routers[0].has_exactly(&Table::default())
+    });
     let policy = fabric.agents[0].policy().unwrap();
+    assert_eq!(policy.stand_in, Some(StandIn::Closed));
     let error = policy.error.unwrap_or_default();
     assert!(error.contains("broken.wasm"), "status says `{error}`");
+
+    let histories = fabric.histories();
+    write(folder.path(), "broken", builtin_bytes());
+    fabric.has_settled();
+    fabric.is_up();
+    assert_eq!(fabric.histories(), histories, "a session moved");
+    assert_eq!(fabric.agents[0].policy().unwrap().stand_in, None);
 }
 
 #[test]
