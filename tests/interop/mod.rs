@@ -26,4 +26,5 @@ mod sessions;
 mod shadow;
 mod sources;
 mod tables;
+mod tenants;
 mod two_way;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
@@ -16,6 +17,10 @@ use super::process::{Process, impatient, program, run};
 use super::router::{
     Dialing, LearnedRoute, Neighbor, Router, RouterConfig, RouterKind, Session, SessionState,
 };
+use super::wait::eventually;
+
+/// Far above what it takes until `birdc` is answered.
+const LISTEN_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running `bird`.
 #[derive(Debug)]
@@ -62,14 +67,17 @@ impl Bird {
         let mut command = host.command(&program("RUTTER_TEST_BIRD"));
         command.arg("-f").arg("-s").arg(path("ctl"));
         command.arg("-c").arg(path("bird.conf"));
-        Self {
+        let bird = Self {
             process: Process::spawn("bird", &mut command, path("log")),
             host: host.clone(),
             asn: config.asn,
             neighbors: addresses(config),
             times: Times::default(),
             folder,
-        }
+        };
+        // Its control socket comes a moment later than it does.
+        eventually(LISTEN_LIMIT, || bird.ask("show status"));
+        bird
     }
 
     /// Takes another configuration into use.
