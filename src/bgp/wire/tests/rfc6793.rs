@@ -36,6 +36,21 @@ fn an_as4_path_longer_than_as_path_is_ignored() {
 }
 
 #[test]
+fn a_peer_known_as_as_trans_begins_paths_with_the_number_that_stands_for() {
+    let of_trans = CodecContext {
+        first_as: Some(Asn::TRANS),
+        ..OLD
+    };
+    let begins = |first: &str| {
+        let attributes = [ORIGIN, NEXT_HOP, "40 02 04 02 01 5ba0", first];
+        let update = decoded(&update("", &attributes, NLRI), of_trans);
+        update.errors.is_empty()
+    };
+    assert!(begins("c0 11 06 02 01 00010000"));
+    assert!(!begins("c0 11 06 02 01 0000fde8"), "65000 fits two octets");
+}
+
+#[test]
 fn a_set_counts_one_when_paths_are_merged() {
     let as_path = "40 02 0e 02 01 fde8 01 02 5ba0 0001 02 01 5ba0";
     let as4_path = "c0 11 06 02 01 00010000";

@@ -7,7 +7,7 @@ use crate::bgp::wire::attribute::{self, Decoded, Kind, Unreachable, next_hop_fau
 use crate::bgp::wire::error::{Fault, update_error};
 use crate::bgp::wire::reader::Reader;
 use crate::bgp::wire::{CodecContext, Message, MessageError, PathAttributes, UpdateSubcode, nlri};
-use crate::types::{Family, Prefix};
+use crate::types::{Asn, Family, Prefix};
 
 /// Reads the body of an UPDATE; the empty one, and the one that is nothing but an empty
 /// MP_UNREACH_NLRI, mark the end of a family's table (RFC 4724 section 2).
@@ -166,7 +166,11 @@ fn check_first_as(decoded: &mut Decoded, context: CodecContext) -> Result<(), Me
         return Ok(());
     };
     let first = decoded.attributes.as_path.neighbor();
-    if first == Some(expected) || decoded.faults.withdraws() {
+    // A peer that two octets name AS_TRANS names itself in AS4_PATH (RFC 6793 section 4.2.3).
+    let is_peers = |first: Asn| {
+        first == expected || expected == Asn::TRANS && first.two_octets() == Asn::TRANS.two_octets()
+    };
+    if first.is_some_and(is_peers) || decoded.faults.withdraws() {
         return Ok(());
     }
     let begins = match first {
