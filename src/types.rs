@@ -17,8 +17,8 @@ mod unroutable;
 
 pub use attributes::{PREPEND_MAX, RouteAttributes};
 pub use bgp::{
-    Asn, ConnectMode, FirstAs, GroupId, HoldTime, InvalidHoldTime, InvalidRouterId, PeerId,
-    ROUTER_ID_ANNOTATION, RouterId, UnfitRouterId,
+    Asn, BGP_PORT, ConnectMode, FirstAs, GroupId, HoldTime, InvalidHoldTime, InvalidRouterId,
+    PeerId, ROUTER_ID_ANNOTATION, RouterId, UnfitRouterId,
 };
 pub use community::{Community, ExtendedCommunity, InvalidCommunity, LargeCommunity};
 pub use digest::{Digest, InvalidDigest};

@@ -8,10 +8,8 @@ use anyhow::Context as _;
 use rutter::agent::{ChangedRoutes, SpeakerHandle};
 use rutter::bgp::SessionState;
 use rutter::rib::{Path, SourceId};
-use rutter::speaker::{Input, Learning, NextHops, PeerConfig, Speaker, SpeakerConfig};
-use rutter::types::{
-    Asn, ConnectMode, FirstAs, GroupId, HoldTime, PeerId, Prefix, ReceiveLimits, RouterId,
-};
+use rutter::speaker::{Input, PeerConfig, Speaker, SpeakerConfig};
+use rutter::types::{Asn, ConnectMode, PeerId, Prefix, RouterId};
 
 use crate::agents::{CLUSTER_ASN, FABRIC_ASN, NODES};
 
@@ -34,27 +32,13 @@ impl Fabric {
         let bound = speaker.listen_on(vec![any_port]).await?;
         let address = *bound.first().context("the router listens nowhere")?;
         let peers = nodes.iter().zip(0..).map(|(&node, id)| PeerConfig {
-            id: PeerId(id),
             name: node_name(node.into()),
-            address: node.into(),
-            port: 179,
-            asn: Asn(CLUSTER_ASN),
-            group: GroupId(0),
             connect_mode: ConnectMode::Passive,
-            hold_time: HoldTime::DEFAULT,
-            local_address: None,
-            password: None,
-            first_as: FirstAs::Peers,
-            limits: ReceiveLimits::DEFAULT,
-            barred: None,
+            ..PeerConfig::new(PeerId(id), node.into(), Asn(CLUSTER_ASN))
         });
         let config = SpeakerConfig {
-            asn: Asn(FABRIC_ASN),
-            router_id: RouterId::try_from(Ipv4Addr::LOCALHOST)?,
-            next_hops: NextHops::default(),
-            addresses: BTreeSet::new(),
-            learning: Learning::Everything,
             peers: peers.collect(),
+            ..SpeakerConfig::new(Asn(FABRIC_ASN), RouterId::try_from(Ipv4Addr::LOCALHOST)?)
         };
         speaker.feed(Input::Configure(config)).await?;
         speaker.feed(Input::ExportsComplete).await?;

@@ -4,15 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::raw::{Report, Section, Value};
 use super::{BgpConfig, RouterIdConfig, hold_time};
-use crate::types::{Asn, HoldTime, RouterId};
+use crate::types::{Asn, BGP_PORT, HoldTime, RouterId};
 
 pub(super) const KEYS: &[&str] = &["asn", "router-id", "listen", "hold-time"];
 
 /// What Calico's default BGPConfiguration has, so that its users need not look it up.
 const ASN_DEFAULT: Asn = Asn(64512);
-
-/// TCP port 179 is BGP's (RFC 4271 section 8.2.1).
-pub(super) const PORT: u16 = 179;
 
 pub(super) fn read(top: &Section<'_>, report: &mut Report) -> BgpConfig {
     let section = Section::of(top.value("bgp").as_ref(), KEYS, report);
@@ -65,8 +62,8 @@ fn router_id(value: &Value<'_>, report: &mut Report) -> Option<RouterIdConfig> {
 
 fn listen(value: Option<&Value<'_>>, report: &mut Report) -> Vec<SocketAddr> {
     const DEFAULT: [SocketAddr; 2] = [
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT),
-        SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), PORT),
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), BGP_PORT),
+        SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), BGP_PORT),
     ];
     let Some(value) = value else {
         return DEFAULT.to_vec();

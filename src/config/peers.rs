@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::raw::{Report, Section, Value};
 use super::{BgpConfig, Peer, bgp, max_received, unusable};
-use crate::types::{ConnectMode, Family, FirstAs};
+use crate::types::{BGP_PORT, ConnectMode, Family, FirstAs};
 
 pub(super) const KEYS: &[&str] = &[
     "name",
@@ -126,7 +126,7 @@ fn peer(
         address,
         port: match port {
             Some(port) => u16::try_from(port?).ok()?,
-            None => bgp::PORT,
+            None => BGP_PORT,
         },
         asn: asn?,
         local_address,

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::bgp::{OpenParameters, PeerSettings};
 use crate::types::{
-    Asn, ConnectMode, Family, FirstAs, GroupId, HoldTime, Password, PeerId, ReceiveLimits, RouterId,
+    Asn, BGP_PORT, ConnectMode, Family, FirstAs, GroupId, HoldTime, Password, PeerId,
+    ReceiveLimits, RouterId,
 };
 
 /// Everything the operator decides about the speaker. Given whole; the speaker works out what
@@ -75,6 +76,43 @@ pub struct PeerConfig {
     pub limits: ReceiveLimits,
     /// Why nobody may dial, where that is so: what is wrong with its key, say.
     pub barred: Option<String>,
+}
+
+impl SpeakerConfig {
+    /// A speaker without peers that uses whatever it will learn and knows no address of its own.
+    #[must_use]
+    pub fn new(asn: Asn, router_id: RouterId) -> Self {
+        Self {
+            asn,
+            router_id,
+            next_hops: NextHops::default(),
+            addresses: BTreeSet::new(),
+            learning: Learning::default(),
+            peers: Vec::new(),
+        }
+    }
+}
+
+impl PeerConfig {
+    /// A peer that is dialled at the usual port, with all that may be left out left out.
+    #[must_use]
+    pub fn new(id: PeerId, address: IpAddr, asn: Asn) -> Self {
+        Self {
+            id,
+            name: address.to_string(),
+            address,
+            port: BGP_PORT,
+            asn,
+            group: GroupId(0),
+            connect_mode: ConnectMode::Active,
+            hold_time: HoldTime::DEFAULT,
+            local_address: None,
+            password: None,
+            first_as: FirstAs::Peers,
+            limits: ReceiveLimits::DEFAULT,
+            barred: None,
+        }
+    }
 }
 
 impl NextHops {

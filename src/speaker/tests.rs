@@ -47,34 +47,21 @@ fn router_id(host: HostId) -> RouterId {
 
 /// The peer that another host is, in group 0.
 fn peer(host: HostId, asn: u32) -> PeerConfig {
+    let id = PeerId(u32::try_from(host).unwrap());
     PeerConfig {
-        id: PeerId(u32::try_from(host).unwrap()),
         name: format!("host {host}"),
-        address: address(host),
-        port: 179,
-        asn: Asn(asn),
-        group: GroupId(0),
-        connect_mode: ConnectMode::Active,
-        hold_time: HoldTime::DEFAULT,
-        local_address: None,
-        password: None,
-        first_as: FirstAs::Peers,
-        limits: ReceiveLimits::DEFAULT,
-        barred: None,
+        ..PeerConfig::new(id, address(host), Asn(asn))
     }
 }
 
 fn config(host: HostId, asn: u32, peers: Vec<PeerConfig>) -> SpeakerConfig {
     SpeakerConfig {
-        asn: Asn(asn),
-        router_id: router_id(host),
         next_hops: NextHops {
             ipv4: None,
             ipv6: Some("fd00::1".parse().unwrap()),
         },
-        addresses: BTreeSet::new(),
-        learning: Learning::Everything,
         peers,
+        ..SpeakerConfig::new(Asn(asn), router_id(host))
     }
 }
 

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// The TCP port of BGP (RFC 4271 section 8.2.1).
+pub const BGP_PORT: u16 = 179;
+
 /// An autonomous system number of four octets (RFC 6793).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -10,10 +10,8 @@ use std::sync::{Arc, Mutex};
 use rutter::agent::{ChangedRoutes, SpeakerHandle};
 use rutter::api::{Readiness, StandIn, Status};
 use rutter::bgp::SessionState;
-use rutter::speaker::{Input, Learning, NextHops, PeerConfig, Speaker, SpeakerConfig};
-use rutter::types::{
-    Asn, ConnectMode, FirstAs, GroupId, HoldTime, PeerId, ReceiveLimits, RouterId,
-};
+use rutter::speaker::{Input, PeerConfig, Speaker, SpeakerConfig};
+use rutter::types::{Asn, ConnectMode, PeerId, RouterId};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -50,27 +48,12 @@ impl Router {
             let address = SocketAddr::from((own, 0));
             let bound = speaker.listen_on(vec![address]).await.unwrap();
             let peer = PeerConfig {
-                id: PeerId(0),
-                name: "agent".to_owned(),
-                address: agent.into(),
-                port: 179,
-                asn: Asn(64512),
-                group: GroupId(0),
                 connect_mode: ConnectMode::Passive,
-                hold_time: HoldTime::DEFAULT,
-                local_address: None,
-                password: None,
-                first_as: FirstAs::Peers,
-                limits: ReceiveLimits::DEFAULT,
-                barred: None,
+                ..PeerConfig::new(PeerId(0), agent.into(), Asn(64512))
             };
             let config = SpeakerConfig {
-                asn: Asn(64513),
-                router_id: RouterId::try_from(own).unwrap(),
-                next_hops: NextHops::default(),
-                addresses: BTreeSet::new(),
-                learning: Learning::Everything,
                 peers: vec![peer],
+                ..SpeakerConfig::new(Asn(64513), RouterId::try_from(own).unwrap())
             };
             speaker.feed(Input::Configure(config)).await.unwrap();
             speaker.feed(Input::ExportsComplete).await.unwrap();

@@ -4,7 +4,7 @@
 mod imports;
 mod numbers;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,7 @@ use rutter::bgp::Random;
 use rutter::bgp::wire::Message;
 use rutter::speaker::{Input, Learning, NextHops, PeerConfig, Speaker, SpeakerConfig};
 use rutter::types::{
-    Community, ConnectMode, Family, FirstAs, GroupId, HoldTime, Prefix, ReceiveLimits,
-    RouteAttributes, RouterId,
+    Community, ConnectMode, Family, GroupId, HoldTime, Prefix, RouteAttributes, RouterId,
 };
 
 use super::check::{self, Mirror};
@@ -72,36 +71,27 @@ impl Scenario {
             network.add(Speaker::new(random.next_u64()), address(host, over_ipv6));
             let others = if host == 0 { 1..hosts } else { 0..1 };
             let peers = others.map(|other| PeerConfig {
-                id: peer_id(other),
                 name: format!("host {other}"),
-                address: address(other, over_ipv6),
-                port: 179,
-                asn: numbers.seen(host, other),
-                group: GroupId(0),
-                connect_mode: ConnectMode::Active,
-                hold_time: HoldTime::DEFAULT,
-                local_address: None,
-                password: None,
-                first_as: FirstAs::Peers,
-                limits: ReceiveLimits::DEFAULT,
-                barred: None,
+                ..PeerConfig::new(
+                    peer_id(other),
+                    address(other, over_ipv6),
+                    numbers.seen(host, other),
+                )
             });
             let peers: Vec<_> = peers.collect();
             owners.push(Owner {
                 importer: Importer::new(&peers),
                 config: SpeakerConfig {
-                    asn: numbers.own(host),
-                    router_id: RouterId::try_from(ipv4(host)).unwrap(),
                     next_hops: NextHops {
                         ipv4: Some(ipv4(host)),
                         ipv6: Some(ipv6(host)),
                     },
-                    addresses: BTreeSet::new(),
                     learning: match chance(&mut random, 50) {
                         true => Learning::Decided,
                         false => Learning::Everything,
                     },
                     peers,
+                    ..SpeakerConfig::new(numbers.own(host), RouterId::try_from(ipv4(host)).unwrap())
                 },
                 exports: Exports::new(),
                 complete: false,

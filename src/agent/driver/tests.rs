@@ -1,6 +1,5 @@
 //! Speakers on real loopback sockets. No test sleeps: each waits for a condition with a deadline.
 
-use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -9,11 +8,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::bgp::SessionState;
-use crate::speaker::{Learning, NextHops, PeerConfig, PeerView};
-use crate::types::{
-    Asn, ConnectMode, FirstAs, GroupId, HoldTime, Password, ReceiveLimits, RouteAttributes,
-    RouterId,
-};
+use crate::speaker::{PeerConfig, PeerView};
+use crate::types::{Asn, ConnectMode, GroupId, Password, RouteAttributes, RouterId};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const MARKER: [u8; 16] = [0xff; 16];
@@ -31,30 +27,18 @@ fn key(text: &str) -> Option<Password> {
 
 fn peer(address: IpAddr, port: u16, local: IpAddr, mode: ConnectMode) -> PeerConfig {
     PeerConfig {
-        id: PeerId(u32::from(port)),
-        name: format!("peer {address}"),
-        address,
         port,
-        asn: Asn(64512),
-        group: GroupId(0),
         connect_mode: mode,
-        hold_time: HoldTime::DEFAULT,
         local_address: Some(local),
-        password: None,
-        first_as: FirstAs::Peers,
-        limits: ReceiveLimits::DEFAULT,
-        barred: None,
+        ..PeerConfig::new(PeerId(u32::from(port)), address, Asn(64512))
     }
 }
 
 fn configuration(id: u8, peers: Vec<PeerConfig>) -> Input {
+    let router_id = RouterId::try_from(Ipv4Addr::new(10, 0, 0, id)).unwrap();
     Input::Configure(SpeakerConfig {
-        asn: Asn(64512),
-        router_id: RouterId::try_from(Ipv4Addr::new(10, 0, 0, id)).unwrap(),
-        next_hops: NextHops::default(),
-        addresses: BTreeSet::new(),
-        learning: Learning::Everything,
         peers,
+        ..SpeakerConfig::new(Asn(64512), router_id)
     })
 }
 

@@ -4,18 +4,14 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
 
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use super::*;
 use crate::agent::SpeakerHandle;
 use crate::agent::driver::PAGE_ROUTES;
 use crate::agent::testing::{Parts, text, until};
-use crate::speaker::{Input, Learning, NextHops, PeerConfig, SpeakerConfig};
-use crate::types::{
-    Asn, ConnectMode, FirstAs, GroupId, HoldTime, PeerId, Prefix, ReceiveLimits, RouteAttributes,
-    RouterId,
-};
+use crate::speaker::{Input, PeerConfig, SpeakerConfig};
+use crate::types::{Asn, ConnectMode, GroupId, PeerId, Prefix, RouteAttributes, RouterId};
 
 /// A request's status and body.
 async fn ask(path: &Path, target: &str) -> (u16, String) {
@@ -291,27 +287,13 @@ async fn announcing(count: u32) -> (SpeakerHandle, u16) {
     let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let bound = router.listen_on(vec![any_port]).await.unwrap();
     let peer = PeerConfig {
-        id: PeerId(0),
-        name: "node".to_owned(),
-        address: any_port.ip(),
-        port: 179,
-        asn: Asn(64512),
-        group: GroupId(0),
         connect_mode: ConnectMode::Passive,
-        hold_time: HoldTime::DEFAULT,
-        local_address: None,
-        password: None,
-        barred: None,
-        first_as: FirstAs::Peers,
-        limits: ReceiveLimits::DEFAULT,
+        ..PeerConfig::new(PeerId(0), any_port.ip(), Asn(64512))
     };
+    let router_id = RouterId::try_from(Ipv4Addr::new(10, 0, 0, 9)).unwrap();
     let config = SpeakerConfig {
-        asn: Asn(64513),
-        router_id: RouterId::try_from(Ipv4Addr::new(10, 0, 0, 9)).unwrap(),
-        next_hops: NextHops::default(),
-        addresses: BTreeSet::new(),
-        learning: Learning::Everything,
         peers: vec![peer],
+        ..SpeakerConfig::new(Asn(64513), router_id)
     };
     let prefix = |number: u32| Prefix::host(Ipv4Addr::from(0x0A00_0000 + number).into());
     let plain = Some(Arc::new(RouteAttributes::default()));

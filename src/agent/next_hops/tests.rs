@@ -5,11 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::*;
-use crate::speaker::{Learning, NextHops, PeerConfig, SpeakerConfig};
-use crate::types::{
-    Asn, ConnectMode, FirstAs, GroupId, HoldTime, PeerId, Prefix, ReceiveLimits, RouteAttributes,
-    RouterId,
-};
+use crate::speaker::{PeerConfig, SpeakerConfig};
+use crate::types::{Asn, ConnectMode, GroupId, PeerId, Prefix, RouteAttributes, RouterId};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const ROUTE: &str = "100.64.0.0/16";
@@ -25,30 +22,18 @@ fn kernel(ours: Ours) -> io::Result<Kernel> {
 }
 
 fn configuration(id: u8, address: IpAddr, port: u16, local: IpAddr) -> Input {
+    let router_id = RouterId::try_from(Ipv4Addr::new(10, 0, 0, id)).unwrap();
     Input::Configure(SpeakerConfig {
-        asn: Asn(64512),
-        router_id: RouterId::try_from(Ipv4Addr::new(10, 0, 0, id)).unwrap(),
-        next_hops: NextHops::default(),
-        addresses: BTreeSet::new(),
-        learning: Learning::Everything,
         peers: vec![PeerConfig {
-            id: PeerId(1),
-            name: "other".to_owned(),
-            address,
             port,
-            asn: Asn(64512),
-            group: GroupId(0),
             connect_mode: match port {
                 1 => ConnectMode::Passive,
                 _ => ConnectMode::Active,
             },
-            hold_time: HoldTime::DEFAULT,
             local_address: Some(local),
-            password: None,
-            first_as: FirstAs::Peers,
-            limits: ReceiveLimits::DEFAULT,
-            barred: None,
+            ..PeerConfig::new(PeerId(1), address, Asn(64512))
         }],
+        ..SpeakerConfig::new(Asn(64512), router_id)
     })
 }
 

@@ -19,7 +19,6 @@ fn learning_pair(learning: Learning) -> Network {
 
 fn learner(learning: Learning) -> SpeakerConfig {
     SpeakerConfig {
-        addresses: BTreeSet::new(),
         learning,
         ..config(A, 64512, vec![peer(B, 65000)])
     }
