@@ -13,6 +13,7 @@ extern crate self as rutter;
 pub mod types;
 
 pub mod facts;
+pub mod selector;
 
 pub mod candidates;
 pub mod policy;

@@ -15,6 +15,7 @@ use source::Source;
 const MODULES: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("facts", &["types"]),
+    ("selector", &["types"]),
     ("candidates", &["facts", "types"]),
     ("policy", &["candidates", "facts", "types"]),
     ("cases", &["candidates", "facts", "policy", "types"]),
@@ -82,6 +83,7 @@ const MODULES: &[(&str, &[&str])] = &[
 const CORE: &[&str] = &[
     "types",
     "facts",
+    "selector",
     "candidates",
     "policy",
     "cases",
