@@ -14,6 +14,7 @@ pub mod types;
 
 pub mod facts;
 pub mod selector;
+pub mod topology;
 
 pub mod candidates;
 pub mod policy;
