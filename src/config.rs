@@ -13,6 +13,7 @@
 
 mod advertise;
 mod bgp;
+mod calico;
 mod error;
 mod guard;
 mod hold_time;
@@ -35,6 +36,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 pub use advertise::Overrides;
+pub use calico::{CalicoConfig, CalicoResources};
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use guard::{Guard, MaxWithdraw};
 pub use kernel::{KernelConfig, LearnedRoutes};
@@ -52,6 +54,8 @@ pub struct Config {
     pub source: Source,
     /// `[bgp]`.
     pub bgp: BgpConfig,
+    /// `[calico]`.
+    pub calico: CalicoConfig,
     /// `[advertise]`, with the environment's overrides.
     pub advertise: AdvertiseConfig,
     /// `[[peers]]`, in the order of the file; names and addresses are unique.
@@ -277,6 +281,7 @@ impl Config {
         let Self {
             source,
             bgp,
+            calico,
             advertise: _,
             peers: _,
             guard: _,
@@ -307,6 +312,10 @@ impl Config {
         let ApiConfig { socket, metrics } = api;
         let differing = [
             ("source", *source != new.source),
+            (
+                "calico.resources",
+                calico.resources.is_watched() != new.calico.resources.is_watched(),
+            ),
             ("kernel", *kernel != new.kernel),
             (
                 "policy.compile-cache",
@@ -356,6 +365,7 @@ const TOP_KEYS: &[&str] = &[
     "source",
     "files",
     "bgp",
+    "calico",
     "advertise",
     "peers",
     "guard",
@@ -390,6 +400,7 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
     let import_policies = import_policies::read(&top, import_policy_default, &surroundings, report);
     Config {
         source: source(&top, directory, report),
+        calico: calico::read(&top, report),
         advertise: AdvertiseConfig {
             peer_addresses: peers
                 .iter()
