@@ -36,6 +36,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 pub use advertise::Overrides;
+pub(crate) use advertise::range as service_range;
 pub use calico::{CalicoConfig, CalicoResources};
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use guard::{Guard, MaxWithdraw};
@@ -502,7 +503,7 @@ fn socket(value: &Value<'_>, directory: &Path, report: &mut Report) -> Option<Pa
 }
 
 /// Why no session can be held with, or from, this address.
-fn unusable(address: IpAddr) -> Option<&'static str> {
+pub(crate) fn unusable(address: IpAddr) -> Option<&'static str> {
     let link_local = match address {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),
