@@ -13,6 +13,7 @@
 
 mod advertise;
 mod bgp;
+mod calico;
 mod error;
 mod guard;
 mod hold_time;
@@ -36,6 +37,7 @@ use std::path::{Path, PathBuf};
 
 pub use advertise::Overrides;
 pub(crate) use advertise::range as service_range;
+pub use calico::{CalicoConfig, CalicoResources};
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use guard::{Guard, MaxWithdraw};
 pub use kernel::{KernelConfig, LearnedRoutes};
@@ -53,6 +55,8 @@ pub struct Config {
     pub source: Source,
     /// `[bgp]`.
     pub bgp: BgpConfig,
+    /// `[calico]`.
+    pub calico: CalicoConfig,
     /// `[advertise]`, with the environment's overrides.
     pub advertise: AdvertiseConfig,
     /// `[[peers]]`, in the order of the file; names and addresses are unique.
@@ -278,6 +282,7 @@ impl Config {
         let Self {
             source,
             bgp,
+            calico,
             advertise: _,
             peers: _,
             guard: _,
@@ -308,6 +313,10 @@ impl Config {
         let ApiConfig { socket, metrics } = api;
         let differing = [
             ("source", *source != new.source),
+            (
+                "calico.resources",
+                calico.resources.is_watched() != new.calico.resources.is_watched(),
+            ),
             ("kernel", *kernel != new.kernel),
             (
                 "policy.compile-cache",
@@ -357,6 +366,7 @@ const TOP_KEYS: &[&str] = &[
     "source",
     "files",
     "bgp",
+    "calico",
     "advertise",
     "peers",
     "guard",
@@ -391,6 +401,7 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
     let import_policies = import_policies::read(&top, import_policy_default, &surroundings, report);
     Config {
         source: source(&top, directory, report),
+        calico: calico::read(&top, report),
         advertise: AdvertiseConfig {
             peer_addresses: peers
                 .iter()
