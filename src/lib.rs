@@ -13,6 +13,8 @@ extern crate self as rutter;
 pub mod types;
 
 pub mod facts;
+pub mod selector;
+pub mod topology;
 
 pub mod candidates;
 pub mod policy;

@@ -15,6 +15,8 @@ use source::Source;
 const MODULES: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("facts", &["types"]),
+    ("selector", &["types"]),
+    ("topology", &["selector", "types"]),
     ("candidates", &["facts", "types"]),
     ("policy", &["candidates", "facts", "types"]),
     ("cases", &["candidates", "facts", "policy", "types"]),
@@ -82,6 +84,8 @@ const MODULES: &[(&str, &[&str])] = &[
 const CORE: &[&str] = &[
     "types",
     "facts",
+    "selector",
+    "topology",
     "candidates",
     "policy",
     "cases",
