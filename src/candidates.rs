@@ -22,6 +22,7 @@
 //! nobody to ask about. A Node that was deleted is a fact, and withdraws; an API server that does
 //! not answer is not, and leaves the view as it is.
 
+mod answered;
 mod claims;
 mod concern;
 mod config;
@@ -49,6 +50,7 @@ pub use exclusion::Exclusion;
 pub use reserved::Holder;
 pub use serving::{Serving, Unserved, serving, traffic_policy};
 
+use answered::Answered;
 use claims::{Claims, Title};
 use concern::Concerns;
 use reserved::Reserved;
@@ -67,6 +69,7 @@ pub struct Candidates {
     /// Addresses that no Service may take.
     reserved: Reserved,
     claims: Claims,
+    answered: Answered,
     concerns: Concerns,
 }
 
@@ -274,12 +277,34 @@ impl Candidates {
         shorter.flat_map(|prefix| self.by_prefix(prefix))
     }
 
+    /// Whether the nodes' service proxies answer for an address, announced or not: it is a
+    /// Service's, and nobody else's.
+    #[must_use]
+    pub fn is_answered(&self, address: IpAddr) -> bool {
+        self.answered.contains(address)
+    }
+
+    /// All such addresses.
+    pub fn answered(&self) -> impl Iterator<Item = IpAddr> {
+        self.answered.iter()
+    }
+
+    /// The addresses of which [`Self::is_answered`] may say something else than when this was last
+    /// asked.
+    pub fn take_answered_changes(&mut self) -> BTreeSet<IpAddr> {
+        self.answered.take_touched()
+    }
+
     fn recompute(&mut self, view: &ClusterView) -> Vec<CandidateChange> {
         self.node = NodePresence::of(view);
         self.reserved = Reserved::of(view, &self.config);
         let mut steps = Vec::new();
         self.update_node(view, &mut steps);
-        let gone = self.of_service.keys().cloned();
+        let gone = self
+            .of_service
+            .keys()
+            .chain(self.answered.services())
+            .cloned();
         let mut services: BTreeSet<ServiceKey> =
             gone.chain(view.services.keys().cloned()).collect();
         self.claims = Claims::default();
@@ -358,6 +383,13 @@ impl Candidates {
         steps: &mut Vec<CandidateChange>,
     ) {
         let service = self.visible(key, view);
+        let answered = service.map_or_else(BTreeSet::new, |service| {
+            let holder = |kind, address| self.reserved.holder(service, kind, address);
+            answered::of(service, &self.config, |kind, address| {
+                holder(kind, address).is_some()
+            })
+        });
+        self.answered.set(key, answered);
         let (new, refused) = service.map_or_else(Default::default, |it| self.of_addresses(it));
         self.concerns.set_service(key, &new, refused);
         let old = self.of_service.remove(key).unwrap_or_default();

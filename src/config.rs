@@ -18,6 +18,7 @@ mod error;
 mod guard;
 mod hold_time;
 mod import_policies;
+mod ip_pools;
 mod kernel;
 mod limits;
 mod max_received;
@@ -45,7 +46,7 @@ pub use remote::{HttpUrl, OciReference, RepositoryName, is_loopback};
 
 use crate::candidates::AdvertiseConfig;
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
-use crate::types::{Asn, ConnectMode, Digest, FirstAs, HoldTime, ReceiveLimits, RouterId};
+use crate::types::{Asn, ConnectMode, Digest, FirstAs, HoldTime, IpPool, ReceiveLimits, RouterId};
 use raw::{Report, Section, Value};
 
 /// A valid configuration.
@@ -74,6 +75,8 @@ pub struct Config {
     pub import_policies: Vec<PolicyLink>,
     /// `[kernel]`; none leaves the kernel alone.
     pub kernel: Option<KernelConfig>,
+    /// `[[ip-pools]]`, which do not overlap.
+    pub ip_pools: Vec<IpPool>,
     /// `[policy]`.
     pub policy: PolicyConfig,
     /// `[api]`.
@@ -291,6 +294,7 @@ impl Config {
             import_policy_default: _,
             import_policies: _,
             kernel,
+            ip_pools: _,
             policy,
             api,
             warnings: _,
@@ -375,6 +379,7 @@ const TOP_KEYS: &[&str] = &[
     "import-policy-default",
     "import-policies",
     "kernel",
+    "ip-pools",
     "policy",
     "api",
 ];
@@ -418,6 +423,7 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
         import_policy_default,
         import_policies,
         kernel: kernel::read(&top, report),
+        ip_pools: ip_pools::read(&top, report),
         policy,
         api: api(&top, directory, &bgp, report),
         bgp,
