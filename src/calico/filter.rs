@@ -56,7 +56,11 @@ impl Filter {
 /// The rules of it; all of it closed where they cannot be read, for what they would keep back is
 /// not known.
 pub(super) fn read(reader: &mut Reader<'_>) -> Filter {
+    let is_object = matches!(reader.value(""), Value::Object(_) | Value::Null);
     let mut list = |key, direction| {
+        if !is_object {
+            return None;
+        }
         let rules = reader.list(key).ok()?;
         let mut read = Vec::new();
         for (index, rule) in rules.iter().enumerate() {

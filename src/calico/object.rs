@@ -36,7 +36,7 @@ impl<'o> Reader<'o> {
             Value::Object(fields) => reader.look_through(fields, ""),
             Value::Null => {}
             Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                reader.problem("", "is no object; the whole is left out");
+                reader.problem("", "is no object");
             }
         }
         reader

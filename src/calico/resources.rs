@@ -72,10 +72,11 @@ impl Resources {
         Effect::Changed
     }
 
-    /// Forgets an object that is no more.
+    /// Forgets an object that is no more. That one was is news of a group, too: it serves the kind.
     pub fn delete(&mut self, kind: Kind, group: ApiGroup, name: &str) -> Effect {
-        let of_kind = self.served.get_mut(&(kind, group));
-        Effect::of(of_kind.and_then(|objects| objects.remove(name)).is_some())
+        let is_new = !self.served.contains_key(&(kind, group));
+        let of_kind = self.served.entry((kind, group)).or_default();
+        Effect::of(of_kind.remove(name).is_some() || is_new)
     }
 
     /// Takes all objects of a kind that the group serves, in the place of those before.

@@ -341,6 +341,9 @@ fn what_means_the_same_as_before_is_no_change() {
     assert_eq!(effect, Effect::Same);
     let effect = resources.delete(Kind::Node, ApiGroup::Core, "b");
     assert_eq!(effect, Effect::Same);
+    // Whoever serves a kind hides what is stored of it, were it by serving none.
+    let effect = resources.delete(Kind::BgpPeer, ApiGroup::V3, "b");
+    assert_eq!(effect, Effect::Changed);
     let effect = resources.delete(Kind::Node, ApiGroup::Core, "a");
     assert_eq!(effect, Effect::Changed);
 }

@@ -294,7 +294,9 @@ fn an_operation_that_there_is_not_is_told_and_the_others_are_done() {
 
 #[test]
 fn a_filter_that_cannot_be_read_lets_nothing_through() {
+    let (whole, _) = filter(json!("?"));
     let (filter, lines) = filter(json!({"exportV4": [{"action": "Accept"}, 7]}));
+    assert_eq!(whole, filter);
     assert_eq!(filter.rule_counts(), [1; 4]);
     let reject = json!([{"action": "Reject"}]);
     let settings = json!({"exportV4": reject, "exportV6": reject});
