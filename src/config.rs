@@ -20,6 +20,7 @@ mod import_policies;
 mod kernel;
 mod limits;
 mod max_received;
+mod peer_options;
 mod peers;
 mod policies;
 mod raw;
@@ -32,7 +33,9 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use advertise::Overrides;
 pub use error::{ConfigError, ConfigErrors, Place};
@@ -42,7 +45,10 @@ pub use remote::{HttpUrl, OciReference, RepositoryName, is_loopback};
 
 use crate::candidates::AdvertiseConfig;
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
-use crate::types::{Asn, ConnectMode, Digest, FirstAs, HoldTime, ReceiveLimits, RouterId};
+use crate::types::{
+    Asn, ClusterId, ConnectMode, Digest, FirstAs, HoldTime, NextHopMode, ReceiveLimits, Reflection,
+    RouterId,
+};
 use raw::{Report, Section, Value};
 
 /// A valid configuration.
@@ -94,6 +100,8 @@ pub struct BgpConfig {
     pub asn: Asn,
     /// Our BGP Identifier.
     pub router_id: RouterIdConfig,
+    /// `cluster-id`; whoever has one is a route reflector.
+    pub cluster_id: Option<ClusterId>,
     /// Where peers may dial us.
     pub listen: Vec<SocketAddr>,
     /// What we propose.
@@ -136,6 +144,18 @@ pub struct Peer {
     pub first_as: FirstAs,
     /// `max-received`.
     pub limits: ReceiveLimits,
+    /// `route-reflector-client`.
+    pub reflection: Reflection,
+    /// `next-hop`.
+    pub next_hop_mode: NextHopMode,
+    /// `local-asn`.
+    pub local_asn: Option<Asn>,
+    /// `allow-own-asn`.
+    pub own_asn_allowed: u8,
+    /// `ttl-security`.
+    pub ttl_security: Option<NonZeroU8>,
+    /// `keepalive-time`, shorter than the hold time.
+    pub keepalive_time: Option<Duration>,
 }
 
 /// One of `[[policies]]` or `[[import-policies]]`.
@@ -301,6 +321,7 @@ impl Config {
         let BgpConfig {
             asn: _,
             router_id: _,
+            cluster_id: _,
             listen: _,
             hold_time: _,
         } = bgp;
@@ -321,6 +342,12 @@ impl Config {
 }
 
 impl Peer {
+    /// Our AS in the peer's eyes.
+    #[must_use]
+    pub fn local_asn(&self, bgp: &BgpConfig) -> Asn {
+        self.local_asn.unwrap_or(bgp.asn)
+    }
+
     /// The name of the group that policies decide for.
     #[must_use]
     pub fn group_name(&self) -> &str {

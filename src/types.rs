@@ -9,6 +9,7 @@ mod community;
 mod digest;
 mod learned;
 mod limits;
+mod peering;
 mod prefix;
 mod reach;
 mod secret;
@@ -24,6 +25,7 @@ pub use community::{Community, ExtendedCommunity, InvalidCommunity, LargeCommuni
 pub use digest::{Digest, InvalidDigest};
 pub use learned::{Installation, RouteVersion};
 pub use limits::ReceiveLimits;
+pub use peering::{ClusterId, NextHopMode, Reflection};
 pub use prefix::{Family, Prefix};
 pub use reach::{Hop, InterfaceIndex, Reachability};
 pub use secret::{InvalidPassword, Password};
