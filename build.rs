@@ -1,20 +1,28 @@
-//! Compiles the default policy to WebAssembly and leaves it where `wasm::module` embeds it from;
+//! Compiles the policies that the agent carries to WebAssembly and leaves them where `wasm::builtin`
+//! embeds them from;
 //! writes the C bindings of the contract, and lists the kits that policies are written with, for
 //! `cli::policy::new` to embed.
 //!
-//! `policies/build` does the work, as it does for anyone's policy. Packagers who have the module
-//! already name it in `RUTTER_DEFAULT_POLICY`. Without the feature `daemon` nothing is built.
+//! `policies/build` does the work, as it does for anyone's policy. Packagers who have the modules
+//! already name them in `RUTTER_DEFAULT_POLICY` and `RUTTER_CALICO_FILTER_POLICY`. Without the
+//! feature `daemon` nothing is built.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// Everything the compiled default policy depends on.
-const SOURCES: [&str; 7] = [
+/// The policies that the agent carries, each with the variable that names it where it is built
+/// already.
+const BUILTIN: [(&str, &str); 2] = [
+    ("default", "RUTTER_DEFAULT_POLICY"),
+    ("calico-filter", "RUTTER_CALICO_FILTER_POLICY"),
+];
+
+/// Everything that these depend on, besides their own directories.
+const SOURCES: [&str; 6] = [
     "Cargo.lock",
     "Cargo.toml",
     "policies/build",
-    "policies/default",
     "policies/sdk",
     "policies/toolchain",
     "wit",
@@ -28,12 +36,9 @@ fn main() {
     if env::var_os("CARGO_FEATURE_DAEMON").is_none() {
         return;
     }
-    let embedded = out_dir().join("default-policy.wasm");
-    println!("cargo::rerun-if-env-changed=RUTTER_DEFAULT_POLICY");
-    let outcome = match env::var_os("RUTTER_DEFAULT_POLICY") {
-        Some(path) => copy(Path::new(&path), &embedded),
-        None => compile(&embedded),
-    };
+    let outcome = BUILTIN
+        .iter()
+        .try_for_each(|(policy, variable)| embed(policy, variable));
     if let Err(message) = outcome.and_then(|()| list_kits()) {
         for line in message.lines() {
             println!("cargo::error={line}");
@@ -41,21 +46,31 @@ fn main() {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), String> {
+fn embed(policy: &str, variable: &str) -> Result<(), String> {
+    let embedded = out_dir().join(format!("{policy}-policy.wasm"));
+    println!("cargo::rerun-if-env-changed={variable}");
+    match env::var_os(variable) {
+        Some(path) => copy(Path::new(&path), variable, &embedded),
+        None => compile(policy, variable, &embedded),
+    }
+}
+
+fn copy(from: &Path, variable: &str, to: &Path) -> Result<(), String> {
     println!("cargo::rerun-if-changed={}", from.display());
     fs::copy(from, to)
         .map(drop)
-        .map_err(|error| format!("RUTTER_DEFAULT_POLICY names {}: {error}", from.display()))
+        .map_err(|error| format!("{variable} names {}: {error}", from.display()))
 }
 
-fn compile(to: &Path) -> Result<(), String> {
-    for source in SOURCES {
+fn compile(policy: &str, variable: &str, to: &Path) -> Result<(), String> {
+    let directory = format!("policies/{policy}");
+    for source in SOURCES.into_iter().chain([directory.as_str()]) {
         println!("cargo::rerun-if-changed={source}");
     }
     let output = Command::new("policies/build")
         .args(["--locked", "--target-dir"])
         .arg(guest_target_dir())
-        .arg("policies/default")
+        .arg(&directory)
         .arg(to)
         .output()
         .map_err(|error| format!("policies/build does not start: {error}"))?;
@@ -63,7 +78,7 @@ fn compile(to: &Path) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "the default policy was not built (RUTTER_DEFAULT_POLICY=FILE.wasm uses a built one)\n{}",
+        "the policy {policy} was not built ({variable}=FILE.wasm uses a built one)\n{}",
         String::from_utf8_lossy(&output.stderr)
     ))
 }

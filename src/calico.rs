@@ -31,7 +31,7 @@ use std::fmt;
 pub use configuration::{LoadBalancerAggregation, PrefixCommunities};
 pub use document::objects_in;
 pub use filter::Filter;
-pub use ipam::{Block, BlockState, Encapsulation, IpPool};
+pub use ipam::{Block, BlockState, IpPool};
 pub use node_config::NodeConfig;
 pub use resources::{Effect, Resources};
 

@@ -44,7 +44,7 @@ use sha2::Digest as _;
 use crate::config::{Builtin, OciReference, PolicyConfig, PolicyModule, RepositoryName};
 use crate::types::Digest;
 use crate::wasm::MODULE_BYTES_MAX;
-use crate::wasm::builtin_bytes;
+use crate::wasm::{builtin_bytes, calico_filter_bytes};
 use cache::Cache;
 use http::HttpClient;
 use registry::Repository;
@@ -201,6 +201,9 @@ impl Fetcher {
         };
         match module {
             PolicyModule::Builtin(Builtin::Default) => Ok(Artifact::plain(builtin_bytes(), None)),
+            PolicyModule::Builtin(Builtin::CalicoFilter) => {
+                Ok(Artifact::plain(calico_filter_bytes(), None))
+            }
             PolicyModule::File(path) => {
                 let path = path.clone();
                 aside(move || read(&path, signatures)).await

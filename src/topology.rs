@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 pub use resolve::peerings;
 
 use crate::selector::Selector;
-use crate::types::{Asn, ConnectMode, Family};
+use crate::types::{Asn, ClusterId, ConnectMode, Family, NextHopMode, Reflection};
 
 /// Everything that decides who peers with whom.
 #[derive(Clone, Debug, PartialEq)]
@@ -338,32 +338,4 @@ impl fmt::Display for Conflict {
             ),
         }
     }
-}
-
-// Until the speaker has them.
-
-/// Names the routers that reflect for one cluster (RFC 4456 section 7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClusterId(pub Ipv4Addr);
-
-/// What a peer is to a reflector.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reflection {
-    /// It is reflected to and from.
-    Client,
-    /// It is not.
-    #[default]
-    NonClient,
-}
-
-/// What becomes of the next hops of routes that are sent to a peer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NextHopMode {
-    /// As the standard has it.
-    #[default]
-    Auto,
-    /// Our own address.
-    SelfAddress,
-    /// Unchanged.
-    Keep,
 }

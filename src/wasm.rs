@@ -36,7 +36,7 @@ pub use inspect::{Inspection, ModuleKind};
 pub use learn::WasmImportPolicy;
 pub use limits::{Limits, MODULE_BYTES_MAX};
 pub use log::{LogLevel, LogSink};
-pub use module::{Description, Module, builtin_bytes};
+pub use module::{Description, Module, builtin_bytes, calico_filter_bytes};
 
 use std::fmt::Write as _;
 

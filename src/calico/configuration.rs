@@ -9,7 +9,7 @@ use super::object::{Reader, Unreadable, shown};
 use super::scalar::{self, AsNumber};
 use crate::config;
 use crate::topology::PeerOptions;
-use crate::types::{Asn, BGP_PORT, Community, LargeCommunity, Prefix};
+use crate::types::{Asn, BGP_PORT, Community, LargeCommunity, Prefix, ProgramClusterRoutes};
 
 /// What Calico has where nothing is written.
 const ASN_DEFAULT: Asn = Asn(64512);
@@ -25,6 +25,7 @@ pub(super) struct ClusterConfiguration {
     pub(super) service_external_cidrs: Vec<Prefix>,
     pub(super) service_load_balancer_cidrs: Vec<Prefix>,
     pub(super) load_balancer_aggregation: LoadBalancerAggregation,
+    pub(super) program_cluster_routes: ProgramClusterRoutes,
     pub(super) prefix_communities: Vec<PrefixCommunities>,
 }
 
@@ -76,6 +77,7 @@ impl Default for ClusterConfiguration {
             service_external_cidrs: Vec::new(),
             service_load_balancer_cidrs: Vec::new(),
             load_balancer_aggregation: LoadBalancerAggregation::default(),
+            program_cluster_routes: ProgramClusterRoutes::default(),
             prefix_communities: Vec::new(),
         }
     }
@@ -103,6 +105,18 @@ pub(super) fn cluster(reader: &mut Reader<'_>) -> Result<ClusterConfiguration, U
             ("Disabled", LoadBalancerAggregation::Disabled),
         ],
     );
+    let program_cluster_routes = reader.choice(
+        "programClusterRoutes",
+        &[
+            ("Disabled", ProgramClusterRoutes::Disabled),
+            ("EnabledIPIPOnly", ProgramClusterRoutes::EnabledIpInIpOnly),
+            (
+                "EnabledNoEncapOnly",
+                ProgramClusterRoutes::EnabledNoEncapOnly,
+            ),
+            ("Enabled", ProgramClusterRoutes::Enabled),
+        ],
+    );
     let service_cluster_cidrs = ranges("serviceClusterIPs", reader);
     let service_external_cidrs = ranges("serviceExternalIPs", reader);
     let service_load_balancer_cidrs = ranges("serviceLoadBalancerIPs", reader);
@@ -120,6 +134,7 @@ pub(super) fn cluster(reader: &mut Reader<'_>) -> Result<ClusterConfiguration, U
         service_external_cidrs,
         service_load_balancer_cidrs,
         load_balancer_aggregation: aggregation.ok().flatten().unwrap_or_default(),
+        program_cluster_routes: program_cluster_routes.ok().flatten().unwrap_or_default(),
         prefix_communities: prefix_communities.unwrap_or_default(),
     })
 }

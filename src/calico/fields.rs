@@ -68,13 +68,7 @@ const BGP_CONFIGURATION: &[(&str, Support)] = &[
     ),
     ("localWorkloadPeeringIPV4", refused(&["\"\""], WORKLOADS)),
     ("localWorkloadPeeringIPV6", refused(&["\"\""], WORKLOADS)),
-    (
-        "programClusterRoutes",
-        refused(
-            &["\"Enabled\"", "\"\""],
-            "[kernel] of the configuration file says whether learned routes are installed",
-        ),
-    ),
+    ("programClusterRoutes", Read),
     ("ipv4NormalRoutePriority", refused(&["1024"], PRIORITY)),
     ("ipv6NormalRoutePriority", refused(&["1024"], PRIORITY)),
 ];

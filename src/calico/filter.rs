@@ -40,6 +40,22 @@ impl Filter {
         (!settings.is_empty()).then_some(Value::Object(settings))
     }
 
+    /// The same settings without what says nothing, for forms that do not know that.
+    pub(super) fn without_nulls(settings: Value) -> Value {
+        match settings {
+            Value::Object(fields) => {
+                let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
+                let fields = fields.map(|(key, value)| (key, Self::without_nulls(value)));
+                Value::Object(fields.collect())
+            }
+            Value::Array(elements) => {
+                let elements = elements.into_iter().filter(|value| !value.is_null());
+                Value::Array(elements.map(Self::without_nulls).collect())
+            }
+            value @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => value,
+        }
+    }
+
     /// How many rules there are for each list, in the order exportV4, exportV6, importV4, importV6.
     #[must_use]
     pub fn rule_counts(&self) -> [usize; 4] {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::object::{Reader, Unreadable, shown};
-use crate::types::Prefix;
+use crate::types::{Encapsulation, Prefix, Tunnelled};
 
 /// A range of pods' addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,24 +12,8 @@ pub struct IpPool {
     pub cidr: Prefix,
     /// `disableBGPExport`: nothing of it is announced.
     pub disable_bgp_export: bool,
-    /// How packets get from node to node.
+    /// `ipipMode` and `vxlanMode`.
     pub encapsulation: Encapsulation,
-}
-
-/// `ipipMode` and `vxlanMode`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Encapsulation {
-    /// As they are.
-    #[default]
-    None,
-    /// In IP (RFC 2003), between all nodes.
-    Ipip,
-    /// In IP, between nodes of different networks.
-    IpipCrossSubnet,
-    /// In VXLAN, between all nodes; Calico's own agent installs the routes.
-    Vxlan,
-    /// In VXLAN, between nodes of different networks.
-    VxlanCrossSubnet,
 }
 
 /// A part of a pool that a node has, or had.
@@ -57,33 +41,23 @@ pub enum BlockState {
 pub(super) fn pool(reader: &mut Reader<'_>) -> Result<IpPool, Unreadable> {
     let cidr = cidr(reader);
     let disable_bgp_export = reader.field("disableBGPExport");
-    let mut mode = |path, always, cross_subnet| {
+    let mut mode = |path| {
         let choices = [
-            ("Never", Encapsulation::None),
-            ("Always", always),
-            ("CrossSubnet", cross_subnet),
+            ("Never", None),
+            ("Always", Some(Tunnelled::Always)),
+            ("CrossSubnet", Some(Tunnelled::CrossSubnet)),
         ];
         reader.choice(path, &choices)
     };
-    let ipip = mode(
-        "ipipMode",
-        Encapsulation::Ipip,
-        Encapsulation::IpipCrossSubnet,
-    );
-    let vxlan = mode(
-        "vxlanMode",
-        Encapsulation::Vxlan,
-        Encapsulation::VxlanCrossSubnet,
-    );
-    let (ipip, vxlan) = (ipip?.unwrap_or_default(), vxlan?.unwrap_or_default());
+    let (ipip, vxlan) = (mode("ipipMode"), mode("vxlanMode"));
     Ok(IpPool {
         cidr: cidr?,
         disable_bgp_export: disable_bgp_export?.unwrap_or(false),
         // Calico has them exclude each other.
-        encapsulation: if ipip == Encapsulation::None {
-            vxlan
-        } else {
-            ipip
+        encapsulation: match (ipip?.flatten(), vxlan?.flatten()) {
+            (Some(tunnelled), _) => Encapsulation::IpInIp(tunnelled),
+            (None, Some(tunnelled)) => Encapsulation::Vxlan(tunnelled),
+            (None, None) => Encapsulation::None,
         },
     })
 }

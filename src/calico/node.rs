@@ -9,8 +9,7 @@ use serde_json::Value;
 use super::ApiGroup;
 use super::object::{Reader, Unreadable, shown};
 use super::scalar::{self, AsNumber};
-use crate::topology::ClusterId;
-use crate::types::{Asn, shortened};
+use crate::types::{Asn, ClusterId, shortened};
 
 const IPV4: &str = "projectcalico.org/IPv4Address";
 const IPV6: &str = "projectcalico.org/IPv6Address";

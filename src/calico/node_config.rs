@@ -9,7 +9,7 @@ use super::filter::Filter;
 use super::resources::Resources;
 use super::{Kind, Problem};
 use crate::topology::{ClusterNode, Peering, Peerings, Topology, peerings};
-use crate::types::{Family, Prefix};
+use crate::types::{Family, IpPool, Prefix};
 
 /// What all objects together mean for one node.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,8 @@ pub struct NodeConfig {
     pub load_balancer_aggregation: LoadBalancerAggregation,
     /// What own routes are marked with: each that a route is in.
     pub prefix_communities: Vec<PrefixCommunities>,
+    /// The pools of pods' addresses, in order, and whose the routes to their blocks are.
+    pub pools: Vec<IpPool>,
     /// The BGPFilters that there are, by name.
     pub filters: BTreeMap<String, Filter>,
     /// What is not as it was written, of the objects as they stand together; ordered.
@@ -58,6 +60,13 @@ pub(super) fn node_config(resources: &Resources, name: &str) -> Option<NodeConfi
         nodes: nodes.collect(),
     };
     let peerings = peerings(&topology, name)?;
+    let pools = resources.pools().map(|(_, pool)| IpPool {
+        cidr: pool.cidr,
+        encapsulation: pool.encapsulation,
+        routes: cluster.program_cluster_routes.routes_of(pool.encapsulation),
+    });
+    let mut pools: Vec<_> = pools.collect();
+    pools.sort_by_key(|pool| pool.cidr);
     let filters = resources.filters();
     let filters: BTreeMap<_, _> = filters
         .map(|(name, filter)| (name.to_owned(), filter.clone()))
@@ -75,6 +84,7 @@ pub(super) fn node_config(resources: &Resources, name: &str) -> Option<NodeConfi
         service_load_balancer_cidrs: cluster.service_load_balancer_cidrs,
         load_balancer_aggregation: cluster.load_balancer_aggregation,
         prefix_communities: communities.unwrap_or(cluster.prefix_communities),
+        pools,
         filters,
         topology,
     })

@@ -6,10 +6,9 @@ use super::object::{Reader, Unreadable};
 use super::scalar::{self, AsNumber};
 use crate::selector::Selector;
 use crate::topology::{
-    NextHop, NextHopMode, Nodes, PasswordSource, PeerOptions, PeerTemplate, Reverse, SourceAddress,
-    Target,
+    NextHop, Nodes, PasswordSource, PeerOptions, PeerTemplate, Reverse, SourceAddress, Target,
 };
-use crate::types::Asn;
+use crate::types::{Asn, NextHopMode};
 
 /// The template that it is.
 pub(super) fn read(name: &str, reader: &mut Reader<'_>) -> Result<PeerTemplate, Unreadable> {

@@ -137,6 +137,13 @@ impl Resources {
         objects.filter_map(|(name, object)| Some((name, object.pool()?)))
     }
 
+    /// The names of all Nodes, in order.
+    pub fn node_names(&self) -> impl Iterator<Item = &str> {
+        let groups = self.groups_of(Kind::Node).into_iter();
+        let names: BTreeSet<_> = groups.flat_map(|nodes| nodes.keys()).collect();
+        names.into_iter().map(String::as_str)
+    }
+
     /// The BGPFilters, by name.
     pub(super) fn filters(&self) -> impl Iterator<Item = (&str, &Filter)> {
         let objects = self.objects(Kind::BgpFilter);

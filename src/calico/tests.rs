@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::topology::{ClusterId, PasswordSource, PeerType};
-use crate::types::{Asn, ConnectMode, Prefix};
+use crate::topology::{PasswordSource, PeerType};
+use crate::types::{Asn, ClusterId, ConnectMode, Prefix, Reflection};
 use objects::{applied, calico, node, spec_of_each_kind};
 
 fn prefixes(texts: &[&str]) -> Vec<Prefix> {
@@ -300,8 +300,8 @@ fn pools_say_what_is_not_announced_and_how_packets_travel() {
         pools.collect::<Vec<_>>(),
         [
             "a 10.1.0.0/16 false None",
-            "b 10.2.0.0/16 false IpipCrossSubnet",
-            "c 10.3.0.0/16 true Vxlan",
+            "b 10.2.0.0/16 false IpInIp(CrossSubnet)",
+            "c 10.3.0.0/16 true Vxlan(Always)",
         ]
     );
 }
@@ -371,11 +371,8 @@ fn a_reflector_of_the_resources_has_clients_and_no_mesh() {
     let of = |name| resources.node(name).unwrap().peerings;
     let (m, w) = (of("m"), of("w"));
     assert_eq!(m.cluster_id, Some(ClusterId("244.0.0.1".parse().unwrap())));
-    assert_eq!(m.peers[0].reflection, crate::topology::Reflection::Client);
-    assert_eq!(
-        w.peers[0].reflection,
-        crate::topology::Reflection::NonClient
-    );
+    assert_eq!(m.peers[0].reflection, Reflection::Client);
+    assert_eq!(w.peers[0].reflection, Reflection::NonClient);
     for peers in [&m.peers, &w.peers] {
         assert_eq!(peers[0].peer_type, PeerType::NodePeer);
         assert_eq!(peers[0].connect_mode, ConnectMode::Active);

@@ -64,7 +64,7 @@ pub(super) fn read(
     links
 }
 
-/// Nothing that is built in decides on learned routes.
+/// Not all that is built in decides on learned routes.
 fn module_of(
     section: &Section<'_>,
     surroundings: &Surroundings<'_>,
@@ -72,7 +72,7 @@ fn module_of(
 ) -> Option<PolicyModule> {
     let value = section.required("module", "the path of a WebAssembly module", report)?;
     match module(&value, surroundings.directory, report)? {
-        PolicyModule::Builtin(builtin) => {
+        PolicyModule::Builtin(builtin) if !builtin.is_import_policy() => {
             let problem = format!(
                 "is \"builtin:{}\", which decides on announced routes; write where there is an \
                  import policy",
@@ -81,8 +81,9 @@ fn module_of(
             value.problem(problem, report);
             None
         }
-        module @ (PolicyModule::File(_) | PolicyModule::Oci(_) | PolicyModule::Http(_)) => {
-            Some(module)
-        }
+        module @ (PolicyModule::Builtin(_)
+        | PolicyModule::File(_)
+        | PolicyModule::Oci(_)
+        | PolicyModule::Http(_)) => Some(module),
     }
 }

@@ -23,10 +23,20 @@ use crate::policy::{PolicyFailure, progress};
 /// The default policy, compiled by the build script.
 static DEFAULT_POLICY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/default-policy.wasm"));
 
+/// The policy with the rules of Calico's BGPFilter, as well.
+static CALICO_FILTER: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/calico-filter-policy.wasm"));
+
 /// The default policy that this binary carries, as it was compiled.
 #[must_use]
 pub fn builtin_bytes() -> &'static [u8] {
     DEFAULT_POLICY
+}
+
+/// The policy `calico-filter` that this binary carries, as it was compiled.
+#[must_use]
+pub fn calico_filter_bytes() -> &'static [u8] {
+    CALICO_FILTER
 }
 
 /// A module, compiled and checked. Cheap to clone.

@@ -42,6 +42,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "wasm::MODULE_BYTES_MAX",
             "wasm::ModuleKind",
             "wasm::builtin_bytes",
+            "wasm::calico_filter_bytes",
         ],
     ),
     ("kube", &["config", "facts", "files", "types"]),
@@ -70,6 +71,7 @@ const MODULES: &[(&str, &[&str])] = &[
         &[
             "agent",
             "api",
+            "calico",
             "candidates",
             "cases",
             "config",
