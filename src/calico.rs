@@ -25,6 +25,7 @@ mod resources;
 mod scalar;
 #[cfg(test)]
 mod tests;
+mod to_toml;
 
 use std::fmt;
 
@@ -34,6 +35,7 @@ pub use filter::Filter;
 pub use ipam::{Block, BlockState, IpPool};
 pub use node_config::NodeConfig;
 pub use resources::{Effect, Resources};
+pub use to_toml::NodeToml;
 
 /// A kind of object that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,6 +5,7 @@
 //! command is a file that turns a document into text; the clock and both streams are arguments.
 
 mod agent;
+mod calico;
 mod client;
 mod completions;
 mod config;
@@ -85,6 +86,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     Config(config::ConfigArgs),
     Policy(policy::PolicyArgs),
+    Calico(calico::CalicoArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -131,6 +133,7 @@ impl Cli {
             | Command::Explain(_)
             | Command::Config(_)
             | Command::Policy(_)
+            | Command::Calico(_)
             | Command::Completions(_) => LoggedBy::Command,
         }
     }
@@ -148,7 +151,7 @@ impl Cli {
         // Standard output flushes at each line by itself: a long answer would take a call for each.
         let mut out = io::BufWriter::new(out);
         let outcome = self
-            .dispatch(now, lost_lines, &mut out)
+            .dispatch(now, lost_lines, &mut out, err)
             .and_then(|outcome| {
                 out.flush()?;
                 Ok(outcome)
@@ -172,6 +175,7 @@ impl Cli {
         now: SystemTime,
         lost_lines: LostLines,
         out: &mut dyn Write,
+        err: &mut dyn Write,
     ) -> anyhow::Result<Outcome> {
         let Self {
             socket,
@@ -189,6 +193,7 @@ impl Cli {
             Command::Explain(args) => wait_for(explain::run(&client, &args, format, out)),
             Command::Config(args) => config::run(&args, &overrides(), format, out),
             Command::Policy(args) => policy::run(&args, &client, format, now, out),
+            Command::Calico(args) => calico::run(&args, format, out, err),
             Command::Completions(args) => completions::run(&args, out),
         }
     }

@@ -66,6 +66,8 @@ fn every_command_explains_itself() {
     assert_snapshot!("help_policy_pull", help(&["policy", "pull"]));
     assert_snapshot!("help_policy_push", help(&["policy", "push"]));
     assert_snapshot!("help_policy_validate", help(&["policy", "validate"]));
+    assert_snapshot!("help_calico", help(&["calico"]));
+    assert_snapshot!("help_calico_import", help(&["calico", "import"]));
     assert_snapshot!("help_completions", help(&["completions"]));
 }
 
