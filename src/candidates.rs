@@ -11,7 +11,8 @@
 //!
 //! | what | is a candidate if |
 //! |---|---|
-//! | a pod CIDR of the own Node | [`PodCidrs::Advertise`] |
+//! | a pod CIDR of the own Node | [`PodCidrs::Advertise`], and no IPAM gives nodes blocks |
+//! | a block of the own Node, or an address that one of its pods borrowed | [`PodCidrs::Advertise`], and the IPAM lets it be announced |
 //! | a configured range of Service addresses | it is more than one address; whatever Services there are |
 //! | an address of a Service | a range configured for its kind contains it; not if the Service is headless, an alias or being deleted, nor if the address is [somebody's](Holder), another namespace's among them, nor beyond [`RouteLimits`] |
 //!
@@ -21,6 +22,7 @@
 //! nobody to ask about. A Node that was deleted is a fact, and withdraws; an API server that does
 //! not answer is not, and leaves the view as it is.
 
+mod answered;
 mod claims;
 mod concern;
 mod config;
@@ -48,6 +50,7 @@ pub use exclusion::Exclusion;
 pub use reserved::Holder;
 pub use serving::{Serving, Unserved, serving, traffic_policy};
 
+use answered::Answered;
 use claims::{Claims, Title};
 use concern::Concerns;
 use reserved::Reserved;
@@ -66,6 +69,7 @@ pub struct Candidates {
     /// Addresses that no Service may take.
     reserved: Reserved,
     claims: Claims,
+    answered: Answered,
     concerns: Concerns,
 }
 
@@ -81,12 +85,14 @@ pub enum AddressKind {
     LoadBalancerIp,
 }
 
-/// Why a prefix is a candidate. Ordered: pod CIDRs, then aggregates, then single addresses.
+/// Why a prefix is a candidate. Ordered: pods, then aggregates, then single addresses.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Origin {
     /// A pod CIDR of this node.
     PodCidr,
+    /// A block of pod addresses that an IPAM gave this node, or a single one of another's block.
+    IpamBlock,
     /// A whole configured range of Service addresses, to be announced from every node.
     ServiceCidr {
         /// Which of the three lists it is from.
@@ -271,12 +277,34 @@ impl Candidates {
         shorter.flat_map(|prefix| self.by_prefix(prefix))
     }
 
+    /// Whether the nodes' service proxies answer for an address, announced or not: it is a
+    /// Service's, and nobody else's.
+    #[must_use]
+    pub fn is_answered(&self, address: IpAddr) -> bool {
+        self.answered.contains(address)
+    }
+
+    /// All such addresses.
+    pub fn answered(&self) -> impl Iterator<Item = IpAddr> {
+        self.answered.iter()
+    }
+
+    /// The addresses of which [`Self::is_answered`] may say something else than when this was last
+    /// asked.
+    pub fn take_answered_changes(&mut self) -> BTreeSet<IpAddr> {
+        self.answered.take_touched()
+    }
+
     fn recompute(&mut self, view: &ClusterView) -> Vec<CandidateChange> {
         self.node = NodePresence::of(view);
         self.reserved = Reserved::of(view, &self.config);
         let mut steps = Vec::new();
         self.update_node(view, &mut steps);
-        let gone = self.of_service.keys().cloned();
+        let gone = self
+            .of_service
+            .keys()
+            .chain(self.answered.services())
+            .cloned();
         let mut services: BTreeSet<ServiceKey> =
             gone.chain(view.services.keys().cloned()).collect();
         self.claims = Claims::default();
@@ -355,6 +383,13 @@ impl Candidates {
         steps: &mut Vec<CandidateChange>,
     ) {
         let service = self.visible(key, view);
+        let answered = service.map_or_else(BTreeSet::new, |service| {
+            let holder = |kind, address| self.reserved.holder(service, kind, address);
+            answered::of(service, &self.config, |kind, address| {
+                holder(kind, address).is_some()
+            })
+        });
+        self.answered.set(key, answered);
         let (new, refused) = service.map_or_else(Default::default, |it| self.of_addresses(it));
         self.concerns.set_service(key, &new, refused);
         let old = self.of_service.remove(key).unwrap_or_default();
@@ -544,16 +579,19 @@ impl NodePresence {
     }
 }
 
-/// Pod CIDRs and configured ranges, ordered by key, each once.
+/// Pod CIDRs or blocks, and configured ranges, ordered by key, each once.
 fn node_candidates(node: &NodeFacts, config: &AdvertiseConfig) -> Vec<Candidate> {
     let mut keys = BTreeSet::new();
     match config.pod_cidrs {
         PodCidrs::Advertise => {
+            let (prefixes, origin) = match &node.blocks {
+                Some(blocks) => (&blocks.announced, Origin::IpamBlock),
+                None => (&node.pod_cidrs, Origin::PodCidr),
+            };
             let routable = |prefix: &&Prefix| prefix.unroutable().is_none();
-            let pod_cidrs = node.pod_cidrs.iter().filter(routable);
-            keys.extend(pod_cidrs.map(|prefix| CandidateKey {
+            keys.extend(prefixes.iter().filter(routable).map(|prefix| CandidateKey {
                 prefix: *prefix,
-                origin: Origin::PodCidr,
+                origin: origin.clone(),
             }));
         }
         PodCidrs::Ignore => {}
@@ -617,7 +655,7 @@ impl Origin {
     pub fn service(&self) -> Option<&ServiceKey> {
         match self {
             Self::ServiceAddress { service, .. } => Some(service),
-            Self::PodCidr | Self::ServiceCidr { .. } => None,
+            Self::PodCidr | Self::IpamBlock | Self::ServiceCidr { .. } => None,
         }
     }
 
@@ -626,7 +664,7 @@ impl Origin {
     pub fn address_kind(&self) -> Option<AddressKind> {
         match self {
             Self::ServiceAddress { address, .. } => Some(*address),
-            Self::PodCidr | Self::ServiceCidr { .. } => None,
+            Self::PodCidr | Self::IpamBlock | Self::ServiceCidr { .. } => None,
         }
     }
 }
@@ -635,6 +673,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PodCidr => f.write_str("pod CIDR"),
+            Self::IpamBlock => f.write_str("IPAM block"),
             Self::ServiceCidr { addresses } => write!(f, "service {addresses} range"),
             Self::ServiceAddress { service, address } => write!(f, "{address} IP of {service}"),
         }

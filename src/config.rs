@@ -13,10 +13,12 @@
 
 mod advertise;
 mod bgp;
+mod calico;
 mod error;
 mod guard;
 mod hold_time;
 mod import_policies;
+mod ip_pools;
 mod kernel;
 mod limits;
 mod max_received;
@@ -38,6 +40,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use advertise::Overrides;
+pub(crate) use advertise::range as service_range;
+pub use calico::{CalicoConfig, CalicoResources};
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use guard::{Guard, MaxWithdraw};
 pub use kernel::{KernelConfig, LearnedRoutes};
@@ -46,8 +50,8 @@ pub use remote::{HttpUrl, OciReference, RepositoryName, is_loopback};
 use crate::candidates::AdvertiseConfig;
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
 use crate::types::{
-    Asn, ClusterId, ConnectMode, Digest, FirstAs, HoldTime, NextHopMode, ReceiveLimits, Reflection,
-    RouterId,
+    Asn, ClusterId, ConnectMode, Digest, FirstAs, HoldTime, IpPool, NextHopMode, ReceiveLimits,
+    Reflection, RouterId,
 };
 use raw::{Report, Section, Value};
 
@@ -58,6 +62,8 @@ pub struct Config {
     pub source: Source,
     /// `[bgp]`.
     pub bgp: BgpConfig,
+    /// `[calico]`.
+    pub calico: CalicoConfig,
     /// `[advertise]`, with the environment's overrides.
     pub advertise: AdvertiseConfig,
     /// `[[peers]]`, in the order of the file; names and addresses are unique.
@@ -75,6 +81,8 @@ pub struct Config {
     pub import_policies: Vec<PolicyLink>,
     /// `[kernel]`; none leaves the kernel alone.
     pub kernel: Option<KernelConfig>,
+    /// `[[ip-pools]]`, which do not overlap.
+    pub ip_pools: Vec<IpPool>,
     /// `[policy]`.
     pub policy: PolicyConfig,
     /// `[api]`.
@@ -297,6 +305,7 @@ impl Config {
         let Self {
             source,
             bgp,
+            calico,
             advertise: _,
             peers: _,
             guard: _,
@@ -305,6 +314,7 @@ impl Config {
             import_policy_default: _,
             import_policies: _,
             kernel,
+            ip_pools: _,
             policy,
             api,
             warnings: _,
@@ -328,6 +338,10 @@ impl Config {
         let ApiConfig { socket, metrics } = api;
         let differing = [
             ("source", *source != new.source),
+            (
+                "calico.resources",
+                calico.resources.is_watched() != new.calico.resources.is_watched(),
+            ),
             ("kernel", *kernel != new.kernel),
             (
                 "policy.compile-cache",
@@ -383,6 +397,7 @@ const TOP_KEYS: &[&str] = &[
     "source",
     "files",
     "bgp",
+    "calico",
     "advertise",
     "peers",
     "guard",
@@ -391,6 +406,7 @@ const TOP_KEYS: &[&str] = &[
     "import-policy-default",
     "import-policies",
     "kernel",
+    "ip-pools",
     "policy",
     "api",
 ];
@@ -417,6 +433,7 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
     let import_policies = import_policies::read(&top, import_policy_default, &surroundings, report);
     Config {
         source: source(&top, directory, report),
+        calico: calico::read(&top, report),
         advertise: AdvertiseConfig {
             peer_addresses: peers
                 .iter()
@@ -433,6 +450,7 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
         import_policy_default,
         import_policies,
         kernel: kernel::read(&top, report),
+        ip_pools: ip_pools::read(&top, report),
         policy,
         api: api(&top, directory, &bgp, report),
         bgp,
@@ -518,7 +536,7 @@ fn socket(value: &Value<'_>, directory: &Path, report: &mut Report) -> Option<Pa
 }
 
 /// Why no session can be held with, or from, this address.
-fn unusable(address: IpAddr) -> Option<&'static str> {
+pub(crate) fn unusable(address: IpAddr) -> Option<&'static str> {
     let link_local = match address {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),

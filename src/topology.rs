@@ -33,8 +33,10 @@ use serde::{Deserialize, Serialize};
 
 pub use resolve::peerings;
 
+pub use crate::types::{ClusterId, NextHopMode, Reflection};
+
 use crate::selector::Selector;
-use crate::types::{Asn, ClusterId, ConnectMode, Family, NextHopMode, Reflection};
+use crate::types::{Asn, ConnectMode, Family};
 
 /// Everything that decides who peers with whom.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,7 +11,6 @@
 
 mod report;
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -26,10 +25,10 @@ use super::netlink::{Interest, Kernel, KernelError, Ours};
 use super::own_prefixes::{OwnNews, OwnPrefixes};
 use super::pace::{Pace, Retry};
 use crate::config::{KernelConfig, LearnedRoutes};
-use crate::fib::{Change, Counts, Fib};
+use crate::fib::{Change, Counts, Fib, PathWay, Pools};
 use crate::rib::{Path, SourceId};
 use crate::speaker::Speaker;
-use crate::types::{Hop, Installation, Prefix};
+use crate::types::{Installation, Prefix};
 
 /// How many prefixes are taken from the speaker in one turn.
 const TAKEN_MAX: usize = 4096;
@@ -50,6 +49,7 @@ pub(super) struct KernelRoutes {
 #[derive(Debug)]
 struct Shared {
     fib: Fib,
+    pools: Arc<Pools>,
     trouble: Option<Trouble>,
 }
 
@@ -82,13 +82,17 @@ pub(super) fn spawn(
     own: OwnPrefixes,
 ) -> (KernelRoutes, Programming) {
     let fib = match config.learned_routes {
-        LearnedRoutes::Install => Fib::new(config.metric),
-        LearnedRoutes::Remove => Fib::removing(),
+        LearnedRoutes::Install => Fib::new(config.metric, config.own_blocks),
+        LearnedRoutes::Remove => Fib::removing(config.metric, config.own_blocks),
     };
-    let trouble = None;
+    let shared = Shared {
+        fib,
+        pools: Arc::default(),
+        trouble: None,
+    };
     let routes = KernelRoutes {
         config,
-        shared: Arc::new(Mutex::new(Shared { fib, trouble })),
+        shared: Arc::new(Mutex::new(shared)),
     };
     let now = clock::now();
     let task = Task {
@@ -192,12 +196,32 @@ impl Task {
     }
 
     fn take_own(&mut self) {
-        let OwnNews { whole, changes } = self.own.take();
-        let fib = &mut self.routes.lock().fib;
+        let OwnNews {
+            whole,
+            changes,
+            pools,
+        } = self.own.take();
+        let mut shared = self.routes.lock();
         if let Some(own) = whole {
-            fib.own_is(clock::now(), own);
+            shared.fib.own_is(clock::now(), own);
         }
-        fib.own_changed(changes);
+        shared.fib.own_changed(changes);
+        if let Some(pools) = pools
+            && pools != shared.pools
+        {
+            let before = std::mem::replace(&mut shared.pools, pools);
+            self.ask_again(&shared.fib, &before);
+            self.ask_again(&shared.fib, &shared.pools);
+        }
+    }
+
+    /// Routes in these pools may have to lead elsewhere.
+    fn ask_again(&self, fib: &Fib, pools: &Pools) {
+        for pool in &pools.pools {
+            for prefix in fib.wanted_within(&pool.cidr) {
+                self.changed.add(prefix);
+            }
+        }
     }
 
     /// Takes what the speaker has to say, and whether that is all its peers had.
@@ -224,13 +248,15 @@ impl Task {
             return Ok(Taken::None);
         }
         let wanted = self.speaker.ask(move |speaker| {
-            let wanted = |prefix| (prefix, hops(speaker, &prefix));
+            let wanted = |prefix| (prefix, ways(speaker, &prefix));
             prefixes.into_iter().map(wanted).collect::<Vec<_>>()
         });
         let wanted = wanted.await?;
-        let mut shared = self.routes.lock();
-        for (prefix, hops) in wanted {
-            shared.fib.want(prefix, hops);
+        let shared = &mut *self.routes.lock();
+        let tunnel = shared.fib.tunnel();
+        for (prefix, ways) in wanted {
+            let target = (!ways.is_empty()).then(|| shared.pools.target(&prefix, ways, tunnel));
+            shared.fib.want(prefix, target);
         }
         Ok(Taken::Some)
     }
@@ -286,7 +312,11 @@ impl Task {
         let (first, troubled) = {
             let mut shared = self.routes.lock();
             let first = !shared.fib.is_read();
+            let tunnel = shared.fib.tunnel();
             shared.fib.kernel_is(view);
+            if tunnel != shared.fib.tunnel() {
+                self.ask_again(&shared.fib, &shared.pools);
+            }
             if std::mem::take(&mut self.heard) {
                 shared.fib.retry_all(now);
             }
@@ -378,14 +408,15 @@ async fn apply(
 }
 
 /// The ways that the paths in use lead which the kernel may have; none where it may have no path.
-fn hops(speaker: &Speaker, prefix: &Prefix) -> Option<BTreeSet<Hop>> {
+fn ways(speaker: &Speaker, prefix: &Prefix) -> Vec<PathWay> {
     let paths = speaker.loc_rib().selected(prefix).iter();
-    let ways = paths.filter_map(|path| way(speaker, prefix, path));
-    ways.reduce(|all, more| all.into_iter().chain(more).collect())
+    paths
+        .filter_map(|path| way(speaker, prefix, path))
+        .collect()
 }
 
-/// The ways that a path in use leads, if the kernel may have it.
-pub(super) fn way(speaker: &Speaker, prefix: &Prefix, path: &Path) -> Option<BTreeSet<Hop>> {
+/// The way that a path in use leads, if the kernel may have it.
+pub(super) fn way(speaker: &Speaker, prefix: &Prefix, path: &Path) -> Option<PathWay> {
     let SourceId::Peer(peer) = path.source.id() else {
         return None;
     };
@@ -393,7 +424,10 @@ pub(super) fn way(speaker: &Speaker, prefix: &Prefix, path: &Path) -> Option<BTr
         // The next hop of one that has just taken another's place may not be looked up yet.
         Installation::Install => {
             let way = speaker.way(prefix, path);
-            Some(way.map(|way| way.hops()).unwrap_or_default())
+            Some(PathWay {
+                next_hop: path.attributes.next_hop.address,
+                hops: way.map(|way| way.hops()).unwrap_or_default(),
+            })
         }
         Installation::Keep => None,
     }

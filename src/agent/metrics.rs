@@ -471,7 +471,7 @@ impl Table {
     }
 
     fn kernel(&mut self, kernel: &KernelStatus) {
-        let gauges: [(&str, &str, u64); 5] = [
+        let gauges: [(&str, &str, u64); 6] = [
             (
                 "kernel_up",
                 "0 while no learned route can be put into the kernel.",
@@ -481,6 +481,11 @@ impl Table {
                 "kernel_routes",
                 "Learned routes in the kernel.",
                 kernel.routes,
+            ),
+            (
+                "kernel_blackholes",
+                "Blackholes in the kernel for the node's own blocks.",
+                kernel.blackholes,
             ),
             (
                 "kernel_routes_leftover",

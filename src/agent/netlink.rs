@@ -19,9 +19,10 @@ use rtnetlink::packet_core::{
     ErrorMessage, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
     NetlinkMessage, NetlinkPayload,
 };
+use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteNextHop, RouteProtocol,
-    RouteScope, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop,
+    RouteNextHopFlags, RouteProtocol, RouteScope, RouteType, RouteVia,
 };
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::{AsyncSocket as _, SocketAddr};
@@ -30,7 +31,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::config::KernelConfig;
-use crate::fib::{Change, KernelView, RouteKey};
+use crate::fib::{Change, KernelView, RouteKey, TUNNEL, Target};
 use crate::types::{Family, Hop, InterfaceIndex, Prefix};
 
 /// The kernel's own table: the node's addresses.
@@ -185,7 +186,23 @@ impl Kernel {
                 }
             }
         }
+        view.tunnel = self.interface(TUNNEL).await?;
         Ok(view)
+    }
+
+    /// The interface of this name, if there is one.
+    async fn interface(&self, name: &str) -> Result<Option<InterfaceIndex>, KernelError> {
+        let mut link = LinkMessage::default();
+        link.attributes = vec![LinkAttribute::IfName(name.to_owned())];
+        let message = RouteNetlinkMessage::GetLink(link);
+        let answers = match self.request(message, NLM_F_REQUEST).await {
+            Err(KernelError::Refused(libc::ENODEV)) => return Ok(None),
+            answers => answers?,
+        };
+        match answers.first() {
+            Some(RouteNetlinkMessage::NewLink(link)) => Ok(Some(InterfaceIndex(link.header.index))),
+            other => Err(KernelError::Unexpected(format!("{other:?}"))),
+        }
     }
 
     /// Does one thing.
@@ -194,19 +211,20 @@ impl Kernel {
     /// It was not done, and why.
     pub(in crate::agent) async fn apply(&self, change: &Change) -> Result<(), KernelError> {
         let (message, flags) = match change {
-            Change::Add { key, hops } => (
-                RouteNetlinkMessage::NewRoute(route_of(self.ours, *key, hops)),
+            Change::Add { key, target } => (
+                RouteNetlinkMessage::NewRoute(route_of(self.ours, *key, target)),
                 NLM_F_CREATE | NLM_F_EXCL,
             ),
             // Without NLM_F_CREATE, it never takes the place of nothing.
-            Change::Replace { key, hops } => (
-                RouteNetlinkMessage::NewRoute(route_of(self.ours, *key, hops)),
+            Change::Replace { key, target } => (
+                RouteNetlinkMessage::NewRoute(route_of(self.ours, *key, target)),
                 NLM_F_REPLACE,
             ),
             Change::Remove(key) => {
-                let mut route = route_of(self.ours, *key, &BTreeSet::new());
-                // Whatever scope the kernel has given it.
+                let mut route = route_to(self.ours, *key);
+                // Whatever scope the kernel has given it, and whatever becomes of packets by it.
                 route.header.scope = RouteScope::NoWhere;
+                route.header.kind = RouteType::Unspec;
                 (RouteNetlinkMessage::DelRoute(route), 0)
             }
         };
@@ -244,7 +262,7 @@ impl Kernel {
         let message = RouteNetlinkMessage::GetRoute(route);
         match self.request(message, NLM_F_REQUEST | NLM_F_DUMP).await {
             Err(KernelError::Refused(libc::ENOENT)) => Ok(Vec::new()),
-            answer => answer,
+            answers => routes_among(answers?),
         }
     }
 
@@ -252,12 +270,12 @@ impl Kernel {
         &self,
         message: RouteNetlinkMessage,
         flags: u16,
-    ) -> Result<Vec<RouteMessage>, KernelError> {
+    ) -> Result<Vec<RouteNetlinkMessage>, KernelError> {
         let mut request = NetlinkMessage::from(message);
         request.header.flags = flags;
         let answers = self.handle.clone().request(request);
         let mut answers = answers.map_err(|_| KernelError::Closed)?;
-        let mut routes = Vec::new();
+        let mut told = Vec::new();
         let mut is_complete = false;
         while let Some(answer) = answers.next().await {
             if let NetlinkPayload::Done(_) = answer.payload {
@@ -267,26 +285,33 @@ impl Kernel {
                 if let Some(code) = code {
                     return Err(KernelError::Refused(code.get().abs()));
                 }
-            } else if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) =
-                answer.payload
-            {
-                routes.push(route);
-                // The only answer to a question about one address.
+            } else if let NetlinkPayload::InnerMessage(message) = answer.payload {
+                told.push(message);
+                // The only answer to a question about one thing.
                 is_complete |= flags == NLM_F_REQUEST;
             } else {
                 return Err(KernelError::Unexpected(format!("{:?}", answer.payload)));
             }
         }
         if is_complete {
-            Ok(routes)
+            Ok(told)
         } else {
             Err(KernelError::Closed)
         }
     }
 }
 
-/// A route of ours.
-fn route_of(ours: Ours, key: RouteKey, hops: &BTreeSet<Hop>) -> RouteMessage {
+/// What was told, where nothing but routes was asked for.
+fn routes_among(answers: Vec<RouteNetlinkMessage>) -> Result<Vec<RouteMessage>, KernelError> {
+    let route = |answer| match answer {
+        RouteNetlinkMessage::NewRoute(route) => Ok(route),
+        other => Err(KernelError::Unexpected(format!("{other:?}"))),
+    };
+    answers.into_iter().map(route).collect()
+}
+
+/// A route of ours, without a way.
+fn route_to(ours: Ours, key: RouteKey) -> RouteMessage {
     let RouteKey { prefix, metric } = key;
     let mut route = RouteMessage::default();
     route.header = RouteHeader {
@@ -302,20 +327,69 @@ fn route_of(ours: Ours, key: RouteKey, hops: &BTreeSet<Hop>) -> RouteMessage {
         RouteAttribute::Destination(prefix.address().into()),
         RouteAttribute::Priority(metric),
     ]);
+    route
+}
+
+/// A route of ours.
+fn route_of(ours: Ours, key: RouteKey, target: &Target) -> RouteMessage {
+    let mut route = route_to(ours, key);
+    let family = key.prefix.family();
+    let hops = match target {
+        Target::Hops(hops) => hops,
+        Target::Tunnel(hops) => {
+            route.header.flags |= RouteFlags::Onlink;
+            hops
+        }
+        Target::Blackhole => {
+            route.header.kind = RouteType::BlackHole;
+            return route;
+        }
+    };
     let mut ways = hops.iter();
     match (ways.next(), ways.next()) {
         (None, _) => {}
         (Some(hop), None) => route.attributes.extend([
-            gateway_of(prefix.family(), hop.gateway),
+            gateway_of(family, hop.gateway),
             RouteAttribute::Oif(hop.interface.0),
         ]),
         (Some(_), Some(_)) => {
-            let ways = hops.iter().map(|hop| next_hop(prefix.family(), hop));
+            let ways = hops.iter().map(|hop| {
+                let mut way = next_hop(family, hop);
+                if let Target::Tunnel(_) = target {
+                    way.flags |= RouteNextHopFlags::Onlink;
+                }
+                way
+            });
             let ways = ways.collect();
             route.attributes.push(RouteAttribute::MultiPath(ways));
         }
     }
     route
+}
+
+/// Where a route of ours leads.
+fn target_of(route: &RouteMessage) -> Target {
+    if route.header.kind == RouteType::BlackHole {
+        return Target::Blackhole;
+    }
+    let several = attribute(route, |attribute| {
+        if let RouteAttribute::MultiPath(ways) = attribute {
+            Some(ways)
+        } else {
+            None
+        }
+    });
+    let is_onlink = match several {
+        Some(ways) => {
+            let mut ways = ways.iter();
+            ways.all(|way| way.flags.contains(RouteNextHopFlags::Onlink))
+        }
+        None => route.header.flags.contains(RouteFlags::Onlink),
+    };
+    match is_onlink {
+        true => Target::Tunnel(hops_of(route)),
+        false => Target::Hops(hops_of(route)),
+    }
 }
 
 /// Puts a route where it belongs in the view.
@@ -326,7 +400,7 @@ fn take(ours: Ours, route: &RouteMessage, view: &mut KernelView) {
     if is_ours(route, ours) {
         let metric = metric_of(route);
         let key = RouteKey { prefix, metric };
-        view.routes.insert(key, hops_of(route));
+        view.routes.insert(key, target_of(route));
     } else if is_connected(route) && prefix.length() > 0 {
         view.connected.insert(prefix);
     }
@@ -361,7 +435,7 @@ fn matters(payload: &NetlinkPayload<RouteNetlinkMessage>, ours: Ours, interest: 
     };
     match interest {
         Interest::OurRoutes => is_ours(route, ours) || is_connected(route),
-        Interest::NextHops => !is_ours(route, ours),
+        Interest::NextHops => !is_learned(route, ours),
     }
 }
 
@@ -373,9 +447,14 @@ fn is_ours(route: &RouteMessage, ours: Ours) -> bool {
         ..
     } = route.header;
     tos == 0
-        && kind == RouteType::Unicast
+        && matches!(kind, RouteType::Unicast | RouteType::BlackHole)
         && u8::from(protocol) == ours.protocol
         && table_of(route) == ours.table
+}
+
+/// Those of ours that lead somewhere: by the others, next hops are as unreachable as by anybody's.
+fn is_learned(route: &RouteMessage, ours: Ours) -> bool {
+    route.header.kind == RouteType::Unicast && is_ours(route, ours)
 }
 
 /// The node's own addresses and what it reaches without a gateway.

@@ -1,15 +1,15 @@
-//! The node's own prefixes on their way from the pipeline to the kernel's task: whole once, and
-//! from then on what changed.
+//! What is not left to BGP on its way from the pipeline to the kernel's task: whole once, and from
+//! then on what changed.
 //!
 //! The pipeline adds and never waits; what nobody took yet is merged, so there is never more than
 //! the node has prefixes and lost meanwhile.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
-use crate::fib::Ownership;
+use crate::fib::{Ownership, Pools};
 use crate::types::Prefix;
 
 /// What is told of the node's own prefixes. Cheap to clone; one task takes.
@@ -32,9 +32,11 @@ struct State {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct OwnNews {
     /// They are these, whatever they were before.
-    pub(super) whole: Option<BTreeSet<Prefix>>,
-    /// And after that, these are what they were not.
-    pub(super) changes: BTreeMap<Prefix, Ownership>,
+    pub(super) whole: Option<BTreeMap<Prefix, Ownership>>,
+    /// And after that, these are what they were not; some, left to BGP.
+    pub(super) changes: BTreeMap<Prefix, Option<Ownership>>,
+    /// The pools are these.
+    pub(super) pools: Option<Arc<Pools>>,
 }
 
 impl OwnPrefixes {
@@ -50,15 +52,20 @@ impl OwnPrefixes {
 
     /// Tells what became of them.
     pub(super) fn tell(&self, news: OwnNews) {
-        let OwnNews { whole, changes } = news;
+        let OwnNews {
+            whole,
+            changes,
+            pools,
+        } = news;
         let mut state = self.lock();
         if let Some(whole) = whole {
-            state.told = OwnNews {
-                whole: Some(whole),
-                changes: BTreeMap::new(),
-            };
+            state.told.whole = Some(whole);
+            state.told.changes.clear();
         }
         state.told.changes.extend(changes);
+        if let Some(pools) = pools {
+            state.told.pools = Some(pools);
+        }
         drop(state);
         self.0.news.notify_one();
     }

@@ -325,7 +325,8 @@ impl Pipeline {
     }
 
     fn update(&mut self, candidates: Vec<CandidateChange>) -> Decisions {
-        self.touched.add(&candidates);
+        let addresses = self.candidates.take_answered_changes();
+        self.touched.add(&candidates, addresses);
         let node = self.index.view().node.clone();
         self.evaluate(|exports, now| exports.update(now, node, candidates))
     }

@@ -243,8 +243,8 @@ fn in_kernel(
 ) -> Option<KernelPath> {
     let mut paths = speaker.loc_rib().selected(&prefix).iter();
     let path = paths.find(|path| path.source.id() == SourceId::Peer(peer))?;
-    let hops = fib::way(speaker, &prefix, path)?;
-    Some(kernel.path(prefix, &hops))
+    let way = fib::way(speaker, &prefix, path)?;
+    Some(kernel.path(prefix, way))
 }
 
 fn usage(

@@ -18,6 +18,9 @@ pub struct KernelStatus {
     pub waits_for_facts: bool,
     /// Our routes in the kernel, leftovers among them.
     pub routes: u64,
+    /// Blackholes for the node's own blocks.
+    #[serde(default)]
+    pub blackholes: u64,
     /// Of these, those that a former agent left and no peer has announced to this one yet.
     pub leftovers: u64,
     /// Prefixes that must not have a learned route, or the way to whose next hops is not known.

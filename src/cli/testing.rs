@@ -189,6 +189,7 @@ pub(super) fn kernel() -> KernelStatus {
         protocol: 179,
         waits_for_facts: false,
         routes: 12,
+        blackholes: 0,
         leftovers: 0,
         unfit: 0,
         refused: 0,

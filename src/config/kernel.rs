@@ -1,8 +1,16 @@
-//! `[kernel]`: whether learned routes go into the kernel's table, and how they are told there.
+//! `[kernel]`: whether learned routes go into the kernel's table, and blackholes for the node's own
+//! blocks, and how they are told there.
 
 use super::raw::{Report, Section, Value};
+use crate::types::OwnBlocks;
 
-pub(super) const KEYS: &[&str] = &["learned-routes", "table", "metric", "protocol"];
+pub(super) const KEYS: &[&str] = &[
+    "learned-routes",
+    "blackhole-own-blocks",
+    "table",
+    "metric",
+    "protocol",
+];
 
 /// The table that every packet without a rule of its own is looked up in.
 const MAIN_TABLE: u32 = 254;
@@ -19,6 +27,8 @@ const PROTOCOL_DEFAULT: u8 = 179;
 pub struct KernelConfig {
     /// What becomes of learned routes.
     pub learned_routes: LearnedRoutes,
+    /// `blackhole-own-blocks`.
+    pub own_blocks: OwnBlocks,
     /// Which of the kernel's tables.
     pub table: u32,
     /// What the kernel compares routes to one prefix by: it uses the lowest. Never 0, which IPv6
@@ -44,6 +54,8 @@ pub(super) fn read(top: &Section<'_>, report: &mut Report) -> Option<KernelConfi
     let section = Section::of(Some(&table), KEYS, report);
     let learned_routes = section.value("learned-routes");
     let learned_routes = learned_routes.and_then(|value| value.boolean(report));
+    let blackhole = section.value("blackhole-own-blocks");
+    let blackhole = blackhole.and_then(|value| value.boolean(report));
     let number = |key, min, max, report: &mut Report| {
         let value = section.value(key)?;
         value
@@ -59,6 +71,11 @@ pub(super) fn read(top: &Section<'_>, report: &mut Report) -> Option<KernelConfi
         learned_routes: match learned_routes {
             Some(true) => LearnedRoutes::Install,
             Some(false) | None => LearnedRoutes::Remove,
+        },
+        // Whoever has routes by peers has a default route by them, soon or late.
+        own_blocks: match blackhole.or(learned_routes) {
+            Some(true) => OwnBlocks::Discard,
+            Some(false) | None => OwnBlocks::Leave,
         },
         table: table.unwrap_or(MAIN_TABLE),
         metric: metric.unwrap_or(METRIC_DEFAULT),
@@ -119,6 +136,7 @@ mod tests {
     fn an_empty_table_removes_what_is_left_and_installs_nothing() {
         let expected = KernelConfig {
             learned_routes: LearnedRoutes::Remove,
+            own_blocks: OwnBlocks::Leave,
             table: 254,
             metric: 4096,
             protocol: 179,
@@ -132,14 +150,32 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let text = "[kernel]\nlearned-routes = true\ntable = 70000\nmetric = 1\nprotocol = 200";
+        let text = "[kernel]\nlearned-routes = true\nblackhole-own-blocks = false\ntable = 70000\nmetric = 1\nprotocol = 200";
         let expected = KernelConfig {
             learned_routes: LearnedRoutes::Install,
+            own_blocks: OwnBlocks::Leave,
             table: 70_000,
             metric: 1,
             protocol: 200,
         };
         assert_eq!(parse(text), Ok(Some(expected)));
+    }
+
+    #[test]
+    fn own_blocks_are_discarded_with_learned_routes_or_where_it_is_said() {
+        for (text, expected) in [
+            ("", OwnBlocks::Leave),
+            ("learned-routes = true", OwnBlocks::Discard),
+            ("learned-routes = false", OwnBlocks::Leave),
+            (
+                "learned-routes = true\nblackhole-own-blocks = false",
+                OwnBlocks::Leave,
+            ),
+            ("blackhole-own-blocks = true", OwnBlocks::Discard),
+        ] {
+            let config = parse(&format!("[kernel]\n{text}")).unwrap().unwrap();
+            assert_eq!(config.own_blocks, expected, "{text}");
+        }
     }
 
     #[test]
@@ -176,6 +212,10 @@ mod tests {
             (
                 "learned-routes = 1",
                 "kernel.learned-routes is a whole number; write true",
+            ),
+            (
+                "blackhole-own-blocks = 'yes'",
+                "kernel.blackhole-own-blocks is a string; write true",
             ),
             (
                 "learned-route = true",

@@ -120,6 +120,7 @@ fn an_empty_file_is_all_defaults() {
                 listen: vec!["0.0.0.0:179".parse().unwrap(), "[::]:179".parse().unwrap()],
                 hold_time: HoldTime::DEFAULT,
             },
+            calico: super::CalicoConfig::default(),
             advertise: AdvertiseConfig {
                 pod_cidrs: PodCidrs::Advertise,
                 service_cluster_cidrs: Vec::new(),
@@ -150,6 +151,7 @@ fn an_empty_file_is_all_defaults() {
             import_policy_default: ChainDefault::Reject,
             import_policies: Vec::new(),
             kernel: None,
+            ip_pools: Vec::new(),
             policy: super::PolicyConfig {
                 compile_cache: Some("/var/cache/rutter/compiled".into()),
                 module_cache: Some("/var/cache/rutter/modules".into()),
@@ -274,6 +276,7 @@ fn the_reference_names_every_key() {
         super::limits::KEYS,
         super::guard::KEYS,
         super::kernel::KEYS,
+        super::ip_pools::KEYS,
     ];
     for key in keys.concat() {
         let named = REFERENCE.lines().any(|line| {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::types::{Hop, Prefix};
+use crate::types::{Hop, InterfaceIndex, Prefix};
 
 /// What tells the routes of one table apart. Of those to one prefix the kernel uses the one with
 /// the lowest metric.
@@ -14,14 +14,63 @@ pub struct RouteKey {
     pub metric: u32,
 }
 
+/// What becomes of a packet by a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// It goes by one of these, at least one; traffic is spread over all.
+    Hops(BTreeSet<Hop>),
+    /// The same, and the interface is a tunnel: whoever is named there is taken for a neighbour
+    /// on it, whatever networks it has.
+    Tunnel(BTreeSet<Hop>),
+    /// It is discarded.
+    Blackhole,
+}
+
 /// What the kernel says, all of it at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelView {
     /// The routes of our protocol in our table.
-    pub routes: BTreeMap<RouteKey, BTreeSet<Hop>>,
+    pub routes: BTreeMap<RouteKey, Target>,
     /// The node's own addresses and the networks that it reaches without a gateway. Never a
     /// prefix of length zero.
     pub connected: BTreeSet<Prefix>,
+    /// The interface of the name [`TUNNEL`](super::TUNNEL), where there is one.
+    pub tunnel: Option<InterfaceIndex>,
+}
+
+impl Target {
+    /// Where it goes: nowhere, if it is discarded.
+    #[must_use]
+    pub fn hops(&self) -> Option<&BTreeSet<Hop>> {
+        match self {
+            Self::Hops(hops) | Self::Tunnel(hops) => Some(hops),
+            Self::Blackhole => None,
+        }
+    }
+
+    /// Whether a packet may go by a way of this one that the other has, too.
+    #[must_use]
+    pub fn shares_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Hops(one), Self::Hops(other)) | (Self::Tunnel(one), Self::Tunnel(other)) => {
+                !one.is_disjoint(other)
+            }
+            (Self::Blackhole, Self::Blackhole) => true,
+            (Self::Hops(_) | Self::Tunnel(_) | Self::Blackhole, _) => false,
+        }
+    }
+
+    /// Whether every way of this one is the other's, too.
+    #[must_use]
+    pub fn is_part_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Hops(one), Self::Hops(other)) | (Self::Tunnel(one), Self::Tunnel(other)) => {
+                one.is_subset(other)
+            }
+            (Self::Blackhole, Self::Blackhole) => true,
+            (Self::Hops(_) | Self::Tunnel(_) | Self::Blackhole, _) => false,
+        }
+    }
 }
 
 /// One thing to do to the kernel's table. Each is a single step for it.
@@ -32,15 +81,15 @@ pub enum Change {
     Add {
         /// Which.
         key: RouteKey,
-        /// By these, at least one; traffic is spread over all.
-        hops: BTreeSet<Hop>,
+        /// Where to.
+        target: Target,
     },
-    /// Our route is to have other next hops, at no moment none.
+    /// Our route is to lead elsewhere, at every moment somewhere.
     Replace {
         /// Which.
         key: RouteKey,
-        /// By these, at least one.
-        hops: BTreeSet<Hop>,
+        /// Where to.
+        target: Target,
     },
     /// Our route is to go.
     Remove(RouteKey),

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-use super::kernel::{Change, KernelView, RouteKey};
-use super::target::{Unfit, forbidden};
-use crate::types::{Hop, Prefix};
+use super::kernel::{Change, KernelView, RouteKey, Target};
+use super::target::{Ownership, Unfit, forbidden};
+use crate::types::{InterfaceIndex, OwnBlocks, Prefix};
 
 /// How long a route that was refused is left alone, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -22,10 +22,11 @@ const SWEEP_AFTER: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug)]
 pub struct Fib {
     metric: u32,
-    /// By which ways; by none where that is not known.
-    wanted: BTreeMap<Prefix, BTreeSet<Hop>>,
-    /// The node's own prefixes; nothing is done before they are known.
-    own: Option<BTreeSet<Prefix>>,
+    blocks: OwnBlocks,
+    /// Where to, or why nowhere although BGP has paths.
+    wanted: BTreeMap<Prefix, Result<Target, Unfit>>,
+    /// What is not left to BGP; nothing is done before that is known.
+    own: Option<BTreeMap<Prefix, Ownership>>,
     view: Option<KernelView>,
     /// Prefixes to be compared.
     changed: BTreeSet<Prefix>,
@@ -73,20 +74,13 @@ pub enum PathState {
     Refused(String),
 }
 
-/// Whether a prefix is one of the node's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ownership {
-    /// It is.
-    Own,
-    /// It is no more.
-    Foreign,
-}
-
 /// How many prefixes there are of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Our routes in the kernel, leftovers among them.
+    /// Learned routes in the kernel, leftovers among them.
     pub routes: usize,
+    /// Blackholes in the kernel, one for each of the node's own blocks.
+    pub blackholes: usize,
     /// Of these, those that a former process left and nobody asked for yet.
     pub leftovers: usize,
     /// Wanted, but there must be no route, or can be none.
@@ -100,9 +94,10 @@ pub struct Counts {
 impl Fib {
     /// Nothing is wanted yet. Routes will have this metric.
     #[must_use]
-    pub fn new(metric: u32) -> Self {
+    pub fn new(metric: u32, blocks: OwnBlocks) -> Self {
         Self {
             metric,
+            blocks,
             wanted: BTreeMap::new(),
             own: None,
             view: None,
@@ -115,21 +110,25 @@ impl Fib {
         }
     }
 
-    /// Nothing is ever wanted: whatever there is of ours goes.
+    /// Nothing is ever learned: whatever there is of ours goes, but for own blocks.
     #[must_use]
-    pub fn removing() -> Self {
+    pub fn removing(metric: u32, blocks: OwnBlocks) -> Self {
+        let own = match blocks {
+            OwnBlocks::Discard => None,
+            OwnBlocks::Leave => Some(BTreeMap::new()),
+        };
         Self {
-            own: Some(BTreeSet::new()),
+            own,
             sweep: Sweep::Done,
-            ..Self::new(0)
+            ..Self::new(metric, blocks)
         }
     }
 
-    /// BGP uses paths to a prefix that lead these ways, or no path. Where it uses one and the way is
+    /// BGP uses paths to a prefix that lead there, or no path. Where it uses one and the way is
     /// not known, what the kernel has stays.
-    pub fn want(&mut self, prefix: Prefix, hops: Option<BTreeSet<Hop>>) {
-        let before = match hops {
-            Some(hops) => self.wanted.insert(prefix, hops),
+    pub fn want(&mut self, prefix: Prefix, target: Option<Result<Target, Unfit>>) {
+        let before = match target {
+            Some(target) => self.wanted.insert(prefix, target),
             None => self.wanted.remove(&prefix),
         };
         let wanted = self.wanted.get(&prefix);
@@ -147,35 +146,42 @@ impl Fib {
         self.changed.insert(prefix);
     }
 
-    /// The node's own prefixes are these. Nothing learned goes where one of them is.
-    pub fn own_is(&mut self, now: Instant, own: BTreeSet<Prefix>) {
+    /// What is not left to BGP is this: nothing learned goes there.
+    pub fn own_is(&mut self, now: Instant, own: BTreeMap<Prefix, Ownership>) {
         if self.sweep == Sweep::Awaited {
             self.sweep = Sweep::By(now + SWEEP_AFTER);
         }
-        match self.own.replace(own) {
-            None => self.compare_all(),
-            Some(before) => {
-                let own = self.own.take().unwrap_or_default();
-                for prefix in own.symmetric_difference(&before) {
-                    self.compare_parts_of(prefix);
-                }
-                self.own = Some(own);
-            }
+        let Some(before) = self.own.replace(own.clone()) else {
+            self.compare_all();
+            self.changed.extend(blocks(&own));
+            return;
+        };
+        let gone = before.keys().filter(|prefix| !own.contains_key(*prefix));
+        let other = own
+            .iter()
+            .filter(|(prefix, is)| before.get(*prefix) != Some(*is));
+        for prefix in gone.chain(other.map(|(prefix, _)| prefix)) {
+            self.compare_parts_of(prefix);
         }
+        // Cheap to look at, and few.
+        self.changed
+            .extend(blocks(&own).filter(|block| !before.contains_key(block)));
     }
 
-    /// Of the node's own prefixes, which are known, these changed.
-    pub fn own_changed(&mut self, changes: impl IntoIterator<Item = (Prefix, Ownership)>) {
+    /// Of these, which are known by now, it changed whether and why they are not left to BGP.
+    pub fn own_changed(&mut self, changes: impl IntoIterator<Item = (Prefix, Option<Ownership>)>) {
         for (prefix, ownership) in changes {
             let Some(own) = &mut self.own else {
                 return;
             };
-            let differs = match ownership {
-                Ownership::Own => own.insert(prefix),
-                Ownership::Foreign => own.remove(&prefix),
+            let before = match ownership {
+                Some(ownership) => own.insert(prefix, ownership),
+                None => own.remove(&prefix),
             };
-            if differs {
+            if before != ownership {
                 self.compare_parts_of(&prefix);
+                let block = (ownership == Some(Ownership::Block)).then_some(prefix);
+                self.changed.extend(block);
             }
         }
     }
@@ -209,7 +215,9 @@ impl Fib {
     pub fn kernel_is(&mut self, view: KernelView) {
         let Some(before) = self.view.take() else {
             if self.sweep != Sweep::Done {
-                let held = view.routes.keys();
+                let learned = view.routes.iter();
+                let learned = learned.filter(|(_, target)| target.hops().is_some());
+                let held = learned.map(|(key, _)| key);
                 let unasked = held.filter(|key| !self.wanted.contains_key(&key.prefix));
                 self.leftovers = unasked.copied().collect();
             }
@@ -220,7 +228,7 @@ impl Fib {
         self.leftovers.retain(|key| view.routes.contains_key(key));
         let others = |a: &KernelView, b: &KernelView| -> Vec<Prefix> {
             let routes = a.routes.iter();
-            let others = routes.filter(|(key, hops)| b.routes.get(key) != Some(hops));
+            let others = routes.filter(|(key, target)| b.routes.get(key) != Some(target));
             others.map(|(key, _)| key.prefix).collect()
         };
         self.changed.extend(others(&view, &before));
@@ -291,9 +299,9 @@ impl Fib {
             return;
         };
         match change {
-            Change::Add { key, hops } | Change::Replace { key, hops } => {
+            Change::Add { key, target } | Change::Replace { key, target } => {
                 self.refused.remove(&key.prefix);
-                view.routes.insert(key, hops);
+                view.routes.insert(key, target);
                 // One with another metric may go as soon as this one is there.
                 self.changed.insert(key.prefix);
             }
@@ -345,8 +353,20 @@ impl Fib {
     /// How many there are of each kind.
     #[must_use]
     pub fn counts(&self) -> Counts {
+        let ours = self.view.as_ref().map_or(0, |view| view.routes.len());
+        // There are few blocks, and any number of routes.
+        let has_blackhole = |block: &Prefix| {
+            let held = self.view.as_ref();
+            let held = held.and_then(|view| view.routes.get(&self.key(*block)));
+            held == Some(&Target::Blackhole)
+        };
+        let blackholes = self.own.as_ref().map_or(0, |own| {
+            let blocks = blocks(own);
+            blocks.filter(has_blackhole).count()
+        });
         Counts {
-            routes: self.view.as_ref().map_or(0, |view| view.routes.len()),
+            routes: ours - blackholes,
+            blackholes,
             leftovers: self.leftovers.len(),
             unfit: self.unfit.len(),
             refused: self.refused.len(),
@@ -361,9 +381,9 @@ impl Fib {
         Some((*prefix, refusal))
     }
 
-    /// What became of a path that the kernel may have and that leads these ways.
+    /// What became of a path that the kernel may have and that leads there.
     #[must_use]
-    pub fn path_state(&self, prefix: Prefix, hops: &BTreeSet<Hop>) -> PathState {
+    pub fn path_state(&self, prefix: Prefix, target: &Result<Target, Unfit>) -> PathState {
         let (Some(view), Some(own)) = (&self.view, &self.own) else {
             return PathState::Pending;
         };
@@ -373,19 +393,36 @@ impl Fib {
         if let Some(why) = forbidden(prefix, own, &view.connected) {
             return PathState::Unfit(why.to_string());
         }
-        if hops.is_empty() {
-            return PathState::Unfit(Unfit::UnknownWay.to_string());
-        }
+        let target = match target {
+            Ok(target) => target,
+            Err(why) => return PathState::Unfit(why.to_string()),
+        };
         let held = view.routes.get(&self.key(prefix));
-        if !hops.is_subset(wanted) {
+        let is_wanted = wanted
+            .as_ref()
+            .is_ok_and(|wanted| target.is_part_of(wanted));
+        if !is_wanted {
             PathState::Pending
-        } else if held.is_some_and(|held| hops.is_subset(held)) {
+        } else if held.is_some_and(|held| target.is_part_of(held)) {
             PathState::Installed
         } else if let Some(refusal) = self.refused.get(&prefix) {
             PathState::Refused(refusal.words.clone())
         } else {
             PathState::Pending
         }
+    }
+
+    /// The prefixes inside this one that BGP has paths to.
+    #[must_use]
+    pub fn wanted_within(&self, prefix: &Prefix) -> Vec<Prefix> {
+        let wanted = self.wanted.range(prefix.parts());
+        wanted.map(|(prefix, _)| *prefix).collect()
+    }
+
+    /// The interface for tunnels, as the kernel was read last.
+    #[must_use]
+    pub fn tunnel(&self) -> Option<InterfaceIndex> {
+        self.view.as_ref()?.tunnel
     }
 
     fn key(&self, prefix: Prefix) -> RouteKey {
@@ -418,52 +455,64 @@ impl Fib {
         }
     }
 
+    /// The route that a block of the node's own is to have.
+    fn own_target(&self, prefix: Prefix) -> Option<Target> {
+        let ownership = self.own.as_ref()?.get(&prefix)?;
+        match (ownership, self.blocks) {
+            (Ownership::Block, OwnBlocks::Discard) => Some(Target::Blackhole),
+            (Ownership::Block, OwnBlocks::Leave) | (Ownership::Pods | Ownership::Services, _) => {
+                None
+            }
+        }
+    }
+
     /// Adds what must be done about one prefix.
     fn compare(&mut self, now: Instant, prefix: Prefix, changes: &mut Vec<Change>) {
         let (Some(view), Some(own)) = (&self.view, &self.own) else {
             return;
         };
         let wanted = self.wanted.get(&prefix);
-        let target = match (forbidden(prefix, own, &view.connected), wanted) {
-            (Some(why), _) => Some(Err(why)),
-            (None, Some(hops)) if hops.is_empty() => Some(Err(Unfit::UnknownWay)),
-            (None, hops) => hops.map(Ok),
+        let forbidden = forbidden(prefix, own, &view.connected);
+        let unfit = forbidden.clone().filter(|_| wanted.is_some());
+        let unfit = unfit.or_else(|| wanted?.as_ref().err().cloned());
+        let target = match (self.own_target(prefix), forbidden) {
+            (Some(blackhole), _) => Some(Ok(blackhole)),
+            (None, Some(why)) => Some(Err(why)),
+            (None, None) => wanted.cloned(),
         };
         let refusal = self.refused.get(&prefix);
         let waits = refusal.is_some_and(|refusal| now < refusal.retry_at);
         let ours = self.key(prefix);
         let held = view.routes.range(every_metric(prefix)).map(|(key, _)| *key);
         let before = changes.len();
-        self.unfit.remove(&prefix);
+        match unfit {
+            Some(why) => self.unfit.insert(prefix, why),
+            None => self.unfit.remove(&prefix),
+        };
         match target {
-            Some(Ok(hops)) => match view.routes.get(&ours) {
-                Some(there) if there == hops => {
+            Some(Ok(target)) => match view.routes.get(&ours) {
+                Some(there) if *there == target => {
                     changes.extend(held.filter(|key| *key != ours).map(Change::Remove));
                 }
                 // While it is refused, what there is in its place stays, unless the prefix is
                 // announced by none of its next hops any more.
                 Some(_) | None if waits => {
-                    let is_wrong = |key: &RouteKey| view.routes[key].is_disjoint(hops);
+                    let is_wrong = |key: &RouteKey| !view.routes[key].shares_with(&target);
                     changes.extend(held.filter(is_wrong).map(Change::Remove));
                 }
-                Some(_) => changes.push(Change::Replace {
-                    key: ours,
-                    hops: hops.clone(),
-                }),
-                None => changes.push(Change::Add {
-                    key: ours,
-                    hops: hops.clone(),
-                }),
+                Some(_) => changes.push(Change::Replace { key: ours, target }),
+                None => changes.push(Change::Add { key: ours, target }),
             },
-            Some(Err(why @ Unfit::UnknownWay)) => {
-                self.unfit.insert(prefix, why);
-            }
-            Some(Err(why)) => {
+            Some(Err(Unfit::UnknownWay)) => {}
+            Some(Err(
+                Unfit::OwnPrefix { .. }
+                | Unfit::Services { .. }
+                | Unfit::Connected { .. }
+                | Unfit::FelixPool { .. }
+                | Unfit::NoTunnel { .. },
+            )) => {
                 if !waits {
                     changes.extend(held.map(Change::Remove));
-                }
-                if self.wanted.contains_key(&prefix) {
-                    self.unfit.insert(prefix, why);
                 }
             }
             None if waits => {}
@@ -476,6 +525,12 @@ impl Fib {
             self.refused.remove(&prefix);
         }
     }
+}
+
+/// The blocks among what is not left to BGP.
+fn blocks(own: &BTreeMap<Prefix, Ownership>) -> impl Iterator<Item = Prefix> {
+    let blocks = own.iter().filter(|(_, is)| **is == Ownership::Block);
+    blocks.map(|(prefix, _)| *prefix)
 }
 
 fn every_metric(prefix: Prefix) -> RangeInclusive<RouteKey> {

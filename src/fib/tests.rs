@@ -1,12 +1,14 @@
 //! The table against a kernel in memory that does what Linux does, and refuses what it refuses.
 
+mod pools;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::types::{Hop, InterfaceIndex, Prefix};
+use crate::types::{Hop, InterfaceIndex, OwnBlocks, Prefix};
 
 const METRIC: u32 = 4096;
 const SECOND: Duration = Duration::from_secs(1);
@@ -34,9 +36,21 @@ fn hops(addresses: &[&str]) -> BTreeSet<Hop> {
     addresses.iter().map(hop).collect()
 }
 
+fn via(addresses: &[&str]) -> Target {
+    Target::Hops(hops(addresses))
+}
+
+/// The node's pods and Services of the cluster, a prefix each.
+fn own(blocks: &[&str], services: &[&str]) -> BTreeMap<Prefix, Ownership> {
+    let blocks = blocks.iter().map(|text| (prefix(text), Ownership::Block));
+    let services = services.iter();
+    let services = services.map(|text| (prefix(text), Ownership::Services));
+    blocks.chain(services).collect()
+}
+
 #[derive(Clone, Debug, Default)]
 struct Kernel {
-    ours: BTreeMap<RouteKey, BTreeSet<Hop>>,
+    ours: BTreeMap<RouteKey, Target>,
     foreign: BTreeSet<RouteKey>,
     /// Takes no change of these.
     broken: BTreeSet<Prefix>,
@@ -47,6 +61,7 @@ impl Kernel {
         KernelView {
             routes: self.ours.clone(),
             connected: prefixes(&["10.9.0.0/24", "10.9.0.11/32", "fd09::/64"]),
+            tunnel: None,
         }
     }
 
@@ -55,15 +70,15 @@ impl Kernel {
             return Err("Cannot allocate memory".to_owned());
         }
         match change {
-            Change::Add { key, hops } => {
+            Change::Add { key, target } => {
                 if self.foreign.contains(key) || self.ours.contains_key(key) {
                     return Err("File exists".to_owned());
                 }
-                self.ours.insert(*key, hops.clone());
+                self.ours.insert(*key, target.clone());
             }
-            Change::Replace { key, hops } => {
+            Change::Replace { key, target } => {
                 let ours = self.ours.get_mut(key).ok_or("No such file or directory")?;
-                ours.clone_from(hops);
+                ours.clone_from(target);
             }
             Change::Remove(key) => {
                 self.ours.remove(key).ok_or("No such process")?;
@@ -85,12 +100,12 @@ impl Bench {
     #[expect(clippy::disallowed_methods, reason = "a test needs some first instant")]
     fn start(kernel: Kernel) -> Self {
         let mut bench = Self {
-            fib: Fib::new(METRIC),
+            fib: Fib::new(METRIC, OwnBlocks::Leave),
             kernel,
             now: Instant::now(),
         };
         bench.read();
-        bench.fib.own_is(bench.now, prefixes(&["10.244.1.0/24"]));
+        bench.fib.own_is(bench.now, own(&["10.244.1.0/24"], &[]));
         bench
     }
 
@@ -100,12 +115,12 @@ impl Bench {
 
     /// By these gateways; without any, nothing is wanted.
     fn want(&mut self, text: &str, addresses: &[&str]) {
-        let wanted = (!addresses.is_empty()).then(|| hops(addresses));
+        let wanted = (!addresses.is_empty()).then(|| Ok(via(addresses)));
         self.fib.want(prefix(text), wanted);
     }
 
     fn state(&self, text: &str, addresses: &[&str]) -> PathState {
-        self.fib.path_state(prefix(text), &hops(addresses))
+        self.fib.path_state(prefix(text), &Ok(via(addresses)))
     }
 
     /// Does what there is to do; returns it, and what was refused.
@@ -127,7 +142,7 @@ impl Bench {
         }
     }
 
-    fn holds(&self, text: &str) -> Option<&BTreeSet<Hop>> {
+    fn holds(&self, text: &str) -> Option<&Target> {
         self.kernel.ours.get(&key(text))
     }
 }
@@ -137,23 +152,11 @@ fn a_route_is_added_replaced_in_one_step_and_removed() {
     let mut bench = Bench::start(Kernel::default());
     let route = key("100.64.0.0/16");
     bench.want("100.64.0.0/16", &["10.9.0.1", "10.9.0.2"]);
-    let both = hops(&["10.9.0.1", "10.9.0.2"]);
-    assert_eq!(
-        bench.settle(),
-        [Change::Add {
-            key: route,
-            hops: both
-        }]
-    );
+    let target = via(&["10.9.0.1", "10.9.0.2"]);
+    assert_eq!(bench.settle(), [Change::Add { key: route, target }]);
     bench.want("100.64.0.0/16", &["10.9.0.2"]);
-    let one = hops(&["10.9.0.2"]);
-    assert_eq!(
-        bench.settle(),
-        [Change::Replace {
-            key: route,
-            hops: one
-        }]
-    );
+    let target = via(&["10.9.0.2"]);
+    assert_eq!(bench.settle(), [Change::Replace { key: route, target }]);
     bench.want("100.64.0.0/16", &["10.9.0.2"]);
     assert_eq!(bench.settle(), []);
     bench.want("100.64.0.0/16", &[]);
@@ -164,12 +167,12 @@ fn a_route_is_added_replaced_in_one_step_and_removed() {
 #[test]
 fn nothing_is_done_before_the_node_s_own_prefixes_are_known() {
     let mut bench = Bench::start(Kernel::default());
-    bench.fib = Fib::new(METRIC);
+    bench.fib = Fib::new(METRIC, OwnBlocks::Leave);
     bench.read();
     bench.want("100.64.0.0/16", &["10.9.0.1"]);
     assert!(!bench.fib.is_ready());
     assert_eq!(bench.settle(), []);
-    bench.fib.own_is(bench.now, BTreeSet::new());
+    bench.fib.own_is(bench.now, BTreeMap::new());
     assert_eq!(bench.settle().len(), 1);
 }
 
@@ -220,10 +223,10 @@ fn a_route_goes_when_its_prefix_becomes_the_node_s_own() {
     let mut bench = Bench::start(Kernel::default());
     bench.want("10.96.0.10/32", &["10.9.0.1"]);
     bench.settle();
-    let own = prefixes(&["10.244.1.0/24", "10.96.0.10/32"]);
+    let own = own(&["10.244.1.0/24"], &["10.96.0.10/32"]);
     bench.fib.own_is(bench.now, own);
     assert_eq!(bench.settle(), [Change::Remove(key("10.96.0.10/32"))]);
-    bench.fib.own_is(bench.now, BTreeSet::new());
+    bench.fib.own_is(bench.now, BTreeMap::new());
     assert_eq!(
         bench.settle().len(),
         1,
@@ -241,20 +244,20 @@ fn a_change_of_the_node_s_prefixes_concerns_only_what_is_inside_them() {
     let concerned = |bench: &Bench| bench.fib.concerned();
     assert_eq!(concerned(&bench), 0);
     let range = prefix("10.96.0.0/16");
-    bench.fib.own_changed([(range, Ownership::Own)]);
+    bench.fib.own_changed([(range, Some(Ownership::Services))]);
     assert_eq!(concerned(&bench), 2);
     assert_eq!(bench.settle().len(), 2);
-    bench.fib.own_changed([(range, Ownership::Own)]);
+    bench.fib.own_changed([(range, Some(Ownership::Services))]);
     assert_eq!(concerned(&bench), 0, "it was before");
     bench
         .fib
-        .own_changed([(prefix("10.96.0.10/32"), Ownership::Own)]);
+        .own_changed([(prefix("10.96.0.10/32"), Some(Ownership::Services))]);
     assert_eq!(concerned(&bench), 1);
     assert_eq!(bench.settle(), []);
-    bench.fib.own_changed([(range, Ownership::Foreign)]);
+    bench.fib.own_changed([(range, None)]);
     assert_eq!(bench.settle().len(), 1, "the /32 is still the node's own");
     // The same by whole sets, and of a kernel that is read again and again.
-    let own = prefixes(&["10.96.0.10/32", "10.97.0.0/24"]);
+    let own = own(&[], &["10.96.0.10/32", "10.97.0.0/24"]);
     bench.fib.own_is(bench.now, own);
     assert_eq!(
         concerned(&bench),
@@ -288,15 +291,16 @@ fn a_path_is_installed_whose_ways_are_all_there() {
 #[test]
 fn while_the_way_to_a_next_hop_is_not_known_what_the_kernel_has_stays() {
     let kernel = Kernel {
-        ours: [(key("100.64.0.0/16"), hops(&["10.9.0.1"]))].into(),
+        ours: [(key("100.64.0.0/16"), via(&["10.9.0.1"]))].into(),
         ..Kernel::default()
     };
     let mut bench = Bench::start(kernel);
     let unknown = |bench: &mut Bench, text| {
-        bench.fib.want(prefix(text), Some(BTreeSet::new()));
+        bench.fib.want(prefix(text), Some(Err(Unfit::UnknownWay)));
         assert_eq!(bench.settle(), []);
         let words = "the way to its next hop is not known";
-        assert_eq!(bench.state(text, &[]), PathState::Unfit(words.to_owned()));
+        let state = bench.fib.path_state(prefix(text), &Err(Unfit::UnknownWay));
+        assert_eq!(state, PathState::Unfit(words.to_owned()));
     };
     unknown(&mut bench, "100.64.0.0/16");
     unknown(&mut bench, "100.65.0.0/16");
@@ -307,7 +311,7 @@ fn while_the_way_to_a_next_hop_is_not_known_what_the_kernel_has_stays() {
     bench.want("100.64.0.0/16", &["10.9.0.2"]);
     assert_eq!(bench.settle().len(), 1, "once it is known, it is taken up");
     unknown(&mut bench, "100.64.0.0/16");
-    assert_eq!(bench.holds("100.64.0.0/16"), Some(&hops(&["10.9.0.2"])));
+    assert_eq!(bench.holds("100.64.0.0/16"), Some(&via(&["10.9.0.2"])));
     bench.want("100.64.0.0/16", &[]);
     assert_eq!(bench.settle(), [Change::Remove(key("100.64.0.0/16"))]);
 }
@@ -377,7 +381,7 @@ fn a_route_whose_successor_is_refused_goes_unless_a_next_hop_of_it_is_still_anno
         assert_eq!(bench.holds("100.64.0.0/16").is_some(), stays);
         bench.now += SECOND;
         bench.settle();
-        assert_eq!(bench.holds("100.64.0.0/16"), Some(&hops(&successor)));
+        assert_eq!(bench.holds("100.64.0.0/16"), Some(&via(&successor)));
         assert_eq!(bench.fib.counts().refused, 0);
     }
 }
@@ -393,11 +397,11 @@ fn what_somebody_deleted_or_changed_by_hand_comes_back() {
     bench
         .kernel
         .ours
-        .insert(key("100.65.0.0/16"), hops(&["10.9.0.7"]));
+        .insert(key("100.65.0.0/16"), via(&["10.9.0.7"]));
     bench
         .kernel
         .ours
-        .insert(key("100.66.0.0/16"), hops(&["10.9.0.7"]));
+        .insert(key("100.66.0.0/16"), via(&["10.9.0.7"]));
     bench.read();
     bench.settle();
     assert_eq!(bench.kernel.ours, before);
@@ -410,10 +414,10 @@ fn left() -> Kernel {
         ..key("100.64.0.0/16")
     };
     let routes = [
-        (key("100.64.0.0/16"), hops(&["10.9.0.1"])),
-        (other_metric, hops(&["10.9.0.1"])),
-        (key("100.65.0.0/16"), hops(&["10.9.0.1"])),
-        (key("10.244.1.5/32"), hops(&["10.9.0.1"])),
+        (key("100.64.0.0/16"), via(&["10.9.0.1"])),
+        (other_metric, via(&["10.9.0.1"])),
+        (key("100.65.0.0/16"), via(&["10.9.0.1"])),
+        (key("10.244.1.5/32"), via(&["10.9.0.1"])),
     ];
     Kernel {
         ours: routes.into(),
@@ -463,7 +467,7 @@ fn peers_that_never_come_are_waited_for_two_minutes_from_when_facts_are_there() 
     assert_eq!(bench.settle().len(), 3);
     assert_eq!(bench.kernel.ours, BTreeMap::new());
 
-    let mut without_facts = Fib::new(METRIC);
+    let mut without_facts = Fib::new(METRIC, OwnBlocks::Leave);
     without_facts.kernel_is(left().view());
     assert_eq!(without_facts.changes(started + SECOND * 100_000, 9), []);
     assert_eq!(without_facts.poll_timeout(), None);
@@ -472,10 +476,125 @@ fn peers_that_never_come_are_waited_for_two_minutes_from_when_facts_are_there() 
 #[test]
 fn a_table_that_removes_leaves_nothing_of_ours() {
     let mut bench = Bench::start(left());
-    bench.fib = Fib::removing();
+    bench.fib = Fib::removing(METRIC, OwnBlocks::Leave);
     bench.read();
     assert_eq!(bench.settle().len(), 4);
     assert_eq!(bench.kernel.ours, BTreeMap::new());
+}
+
+#[test]
+fn what_is_of_the_cluster_s_services_gets_no_route_whoever_announces_it() {
+    let mut bench = Bench::start(left());
+    let services = own(&[], &["10.96.0.0/12", "192.0.2.7/32", "100.65.0.0/16"]);
+    bench.fib.own_is(bench.now, services);
+    for (text, within) in [
+        ("10.96.0.10/32", "10.96.0.0/12"),
+        ("10.96.0.0/12", "10.96.0.0/12"),
+        ("192.0.2.7/32", "192.0.2.7/32"),
+    ] {
+        bench.want(text, &["10.9.0.1"]);
+        let words = format!(
+            "it is in {within}, which is of the cluster's Services: this node answers itself"
+        );
+        assert_eq!(bench.state(text, &["10.9.0.1"]), PathState::Unfit(words));
+    }
+    bench.want("192.0.2.0/24", &["10.9.0.1"]);
+    bench.settle();
+    assert!(bench.holds("192.0.2.0/24").is_some());
+    let there: Vec<String> = bench
+        .kernel
+        .ours
+        .keys()
+        .map(|key| key.prefix.to_string())
+        .collect();
+    let leftovers = ["10.244.1.5/32", "100.64.0.0/16", "100.64.0.0/16"];
+    assert_eq!(
+        there[..3],
+        leftovers,
+        "one that was left there goes at once"
+    );
+    assert_eq!(there[3..], ["192.0.2.0/24"]);
+}
+
+#[test]
+fn a_block_of_the_node_s_own_is_a_blackhole_while_it_is_one() {
+    let mut bench = Bench::start(Kernel::default());
+    bench.fib = Fib::new(METRIC, OwnBlocks::Discard);
+    bench.read();
+    let block = key("10.244.1.0/24");
+    let both = own(&["10.244.1.0/24", "10.9.0.64/26"], &["10.96.0.0/12"]);
+    bench.fib.own_is(bench.now, both);
+    let target = Target::Blackhole;
+    // Also where the node is connected to it: a bridge's network goes with the last pod.
+    let blackhole = |key| Change::Add {
+        key,
+        target: Target::Blackhole,
+    };
+    let expected = [blackhole(key("10.9.0.64/26")), blackhole(block)];
+    assert_eq!(bench.settle(), expected);
+    // What somebody announces there changes nothing, and is told.
+    bench.want("10.244.1.0/24", &["10.9.0.1"]);
+    assert_eq!(bench.settle(), []);
+    assert_eq!(bench.holds("10.244.1.0/24"), Some(&target));
+    assert_eq!(bench.fib.counts().unfit, 1);
+    assert_eq!(
+        (bench.fib.counts().routes, bench.fib.counts().blackholes),
+        (0, 2)
+    );
+    // Another node's now, and announced by it: in one step.
+    bench.fib.own_changed([(prefix("10.244.1.0/24"), None)]);
+    let target = via(&["10.9.0.1"]);
+    assert_eq!(bench.settle(), [Change::Replace { key: block, target }]);
+    // And back.
+    let becomes = [(prefix("10.244.1.0/24"), Some(Ownership::Block))];
+    bench.fib.own_changed(becomes);
+    let target = Target::Blackhole;
+    assert_eq!(bench.settle(), [Change::Replace { key: block, target }]);
+    bench.want("10.244.1.0/24", &[]);
+    assert_eq!(bench.settle(), []);
+    bench.fib.own_is(bench.now, own(&["10.9.0.64/26"], &[]));
+    assert_eq!(
+        bench.settle(),
+        [Change::Remove(block)],
+        "with the block it goes"
+    );
+}
+
+#[test]
+fn a_blackhole_of_a_former_process_waits_for_no_peer() {
+    let mut kernel = left();
+    for text in ["10.244.1.0/24", "10.244.2.0/24"] {
+        kernel.ours.insert(key(text), Target::Blackhole);
+    }
+    for installs in [true, false] {
+        let mut bench = Bench::start(kernel.clone());
+        bench.fib = match installs {
+            true => Fib::new(METRIC, OwnBlocks::Discard),
+            false => Fib::removing(METRIC, OwnBlocks::Discard),
+        };
+        bench.read();
+        assert_eq!(
+            bench.settle(),
+            [],
+            "it is not known yet which blocks there are"
+        );
+        bench.fib.own_is(bench.now, own(&["10.244.1.0/24"], &[]));
+        bench.settle();
+        assert_eq!(bench.holds("10.244.1.0/24"), Some(&Target::Blackhole));
+        assert_eq!(bench.holds("10.244.2.0/24"), None);
+        assert_eq!(bench.holds("100.65.0.0/16").is_some(), installs);
+    }
+}
+
+#[test]
+fn pods_whose_block_the_node_does_not_announce_are_left_to_the_network_plugin() {
+    let mut bench = Bench::start(Kernel::default());
+    bench.fib = Fib::new(METRIC, OwnBlocks::Discard);
+    bench.read();
+    let pods = [(prefix("10.244.1.0/24"), Ownership::Pods)];
+    bench.fib.own_is(bench.now, pods.into());
+    bench.want("10.244.1.0/25", &["10.9.0.1"]);
+    assert_eq!(bench.settle(), []);
 }
 
 #[test]
@@ -492,9 +611,9 @@ fn what_was_not_tried_is_tried_later() {
 /// Something that happens to a table.
 #[derive(Clone, Debug)]
 enum Step {
-    Want(Prefix, Option<BTreeSet<Hop>>),
-    Own(BTreeSet<Prefix>),
-    OwnChanged(Prefix, Ownership),
+    Want(Prefix, Option<Target>),
+    Own(BTreeMap<Prefix, Ownership>),
+    OwnChanged(Prefix, Option<Ownership>),
     Delete(usize),
     Break(Prefix),
     Mend,
@@ -519,19 +638,27 @@ fn any_prefix() -> impl Strategy<Value = Prefix> {
     prop::sample::select(listed.map(prefix).to_vec())
 }
 
-fn any_hops() -> impl Strategy<Value = Option<BTreeSet<Hop>>> {
+fn any_target() -> impl Strategy<Value = Option<Target>> {
     let gateways = ["10.9.0.1", "10.9.0.2", "10.9.0.3", "fe80::1"];
     let some = prop::sample::subsequence(gateways.to_vec(), 1..4);
-    prop::option::weighted(0.75, some.prop_map(|gateways| hops(&gateways)))
+    let some = (some, prop::bool::ANY).prop_map(|(gateways, tunnel)| match tunnel {
+        true => Target::Tunnel(hops(&gateways)),
+        false => via(&gateways),
+    });
+    prop::option::weighted(0.75, some)
+}
+
+fn any_ownership() -> impl Strategy<Value = Ownership> {
+    let kinds = [Ownership::Block, Ownership::Pods, Ownership::Services];
+    prop::sample::select(kinds.to_vec())
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (any_prefix(), any_hops()).prop_map(|(prefix, hops)| Step::Want(prefix, hops)),
-        1 => prop::collection::btree_set(any_prefix(), 0..3).prop_map(Step::Own),
-        2 => (any_prefix(), prop::bool::ANY).prop_map(|(prefix, own)| {
-            Step::OwnChanged(prefix, if own { Ownership::Own } else { Ownership::Foreign })
-        }),
+        8 => (any_prefix(), any_target()).prop_map(|(prefix, target)| Step::Want(prefix, target)),
+        1 => prop::collection::btree_map(any_prefix(), any_ownership(), 0..3).prop_map(Step::Own),
+        2 => (any_prefix(), prop::option::of(any_ownership()))
+            .prop_map(|(prefix, ownership)| Step::OwnChanged(prefix, ownership)),
         2 => any::<prop::sample::Index>().prop_map(|index| Step::Delete(index.index(16))),
         1 => any_prefix().prop_map(Step::Break),
         1 => Just(Step::Mend),
@@ -555,15 +682,17 @@ proptest! {
             .map(|prefix| RouteKey { prefix, metric: METRIC })
             .collect();
         let mut bench = Bench::start(Kernel { foreign: foreign.clone(), ..left() });
+        bench.fib = Fib::new(METRIC, OwnBlocks::Discard);
         bench.kernel.ours.retain(|key, _| !foreign.contains(key));
         bench.read();
-        let mut wanted: BTreeMap<Prefix, Option<BTreeSet<Hop>>> = BTreeMap::new();
-        let mut own = prefixes(&["10.244.1.0/24"]);
+        let mut wanted: BTreeMap<Prefix, Option<Target>> = BTreeMap::new();
+        let mut own = own(&["10.244.1.0/24"], &[]);
+        bench.fib.own_is(bench.now, own.clone());
         for step in steps {
             match step {
-                Step::Want(prefix, hops) => {
-                    wanted.insert(prefix, hops.clone());
-                    bench.fib.want(prefix, hops);
+                Step::Want(prefix, target) => {
+                    wanted.insert(prefix, target.clone());
+                    bench.fib.want(prefix, target.map(Ok));
                 }
                 Step::Own(prefixes) => {
                     own = prefixes;
@@ -571,8 +700,8 @@ proptest! {
                 }
                 Step::OwnChanged(prefix, ownership) => {
                     match ownership {
-                        Ownership::Own => own.insert(prefix),
-                        Ownership::Foreign => own.remove(&prefix),
+                        Some(ownership) => own.insert(prefix, ownership),
+                        None => own.remove(&prefix),
                     };
                     bench.fib.own_changed([(prefix, ownership)]);
                 }
@@ -608,13 +737,16 @@ proptest! {
         bench.read();
         bench.settle();
         let connected = prefixes(&["10.9.0.0/24", "10.9.0.11/32", "fd09::/64"]);
-        let expected: BTreeMap<RouteKey, BTreeSet<Hop>> = wanted
+        let of = |prefix: &Prefix| RouteKey { prefix: *prefix, metric: METRIC };
+        let learned = wanted
             .iter()
-            .filter_map(|(prefix, hops)| {
-                Some((RouteKey { prefix: *prefix, metric: METRIC }, hops.clone()?))
-            })
+            .filter_map(|(prefix, target)| Some((of(prefix), target.clone()?)))
+            .filter(|(key, _)| !own.keys().chain(&connected).any(|net| net.covers(&key.prefix)));
+        let blocks = own.iter().filter(|(_, is)| **is == Ownership::Block);
+        let blocks = blocks.map(|(prefix, _)| (of(prefix), Target::Blackhole));
+        let expected: BTreeMap<RouteKey, Target> = learned
+            .chain(blocks)
             .filter(|(key, _)| !foreign.contains(key))
-            .filter(|(key, _)| !own.iter().chain(&connected).any(|net| net.covers(&key.prefix)))
             .collect();
         let (held, former): (BTreeMap<_, _>, BTreeMap<_, _>) =
             bench.kernel.ours.clone().into_iter().partition(|(key, _)| key.metric == METRIC);

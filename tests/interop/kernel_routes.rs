@@ -1,7 +1,9 @@
 //! Learned routes in a real kernel's table: they follow what BIRD and FRR announce, are replaced
 //! and never missing, outlive the agent, and leave everybody else's routes alone.
 
+mod members;
 mod next_hops;
+mod pools;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +18,7 @@ use super::fabric::{CHANGE_LIMIT, START_LIMIT};
 use crate::support::agent::{Agent, AgentConfig, AgentPeer, Powers, Source};
 use crate::support::bird::Bird;
 use crate::support::guests;
-use crate::support::kernel::{KernelTable, Monitor, OURS, ip, routes};
+use crate::support::kernel::{KernelTable, Monitor, OURS, blackholes, ip, routes};
 use crate::support::netns::{Host, Network};
 use crate::support::objects::Manifests;
 use crate::support::process::Signal;
@@ -242,7 +244,10 @@ fn a_wrong_route_is_not_installed_and_told_why() {
     eventually(CHANGE_LIMIT, || equal(kernel(&agent)?.unfit, 3));
     for (prefix, words) in [
         (pods, "it is in 10.244.11.0/24, which is this node's own"),
-        (service, "it is in 172.16.0.0/16, which is this node's own"),
+        (
+            service,
+            "it is in 172.16.0.0/16, which is of the cluster's Services: this node answers itself",
+        ),
         (
             connected,
             "it is in 10.9.0.0/24, which this node is connected to",

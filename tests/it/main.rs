@@ -11,6 +11,9 @@
 #[cfg(feature = "daemon")]
 #[path = "../interop/mod.rs"]
 mod interop;
+#[cfg(feature = "daemon")]
+#[path = "../lab/mod.rs"]
+mod lab;
 #[path = "../sim/mod.rs"]
 mod sim;
 #[cfg(feature = "daemon")]

@@ -19,18 +19,36 @@ pub(crate) const OURS: &str = "179";
 /// Routes with one protocol: next hops by prefix and metric.
 pub(crate) type KernelTable = BTreeMap<(Prefix, u32), BTreeSet<IpAddr>>;
 
-/// The routes of the main table with this protocol.
+/// The routes of the main table with this protocol that lead somewhere.
 ///
 /// # Errors
 /// `ip` fails, or prints what is not understood.
 pub(crate) fn routes(host: &Host, protocol: &str) -> Result<KernelTable, String> {
+    shown(host, protocol, |kind| kind != Some("blackhole"))
+}
+
+/// The prefixes of the main table that are discarded by routes with this protocol, with the
+/// metrics of these.
+///
+/// # Errors
+/// The same.
+pub(crate) fn blackholes(host: &Host, protocol: &str) -> Result<BTreeSet<(Prefix, u32)>, String> {
+    let shown = shown(host, protocol, |kind| kind == Some("blackhole"))?;
+    Ok(shown.into_keys().collect())
+}
+
+fn shown(
+    host: &Host,
+    protocol: &str,
+    is_wanted: impl Fn(Option<&str>) -> bool,
+) -> Result<KernelTable, String> {
     let mut table = KernelTable::new();
     for family in ["-4", "-6"] {
         let mut ip = host.command("ip");
         let arguments = ["-j", family, "route", "show", "proto", protocol];
         let printed = run(ip.args(arguments))?;
         let list: Value = serde_json::from_str(&printed).map_err(|error| error.to_string())?;
-        for route in array(&list) {
+        for route in array(&list).filter(|route| is_wanted(text(&route["type"]))) {
             let read = read(route, family).ok_or_else(|| format!("not understood: {route}"))?;
             table.insert(read.0, read.1);
         }

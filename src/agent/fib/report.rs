@@ -1,18 +1,17 @@
 //! What the API tells of learned routes in the kernel.
 
-use std::collections::BTreeSet;
-
 use super::KernelRoutes;
 use crate::api::{KernelPath, KernelStatus};
 use crate::config::{KernelConfig, LearnedRoutes};
-use crate::fib::{Counts, PathState};
-use crate::types::{Hop, Prefix};
+use crate::fib::{Counts, PathState, PathWay};
+use crate::types::Prefix;
 
 impl KernelRoutes {
     /// The kernel's part of `/v1/status`.
     pub(in crate::agent) fn status(&self) -> KernelStatus {
         let KernelConfig {
             learned_routes,
+            own_blocks: _,
             table,
             metric,
             protocol,
@@ -20,6 +19,7 @@ impl KernelRoutes {
         let shared = self.lock();
         let Counts {
             routes,
+            blackholes,
             leftovers,
             unfit,
             refused,
@@ -33,6 +33,7 @@ impl KernelRoutes {
             protocol,
             waits_for_facts: !shared.fib.is_ready(),
             routes: routes as u64,
+            blackholes: blackholes as u64,
             leftovers: leftovers as u64,
             unfit: unfit as u64,
             refused: refused as u64,
@@ -42,10 +43,11 @@ impl KernelRoutes {
         }
     }
 
-    /// What became of a path that the kernel may have and that leads these ways.
-    pub(in crate::agent) fn path(&self, prefix: Prefix, hops: &BTreeSet<Hop>) -> KernelPath {
+    /// What became of a path that the kernel may have and that leads this way.
+    pub(in crate::agent) fn path(&self, prefix: Prefix, way: PathWay) -> KernelPath {
         let shared = self.lock();
-        match (shared.fib.path_state(prefix, hops), &shared.trouble) {
+        let target = shared.pools.target(&prefix, vec![way], shared.fib.tunnel());
+        match (shared.fib.path_state(prefix, &target), &shared.trouble) {
             (PathState::Installed, _) => KernelPath::Installed,
             (PathState::Unfit(reason), _) => KernelPath::Unfit { reason },
             (PathState::Refused(reason), _) => KernelPath::Refused { reason },

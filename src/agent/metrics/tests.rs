@@ -137,6 +137,7 @@ fn scrape() -> Scrape {
             protocol: 179,
             waits_for_facts: false,
             routes: 40,
+            blackholes: 2,
             leftovers: 3,
             unfit: 2,
             refused: 1,

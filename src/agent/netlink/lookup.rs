@@ -14,8 +14,8 @@ use rtnetlink::packet_route::route::{
 };
 
 use super::{
-    Kernel, KernelError, MAIN_TABLE, address_family, hops_of, interface, is_ours, metric_of,
-    prefix_of,
+    Kernel, KernelError, MAIN_TABLE, address_family, hops_of, interface, is_learned, metric_of,
+    prefix_of, routes_among,
 };
 use crate::types::{Family, InterfaceIndex, Prefix, Reachability};
 
@@ -67,9 +67,10 @@ impl Kernel {
         };
         route.attributes = vec![RouteAttribute::Destination(address.into())];
         let message = RouteNetlinkMessage::GetRoute(route);
-        match self.request(message, NLM_F_REQUEST).await {
+        let answers = self.request(message, NLM_F_REQUEST).await;
+        match answers.and_then(routes_among) {
             Ok(routes) => Ok(match routes.first() {
-                Some(route) if is_ours(route, self.ours) => Matched::Ours,
+                Some(route) if is_learned(route, self.ours) => Matched::Ours,
                 Some(route) => Matched::Another(reachability_by(route)),
                 None => Matched::Another(Reachability::NoRoute),
             }),
@@ -99,7 +100,7 @@ impl Kernel {
         for family in families {
             for table in BTreeSet::from([MAIN_TABLE, self.ours.table]) {
                 for route in self.dump(address_family(family), table).await? {
-                    if !is_ours(&route, self.ours) {
+                    if !is_learned(&route, self.ours) {
                         take_longer(addresses, &route, &mut longest);
                     }
                 }

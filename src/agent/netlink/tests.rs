@@ -26,6 +26,10 @@ fn hops(gateways: &[&str]) -> BTreeSet<Hop> {
     gateways.iter().zip(3..).map(hop).collect()
 }
 
+fn via(gateways: &[&str]) -> Target {
+    Target::Hops(hops(gateways))
+}
+
 /// The message after its way to the kernel and back.
 fn sent_and_received(route: RouteMessage) -> RouteMessage {
     let mut message = NetlinkMessage::from(RouteNetlinkMessage::NewRoute(route));
@@ -48,7 +52,7 @@ fn view_of(route: &RouteMessage) -> KernelView {
 /// A route of somebody else, without a gateway.
 fn device_route(prefix: &str, table: u32, kind: RouteType) -> RouteMessage {
     let ours = Ours { table, protocol: 2 };
-    let mut route = route_of(ours, key(prefix), &BTreeSet::new());
+    let mut route = route_to(ours, key(prefix));
     route.header.kind = kind;
     route.attributes.push(RouteAttribute::Oif(3));
     sent_and_received(route)
@@ -68,18 +72,30 @@ fn what_is_sent_is_what_is_read_again() {
     ] {
         for table in [254, 70_000] {
             let ours = Ours { table, ..OURS };
-            let route = sent_and_received(route_of(ours, key(prefix), &hops(gateways)));
+            let route = sent_and_received(route_of(ours, key(prefix), &via(gateways)));
             let mut view = KernelView::default();
             take(ours, &route, &mut view);
-            assert_eq!(view.routes, [(key(prefix), hops(gateways))].into());
+            assert_eq!(view.routes, [(key(prefix), via(gateways))].into());
             assert_eq!(view.connected, BTreeSet::new());
         }
     }
 }
 
 #[test]
+fn a_blackhole_and_a_route_by_a_tunnel_are_read_as_they_are_sent() {
+    let tunnels = [&["10.9.0.1"][..], &["10.9.0.1", "10.9.0.2"]];
+    let tunnels = tunnels.map(|gateways| Target::Tunnel(hops(gateways)));
+    for target in tunnels.into_iter().chain([Target::Blackhole]) {
+        let route = sent_and_received(route_of(OURS, key("10.244.0.0/26"), &target));
+        let view = view_of(&route);
+        assert_eq!(view.routes, [(key("10.244.0.0/26"), target)].into());
+        assert_eq!(view.connected, BTreeSet::new());
+    }
+}
+
+#[test]
 fn a_default_route_is_told_without_a_destination() {
-    let mut route = route_of(OURS, key("::/0"), &hops(&["fe80::1"]));
+    let mut route = route_of(OURS, key("::/0"), &via(&["fe80::1"]));
     let is_destination =
         |attribute: &RouteAttribute| matches!(attribute, RouteAttribute::Destination(_));
     route
@@ -90,11 +106,11 @@ fn a_default_route_is_told_without_a_destination() {
 
 #[test]
 fn another_table_protocol_or_kind_is_not_ours() {
-    let route = |ours: Ours| route_of(ours, key("100.64.0.0/16"), &hops(&["10.9.0.1"]));
+    let route = |ours: Ours| route_of(ours, key("100.64.0.0/16"), &via(&["10.9.0.1"]));
     let mut special = route(OURS);
     special.header.tos = 8;
-    let mut blackhole = route_of(OURS, key("100.64.0.0/16"), &BTreeSet::new());
-    blackhole.header.kind = RouteType::BlackHole;
+    let mut unreachable = route_to(OURS, key("100.64.0.0/16"));
+    unreachable.header.kind = RouteType::Unreachable;
     let foreign = [
         route(Ours { table: 100, ..OURS }),
         route(Ours {
@@ -106,7 +122,7 @@ fn another_table_protocol_or_kind_is_not_ours() {
             ..OURS
         }),
         special,
-        blackhole,
+        unreachable,
     ];
     for route in foreign {
         assert_eq!(view_of(&sent_and_received(route)), KernelView::default());
@@ -141,7 +157,11 @@ fn an_address_is_a_neighbour_our_own_behind_a_router_or_nowhere() {
     let gateways = ["10.9.0.1", "10.9.0.2"];
     for count in 1..=2 {
         let hops = hops(&gateways[..count]);
-        let routed = sent_and_received(route_of(OURS, key("192.0.2.0/24"), &hops));
+        let routed = sent_and_received(route_of(
+            OURS,
+            key("192.0.2.0/24"),
+            &Target::Hops(hops.clone()),
+        ));
         let by = "192.0.2.0/24".parse().unwrap();
         assert_eq!(reachability_by(&routed), Reachability::Routed { hops, by });
     }
@@ -166,7 +186,7 @@ fn of_the_routes_that_lead_somewhere_the_longest_and_then_the_lowest_metric_coun
             metric,
             ..key(prefix)
         };
-        let route = sent_and_received(route_of(OURS, key, &hops(&[gateway])));
+        let route = sent_and_received(route_of(OURS, key, &via(&[gateway])));
         take_longer(&addresses, &route, &mut longest);
     }
     let throw = device_route("192.0.2.1/32", 254, RouteType::Throw);
@@ -194,7 +214,7 @@ fn of_others_changes_only_those_matter_that_routes_depend_on() {
     assert!(matters(route_of(
         OURS,
         key("100.64.0.0/16"),
-        &hops(&["10.9.0.1"])
+        &via(&["10.9.0.1"])
     )));
     assert!(matters(device_route(
         "10.9.0.0/24",
@@ -208,11 +228,14 @@ fn of_others_changes_only_those_matter_that_routes_depend_on() {
     assert!(!matters(route_of(
         theirs,
         key("100.64.0.0/16"),
-        &hops(&["10.9.0.1"])
+        &via(&["10.9.0.1"])
     )));
-    let route = |ours| route_of(ours, key("100.64.0.0/16"), &hops(&["10.9.0.1"]));
+    let route = |ours| route_of(ours, key("100.64.0.0/16"), &via(&["10.9.0.1"]));
     assert!(matters_to_next_hops(route(theirs)));
     assert!(!matters_to_next_hops(route(OURS)));
+    // By our blackholes, next hops are as unreachable as by anybody's.
+    let blackhole = route_of(OURS, key("10.244.0.0/26"), &Target::Blackhole);
+    assert!(matters_to_next_hops(blackhole.clone()) && matters(blackhole));
     for interest in [Interest::OurRoutes, Interest::NextHops] {
         let lost = NetlinkPayload::Overrun(Vec::new());
         let matters = super::matters(&lost, OURS, interest);

@@ -15,6 +15,7 @@ pub(super) fn print(kernel: &KernelStatus, out: &mut dyn Write) -> io::Result<()
         protocol,
         waits_for_facts,
         routes,
+        blackholes,
         leftovers,
         unfit,
         refused,
@@ -38,6 +39,11 @@ pub(super) fn print(kernel: &KernelStatus, out: &mut dyn Write) -> io::Result<()
             "nothing is changed yet: waiting for the node's own prefixes",
             out,
         )?;
+    }
+    if *blackholes > 0 {
+        let words = "packets to what no pod has there are discarded";
+        let blocks = text::count(*blackholes, "own block");
+        detail(&format!("{blocks}: {words}"), out)?;
     }
     if *leftovers > 0 {
         let words = "of a former agent, kept until the peers have announced all they have";

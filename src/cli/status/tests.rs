@@ -360,6 +360,7 @@ fn learned_routes_in_the_kernel_are_told_with_what_keeps_others_out() {
         testing::kernel(),
         KernelStatus {
             waits_for_facts: true,
+            blackholes: 2,
             leftovers: 12,
             ..testing::kernel()
         },
