@@ -13,6 +13,7 @@
 
 mod advertise;
 mod bgp;
+mod calico;
 mod error;
 mod guard;
 mod hold_time;
@@ -35,6 +36,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 pub use advertise::Overrides;
+pub(crate) use advertise::range as service_range;
+pub use calico::{CalicoConfig, CalicoResources};
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use guard::{Guard, MaxWithdraw};
 pub use kernel::{KernelConfig, LearnedRoutes};
@@ -52,6 +55,8 @@ pub struct Config {
     pub source: Source,
     /// `[bgp]`.
     pub bgp: BgpConfig,
+    /// `[calico]`.
+    pub calico: CalicoConfig,
     /// `[advertise]`, with the environment's overrides.
     pub advertise: AdvertiseConfig,
     /// `[[peers]]`, in the order of the file; names and addresses are unique.
@@ -277,6 +282,7 @@ impl Config {
         let Self {
             source,
             bgp,
+            calico,
             advertise: _,
             peers: _,
             guard: _,
@@ -307,6 +313,10 @@ impl Config {
         let ApiConfig { socket, metrics } = api;
         let differing = [
             ("source", *source != new.source),
+            (
+                "calico.resources",
+                calico.resources.is_watched() != new.calico.resources.is_watched(),
+            ),
             ("kernel", *kernel != new.kernel),
             (
                 "policy.compile-cache",
@@ -356,6 +366,7 @@ const TOP_KEYS: &[&str] = &[
     "source",
     "files",
     "bgp",
+    "calico",
     "advertise",
     "peers",
     "guard",
@@ -390,6 +401,7 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
     let import_policies = import_policies::read(&top, import_policy_default, &surroundings, report);
     Config {
         source: source(&top, directory, report),
+        calico: calico::read(&top, report),
         advertise: AdvertiseConfig {
             peer_addresses: peers
                 .iter()
@@ -491,7 +503,7 @@ fn socket(value: &Value<'_>, directory: &Path, report: &mut Report) -> Option<Pa
 }
 
 /// Why no session can be held with, or from, this address.
-fn unusable(address: IpAddr) -> Option<&'static str> {
+pub(crate) fn unusable(address: IpAddr) -> Option<&'static str> {
     let link_local = match address {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),

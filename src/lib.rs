@@ -13,12 +13,16 @@ extern crate self as rutter;
 pub mod types;
 
 pub mod facts;
+pub mod selector;
+pub mod topology;
 
 pub mod candidates;
 pub mod policy;
 
 pub mod cases;
 pub mod config;
+
+pub mod calico;
 
 pub mod bgp;
 pub mod rib;

@@ -29,16 +29,15 @@ pub(super) fn read(top: &Section<'_>, report: &mut Report) -> BgpConfig {
 
 /// An AS number that a network can have.
 pub(super) fn asn(value: &Value<'_>, report: &mut Report) -> Option<Asn> {
-    // RFC 7607 reserves the first number, RFC 7300 the last of two octets and of four.
     let number = value.integer(1, u32::MAX - 1, report)?;
-    let problem = match Asn(number) {
-        Asn::TRANS => "is 23456 (AS_TRANS), which stands for numbers above 65535 (RFC 6793)",
-        Asn(65535) => "is 65535, which is reserved (RFC 7300)",
-        asn => return Some(asn),
-    };
-    let advice = "write the network's own AS number";
-    value.problem(format!("{problem}; {advice}"), report);
-    None
+    match Asn::assignable(number) {
+        Ok(asn) => Some(asn),
+        Err(error) => {
+            let advice = "write the network's own AS number";
+            value.problem(format!("{error}; {advice}"), report);
+            None
+        }
+    }
 }
 
 fn router_id(value: &Value<'_>, report: &mut Report) -> Option<RouterIdConfig> {

@@ -118,6 +118,7 @@ fn an_empty_file_is_all_defaults() {
                 listen: vec!["0.0.0.0:179".parse().unwrap(), "[::]:179".parse().unwrap()],
                 hold_time: HoldTime::DEFAULT,
             },
+            calico: super::CalicoConfig::default(),
             advertise: AdvertiseConfig {
                 pod_cidrs: PodCidrs::Advertise,
                 service_cluster_cidrs: Vec::new(),

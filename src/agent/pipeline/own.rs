@@ -45,7 +45,7 @@ impl Pipeline {
             Touched::All => {
                 let candidates = self.exports.candidates();
                 let candidates = candidates.map(|candidate| candidate.key.prefix);
-                let own = candidates.chain(node.pod_cidrs.iter().copied());
+                let own = candidates.chain(node.pod_prefixes().iter().copied());
                 Some(OwnNews {
                     whole: Some(own.collect()),
                     ..OwnNews::default()
@@ -54,7 +54,7 @@ impl Pipeline {
             Touched::Some(prefixes) if prefixes.is_empty() => None,
             Touched::Some(prefixes) => {
                 let is_own = |prefix: &Prefix| {
-                    node.pod_cidrs.contains(prefix) || self.exports.is_candidate(*prefix)
+                    node.pod_prefixes().contains(prefix) || self.exports.is_candidate(*prefix)
                 };
                 let ownership = |prefix: Prefix| match is_own(&prefix) {
                     true => (prefix, Ownership::Own),
