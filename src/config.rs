@@ -46,7 +46,9 @@ pub use remote::{HttpUrl, OciReference, RepositoryName, is_loopback};
 
 use crate::candidates::AdvertiseConfig;
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
-use crate::types::{Asn, ConnectMode, Digest, FirstAs, HoldTime, IpPool, ReceiveLimits, RouterId};
+use crate::types::{
+    Asn, ConnectMode, Digest, FirstAs, HoldTime, IpPool, PeerType, ReceiveLimits, RouterId,
+};
 use raw::{Report, Section, Value};
 
 /// A valid configuration.
@@ -122,6 +124,8 @@ pub enum RouterIdConfig {
 pub struct Peer {
     /// For people; unique.
     pub name: String,
+    /// Why it is one.
+    pub peer_type: PeerType,
     /// Where it is, and where its own connections come from; unique, and never one that cannot
     /// be a peer's (unspecified, multicast, link-local).
     pub address: IpAddr,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::raw::{Report, Section, Value};
 use super::{BgpConfig, Peer, bgp, max_received, unusable};
-use crate::types::{BGP_PORT, ConnectMode, Family, FirstAs};
+use crate::types::{BGP_PORT, ConnectMode, Family, FirstAs, PeerType};
 
 pub(super) const KEYS: &[&str] = &[
     "name",
@@ -123,6 +123,7 @@ fn peer(
             Some(name) => name?.to_owned(),
             None => address.to_string(),
         },
+        peer_type: PeerType::NodePeer,
         address,
         port: match port {
             Some(port) => u16::try_from(port?).ok()?,
