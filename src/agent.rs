@@ -58,6 +58,7 @@ mod tcp_md5;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tolerated_log;
+mod ttl;
 mod watch;
 
 use std::path::PathBuf;

@@ -13,6 +13,7 @@
 //! there are no peers, and a node that does not is nobody's peer.
 
 mod configuration;
+mod document;
 mod fields;
 mod filter;
 mod ipam;
@@ -28,6 +29,7 @@ mod tests;
 use std::fmt;
 
 pub use configuration::{LoadBalancerAggregation, PrefixCommunities};
+pub use document::objects_in;
 pub use filter::Filter;
 pub use ipam::{Block, BlockState, Encapsulation, IpPool};
 pub use node_config::NodeConfig;

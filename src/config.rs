@@ -22,6 +22,7 @@ mod ip_pools;
 mod kernel;
 mod limits;
 mod max_received;
+mod peer_options;
 mod peers;
 mod policies;
 mod raw;
@@ -34,7 +35,9 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use advertise::Overrides;
 pub(crate) use advertise::range as service_range;
@@ -47,7 +50,8 @@ pub use remote::{HttpUrl, OciReference, RepositoryName, is_loopback};
 use crate::candidates::AdvertiseConfig;
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
 use crate::types::{
-    Asn, ConnectMode, Digest, FirstAs, HoldTime, IpPool, PeerType, ReceiveLimits, RouterId,
+    Asn, ClusterId, ConnectMode, Digest, FirstAs, HoldTime, IpPool, NextHopMode, PeerType,
+    ReceiveLimits, Reflection, RouterId,
 };
 use raw::{Report, Section, Value};
 
@@ -104,6 +108,8 @@ pub struct BgpConfig {
     pub asn: Asn,
     /// Our BGP Identifier.
     pub router_id: RouterIdConfig,
+    /// `cluster-id`; whoever has one is a route reflector.
+    pub cluster_id: Option<ClusterId>,
     /// Where peers may dial us.
     pub listen: Vec<SocketAddr>,
     /// What we propose.
@@ -148,6 +154,18 @@ pub struct Peer {
     pub first_as: FirstAs,
     /// `max-received`.
     pub limits: ReceiveLimits,
+    /// `route-reflector-client`.
+    pub reflection: Reflection,
+    /// `next-hop`.
+    pub next_hop_mode: NextHopMode,
+    /// `local-asn`.
+    pub local_asn: Option<Asn>,
+    /// `allow-own-asn`.
+    pub own_asn_allowed: u8,
+    /// `ttl-security`.
+    pub ttl_security: Option<NonZeroU8>,
+    /// `keepalive-time`, shorter than the hold time.
+    pub keepalive_time: Option<Duration>,
 }
 
 /// One of `[[policies]]` or `[[import-policies]]`.
@@ -315,6 +333,7 @@ impl Config {
         let BgpConfig {
             asn: _,
             router_id: _,
+            cluster_id: _,
             listen: _,
             hold_time: _,
         } = bgp;
@@ -339,6 +358,12 @@ impl Config {
 }
 
 impl Peer {
+    /// Our AS in the peer's eyes.
+    #[must_use]
+    pub fn local_asn(&self, bgp: &BgpConfig) -> Asn {
+        self.local_asn.unwrap_or(bgp.asn)
+    }
+
     /// The name of the group that policies decide for.
     #[must_use]
     pub fn group_name(&self) -> &str {

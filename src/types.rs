@@ -9,6 +9,7 @@ mod community;
 mod digest;
 mod learned;
 mod limits;
+mod peering;
 mod pods;
 mod prefix;
 mod reach;
@@ -25,6 +26,7 @@ pub use community::{Community, ExtendedCommunity, InvalidCommunity, LargeCommuni
 pub use digest::{Digest, InvalidDigest};
 pub use learned::{Installation, RouteVersion};
 pub use limits::ReceiveLimits;
+pub use peering::{ClusterId, NextHopMode, Reflection};
 pub use pods::{Encapsulation, IpPool, OwnBlocks, PoolRoutes, ProgramClusterRoutes, Tunnelled};
 pub use prefix::{Family, Prefix};
 pub use reach::{Hop, InterfaceIndex, Reachability};

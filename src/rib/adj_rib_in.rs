@@ -17,6 +17,10 @@ use crate::types::{Asn, Family, Prefix, RouterId};
 pub struct Receiver {
     /// Our AS.
     pub asn: Asn,
+    /// Our AS in the peer's eyes, where that is another.
+    pub local_asn: Option<Asn>,
+    /// How often our AS may stand in the AS_PATH of a route that is used all the same.
+    pub own_asn_allowed: u8,
     /// Our BGP Identifier.
     pub router_id: RouterId,
     /// Our cluster, where we reflect routes (RFC 4456 section 7).
@@ -28,7 +32,7 @@ pub struct Receiver {
 /// Why a route must not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Ineligible {
-    /// It passed through our AS before (RFC 4271 section 9.1.2).
+    /// It passed through our AS before (RFC 4271 section 9.1.2), more often than is allowed.
     #[error("our AS {0} is in its AS_PATH")]
     OwnAs(Asn),
     /// We brought it into the AS ourselves (RFC 4456 section 8).
@@ -163,13 +167,17 @@ impl AdjRibIn {
         }
         let Receiver {
             asn,
+            local_asn,
+            own_asn_allowed,
             router_id,
             cluster_id,
             addresses: _,
         } = &self.receiver;
         let AttributeSet { next_hop, path } = attributes;
-        if path.as_path.contains(*asn) {
-            return Some(Ineligible::OwnAs(*asn));
+        for own in std::iter::once(asn).chain(local_asn) {
+            if path.as_path.count(*own) > usize::from(*own_asn_allowed) {
+                return Some(Ineligible::OwnAs(*own));
+            }
         }
         let own_id = Ipv4Addr::from(*router_id);
         if path.originator_id == Some(own_id) {
@@ -217,19 +225,25 @@ impl AdjRibIn {
         self.sets.octets()
     }
 
-    /// These addresses are ours from now on. Returns the prefixes of the routes for which that may make
-    /// a difference.
-    pub fn set_addresses(&mut self, addresses: BTreeSet<IpAddr>) -> Vec<Prefix> {
-        if addresses == self.receiver.addresses {
+    /// This is what we are from now on. Returns the prefixes of the routes for which that may make a
+    /// difference.
+    pub fn set_receiver(&mut self, receiver: Receiver) -> Vec<Prefix> {
+        if receiver == self.receiver {
             return Vec::new();
         }
-        let before = std::mem::replace(&mut self.receiver.addresses, addresses);
-        let differs: BTreeSet<&IpAddr> = before
-            .symmetric_difference(&self.receiver.addresses)
-            .collect();
+        let before = std::mem::replace(&mut self.receiver, receiver);
+        let is_by = before
+            .addresses
+            .symmetric_difference(&self.receiver.addresses);
+        let is_by: BTreeSet<&IpAddr> = is_by.collect();
+        let same_but_addresses = Receiver {
+            addresses: self.receiver.addresses.clone(),
+            ..before.clone()
+        };
+        let all = same_but_addresses != self.receiver;
         let concerned = self.routes.iter();
         concerned
-            .filter(|(_, attributes)| differs.contains(&attributes.next_hop.address))
+            .filter(|(_, attributes)| all || is_by.contains(&attributes.next_hop.address))
             .map(|(prefix, _)| prefix)
             .collect()
     }

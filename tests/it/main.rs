@@ -22,6 +22,8 @@ mod support;
 
 mod architecture;
 #[cfg(feature = "daemon")]
+mod calico_oracle;
+#[cfg(feature = "daemon")]
 mod demo;
 #[cfg(feature = "daemon")]
 mod import_policies;

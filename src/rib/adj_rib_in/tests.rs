@@ -12,6 +12,8 @@ const CLUSTER: Ipv4Addr = Ipv4Addr::new(9, 9, 9, 9);
 fn rib() -> AdjRibIn {
     AdjRibIn::new(Receiver {
         asn: OWN_AS,
+        local_asn: None,
+        own_asn_allowed: 0,
         router_id: router_id(1),
         cluster_id: Some(CLUSTER),
         addresses: ["192.0.2.100", "2001:db8::100"]
@@ -126,6 +128,51 @@ fn routes_that_must_not_be_used_are_kept_with_the_reason() {
     }
     let listed: Vec<_> = rib.iter().map(|(_, _, reason)| reason).collect();
     assert_eq!(listed, cases.map(|(_, reason)| Some(reason)));
+}
+
+#[test]
+fn our_as_may_stand_in_a_path_as_often_as_is_allowed() {
+    const LOCAL: Asn = Asn(64999);
+    let receiver = Receiver {
+        local_asn: Some(LOCAL),
+        own_asn_allowed: 2,
+        ..rib().receiver
+    };
+    let rib = AdjRibIn::new(receiver);
+    let why = |path: &[u32]| {
+        let set = AttributeSet {
+            next_hop: next_hop("192.0.2.1"),
+            path: PathAttributes {
+                as_path: asns(path),
+                ..PathAttributes::default()
+            },
+        };
+        rib.ineligibility(&prefix("10.0.0.0/24"), &set)
+    };
+    let (own, local) = (OWN_AS.0, LOCAL.0);
+    assert_eq!(why(&[65001, own, own]), None);
+    assert_eq!(why(&[65001, local, 65002, local]), None);
+    assert_eq!(
+        why(&[own, own, 65001, own]),
+        Some(Ineligible::OwnAs(OWN_AS))
+    );
+    assert_eq!(why(&[local, local, local]), Some(Ineligible::OwnAs(LOCAL)));
+}
+
+#[test]
+fn routes_are_judged_anew_by_another_cluster_and_by_other_addresses() {
+    let (mut rib, mut pool) = (rib(), AttributePool::default());
+    let all = ["10.0.0.0/24", "10.0.1.0/24"];
+    rib.apply(&update(&[], &all, via(65001)), &mut pool);
+    let mut elsewhere = update(&[], &["10.0.2.0/24"], via(65001));
+    elsewhere.reach[0].next_hop = next_hop("192.0.2.7");
+    rib.apply(&elsewhere, &mut pool);
+    let mut receiver = rib.receiver.clone();
+    assert_eq!(rib.set_receiver(receiver.clone()), []);
+    receiver.addresses.insert("192.0.2.7".parse().unwrap());
+    assert_eq!(rib.set_receiver(receiver.clone()), [prefix("10.0.2.0/24")]);
+    receiver.cluster_id = None;
+    assert_eq!(rib.set_receiver(receiver).len(), 3);
 }
 
 #[test]
