@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::topology::{PasswordSource, PeerType};
-use crate::types::{Asn, ClusterId, ConnectMode, Prefix, Reflection};
+use crate::topology::PasswordSource;
+use crate::types::{Asn, ClusterId, ConnectMode, PeerType, Prefix, Reflection};
 use objects::{applied, calico, node, spec_of_each_kind};
 
 fn prefixes(texts: &[&str]) -> Vec<Prefix> {

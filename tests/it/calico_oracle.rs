@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use rutter::calico::{NodeConfig, Resources, objects_in};
 use rutter::policy::Direction;
-use rutter::topology::{PasswordSource, PeerType, Peering};
-use rutter::types::{Asn, BGP_PORT, ConnectMode, Family, NextHopMode, Reflection};
+use rutter::topology::{PasswordSource, Peering};
+use rutter::types::{Asn, BGP_PORT, ConnectMode, Family, NextHopMode, PeerType, Reflection};
 use serde::Deserialize;
 use serde_json::Value;
 
