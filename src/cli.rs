@@ -10,6 +10,7 @@ mod completions;
 mod config;
 mod environment;
 mod explain;
+mod learned;
 pub mod logging;
 mod output;
 mod policy;
