@@ -7,7 +7,7 @@ mod cluster;
 #[path = "../support/memory.rs"]
 mod memory;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,12 +17,12 @@ use serde_json::json;
 
 use rutter::candidates::{AdvertiseConfig, Candidates};
 use rutter::facts::{ClusterChange, ClusterView, NodeFacts, ServiceKey, StringMap};
-use rutter::fib::{Fib, KernelView, Ownership};
+use rutter::fib::{Fib, KernelView, Ownership, Target};
 use rutter::policy::{
     Audience, ExportChange, Exports, Limits, Link, Mode, OnError, PeerGroup, PeerGroups, PeerKind,
     Shadows,
 };
-use rutter::types::{Asn, GroupId, Hop, InterfaceIndex, Prefix};
+use rutter::types::{Asn, GroupId, Hop, InterfaceIndex, OwnBlocks, Prefix};
 use rutter::wasm::{Engine, Module, WasmPolicy};
 
 /// Loses and gets back its endpoint on the node: with Local traffic, that withdraws and announces.
@@ -224,12 +224,15 @@ fn learned_routes(c: &mut Criterion) {
         gateway: [10, 9, 0, 1].into(),
         interface: InterfaceIndex(2),
     }]);
-    let services: BTreeSet<Prefix> = (0..ROUTES).map(|n| prefix(0x0A60_0000 + n, 32)).collect();
-    let mut fib = Fib::new(4096);
+    let services = (0..ROUTES).map(|n| prefix(0x0A60_0000 + n, 32));
+    let owned = |prefix| (prefix, Ownership::Services);
+    let services: BTreeMap<Prefix, Ownership> = services.map(owned).collect();
+    let mut fib = Fib::new(4096, OwnBlocks::Leave);
     fib.kernel_is(KernelView::default());
     fib.own_is(now(), services.clone());
     for number in 0..ROUTES {
-        fib.want(prefix(0x6440_0000 + (number << 8), 24), Some(hops.clone()));
+        let target = Target::Hops(hops.clone());
+        fib.want(prefix(0x6440_0000 + (number << 8), 24), Some(Ok(target)));
     }
     let added = fib.changes(now(), usize::MAX);
     assert_eq!(added.len(), ROUTES as usize);
@@ -241,7 +244,7 @@ fn learned_routes(c: &mut Criterion) {
     let mut group = c.benchmark_group("learned routes");
     group.bench_function("one Service", |b| {
         b.iter(|| {
-            for ownership in [Ownership::Own, Ownership::Foreign] {
+            for ownership in [Some(Ownership::Services), None] {
                 fib.own_changed([(changing, ownership)]);
                 black_box(fib.changes(now(), usize::MAX));
             }
@@ -249,7 +252,8 @@ fn learned_routes(c: &mut Criterion) {
     });
     group.bench_function("one Service, told with all", |b| {
         b.iter(|| {
-            let more = services.iter().copied().chain([changing]).collect();
+            let mut more = services.clone();
+            more.insert(changing, Ownership::Services);
             for own in [more, services.clone()] {
                 fib.own_is(now(), own);
                 black_box(fib.changes(now(), usize::MAX));
