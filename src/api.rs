@@ -38,7 +38,8 @@ use crate::types::{Asn, Prefix, ROUTER_ID_ANNOTATION, RouterId};
 pub use faults::{FaultCount, LastFault, PeerFaults};
 pub use kernel::{KernelPath, KernelStatus};
 pub use routes::{
-    DecisionReport, ReceivedRoute, ReceivedRoutes, Route, Routes, Sent, StepReport, Usage,
+    DecisionReport, Lost, PathReport, ReceivedRoute, ReceivedRoutes, Route, Routes, Sent,
+    StepReport, Usage,
 };
 pub use services::{ServiceRoutes, Withheld};
 pub use sessions::{NotificationCount, SessionEnd, SessionRecord};

@@ -11,6 +11,7 @@ mod completions;
 mod config;
 mod environment;
 mod explain;
+mod learned;
 pub mod logging;
 mod output;
 mod policy;

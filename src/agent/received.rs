@@ -9,8 +9,9 @@ use super::fib::{self, KernelRoutes};
 use super::metrics::LearnedCounts;
 use super::pipeline::Pipeline;
 use super::report::Reporter;
-use crate::api::{DecisionReport, KernelPath, ReceivedRoute, Usage};
-use crate::rib::{AttributesRef, Ineligible, Path, SourceId, Standing};
+use crate::api::{DecisionReport, KernelPath, Lost, PathReport, ReceivedRoute, Usage};
+use crate::bgp::wire::PathAttributes;
+use crate::rib::{AttributeSet, AttributesRef, Ineligible, Path, SourceId, Standing};
 use crate::speaker::{Speaker, route_attributes};
 use crate::types::{Installation, PeerId, Prefix};
 
@@ -33,14 +34,20 @@ enum DecidedBy {
     Nobody,
 }
 
+/// A route of an Adj-RIB-In, and why it must not be used if so.
+type Received<'s> = (Prefix, &'s AttributesRef, Option<Ineligible>);
+
 /// What the speaker has of a received route.
 struct Row {
     prefix: Prefix,
     /// As decided where it takes part in the choice of the best path, else as received.
     shown: AttributesRef,
+    /// As received, where that is another.
+    received: Option<AttributesRef>,
     ineligible: Option<Ineligible>,
     /// What its path in the Loc-RIB is used for, where there is one.
     in_loc_rib: Option<Usage>,
+    lost: Option<Lost>,
     kernel: Option<KernelPath>,
 }
 
@@ -68,22 +75,34 @@ impl Reporter {
         let (peers, decided_by) = known.await?;
         let mut learned = Vec::new();
         for (peer, name) in peers {
-            let kernel = self.kernel.clone();
+            let row = self.row_of(peer);
             let found = self.speaker.ask(move |speaker| {
                 let (attributes, ineligible) = speaker.received_route(peer, &prefix)?;
-                Some(row(
-                    speaker,
-                    peer,
-                    prefix,
-                    attributes,
-                    ineligible,
-                    kernel.as_ref(),
-                ))
+                Some(row(speaker, (prefix, attributes, ineligible)))
             });
             let rows = found.await?.into_iter().collect();
             learned.extend(self.with_decisions(peer, &name, rows, decided_by).await?);
         }
         Ok(learned)
+    }
+
+    /// Makes the rows of a peer, in the speaker's hands.
+    fn row_of(&self, peer: PeerId) -> impl Fn(&Speaker, Received<'_>) -> Row + Send + use<> {
+        let kernel = self.kernel.clone();
+        move |speaker, (prefix, attributes, ineligible)| {
+            let path = in_loc_rib(speaker, peer, &prefix);
+            let shown = path.map_or(attributes, |(path, _)| &path.attributes);
+            let kernel = kernel.as_ref();
+            Row {
+                prefix,
+                shown: shown.clone(),
+                received: (shown != attributes).then(|| attributes.clone()),
+                ineligible,
+                in_loc_rib: path.map(|(path, standing)| used(speaker, &prefix, path, standing)),
+                lost: path.and_then(|(_, standing)| lost(speaker, &prefix, standing)),
+                kernel: kernel.and_then(|kernel| in_kernel(kernel, speaker, peer, prefix)),
+            }
+        }
     }
 
     /// Adds what the import policies made of each.
@@ -118,6 +137,9 @@ impl Reporter {
             next_hop: row.shown.next_hop.address,
             as_path: row.shown.path.as_path.to_string(),
             attributes: route_attributes(&row.shown),
+            received: row.received.as_deref().map(route_attributes),
+            path: path_report(&row.shown),
+            lost: row.lost,
             usage: usage(row.ineligible, row.in_loc_rib, decision.as_ref()),
             kernel: row.kernel,
             decision,
@@ -131,20 +153,11 @@ impl Listing {
     pub(super) async fn next(&mut self) -> anyhow::Result<Option<Vec<ReceivedRoute>>> {
         while let Some((peer, name)) = self.peers.front() {
             let (peer, after) = (*peer, self.after);
-            let kernel = self.reporter.kernel.clone();
+            let row = self.reporter.row_of(peer);
             let page = self.reporter.speaker.ask(move |speaker| {
                 let received = speaker.received_after(peer, after).take(PAGE_ROUTES);
                 received
-                    .map(|(prefix, attributes, ineligible)| {
-                        row(
-                            speaker,
-                            peer,
-                            prefix,
-                            attributes,
-                            ineligible,
-                            kernel.as_ref(),
-                        )
-                    })
+                    .map(|route| row(speaker, route))
                     .collect::<Vec<_>>()
             });
             let rows = page.await?;
@@ -185,25 +198,6 @@ fn decided_by(pipeline: &Pipeline) -> DecidedBy {
     }
 }
 
-fn row(
-    speaker: &Speaker,
-    peer: PeerId,
-    prefix: Prefix,
-    attributes: &AttributesRef,
-    ineligible: Option<Ineligible>,
-    kernel: Option<&KernelRoutes>,
-) -> Row {
-    let path = in_loc_rib(speaker, peer, &prefix);
-    let shown = path.map_or(attributes, |(path, _)| &path.attributes);
-    Row {
-        prefix,
-        shown: shown.clone(),
-        ineligible,
-        in_loc_rib: path.map(|(path, standing)| used(speaker, &prefix, path, standing)),
-        kernel: kernel.and_then(|kernel| in_kernel(kernel, speaker, peer, prefix)),
-    }
-}
-
 /// The peer's path to a prefix, and how it fared.
 fn in_loc_rib<'a>(
     speaker: &'a Speaker,
@@ -231,6 +225,36 @@ fn used(speaker: &Speaker, prefix: &Prefix, path: &Path, standing: Standing) -> 
             // The choice follows in a moment.
             Ok(_) => Usage::Undecided,
         },
+    }
+}
+
+/// What a path is behind the best one by.
+fn lost(speaker: &Speaker, prefix: &Prefix, standing: Standing) -> Option<Lost> {
+    let by = match standing {
+        Standing::Lost(by) => by,
+        Standing::Best | Standing::Multipath | Standing::Unresolvable => return None,
+    };
+    let best = match speaker.loc_rib().best(prefix)?.source.id() {
+        SourceId::Peer(peer) => speaker.peer_name(peer).map(str::to_owned),
+        SourceId::Local => None,
+    };
+    Some(Lost {
+        step: by.section().to_owned(),
+        best,
+    })
+}
+
+fn path_report(set: &AttributeSet) -> PathReport {
+    let PathAttributes {
+        origin,
+        originator_id,
+        cluster_list,
+        ..
+    } = &set.path;
+    PathReport {
+        origin: origin.to_string(),
+        originator_id: *originator_id,
+        cluster_list: cluster_list.clone(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Routes, in both directions, with what was decided about them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -76,14 +76,47 @@ pub struct ReceivedRoute {
     pub as_path: String,
     /// As decided or received, as above.
     pub attributes: RouteAttributes,
+    /// As received, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received: Option<RouteAttributes>,
+    /// What else the peer said, which no policy changes.
+    #[serde(default)]
+    pub path: PathReport,
     /// What became of it.
     pub usage: Usage,
+    /// What it is behind another path by, where that is why it is not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
     /// What became of it in the kernel; absent where it is not used, is not for the kernel, or the
     /// kernel is left alone.
     #[serde(default)]
     pub kernel: Option<KernelPath>,
     /// What the import policies decided; absent where there are none, or not yet.
     pub decision: Option<DecisionReport>,
+}
+
+/// Of a received route, the path attributes that are as the peer sent them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PathReport {
+    /// `IGP`, `EGP` or `INCOMPLETE`.
+    pub origin: String,
+    /// Who brought it into our AS, where a reflector says so (RFC 4456).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub originator_id: Option<Ipv4Addr>,
+    /// The clusters that it was reflected in, the nearest first (RFC 4456).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cluster_list: Vec<Ipv4Addr>,
+}
+
+/// Where a path is behind the best one to its prefix.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Lost {
+    /// The first step of the decision process in which it is, as `RFC 4271 9.1.2.2 a`.
+    pub step: String,
+    /// The name of the peer that the best one is from; absent where that is this node's own.
+    pub best: Option<String>,
 }
 
 /// What became of a received route.

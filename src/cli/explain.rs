@@ -11,15 +11,13 @@ use hyper::StatusCode;
 
 use super::client::{Client, ClientError};
 use super::output::{self, OutputFormat};
-use super::routes::usage_text;
-use super::{Outcome, text};
+use super::{Outcome, learned, text};
 use crate::api::{
-    DecisionReport, ExcludedAddress, Explanation, ReceivedRoute, Route, Sent, ServiceReport,
-    StepReport, Usage,
+    DecisionReport, ExcludedAddress, Explanation, Route, Sent, ServiceReport, StepReport,
 };
 use crate::candidates::Origin;
 use crate::facts::{EndpointCounts, FamilyCounts, ServiceKey, ServiceType, TrafficPolicy};
-use crate::types::{Prefix, RouteAttributes};
+use crate::types::Prefix;
 
 /// Longest name of a namespace or Service (RFC 1123 label).
 const LABEL_LENGTH_MAX: usize = 63;
@@ -148,49 +146,7 @@ pub(super) fn print(explanation: &Explanation, out: &mut dyn Write) -> io::Resul
     }
     for route in learned {
         writeln!(out)?;
-        print_learned(route, out)?;
-    }
-    Ok(())
-}
-
-/// A route of a peer, what became of it, and who said so.
-fn print_learned(route: &ReceivedRoute, out: &mut dyn Write) -> io::Result<()> {
-    let ReceivedRoute {
-        peer,
-        prefix,
-        next_hop,
-        as_path,
-        attributes,
-        usage,
-        kernel,
-        decision,
-    } = route;
-    let path = match as_path.as_str() {
-        "" => "empty AS path".to_owned(),
-        path => format!("AS path {path}"),
-    };
-    let title = format!("{prefix}, learned from {peer}, next hop {next_hop}, {path}");
-    writeln!(out, "{}", text::printable(&title))?;
-    let usage = match usage {
-        Usage::Unused { reason } => format!("not used: {reason}"),
-        Usage::Best { .. } | Usage::Multipath { .. } => {
-            format!("used: {}", usage_text(usage, kernel.as_ref()))
-        }
-        Usage::Undecided => usage_text(usage, None),
-    };
-    writeln!(out, "  {}", text::printable(&usage))?;
-    // It is in the first line.
-    let attributes = RouteAttributes {
-        next_hop: None,
-        ..attributes.clone()
-    };
-    let attributes = text::attributes(&attributes);
-    if !attributes.is_empty() {
-        writeln!(out, "  with {attributes}")?;
-    }
-    let steps = decision.iter().flat_map(|decision| &decision.steps);
-    for step in steps {
-        writeln!(out, "    policy {}", text::printable(&step_text(step)))?;
+        learned::print(route, out)?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use super::output::{self, OutputFormat};
 use super::{Outcome, text};
 use crate::api::{KernelPath, Route, Routes, Sent, StepReport, Usage};
 use crate::types::Installation;
+use received::Detail;
 
 /// Print the routes that policy accepted, peer by peer
 ///
@@ -25,6 +26,11 @@ pub(super) struct RoutesArgs {
     /// Print what the peers announced instead, and what became of it
     #[arg(long, conflicts_with = "rejected")]
     received: bool,
+
+    /// Print all that is known of each: what its peer said, what policies made of that, and in which
+    /// step of the decision process it was behind another path
+    #[arg(long, requires = "received")]
+    all: bool,
 
     /// Only towards the peer of this name in the configuration
     #[arg(long, value_name = "NAME")]
@@ -42,7 +48,8 @@ pub(super) async fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     if args.received {
-        return received::run(client, args.peer.as_deref(), format, out).await;
+        let detail = if args.all { Detail::All } else { Detail::Line };
+        return received::run(client, args.peer.as_deref(), detail, format, out).await;
     }
     let mut query = Vec::new();
     if args.rejected {

@@ -89,6 +89,7 @@ fn a_command_line_that_is_not_understood_ends_with_2() {
         &["status", "-o", "yaml"],
         &["explain"],
         &["explain", "web"],
+        &["routes", "--all"],
         &["agent", "--node-name", "worker-1"],
     ] {
         assert_eq!(usage_error(arguments).exit_code(), 2, "{arguments:?}");

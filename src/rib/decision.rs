@@ -124,6 +124,24 @@ pub enum LostBy {
     PeerId,
 }
 
+impl LostBy {
+    /// Where the step stands.
+    #[must_use]
+    pub fn section(self) -> &'static str {
+        match self {
+            Self::Local | Self::LocalPref => "RFC 4271 9.1.1",
+            Self::AsPathLength => "RFC 4271 9.1.2.2 a",
+            Self::Origin => "RFC 4271 9.1.2.2 b",
+            Self::Med => "RFC 4271 9.1.2.2 c",
+            Self::Internal => "RFC 4271 9.1.2.2 d",
+            Self::RouterId => "RFC 4271 9.1.2.2 f",
+            Self::ClusterListLength => "RFC 4456 9",
+            // Of equal addresses the RFC knows nothing.
+            Self::PeerAddress | Self::PeerId => "RFC 4271 9.1.2.2 g",
+        }
+    }
+}
+
 impl Path {
     /// A path of our own.
     #[must_use]

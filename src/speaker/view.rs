@@ -126,6 +126,12 @@ impl Speaker {
         self.sessions.values().map(Session::view)
     }
 
+    /// The name of a peer.
+    #[must_use]
+    pub fn peer_name(&self, peer: PeerId) -> Option<&str> {
+        Some(&self.sessions.get(&peer)?.config.name)
+    }
+
     /// From where connections are accepted: the address of each peer, and where it is in a pause,
     /// until when none are. All others may be closed unseen.
     #[must_use]

@@ -10,8 +10,11 @@ use super::*;
 use crate::agent::SpeakerHandle;
 use crate::agent::driver::PAGE_ROUTES;
 use crate::agent::testing::{Parts, text, until};
+use crate::api::{Lost, Usage};
 use crate::speaker::{Input, PeerConfig, SpeakerConfig};
-use crate::types::{Asn, ConnectMode, GroupId, PeerId, Prefix, RouteAttributes, RouterId};
+use crate::types::{
+    Asn, ConnectMode, GroupId, Installation, PeerId, Prefix, RouteAttributes, RouterId,
+};
 
 /// A request's status and body.
 async fn ask(path: &Path, target: &str) -> (u16, String) {
@@ -281,14 +284,15 @@ async fn a_policy_that_is_closed_keeps_the_agent_from_being_ready() {
     running.abort();
 }
 
-/// A speaker that listens on loopback and announces so many prefixes to whoever dials; and its port.
-async fn announcing(count: u32) -> (SpeakerHandle, u16) {
+/// A speaker that listens at 127.0.0.`host` and announces so many prefixes, with these attributes, to
+/// 127.0.0.1; and its port.
+async fn announcing(host: u8, count: u32, attributes: RouteAttributes) -> (SpeakerHandle, u16) {
     let router = SpeakerHandle::spawn(1, None);
-    let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let any_port = std::net::SocketAddr::from(([127, 0, 0, host], 0));
     let bound = router.listen_on(vec![any_port]).await.unwrap();
     let peer = PeerConfig {
         connect_mode: ConnectMode::Passive,
-        ..PeerConfig::new(PeerId(0), any_port.ip(), Asn(64512))
+        ..PeerConfig::new(PeerId(0), Ipv4Addr::LOCALHOST.into(), Asn(64512))
     };
     let router_id = RouterId::try_from(Ipv4Addr::new(10, 0, 0, 9)).unwrap();
     let config = SpeakerConfig {
@@ -296,8 +300,8 @@ async fn announcing(count: u32) -> (SpeakerHandle, u16) {
         ..SpeakerConfig::new(Asn(64513), router_id)
     };
     let prefix = |number: u32| Prefix::host(Ipv4Addr::from(0x0A00_0000 + number).into());
-    let plain = Some(Arc::new(RouteAttributes::default()));
-    let changes = (0..count).map(|number| (prefix(number), plain.clone()));
+    let attributes = Some(Arc::new(attributes));
+    let changes = (0..count).map(|number| (prefix(number), attributes.clone()));
     let export = Input::Export {
         group: GroupId(0),
         changes: changes.collect(),
@@ -312,7 +316,7 @@ async fn announcing(count: u32) -> (SpeakerHandle, u16) {
 async fn received_routes_are_listed_in_pages_whole_and_in_order() {
     // Two pages and a part of one.
     let count = 2 * u32::try_from(PAGE_ROUTES).unwrap() + 1;
-    let (_router, port) = announcing(count).await;
+    let (_router, port) = announcing(1, count, RouteAttributes::default()).await;
     let peers =
         format!("[[peers]]\nname = 'router'\naddress = '127.0.0.1'\nport = {port}\nasn = 64513");
     let parts = Parts::start(&text(&peers)).await;
@@ -350,4 +354,43 @@ async fn received_routes_are_listed_in_pages_whole_and_in_order() {
         .unwrap();
     assert_eq!(one.len(), 1);
     assert_eq!(one[0].peer, "router");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_is_not_used_tells_which_step_it_was_behind_in_and_whose_the_best_is() {
+    let far = RouteAttributes {
+        prepend: 2,
+        ..RouteAttributes::default()
+    };
+    let (_near, near) = announcing(2, 1, RouteAttributes::default()).await;
+    let (_far, far) = announcing(3, 1, far).await;
+    let peer = |name: &str, host: u8, port: u16| {
+        format!(
+            "[[peers]]\nname = '{name}'\naddress = '127.0.0.{host}'\nport = {port}\nasn = 64513\n"
+        )
+    };
+    let parts = Parts::start(&text(&(peer("near", 2, near) + &peer("far", 3, far)))).await;
+    until(&parts.reporter, |status| {
+        let routers = status.peers.iter().filter(|peer| peer.asn == Asn(64513));
+        routers.map(|peer| peer.prefixes_received).eq([1, 1])
+    })
+    .await;
+    let learned = parts.reporter.learned("10.0.0.0/32".parse().unwrap());
+    let [near, far] = &learned.await.unwrap()[..] else {
+        panic!("two peers announced it");
+    };
+    let installation = Installation::Install;
+    assert_eq!(
+        (&near.usage, &near.lost),
+        (&Usage::Best { installation }, &None)
+    );
+    let reason = "longer AS_PATH".to_owned();
+    assert_eq!(far.usage, Usage::Unused { reason });
+    let lost = Lost {
+        step: "RFC 4271 9.1.2.2 a".to_owned(),
+        best: Some("near".to_owned()),
+    };
+    assert_eq!(far.lost, Some(lost));
+    assert_eq!(far.path.origin, "IGP");
+    assert_eq!(far.received, None, "no policy changed it");
 }

@@ -35,6 +35,16 @@ pub fn attribute_name(code: u8) -> &'static str {
     Kind::from_code(code).map_or("unknown", Kind::name)
 }
 
+impl fmt::Display for OriginCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Igp => "IGP",
+            Self::Egp => "EGP",
+            Self::Incomplete => "INCOMPLETE",
+        })
+    }
+}
+
 impl OriginCode {
     fn from_octet(octet: u8) -> Option<Self> {
         match octet {

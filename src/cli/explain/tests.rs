@@ -4,9 +4,10 @@ use insta::assert_snapshot;
 
 use super::super::testing::{accepted, address, announced, prefix, printed, rejected, step};
 use super::*;
+use crate::api::{Lost, PathReport, ReceivedRoute, Usage};
 use crate::candidates::AddressKind;
 use crate::candidates::Exclusion;
-use crate::types::{Community, Installation};
+use crate::types::{Community, Installation, RouteAttributes};
 
 fn explanation(subject: &str) -> Explanation {
     Explanation {
@@ -180,7 +181,13 @@ fn a_learned_route_tells_what_became_of_it_and_who_said_so() {
             next_hop: Some(address("192.0.2.1")),
             ..RouteAttributes::default()
         },
+        received: None,
+        path: PathReport {
+            origin: "IGP".to_owned(),
+            ..PathReport::default()
+        },
         usage,
+        lost: None,
         kernel: None,
         decision,
     };
@@ -211,6 +218,13 @@ fn a_learned_route_tells_what_became_of_it_and_who_said_so() {
             ..learned("reflector", unused("our AS 64512 is in its AS_PATH"), None)
         },
         learned("tor-c", Usage::Undecided, None),
+        ReceivedRoute {
+            lost: Some(Lost {
+                step: "RFC 4271 9.1.2.2 a".to_owned(),
+                best: Some("tor-a".to_owned()),
+            }),
+            ..learned("tor-d", unused("longer AS_PATH"), None)
+        },
     ];
     assert_eq!(outcome(&explanation), Outcome::Done);
     assert_snapshot!(text(&explanation));

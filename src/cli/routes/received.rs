@@ -1,4 +1,5 @@
-//! `rutter routes --received`: printed as it comes, for there may be a million routes.
+//! `rutter routes --received`: a row or, with `--all`, a block of lines for each route, printed as it
+//! comes, for there may be a million of them.
 
 use std::io::{self, Write};
 
@@ -9,6 +10,7 @@ use super::{decider, usage_text};
 use crate::api::ReceivedRoute;
 use crate::cli::Outcome;
 use crate::cli::client::{Client, ClientError, Lines};
+use crate::cli::learned;
 use crate::cli::output::OutputFormat;
 use crate::cli::text::{self, LongTable};
 use crate::types::RouteAttributes;
@@ -21,6 +23,15 @@ const PAGE_ROUTES: usize = 1000;
 const HEAD: &str = "{\"routes\":[";
 const TAIL: &str = "]}";
 
+/// What of each route is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// A row of a table.
+    Line,
+    /// All there is, a block of lines each.
+    All,
+}
+
 /// Asks and prints.
 ///
 /// # Errors
@@ -28,6 +39,7 @@ const TAIL: &str = "]}";
 pub(super) async fn run(
     client: &Client,
     peer: Option<&str>,
+    detail: Detail,
     format: OutputFormat,
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
@@ -43,12 +55,12 @@ pub(super) async fn run(
             document.end(out)?;
         }
         OutputFormat::Text => {
-            let mut table = Received::default();
+            let mut printer = Printer::of(detail);
             while let Some(route) = next(&mut lines).await? {
                 let route = serde_json::from_value(route).map_err(|error| lines.skew(error))?;
-                table.add(route, out)?;
+                printer.add(route, out)?;
             }
-            table.end(out)?;
+            printer.end(out)?;
         }
     }
     Ok(Outcome::Done)
@@ -116,38 +128,62 @@ const HEADER: [&str; 8] = [
 ];
 
 /// What peers announced, with what became of it and who decided that.
-struct Received {
-    table: LongTable<8>,
-    /// What is to be printed next.
-    page: Vec<[String; 8]>,
+enum Printer {
+    Table {
+        table: LongTable<8>,
+        /// What is to be printed next.
+        page: Vec<[String; 8]>,
+    },
+    Blocks {
+        /// What stands between two: nothing before the first.
+        separator: &'static str,
+    },
 }
 
-impl Default for Received {
-    fn default() -> Self {
-        Self {
-            table: LongTable::new(HEADER),
-            page: Vec::new(),
+impl Printer {
+    fn of(detail: Detail) -> Self {
+        match detail {
+            Detail::Line => Self::Table {
+                table: LongTable::new(HEADER),
+                page: Vec::new(),
+            },
+            Detail::All => Self::Blocks { separator: "" },
         }
     }
-}
 
-impl Received {
     fn add(&mut self, route: ReceivedRoute, out: &mut dyn Write) -> io::Result<()> {
-        self.page.push(row(route));
-        if self.page.len() == PAGE_ROUTES {
-            self.table.print(std::mem::take(&mut self.page), out)?;
+        match self {
+            Self::Table { table, page } => {
+                page.push(row(route));
+                if page.len() == PAGE_ROUTES {
+                    table.print(std::mem::take(page), out)?;
+                }
+                Ok(())
+            }
+            Self::Blocks { separator } => {
+                write!(out, "{separator}")?;
+                *separator = "\n";
+                learned::print(&route, out)
+            }
         }
-        Ok(())
     }
 
-    fn end(mut self, out: &mut dyn Write) -> io::Result<()> {
-        if !self.page.is_empty() {
-            self.table.print(self.page, out)?;
-        }
-        if self.table.is_empty() {
+    fn end(self, out: &mut dyn Write) -> io::Result<()> {
+        let is_empty = match self {
+            Self::Table { mut table, page } => {
+                if !page.is_empty() {
+                    table.print(page, out)?;
+                }
+                let is_empty = table.is_empty();
+                table.end(out)?;
+                is_empty
+            }
+            Self::Blocks { separator } => separator.is_empty(),
+        };
+        if is_empty {
             return writeln!(out, "No routes are received.");
         }
-        self.table.end(out)
+        Ok(())
     }
 }
 

@@ -7,7 +7,8 @@ use tokio::net::UnixListener;
 
 use super::super::super::testing::{printed, step};
 use super::*;
-use crate::api::{DecisionReport, KernelPath, ReceivedRoutes, StepReport, Usage};
+use crate::api::{DecisionReport, KernelPath, Lost, PathReport, ReceivedRoutes, StepReport, Usage};
+use crate::rib::LostBy;
 use crate::types::{Installation, Prefix};
 
 fn received(prefix: &str, usage: Usage) -> ReceivedRoute {
@@ -20,10 +21,27 @@ fn received(prefix: &str, usage: Usage) -> ReceivedRoute {
             next_hop: Some("192.168.83.1".parse().unwrap()),
             ..RouteAttributes::default()
         },
+        received: None,
+        path: PathReport {
+            origin: "IGP".to_owned(),
+            ..PathReport::default()
+        },
         usage,
+        lost: None,
         kernel: None,
         decision: None,
     }
+}
+
+/// What is printed of these, in this detail.
+fn text(routes: Vec<ReceivedRoute>, detail: Detail) -> String {
+    printed(|out| {
+        let mut printer = Printer::of(detail);
+        for route in routes {
+            printer.add(route, out)?;
+        }
+        printer.end(out)
+    })
 }
 
 #[test]
@@ -73,13 +91,56 @@ fn received_routes_show_what_became_of_them_and_why() {
         received("10.3.0.0/16", Usage::Undecided),
     ];
     routes.extend(kernels);
-    assert_snapshot!(printed(|out| {
-        let mut table = Received::default();
-        for route in routes {
-            table.add(route, out)?;
-        }
-        table.end(out)
-    }));
+    assert_snapshot!(text(routes, Detail::Line));
+}
+
+#[test]
+fn all_that_is_known_of_a_route_is_a_block_of_lines() {
+    let installation = Installation::Install;
+    let preferred = |local_pref| RouteAttributes {
+        local_pref: Some(local_pref),
+        ..RouteAttributes::default()
+    };
+    let mut changed = received("10.0.0.0/8", Usage::Best { installation });
+    changed.kernel = Some(KernelPath::Installed);
+    changed.attributes = preferred(200);
+    changed.received = Some(RouteAttributes {
+        med: Some(5),
+        ..preferred(100)
+    });
+    changed.decision = Some(DecisionReport {
+        accepted: true,
+        attributes: changed.attributes.clone(),
+        steps: vec![step("import-filter", "accept", "rule `own`")],
+    });
+    let behind = |by: LostBy, best: Option<&str>| ReceivedRoute {
+        lost: Some(Lost {
+            step: by.section().to_owned(),
+            best: best.map(str::to_owned),
+        }),
+        ..received(
+            "10.0.0.0/8",
+            Usage::Unused {
+                reason: by.to_string(),
+            },
+        )
+    };
+    let mut reflected = behind(LostBy::ClusterListLength, Some("rr1"));
+    reflected.as_path = String::new();
+    reflected.path = PathReport {
+        origin: "INCOMPLETE".to_owned(),
+        originator_id: Some([192, 168, 83, 22].into()),
+        cluster_list: vec![[224, 0, 0, 1].into(), [224, 0, 0, 2].into()],
+    };
+    let routes = vec![
+        changed,
+        behind(LostBy::AsPathLength, Some("tor-b")),
+        reflected,
+        behind(LostBy::Local, None),
+        received("10.3.0.0/16", Usage::Undecided),
+    ];
+    assert_snapshot!(text(routes, Detail::All));
+    assert_eq!(text(Vec::new(), Detail::All), "No routes are received.\n");
 }
 
 /// So many routes, and what the agent answers with them.
@@ -118,7 +179,7 @@ async fn printed_of(body: &str, format: OutputFormat) -> (String, Result<(), Str
     };
     let client = Client::new(socket);
     let mut out = Vec::new();
-    let (ran, ()) = tokio::join!(run(&client, None, format, &mut out), server);
+    let (ran, ()) = tokio::join!(run(&client, None, Detail::Line, format, &mut out), server);
     let ran = ran.map(|_| ()).map_err(|error| format!("{error:#}"));
     (String::from_utf8(out).unwrap(), ran)
 }
