@@ -58,6 +58,7 @@ mod tcp_md5;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tolerated_log;
+mod ttl;
 mod watch;
 
 use std::path::PathBuf;
@@ -328,10 +329,18 @@ fn engine(config: &Config) -> anyhow::Result<Engine> {
 
 /// The source of facts, and where to tell what an operator should hear of.
 async fn start_source(config: &Config, node_name: &str) -> anyhow::Result<(kube::Source, Notices)> {
+    let calico = if config.calico.resources.is_watched() {
+        kube::Calico::Watched
+    } else {
+        kube::Calico::Ignored
+    };
     match &config.source {
         Source::Kubernetes => {
             let (client, api_server) = kube::connect().await?;
-            let watched = kube::watch::WatchConfig::default();
+            let watched = kube::watch::WatchConfig {
+                calico,
+                ..kube::watch::WatchConfig::default()
+            };
             let mut source = kube::watch::start(&client, node_name, &watched);
             source.api_server = api_server;
             let (notices, told) = Notices::queue();
@@ -340,7 +349,7 @@ async fn start_source(config: &Config, node_name: &str) -> anyhow::Result<(kube:
             tokio::spawn(notices.clone().write(told, recorder));
             Ok((source, notices))
         }
-        Source::Files(folder) => Ok((kube::files::start(folder)?, Notices::default())),
+        Source::Files(folder) => Ok((kube::files::start(folder, calico)?, Notices::default())),
     }
 }
 

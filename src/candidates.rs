@@ -11,7 +11,8 @@
 //!
 //! | what | is a candidate if |
 //! |---|---|
-//! | a pod CIDR of the own Node | [`PodCidrs::Advertise`] |
+//! | a pod CIDR of the own Node | [`PodCidrs::Advertise`], and no IPAM gives nodes blocks |
+//! | a block of the own Node, or an address that one of its pods borrowed | [`PodCidrs::Advertise`], and the IPAM lets it be announced |
 //! | a configured range of Service addresses | it is more than one address; whatever Services there are |
 //! | an address of a Service | a range configured for its kind contains it; not if the Service is headless, an alias or being deleted, nor if the address is [somebody's](Holder), another namespace's among them, nor beyond [`RouteLimits`] |
 //!
@@ -84,12 +85,14 @@ pub enum AddressKind {
     LoadBalancerIp,
 }
 
-/// Why a prefix is a candidate. Ordered: pod CIDRs, then aggregates, then single addresses.
+/// Why a prefix is a candidate. Ordered: pods, then aggregates, then single addresses.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Origin {
     /// A pod CIDR of this node.
     PodCidr,
+    /// A block of pod addresses that an IPAM gave this node, or a single one of another's block.
+    IpamBlock,
     /// A whole configured range of Service addresses, to be announced from every node.
     ServiceCidr {
         /// Which of the three lists it is from.
@@ -576,16 +579,19 @@ impl NodePresence {
     }
 }
 
-/// Pod CIDRs and configured ranges, ordered by key, each once.
+/// Pod CIDRs or blocks, and configured ranges, ordered by key, each once.
 fn node_candidates(node: &NodeFacts, config: &AdvertiseConfig) -> Vec<Candidate> {
     let mut keys = BTreeSet::new();
     match config.pod_cidrs {
         PodCidrs::Advertise => {
+            let (prefixes, origin) = match &node.blocks {
+                Some(blocks) => (&blocks.announced, Origin::IpamBlock),
+                None => (&node.pod_cidrs, Origin::PodCidr),
+            };
             let routable = |prefix: &&Prefix| prefix.unroutable().is_none();
-            let pod_cidrs = node.pod_cidrs.iter().filter(routable);
-            keys.extend(pod_cidrs.map(|prefix| CandidateKey {
+            keys.extend(prefixes.iter().filter(routable).map(|prefix| CandidateKey {
                 prefix: *prefix,
-                origin: Origin::PodCidr,
+                origin: origin.clone(),
             }));
         }
         PodCidrs::Ignore => {}
@@ -649,7 +655,7 @@ impl Origin {
     pub fn service(&self) -> Option<&ServiceKey> {
         match self {
             Self::ServiceAddress { service, .. } => Some(service),
-            Self::PodCidr | Self::ServiceCidr { .. } => None,
+            Self::PodCidr | Self::IpamBlock | Self::ServiceCidr { .. } => None,
         }
     }
 
@@ -658,7 +664,7 @@ impl Origin {
     pub fn address_kind(&self) -> Option<AddressKind> {
         match self {
             Self::ServiceAddress { address, .. } => Some(*address),
-            Self::PodCidr | Self::ServiceCidr { .. } => None,
+            Self::PodCidr | Self::IpamBlock | Self::ServiceCidr { .. } => None,
         }
     }
 }
@@ -667,6 +673,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PodCidr => f.write_str("pod CIDR"),
+            Self::IpamBlock => f.write_str("IPAM block"),
             Self::ServiceCidr { addresses } => write!(f, "service {addresses} range"),
             Self::ServiceAddress { service, address } => write!(f, "{address} IP of {service}"),
         }

@@ -13,6 +13,7 @@
 
 mod advertise;
 mod bgp;
+mod calico;
 mod error;
 mod guard;
 mod hold_time;
@@ -21,6 +22,7 @@ mod ip_pools;
 mod kernel;
 mod limits;
 mod max_received;
+mod peer_options;
 mod peers;
 mod policies;
 mod raw;
@@ -33,9 +35,13 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use advertise::Overrides;
+pub(crate) use advertise::range as service_range;
+pub use calico::{CalicoConfig, CalicoResources};
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use guard::{Guard, MaxWithdraw};
 pub use kernel::{KernelConfig, LearnedRoutes};
@@ -43,7 +49,10 @@ pub use remote::{HttpUrl, OciReference, RepositoryName, is_loopback};
 
 use crate::candidates::AdvertiseConfig;
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
-use crate::types::{Asn, ConnectMode, Digest, FirstAs, HoldTime, IpPool, ReceiveLimits, RouterId};
+use crate::types::{
+    Asn, ClusterId, ConnectMode, Digest, FirstAs, HoldTime, IpPool, NextHopMode, ReceiveLimits,
+    Reflection, RouterId,
+};
 use raw::{Report, Section, Value};
 
 /// A valid configuration.
@@ -53,6 +62,8 @@ pub struct Config {
     pub source: Source,
     /// `[bgp]`.
     pub bgp: BgpConfig,
+    /// `[calico]`.
+    pub calico: CalicoConfig,
     /// `[advertise]`, with the environment's overrides.
     pub advertise: AdvertiseConfig,
     /// `[[peers]]`, in the order of the file; names and addresses are unique.
@@ -97,6 +108,8 @@ pub struct BgpConfig {
     pub asn: Asn,
     /// Our BGP Identifier.
     pub router_id: RouterIdConfig,
+    /// `cluster-id`; whoever has one is a route reflector.
+    pub cluster_id: Option<ClusterId>,
     /// Where peers may dial us.
     pub listen: Vec<SocketAddr>,
     /// What we propose.
@@ -139,6 +152,18 @@ pub struct Peer {
     pub first_as: FirstAs,
     /// `max-received`.
     pub limits: ReceiveLimits,
+    /// `route-reflector-client`.
+    pub reflection: Reflection,
+    /// `next-hop`.
+    pub next_hop_mode: NextHopMode,
+    /// `local-asn`.
+    pub local_asn: Option<Asn>,
+    /// `allow-own-asn`.
+    pub own_asn_allowed: u8,
+    /// `ttl-security`.
+    pub ttl_security: Option<NonZeroU8>,
+    /// `keepalive-time`, shorter than the hold time.
+    pub keepalive_time: Option<Duration>,
 }
 
 /// One of `[[policies]]` or `[[import-policies]]`.
@@ -280,6 +305,7 @@ impl Config {
         let Self {
             source,
             bgp,
+            calico,
             advertise: _,
             peers: _,
             guard: _,
@@ -305,12 +331,17 @@ impl Config {
         let BgpConfig {
             asn: _,
             router_id: _,
+            cluster_id: _,
             listen: _,
             hold_time: _,
         } = bgp;
         let ApiConfig { socket, metrics } = api;
         let differing = [
             ("source", *source != new.source),
+            (
+                "calico.resources",
+                calico.resources.is_watched() != new.calico.resources.is_watched(),
+            ),
             ("kernel", *kernel != new.kernel),
             (
                 "policy.compile-cache",
@@ -325,6 +356,12 @@ impl Config {
 }
 
 impl Peer {
+    /// Our AS in the peer's eyes.
+    #[must_use]
+    pub fn local_asn(&self, bgp: &BgpConfig) -> Asn {
+        self.local_asn.unwrap_or(bgp.asn)
+    }
+
     /// The name of the group that policies decide for.
     #[must_use]
     pub fn group_name(&self) -> &str {
@@ -360,6 +397,7 @@ const TOP_KEYS: &[&str] = &[
     "source",
     "files",
     "bgp",
+    "calico",
     "advertise",
     "peers",
     "guard",
@@ -395,6 +433,7 @@ fn read(root: &Value<'_>, directory: &Path, overrides: &Overrides, report: &mut 
     let import_policies = import_policies::read(&top, import_policy_default, &surroundings, report);
     Config {
         source: source(&top, directory, report),
+        calico: calico::read(&top, report),
         advertise: AdvertiseConfig {
             peer_addresses: peers
                 .iter()
@@ -497,7 +536,7 @@ fn socket(value: &Value<'_>, directory: &Path, report: &mut Report) -> Option<Pa
 }
 
 /// Why no session can be held with, or from, this address.
-fn unusable(address: IpAddr) -> Option<&'static str> {
+pub(crate) fn unusable(address: IpAddr) -> Option<&'static str> {
     let link_local = match address {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),

@@ -42,6 +42,18 @@ pub struct NodeFacts {
     pub taints: Vec<Taint>,
     /// How many Nodes the cluster has, this one included; absent until they were listed.
     pub cluster_nodes: Option<u32>,
+    /// Where its pods are if the cluster has an IPAM that gives nodes blocks of addresses. Absent
+    /// where it has not: they are in `pod_cidrs` then, and are not otherwise.
+    pub blocks: Option<PodBlocks>,
+}
+
+/// What an IPAM gave a node for its pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodBlocks {
+    /// Blocks, and single addresses that its pods have of other nodes' blocks; ordered.
+    pub own: Vec<Prefix>,
+    /// Those of them that may be announced; ordered.
+    pub announced: Vec<Prefix>,
 }
 
 /// One of a Node's `status.conditions`.
@@ -103,6 +115,15 @@ pub const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-b
 pub const SERVICE_PROXY_NAME_LABEL: &str = "service.kubernetes.io/service-proxy-name";
 
 impl NodeFacts {
+    /// Where the node's pods have their addresses.
+    #[must_use]
+    pub fn pod_prefixes(&self) -> &[Prefix] {
+        match &self.blocks {
+            Some(blocks) => &blocks.own,
+            None => &self.pod_cidrs,
+        }
+    }
+
     /// Whether the node's network is said to be not set up.
     #[must_use]
     pub fn network_unavailable(&self) -> bool {
@@ -387,6 +408,8 @@ pub struct ClusterView {
     pub services: BTreeMap<ServiceKey, Arc<ServiceFacts>>,
     /// Every Node of the cluster by name, as it was last listed.
     pub nodes: BTreeMap<String, NodeNetworks>,
+    /// Blocks of pod addresses that an IPAM gave nodes, with the names of these.
+    pub blocks: BTreeMap<Prefix, String>,
     /// Where API servers answer: the endpoints of the Service `default/kubernetes`, and the address
     /// that the agent itself asks.
     pub api_servers: BTreeSet<IpAddr>,
@@ -397,7 +420,7 @@ pub struct ClusterView {
 pub enum ClusterChange {
     /// The own Node appeared, changed or went.
     Node,
-    /// Addresses or pod CIDRs of Nodes, or those of API servers, are not what they were.
+    /// Addresses, pod CIDRs or blocks of Nodes, or addresses of API servers, are not what they were.
     Networks,
     /// This Service, or its endpoints, appeared, changed or went.
     Service(ServiceKey),

@@ -13,8 +13,9 @@
 //! let node_name = node_name()?;
 //! let (client, api_server) = connect().await?;
 //! let mut source = watch::start(&client, &node_name, &WatchConfig::default());
+//! source.api_server = api_server;
 //! let mut index = Index::new(&node_name);
-//! index.set_api_server(api_server);
+//! index.set_source(&source);
 //! while let Some(event) = source.events.recv().await {
 //!     let Outcome { changes, malformed } = index.handle(event);
 //!     for problem in malformed {
@@ -32,6 +33,7 @@
 //! is wrong. Only an object that was seen to change or to go changes a fact. Nothing in here
 //! knows BGP, and only [`watch`], [`events`] and [`connect()`] are async.
 
+mod calico;
 mod connect;
 mod convert;
 pub mod events;
@@ -45,10 +47,12 @@ pub mod watch;
 use std::fmt;
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1::{Namespace, Node, Service};
+use ::kube::core::DynamicObject;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use tokio::sync::mpsc;
 
+pub use calico::{CalicoGroup, CalicoKind, CalicoResource};
 pub use connect::{client, connect, node_name};
 pub use health::{Health, Problem};
 pub use index::{Index, Outcome};
@@ -70,6 +74,8 @@ pub struct Source {
     pub health: Health,
     /// The API server's address, where there is one and whoever made the source knows it.
     pub api_server: Option<IpAddr>,
+    /// What it shows: of each of these kinds there will be a list.
+    pub kinds: Vec<Kind>,
     /// Stops the source's tasks or threads when dropped.
     _running: Running,
 }
@@ -98,6 +104,20 @@ pub enum Kind {
     Service,
     /// `discovery.k8s.io/v1` EndpointSlice.
     EndpointSlice,
+    /// `v1` Pod; only those of the agent's own node, and only where Calico's resources count.
+    Pod,
+    /// One of Calico's resources, where they count.
+    Calico(CalicoKind),
+}
+
+/// Whether Calico's resources count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Calico {
+    /// They do.
+    Watched,
+    /// Nobody asks for them.
+    #[default]
+    Ignored,
 }
 
 /// Names one object.
@@ -124,6 +144,10 @@ pub enum Object {
     Service(Box<Service>),
     /// An EndpointSlice.
     EndpointSlice(Box<EndpointSlice>),
+    /// A Pod of the own node.
+    Pod(Box<Pod>),
+    /// One of Calico's resources.
+    Calico(CalicoKind, Box<DynamicObject>),
     /// Something there is under this name, but it does not read as its kind; the text says why.
     Unreadable(ObjectRef, String),
 }
@@ -158,7 +182,8 @@ pub struct Malformed {
 }
 
 impl Kind {
-    /// Every kind, in an order that shows a Service its endpoints and Namespace before itself.
+    /// Every kind of Kubernetes' own that all agents see, in an order that shows a Service its
+    /// endpoints and Namespace before itself.
     pub const ALL: [Self; 5] = [
         Self::Node,
         Self::ClusterNode,
@@ -166,6 +191,19 @@ impl Kind {
         Self::EndpointSlice,
         Self::Service,
     ];
+
+    /// Every kind that there will be lists of.
+    pub(crate) fn all(calico: Calico) -> Vec<Self> {
+        let mut kinds = Self::ALL.to_vec();
+        match calico {
+            Calico::Watched => {
+                kinds.extend(CalicoKind::ALL.map(Self::Calico));
+                kinds.push(Self::Pod);
+            }
+            Calico::Ignored => {}
+        }
+        kinds
+    }
 
     /// What [`Health`] calls all objects of this kind.
     #[must_use]
@@ -176,6 +214,8 @@ impl Kind {
             Self::Namespace => "Namespaces",
             Self::Service => "Services",
             Self::EndpointSlice => "EndpointSlices",
+            Self::Pod => "own Pods",
+            Self::Calico(kind) => kind.subject(),
         }
     }
 }
@@ -190,6 +230,8 @@ impl Object {
             Self::Namespace(namespace) => (Kind::Namespace, &namespace.metadata),
             Self::Service(service) => (Kind::Service, &service.metadata),
             Self::EndpointSlice(slice) => (Kind::EndpointSlice, &slice.metadata),
+            Self::Pod(pod) => (Kind::Pod, &pod.metadata),
+            Self::Calico(kind, object) => (Kind::Calico(*kind), &object.metadata),
             Self::Unreadable(object, _) => return object.clone(),
         };
         ObjectRef::new(
@@ -214,12 +256,14 @@ impl ObjectRef {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Node | Self::ClusterNode => "Node",
-            Self::Namespace => "Namespace",
-            Self::Service => "Service",
-            Self::EndpointSlice => "EndpointSlice",
-        })
+        match self {
+            Self::Node | Self::ClusterNode => f.write_str("Node"),
+            Self::Namespace => f.write_str("Namespace"),
+            Self::Service => f.write_str("Service"),
+            Self::EndpointSlice => f.write_str("EndpointSlice"),
+            Self::Pod => f.write_str("Pod"),
+            Self::Calico(kind) => kind.fmt(f),
+        }
     }
 }
 

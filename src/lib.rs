@@ -22,6 +22,8 @@ pub mod policy;
 pub mod cases;
 pub mod config;
 
+pub mod calico;
+
 pub mod bgp;
 pub mod rib;
 

@@ -377,6 +377,7 @@ impl Speaker {
                 remote: settings.remote,
                 local: settings.local_address,
                 password: settings.password.clone(),
+                ttl_security: settings.ttl_security,
             });
         }
     }

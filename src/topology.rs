@@ -33,6 +33,8 @@ use serde::{Deserialize, Serialize};
 
 pub use resolve::peerings;
 
+pub use crate::types::{ClusterId, NextHopMode, Reflection};
+
 use crate::selector::Selector;
 use crate::types::{Asn, ConnectMode, Family};
 
@@ -338,32 +340,4 @@ impl fmt::Display for Conflict {
             ),
         }
     }
-}
-
-// Until the speaker has them.
-
-/// Names the routers that reflect for one cluster (RFC 4456 section 7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClusterId(pub Ipv4Addr);
-
-/// What a peer is to a reflector.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reflection {
-    /// It is reflected to and from.
-    Client,
-    /// It is not.
-    #[default]
-    NonClient,
-}
-
-/// What becomes of the next hops of routes that are sent to a peer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NextHopMode {
-    /// As the standard has it.
-    #[default]
-    Auto,
-    /// Our own address.
-    SelfAddress,
-    /// Unchanged.
-    Keep,
 }

@@ -9,6 +9,7 @@ mod community;
 mod digest;
 mod learned;
 mod limits;
+mod peering;
 mod pods;
 mod prefix;
 mod reach;
@@ -19,12 +20,13 @@ mod unroutable;
 pub use attributes::{PREPEND_MAX, RouteAttributes};
 pub use bgp::{
     Asn, BGP_PORT, ConnectMode, FirstAs, GroupId, HoldTime, InvalidHoldTime, InvalidRouterId,
-    PeerId, ROUTER_ID_ANNOTATION, RouterId, UnfitRouterId,
+    PeerId, ROUTER_ID_ANNOTATION, RouterId, UnfitAsn, UnfitRouterId,
 };
 pub use community::{Community, ExtendedCommunity, InvalidCommunity, LargeCommunity};
 pub use digest::{Digest, InvalidDigest};
 pub use learned::{Installation, RouteVersion};
 pub use limits::ReceiveLimits;
+pub use peering::{ClusterId, NextHopMode, Reflection};
 pub use pods::{Encapsulation, IpPool, OwnBlocks, PoolRoutes, ProgramClusterRoutes, Tunnelled};
 pub use prefix::{Family, Prefix};
 pub use reach::{Hop, InterfaceIndex, Reachability};

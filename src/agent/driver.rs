@@ -369,6 +369,9 @@ impl Driver {
             .iter()
             .filter_map(|peer| Some((peer.address, peer.password.clone()?)));
         self.listeners.require_keys(keys.collect());
+        let peers = config.peers.iter();
+        let near = peers.filter_map(|peer| Some((peer.address, peer.ttl_security?)));
+        self.listeners.require_near(near.collect());
     }
 
     fn on_socket(&mut self, event: SocketEvent) {
@@ -447,10 +450,11 @@ impl Driver {
                     remote,
                     local,
                     password,
+                    ttl_security,
                 } => {
                     let events = self.events.clone();
                     let dialling = tokio::spawn(async move {
-                        let result = sockets::dial(remote, local, password).await;
+                        let result = sockets::dial(remote, local, password, ttl_security).await;
                         let _ = events
                             .send(SocketEvent::Dialled { connection, result })
                             .await;

@@ -75,11 +75,18 @@ impl Peering {
             barred: passwords.missing(&peer.name).map(str::to_owned),
             first_as: peer.first_as,
             limits: peer.limits,
+            reflection: peer.reflection,
+            next_hop_mode: peer.next_hop_mode,
+            local_asn: peer.local_asn,
+            own_asn_allowed: peer.own_asn_allowed,
+            ttl_security: peer.ttl_security,
+            keepalive_time: peer.keepalive_time,
         });
         let peers = peers.collect();
         SpeakerConfig {
             asn: config.bgp.asn,
             router_id,
+            cluster_id: config.bgp.cluster_id,
             next_hops: next_hops(node),
             addresses: node.map(own_addresses).unwrap_or_default(),
             // The pipeline knows what decides.
@@ -162,7 +169,7 @@ pub(super) fn peer_group(config: &Config, peer: &Peer) -> PeerGroup {
 
 /// Internal where it is in our AS.
 pub(super) fn peer_kind(config: &Config, peer: &Peer) -> PeerKind {
-    if peer.asn == config.bgp.asn {
+    if peer.asn == peer.local_asn(&config.bgp) {
         PeerKind::Ibgp
     } else {
         PeerKind::Ebgp

@@ -99,7 +99,7 @@ pub(super) fn log_news(pipeline: &mut Pipeline, inputs: &[Input]) {
 
 fn of_services(key: &CandidateKey) -> bool {
     match key.origin {
-        Origin::PodCidr => false,
+        Origin::PodCidr | Origin::IpamBlock => false,
         Origin::ServiceCidr { .. } | Origin::ServiceAddress { .. } => true,
     }
 }

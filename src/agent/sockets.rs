@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::num::NonZeroU8;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use tracing::warn;
 use super::clock;
 use super::connection::SocketEvent;
 use super::doors::Doors;
-use super::tcp_md5;
+use super::{tcp_md5, ttl};
 use crate::types::Password;
 
 /// An address that swallows packets must not hold a dial attempt for the kernel's two minutes.
@@ -36,8 +37,12 @@ pub(super) async fn dial(
     remote: SocketAddr,
     local: Option<IpAddr>,
     password: Option<Password>,
+    ttl_security: Option<NonZeroU8>,
 ) -> io::Result<TcpStream> {
     let socket = new_socket(remote)?;
+    if let Some(hops) = ttl_security {
+        ttl::demand_near(socket.as_fd(), remote.ip(), hops)?;
+    }
     if let Some(password) = &password {
         tcp_md5::set_key(socket.as_fd(), remote.ip(), Some(password))?;
     }
@@ -61,8 +66,10 @@ fn new_socket(address: SocketAddr) -> io::Result<Socket> {
     socket.set_tcp_nodelay(true)?;
     if address.is_ipv4() {
         socket.set_tos_v4(TOS_INTERNETWORK_CONTROL)?;
+        socket.set_ttl_v4(ttl::TTL_MAX)?;
     } else {
         socket.set_tclass_v6(TOS_INTERNETWORK_CONTROL)?;
+        socket.set_unicast_hops_v6(ttl::TTL_MAX)?;
     }
     Ok(socket)
 }
@@ -72,6 +79,8 @@ fn new_socket(address: SocketAddr) -> io::Result<Socket> {
 pub(super) struct Listeners {
     open: BTreeMap<SocketAddr, Listener>,
     keys: BTreeMap<IpAddr, Password>,
+    /// From how many hops away peers may come, where that is looked at.
+    hops: BTreeMap<IpAddr, NonZeroU8>,
     doors: Doors,
     events: mpsc::Sender<SocketEvent>,
 }
@@ -89,6 +98,7 @@ impl Listeners {
         Self {
             open: BTreeMap::new(),
             keys: BTreeMap::new(),
+            hops: BTreeMap::new(),
             doors,
             events,
         }
@@ -147,15 +157,25 @@ impl Listeners {
     }
 
     /// Sees to it that a connection from a peer that has a key goes on only if it is signed: one
-    /// that the kernel took before the listener had the key has none itself.
+    /// that the kernel took before the listener had the key has none itself. The same for one from a
+    /// peer that must be near: a listener has one limit for all peers, so that the first segments of
+    /// the handshake come from anywhere, and all others do not.
     ///
     /// # Errors
-    /// The kernel does not take the key: the connection must not be used.
+    /// The kernel does not take it: the connection must not be used.
     pub(super) fn secure(&self, stream: &TcpStream, peer: IpAddr) -> io::Result<()> {
+        if let Some(hops) = self.hops.get(&peer) {
+            ttl::demand_near(stream.as_fd(), peer, *hops)?;
+        }
         match self.keys.get(&peer) {
             Some(key) => tcp_md5::set_key(stream.as_fd(), peer, Some(key)),
             None => Ok(()),
         }
+    }
+
+    /// Connections from these peers must come from so near, from now on.
+    pub(super) fn require_near(&mut self, hops: BTreeMap<IpAddr, NonZeroU8>) {
+        self.hops = hops;
     }
 
     /// Connections from these peers must be signed with these keys, from now on.

@@ -21,7 +21,7 @@ use super::start::{self, FirstChains};
 use super::state::{ChainState, ConfigState};
 use crate::api::{Readiness, Status};
 use crate::config::Overrides;
-use crate::kube::files;
+use crate::kube::{Calico, files};
 use crate::policy::Direction;
 use crate::wasm::Engine;
 
@@ -149,7 +149,7 @@ impl Parts {
         let (notices, told) = Notices::queue();
         start::tell(&chains, &refused, fallback.as_deref(), &notices);
         let speaker = SpeakerHandle::spawn_telling(1, None, notices.clone());
-        let source = files::start(&folder.path().join("manifests")).unwrap();
+        let source = files::start(&folder.path().join("manifests"), Calico::Ignored).unwrap();
         let health = source.health.clone();
         let settings = Settings {
             config: Arc::clone(&config),

@@ -63,6 +63,8 @@ pub(crate) struct OpenParameters {
     pub(crate) peer_asn: Asn,
     /// What we propose.
     pub(crate) hold_time: HoldTime,
+    /// How often to send a KEEPALIVE, where a third of the hold time is too rarely.
+    pub(crate) keepalive_time: Option<Duration>,
     /// What its routes' AS_PATH must begin with.
     pub(crate) first_as: FirstAs,
 }
@@ -236,10 +238,10 @@ impl Connection {
 
     /// Answers the peer's OPEN: OpenConfirm (RFC 4271 section 8.2.2, OpenSent, event 19).
     pub(super) fn confirm(&mut self, now: Instant, negotiated: Negotiated, random: &mut Random) {
-        self.keepalive_interval = negotiated
-            .hold_time
-            .keepalive()
-            .map(|third| random.jitter(third));
+        let third = negotiated.hold_time.keepalive();
+        // RFC 4271 4.4: a third of the hold time is the longest that is reasonable.
+        let wanted = self.parameters.keepalive_time.unwrap_or(Duration::MAX);
+        self.keepalive_interval = third.map(|third| random.jitter(third.min(wanted)));
         self.state = State::OpenConfirm(negotiated);
         self.restart_hold(now);
         self.send_message(now, &Message::Keepalive);

@@ -27,6 +27,7 @@ mod history;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU8;
 use std::time::Instant;
 
 use super::connection::{Connection, Direction, Negotiated, OpenParameters, Step};
@@ -53,6 +54,8 @@ pub(crate) struct PeerSettings {
     pub(crate) barred: Option<String>,
     /// Whether we dial.
     pub(crate) connect_mode: ConnectMode,
+    /// How many hops away it is at most (RFC 5082).
+    pub(crate) ttl_security: Option<NonZeroU8>,
     /// For the OPENs.
     pub(crate) open: OpenParameters,
 }

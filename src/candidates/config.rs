@@ -12,7 +12,7 @@ use crate::types::Prefix;
 /// The ranges and switches of the configuration's `[advertise]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdvertiseConfig {
-    /// Whether the node's pod CIDRs are candidates.
+    /// Whether the node's pod CIDRs, or its blocks, are candidates.
     pub pod_cidrs: PodCidrs,
     /// Ranges that cluster IPs are allocated from.
     pub service_cluster_cidrs: Vec<Prefix>,
@@ -36,7 +36,7 @@ pub struct AdvertiseConfig {
     pub own_addresses: BTreeSet<IpAddr>,
 }
 
-/// Whether the node's pod CIDRs are candidates.
+/// Whether the node's pod CIDRs, or its blocks, are candidates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PodCidrs {
     /// They are.

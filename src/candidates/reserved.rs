@@ -27,7 +27,7 @@ pub enum Holder {
     Peer(String),
     /// An API server, or the Service that stands for all of them.
     ApiServer,
-    /// A pod of the node of this name: the address is in this pod CIDR.
+    /// A pod of the node of this name: the address is in this pod CIDR, or block.
     Pods(Prefix, String),
     /// A Service of another namespace.
     Service(ServiceKey),
@@ -49,7 +49,7 @@ impl Holder {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reserved {
     addresses: BTreeMap<IpAddr, Holder>,
-    /// Pod CIDRs, and whose.
+    /// Pod CIDRs and blocks, and whose.
     pods: BTreeMap<Prefix, String>,
     /// The lengths of these.
     lengths: BTreeSet<u8>,
@@ -78,6 +78,7 @@ impl Reserved {
         if let Some(node) = own {
             pods.extend(node.pod_cidrs.iter().map(|cidr| (*cidr, node.name.clone())));
         }
+        pods.extend(view.blocks.iter().map(|(cidr, node)| (*cidr, node.clone())));
         for address in &config.own_addresses {
             claim(*address, Holder::Speaker);
         }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::facts::{EndpointCounts, LoadBalancerIngress, TrafficPolicy};
+use crate::facts::{EndpointCounts, LoadBalancerIngress, PodBlocks, TrafficPolicy};
 use crate::types::Family;
 
 mod history;
@@ -492,4 +492,32 @@ fn exclusions_name_each_address_once_by_kind() {
             outside("10.97.0.1", AddressKind::LoadBalancerIp),
         ]
     );
+}
+
+#[test]
+fn blocks_that_may_be_announced_are_candidates_in_the_place_of_pod_cidrs() {
+    let blocks = PodBlocks {
+        own: prefixes(&["10.244.7.0/26", "10.244.8.0/26"]),
+        announced: prefixes(&["10.244.2.9/32", "10.244.7.0/26"]),
+    };
+    let mut node = (*node(&["10.244.1.0/24"])).clone();
+    let mut view = view(Vec::new());
+    view.node = Some(Arc::new(node.clone()));
+    let mut candidates = computed(&view, AdvertiseConfig::default());
+    node.blocks = Some(blocks);
+    view.node = Some(Arc::new(node));
+    let changes = candidates.apply(&view, &[ClusterChange::Node]);
+    assert_eq!(
+        lines(&changes),
+        [
+            "-10.244.1.0/24 pod CIDR",
+            "+10.244.2.9/32 IPAM block",
+            "+10.244.7.0/26 IPAM block",
+        ]
+    );
+    let ignored = AdvertiseConfig {
+        pod_cidrs: PodCidrs::Ignore,
+        ..AdvertiseConfig::default()
+    };
+    assert_eq!(computed(&view, ignored).iter().count(), 0);
 }

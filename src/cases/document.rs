@@ -79,7 +79,7 @@ pub struct Document {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Advertise {
-    /// Whether pod CIDRs are candidates; they are.
+    /// Whether pod CIDRs and blocks are candidates; they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_cidrs: Option<bool>,
     /// Ranges of cluster IPs.
@@ -130,6 +130,9 @@ pub struct Node {
     /// `spec.podCIDRs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_cidrs: Option<Vec<Prefix>>,
+    /// Blocks that an IPAM gave it, which take the place of `pod-cidrs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipam_blocks: Option<Vec<Prefix>>,
     /// `status.conditions`; `Ready` alone, as above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conditions: Option<Vec<NodeCondition>>,
@@ -374,6 +377,8 @@ pub enum ExpectedVerdict {
 pub enum RouteKind {
     /// A pod CIDR of the node.
     PodCidr,
+    /// A block of pod addresses that an IPAM gave the node.
+    IpamBlock,
     /// A range of Service addresses as a whole.
     ServiceCidr,
     /// A Service's cluster IP.
@@ -472,9 +477,10 @@ impl From<&ImportVerdict> for ExpectedVerdict {
 }
 
 impl RouteKind {
-    /// All five.
-    pub const ALL: [Self; 5] = [
+    /// All of them.
+    pub const ALL: [Self; 6] = [
         Self::PodCidr,
+        Self::IpamBlock,
         Self::ServiceCidr,
         Self::ClusterIp,
         Self::ExternalIp,
@@ -486,6 +492,7 @@ impl RouteKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::PodCidr => "pod-cidr",
+            Self::IpamBlock => "ipam-block",
             Self::ServiceCidr => "service-cidr",
             Self::ClusterIp => "cluster-ip",
             Self::ExternalIp => "external-ip",
@@ -498,6 +505,7 @@ impl From<&Origin> for RouteKind {
     fn from(origin: &Origin) -> Self {
         match origin {
             Origin::PodCidr => Self::PodCidr,
+            Origin::IpamBlock => Self::IpamBlock,
             Origin::ServiceCidr { addresses: _ } => Self::ServiceCidr,
             Origin::ServiceAddress { address, .. } => match address {
                 AddressKind::ClusterIp => Self::ClusterIp,

@@ -9,7 +9,7 @@ use super::endpoints::Endpoints;
 use crate::candidates::{AdvertiseConfig, PodCidrs, RouteLimits, addresses};
 use crate::facts::{
     ConditionStatus, EndpointCounts, FamilyCounts, IpMode, LoadBalancerIngress, NodeCondition,
-    NodeFacts, ServiceFacts, ServiceType, TrafficPolicy,
+    NodeFacts, PodBlocks, ServiceFacts, ServiceType, TrafficPolicy,
 };
 use crate::types::Family;
 
@@ -48,6 +48,7 @@ impl Node {
             internal_ips: self.internal_ips.or(base.internal_ips),
             external_ips: self.external_ips.or(base.external_ips),
             pod_cidrs: self.pod_cidrs.or(base.pod_cidrs),
+            ipam_blocks: self.ipam_blocks.or(base.ipam_blocks),
             conditions: self.conditions.or(base.conditions),
             taints: self.taints.or(base.taints),
             cluster_nodes: self.cluster_nodes.or(base.cluster_nodes),
@@ -142,6 +143,7 @@ pub(super) fn node_facts(written: Node) -> NodeFacts {
         internal_ips,
         external_ips,
         pod_cidrs,
+        ipam_blocks,
         conditions,
         taints,
         cluster_nodes,
@@ -161,6 +163,10 @@ pub(super) fn node_facts(written: Node) -> NodeFacts {
         conditions: all_conditions(conditions, ready),
         taints: taints.unwrap_or_default(),
         cluster_nodes,
+        blocks: ipam_blocks.map(|blocks| PodBlocks {
+            own: blocks.clone(),
+            announced: blocks,
+        }),
     }
 }
 

@@ -116,6 +116,7 @@ impl From<&NodeFacts> for Node {
             conditions,
             taints,
             cluster_nodes,
+            blocks,
         } = facts;
         Self {
             name: Some(name.clone()),
@@ -124,6 +125,7 @@ impl From<&NodeFacts> for Node {
             internal_ips: list(internal_ips),
             external_ips: list(external_ips),
             pod_cidrs: list(pod_cidrs),
+            ipam_blocks: blocks.as_ref().map(|blocks| blocks.announced.clone()),
             conditions: list(conditions),
             taints: list(taints),
             cluster_nodes: *cluster_nodes,

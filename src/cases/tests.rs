@@ -367,6 +367,7 @@ fn a_recording_asks_what_the_node_asked() {
             effect: "NoSchedule".to_owned(),
         }],
         cluster_nodes: Some(3),
+        blocks: None,
     };
     let advertise = AdvertiseConfig {
         pod_cidrs: PodCidrs::Advertise,

@@ -167,7 +167,7 @@ fn items(variable: Option<&str>) -> Option<Vec<&str>> {
 }
 
 /// A range that may be announced, and is not among those `before` it.
-fn range(text: &str, before: &[Prefix]) -> Result<Prefix, String> {
+pub(crate) fn range(text: &str, before: &[Prefix]) -> Result<Prefix, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         let host = Prefix::host(address);
         return Err(format!(

@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::raw::{Report, Section, Value};
 use super::{BgpConfig, RouterIdConfig, hold_time};
-use crate::types::{Asn, BGP_PORT, HoldTime, RouterId};
+use crate::types::{Asn, BGP_PORT, ClusterId, HoldTime, RouterId};
 
-pub(super) const KEYS: &[&str] = &["asn", "router-id", "listen", "hold-time"];
+pub(super) const KEYS: &[&str] = &["asn", "router-id", "cluster-id", "listen", "hold-time"];
 
 /// What Calico's default BGPConfiguration has, so that its users need not look it up.
 const ASN_DEFAULT: Asn = Asn(64512);
@@ -17,11 +17,14 @@ pub(super) fn read(top: &Section<'_>, report: &mut Report) -> BgpConfig {
     let asn = section.value("asn").and_then(asn_of);
     let router_id_of = |value: Value<'_>| router_id(&value, report);
     let router_id = section.value("router-id").and_then(router_id_of);
+    let cluster_id_of = |value: Value<'_>| cluster_id(&value, report);
+    let cluster_id = section.value("cluster-id").and_then(cluster_id_of);
     let hold_time_of = |value: Value<'_>| hold_time::read(&value, report);
     let hold_time = section.value("hold-time").and_then(hold_time_of);
     BgpConfig {
         asn: asn.unwrap_or(ASN_DEFAULT),
         router_id: router_id.unwrap_or(RouterIdConfig::Auto),
+        cluster_id,
         listen: listen(section.value("listen").as_ref(), report),
         hold_time: hold_time.unwrap_or(HoldTime::DEFAULT),
     }
@@ -29,16 +32,15 @@ pub(super) fn read(top: &Section<'_>, report: &mut Report) -> BgpConfig {
 
 /// An AS number that a network can have.
 pub(super) fn asn(value: &Value<'_>, report: &mut Report) -> Option<Asn> {
-    // RFC 7607 reserves the first number, RFC 7300 the last of two octets and of four.
     let number = value.integer(1, u32::MAX - 1, report)?;
-    let problem = match Asn(number) {
-        Asn::TRANS => "is 23456 (AS_TRANS), which stands for numbers above 65535 (RFC 6793)",
-        Asn(65535) => "is 65535, which is reserved (RFC 7300)",
-        asn => return Some(asn),
-    };
-    let advice = "write the network's own AS number";
-    value.problem(format!("{problem}; {advice}"), report);
-    None
+    match Asn::assignable(number) {
+        Ok(asn) => Some(asn),
+        Err(error) => {
+            let advice = "write the network's own AS number";
+            value.problem(format!("{error}; {advice}"), report);
+            None
+        }
+    }
 }
 
 fn router_id(value: &Value<'_>, report: &mut Report) -> Option<RouterIdConfig> {
@@ -58,6 +60,17 @@ fn router_id(value: &Value<'_>, report: &mut Report) -> Option<RouterIdConfig> {
             None
         }
     }
+}
+
+/// Any four octets: RFC 4456 section 7 asks for no more.
+fn cluster_id(value: &Value<'_>, report: &mut Report) -> Option<ClusterId> {
+    let text = value.string(report)?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        let problem = format!("is {text:?}; write it as an IPv4 address, such as \"244.0.0.1\"");
+        value.problem(problem, report);
+    }
+    address.map(ClusterId)
 }
 
 fn listen(value: Option<&Value<'_>>, report: &mut Report) -> Vec<SocketAddr> {

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
+use super::peer_options::{self, SessionOptions};
 use super::raw::{Report, Section, Value};
 use super::{BgpConfig, Peer, bgp, max_received, unusable};
-use crate::types::{BGP_PORT, ConnectMode, Family, FirstAs};
+use crate::types::{BGP_PORT, ConnectMode, Family, FirstAs, Reflection};
 
+/// Its own; those of [`peer_options`] are keys of it, too.
 pub(super) const KEYS: &[&str] = &[
     "name",
     "address",
@@ -20,6 +22,7 @@ pub(super) const KEYS: &[&str] = &[
     "labels",
     "enforce-first-as",
     "max-received",
+    "route-reflector-client",
 ];
 
 /// Each table's peer; nothing for one that is not valid.
@@ -32,12 +35,13 @@ pub(super) fn read(
     let tables = top
         .value("peers")
         .and_then(|value| value.list("[[peers]], with two brackets", report));
+    let keys = [KEYS, peer_options::KEYS].concat();
     let mut names = BTreeMap::new();
     let mut addresses = BTreeMap::new();
     let mut peers = Vec::new();
     let mut groups = Vec::new();
     for table in tables.into_iter().flatten() {
-        let section = Section::of(Some(&table), KEYS, report);
+        let section = Section::of(Some(&table), &keys, report);
         let Some(peer) = peer(&section, directory, bgp, report) else {
             peers.push(None);
             continue;
@@ -117,6 +121,15 @@ fn peer(
         Some(false) => FirstAs::Any,
     };
     let limits = max_received::read(section.value("max-received").as_ref(), report);
+    let SessionOptions {
+        next_hop_mode,
+        local_asn,
+        own_asn_allowed,
+        ttl_security,
+        keepalive_time,
+    } = peer_options::read(section, bgp, report);
+    let is_internal = asn.map(|asn| asn == local_asn.unwrap_or(bgp.asn));
+    let reflection = reflection(section, bgp, is_internal, report);
     let address = address?;
     Some(Peer {
         name: match name {
@@ -139,7 +152,39 @@ fn peer(
         labels: labels.unwrap_or_default(),
         first_as,
         limits,
+        reflection,
+        next_hop_mode,
+        local_asn,
+        own_asn_allowed,
+        ttl_security,
+        keepalive_time,
     })
+}
+
+fn reflection(
+    section: &Section<'_>,
+    bgp: &BgpConfig,
+    is_internal: Option<bool>,
+    report: &mut Report,
+) -> Reflection {
+    let Some(value) = section.value("route-reflector-client") else {
+        return Reflection::NonClient;
+    };
+    match value.boolean(report) {
+        Some(true) => {
+            if bgp.cluster_id.is_none() {
+                let problem = "is true, but bgp.cluster-id is missing: only a node that has one \
+                               reflects routes; set it, or remove this";
+                value.problem(problem, report);
+            } else if is_internal == Some(false) {
+                let problem = "is true, but the peer is in another AS: only peers in ours can be \
+                               clients (RFC 4456 6); remove this";
+                value.problem(problem, report);
+            }
+            Reflection::Client
+        }
+        Some(false) | None => Reflection::NonClient,
+    }
 }
 
 fn connect_mode(section: &Section<'_>, bgp: &BgpConfig, report: &mut Report) -> ConnectMode {

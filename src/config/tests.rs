@@ -1,6 +1,7 @@
 //! Every default, every key, and the words of every error.
 
 mod environment;
+mod peer_options;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::candidates::{AddressSharing, AdvertiseConfig, PodCidrs, RouteLimits};
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
-use crate::types::{Asn, ConnectMode, FirstAs, HoldTime, ReceiveLimits};
+use crate::types::{Asn, ConnectMode, FirstAs, HoldTime, NextHopMode, ReceiveLimits, Reflection};
 
 const REFERENCE: &str = include_str!("reference.toml");
 
@@ -115,9 +116,11 @@ fn an_empty_file_is_all_defaults() {
             bgp: BgpConfig {
                 asn: Asn(64512),
                 router_id: RouterIdConfig::Auto,
+                cluster_id: None,
                 listen: vec!["0.0.0.0:179".parse().unwrap(), "[::]:179".parse().unwrap()],
                 hold_time: HoldTime::DEFAULT,
             },
+            calico: super::CalicoConfig::default(),
             advertise: AdvertiseConfig {
                 pod_cidrs: PodCidrs::Advertise,
                 service_cluster_cidrs: Vec::new(),
@@ -183,6 +186,12 @@ fn a_peer_needs_an_address_and_an_as_and_nothing_else() {
             labels: BTreeMap::new(),
             first_as: FirstAs::Peers,
             limits: ReceiveLimits::DEFAULT,
+            reflection: Reflection::NonClient,
+            next_hop_mode: NextHopMode::Auto,
+            local_asn: None,
+            own_asn_allowed: 0,
+            ttl_security: None,
+            keepalive_time: None,
         }]
     );
 }
@@ -261,6 +270,7 @@ fn the_reference_names_every_key() {
         super::bgp::KEYS,
         super::advertise::KEYS,
         super::peers::KEYS,
+        super::peer_options::KEYS,
         super::policies::KEYS,
         super::policies::COMMON_KEYS,
         super::limits::KEYS,
@@ -289,6 +299,7 @@ fn a_full_file_is_read_as_it_is_written() {
         [bgp]
         asn = 64513
         router-id = "10.0.0.7"
+        cluster-id = "244.0.0.1"
         listen = ["127.0.0.2:1179"]
         hold-time = "1m30s"
         [advertise]
@@ -308,6 +319,12 @@ fn a_full_file_is_read_as_it_is_written() {
         labels = { site = "a" }
         enforce-first-as = false
         max-received = { ipv4 = 100, warn-at = "50%", restart = "1h" }
+        route-reflector-client = true
+        next-hop = "keep"
+        local-asn = 64512
+        allow-own-asn = 2
+        ttl-security = 1
+        keepalive-time = "5s"
         [[policies]]
         name = "mine"
         module = "mine.wasm"

@@ -30,8 +30,8 @@ use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc as events;
 
-use super::health::{Health, HealthReporter};
-use super::{EVENT_QUEUE_DEPTH, Kind, Object, ObjectRef, Source, SourceEvent};
+use super::health::HealthReporter;
+use super::{Calico, EVENT_QUEUE_DEPTH, Kind, Object, ObjectRef, Source, SourceEvent};
 use crate::files;
 use crate::types::shortened;
 
@@ -46,11 +46,11 @@ const OBJECTS_MAX: usize = 50_000;
 const PROBLEMS_MAX: usize = 20;
 const PROBLEM_BYTES_MAX: usize = 1024;
 
-/// Starts reading `directory`, and keeps at it.
+/// Starts reading `directory`, and keeps at it; Calico's resources in it only where they count.
 ///
 /// # Errors
 /// There is no such directory, or it cannot be watched.
-pub fn start(directory: &Path) -> anyhow::Result<Source> {
+pub fn start(directory: &Path, calico: Calico) -> anyhow::Result<Source> {
     let shown = directory.display();
     // Absolute, so that it has a parent; links are kept, so that swapping one is noticed.
     let directory = std::path::absolute(directory)
@@ -86,21 +86,19 @@ pub fn start(directory: &Path) -> anyhow::Result<Source> {
         events: sender,
         health: reporter,
         files: BTreeMap::new(),
+        calico,
     };
     std::thread::Builder::new()
         .name("manifests".to_owned())
         .spawn(move || reader.run())
         .context("cannot start a thread")?;
-    Ok(source(receiver, health, running))
-}
-
-fn source(events: events::Receiver<SourceEvent>, health: Health, running: Running) -> Source {
-    Source {
-        events,
+    Ok(Source {
+        events: receiver,
         health,
         api_server: None,
+        kinds: Kind::all(calico),
         _running: super::Running::Watcher(running),
-    }
+    })
 }
 
 /// Ends the reader when dropped.
@@ -168,12 +166,14 @@ struct Reader {
     health: HealthReporter,
     /// The objects that each file held when it was last in order.
     files: BTreeMap<String, Vec<Object>>,
+    calico: Calico,
 }
 
 /// What may still be read.
 struct Room {
     bytes: usize,
     objects: usize,
+    calico: Calico,
 }
 
 impl Room {
@@ -184,16 +184,13 @@ impl Room {
                 "is too much: of one directory, at most {FOLDER_BYTES_MAX} bytes are read"
             ));
         };
-        let objects = manifest::parse(text)?;
+        let objects = manifest::parse(text, self.calico)?;
         let Some(room) = self.objects.checked_sub(objects.len()) else {
             return Err(format!(
                 "is too much: of one directory, at most {OBJECTS_MAX} objects are read"
             ));
         };
-        *self = Self {
-            bytes,
-            objects: room,
-        };
+        (self.bytes, self.objects) = (bytes, room);
         Ok(objects)
     }
 }
@@ -236,6 +233,7 @@ impl Reader {
         let mut room = Room {
             bytes: FOLDER_BYTES_MAX,
             objects: OBJECTS_MAX,
+            calico: self.calico,
         };
         for name in names {
             let path = self.directory.join(&name);
@@ -316,7 +314,7 @@ impl Reader {
     fn send(&self, mut objects: BTreeMap<ObjectRef, Object>) -> Result<(), Stopped> {
         // Each stands for itself, and, should it be the own one, for more.
         let mut nodes = BTreeMap::new();
-        for kind in Kind::ALL {
+        for kind in Kind::all(self.calico) {
             self.send_event(SourceEvent::ListStarted(kind))?;
             for (_, object) in objects.extract_if(.., |name, _| name.kind == kind) {
                 if let Object::Node(node) = &object {

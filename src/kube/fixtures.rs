@@ -1,10 +1,10 @@
 //! Objects for the tests of this module, written as the API has them.
 
-use k8s_openapi::api::core::v1::{Namespace, Node, Service};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::{Value, json};
 
-use super::{Kind, Object, ObjectRef};
+use super::{CalicoKind, Kind, Object, ObjectRef};
 
 /// The node that the agent of the tests runs on.
 pub(crate) const HERE: &str = "worker-1";
@@ -29,6 +29,11 @@ pub(crate) fn object(mut value: Value) -> Object {
         Some("Namespace") => {
             let namespace = serde_json::from_value::<Namespace>(value).unwrap();
             Object::Namespace(Box::new(namespace))
+        }
+        Some("Pod") => Object::Pod(Box::new(serde_json::from_value::<Pod>(value).unwrap())),
+        Some(kind) if CalicoKind::of(value["apiVersion"].as_str().unwrap(), kind).is_some() => {
+            let kind = CalicoKind::of(value["apiVersion"].as_str().unwrap(), kind).unwrap();
+            Object::Calico(kind, Box::new(serde_json::from_value(value).unwrap()))
         }
         other => panic!("{other:?} is no kind of ours"),
     }
@@ -112,4 +117,36 @@ pub(crate) fn endpoint(address: &str, node: &str) -> Value {
 /// The name of an object in the namespace `default`.
 pub(crate) fn named(kind: Kind, name: &str) -> ObjectRef {
     ObjectRef::new(kind, "default", name)
+}
+
+/// A block that a node has, as the older of Calico's groups has it.
+pub(crate) fn block(node: &str, cidr: &str) -> Value {
+    let name = format!("{node}-{}", cidr.replace(['.', ':', '/'], "-"));
+    json!({
+        "apiVersion": "crd.projectcalico.org/v1",
+        "kind": "BlockAffinity",
+        "metadata": { "name": name },
+        "spec": { "state": "confirmed", "node": node, "cidr": cidr, "deleted": "false" },
+    })
+}
+
+/// A pool, as the newer of Calico's groups has it.
+pub(crate) fn pool(name: &str, cidr: &str) -> Value {
+    json!({
+        "apiVersion": "projectcalico.org/v3",
+        "kind": "IPPool",
+        "metadata": { "name": name },
+        "spec": { "cidr": cidr },
+    })
+}
+
+/// A Pod with an address on a node.
+pub(crate) fn pod(name: &str, node: &str, address: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "namespace": "default", "name": name },
+        "spec": { "nodeName": node },
+        "status": { "phase": "Running", "podIP": address, "podIPs": [{ "ip": address }] },
+    })
 }

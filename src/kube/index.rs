@@ -5,7 +5,9 @@
 //! slices and never from the one an event was about: an EndpointSlice that goes must take its
 //! endpoints along, and one that comes may be late, early, or somebody else's a moment ago.
 
+mod calico;
 mod endpoints;
+mod ipam;
 #[cfg(test)]
 mod tests;
 
@@ -19,11 +21,12 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use super::convert::{
     Problems, SliceRecord, node_facts, node_networks, service_facts, slice_record,
 };
-use super::{Kind, Malformed, Object, ObjectRef, SourceEvent};
+use super::{Kind, Malformed, Object, ObjectRef, Source, SourceEvent};
 use crate::facts::{
     ClusterChange, ClusterView, ServiceFacts, ServiceKey, StringMap, is_api_service,
 };
 use endpoints::Counted;
+use ipam::Ipam;
 
 /// How many problems of one object are worth a line of the log each.
 const PROBLEMS_REPORTED_MAX: usize = 5;
@@ -38,12 +41,15 @@ pub struct Index {
     slices_of: BTreeMap<ServiceKey, BTreeSet<ObjectRef>>,
     /// The labels of each Namespace.
     namespaces: BTreeMap<String, Arc<StringMap>>,
+    ipam: Ipam,
     /// Where the source asks the API server.
     api_server: Option<IpAddr>,
     /// How many Nodes the last complete list had.
     cluster_nodes: Option<u32>,
     /// What each list under way has shown to exist.
     listing: BTreeMap<Kind, BTreeSet<ObjectRef>>,
+    /// Of which kinds there will be lists.
+    kinds: Vec<Kind>,
     /// Of which kinds there was a complete list.
     listed: BTreeSet<Kind>,
     node_seen: NodeSeen,
@@ -77,17 +83,24 @@ impl Index {
             slices: BTreeMap::new(),
             slices_of: BTreeMap::new(),
             namespaces: BTreeMap::new(),
+            ipam: Ipam::default(),
             api_server: None,
             cluster_nodes: None,
             listing: BTreeMap::new(),
+            kinds: Kind::ALL.to_vec(),
             listed: BTreeSet::new(),
             node_seen: NodeSeen::Never,
             reported: BTreeMap::new(),
         }
     }
 
-    /// Takes the address at which the source asks the API server, before the first event.
-    pub fn set_api_server(&mut self, address: Option<IpAddr>) {
+    /// Takes what the source is, before its first event.
+    pub fn set_source(&mut self, source: &Source) {
+        self.kinds.clone_from(&source.kinds);
+        self.set_api_server(source.api_server);
+    }
+
+    fn set_api_server(&mut self, address: Option<IpAddr>) {
         self.api_server = address;
         self.view.api_servers.extend(address);
     }
@@ -105,15 +118,16 @@ impl Index {
     /// be announced from it, and a misspelt node name would go unnoticed.
     #[must_use]
     pub fn waiting_for(&self) -> Option<&'static str> {
-        let missing = Kind::ALL
-            .into_iter()
-            .find(|kind| !self.listed.contains(kind));
+        let mut kinds = self.kinds.iter();
+        let missing = kinds.find(|kind| !self.listed.contains(kind));
         match (missing, self.node_seen) {
             (Some(Kind::Node), _) => Some("the own Node"),
             (Some(Kind::ClusterNode), _) => Some("the list of Nodes"),
             (Some(Kind::Namespace), _) => Some("the list of Namespaces"),
             (Some(Kind::EndpointSlice), _) => Some("the list of EndpointSlices"),
             (Some(Kind::Service), _) => Some("the list of Services"),
+            (Some(Kind::Pod), _) => Some("the list of the node's Pods"),
+            (Some(Kind::Calico(_)), _) => Some("the lists of Calico's resources"),
             (None, NodeSeen::Never) => Some("a Node of the name in NODE_NAME"),
             (None, NodeSeen::Once) => None,
         }
@@ -161,6 +175,7 @@ impl Index {
             self.delete(&name, changes);
         }
         self.listed.insert(kind);
+        self.update_blocks(changes);
         if kind == Kind::ClusterNode {
             self.cluster_nodes = Some(u32::try_from(self.view.nodes.len()).unwrap_or(u32::MAX));
             if let Some(node) = &mut self.view.node
@@ -193,6 +208,10 @@ impl Index {
                 let names = self.namespaces.keys();
                 known.extend(names.map(|name| ObjectRef::new(kind, "", name)));
             }
+            Kind::Pod | Kind::Calico(_) => {
+                let shown = self.ipam.shown().filter(|name| name.kind == kind);
+                known.extend(shown.cloned());
+            }
         }
         known
     }
@@ -211,6 +230,8 @@ impl Index {
             Object::EndpointSlice(slice) => self.apply_slice(name, &slice, changes),
             Object::ClusterNode(node) => self.apply_cluster_node(name, *node, changes),
             Object::Namespace(namespace) => self.apply_namespace(name, *namespace, changes),
+            Object::Pod(pod) => self.apply_pod(name, &pod, changes),
+            Object::Calico(kind, object) => self.apply_calico(name, kind, &object, changes),
             Object::Unreadable(_, why) => {
                 vec![format!("it cannot be read: {why}; its last facts stand")]
             }
@@ -225,6 +246,7 @@ impl Index {
         self.node_seen = NodeSeen::Once;
         let mut facts = node_facts(node, &mut problems);
         facts.cluster_nodes = self.cluster_nodes;
+        facts.blocks = self.ipam.of_node(&self.node_name);
         if self.view.node.as_deref() != Some(&facts) {
             self.view.node = Some(Arc::new(facts));
             changes.insert(ClusterChange::Node);
@@ -380,6 +402,11 @@ impl Index {
                 let labels = self.namespaces.remove(&name.name);
                 if labels.is_some_and(|labels| !labels.is_empty()) {
                     self.label_services(&name.name, &Arc::default(), changes);
+                }
+            }
+            Kind::Pod | Kind::Calico(_) => {
+                if self.ipam.delete(name) {
+                    self.update_blocks(changes);
                 }
             }
         }

@@ -23,30 +23,28 @@ mod describe;
 mod nodes;
 #[cfg(test)]
 mod tests;
+mod watched;
 
-use std::fmt;
 use std::time::Duration;
 
 use ::kube::api::{ListParams, WatchEvent, WatchParams};
 use ::kube::core::DeserializeGuard;
-use ::kube::{Api, Client, Resource};
+use ::kube::{Api, Client, Resource as _};
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::{Namespace, Node, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use self::backoff::Backoff;
-use self::describe::{Trouble, is_expired};
+use self::describe::{Trouble, is_absent, is_expired};
 use self::nodes::NodeLister;
-use super::convert::slim;
+use self::watched::{Watched, Wrap, object};
 use super::health::HealthReporter;
-use super::{EVENT_QUEUE_DEPTH, Kind, Object, ObjectRef, Running, Source, SourceEvent};
+use super::{Calico, CalicoKind, EVENT_QUEUE_DEPTH, Kind, Object, Running, Source, SourceEvent};
 
-/// Time limits of the watchers. The defaults are for production; tests shorten them.
+/// What is watched, and the time limits of the watchers. The defaults are for production; tests
+/// shorten them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchConfig {
     /// Objects in one answer to a list. What it bounds is memory.
@@ -66,6 +64,10 @@ pub struct WatchConfig {
     pub nodes_interval_min: Duration,
     /// How long it serves for each Node that there is, where that is more.
     pub nodes_interval_each: Duration,
+    /// After how long the API server is asked again for a kind that it does not serve.
+    pub absent_interval: Duration,
+    /// Whether Calico's resources are watched.
+    pub calico: Calico,
 }
 
 impl Default for WatchConfig {
@@ -79,6 +81,8 @@ impl Default for WatchConfig {
             backoff_max: Duration::from_secs(15),
             nodes_interval_min: Duration::from_secs(60),
             nodes_interval_each: Duration::from_secs(1),
+            absent_interval: Duration::from_secs(120),
+            calico: Calico::Ignored,
         }
     }
 }
@@ -88,59 +92,51 @@ impl Default for WatchConfig {
 pub fn start(client: &Client, node_name: &str, config: &WatchConfig) -> Source {
     let (sender, events) = mpsc::channel(EVENT_QUEUE_DEPTH);
     let (reporter, health) = HealthReporter::new();
-    let own_node = format!("metadata.name={node_name}");
-    let mut tasks = JoinSet::new();
     let output = || (sender.clone(), reporter.clone());
-    tasks.spawn(Watcher::<Node>::new(client, Some(own_node), node_name, config, output()).run());
-    tasks.spawn(Watcher::<EndpointSlice>::new(client, None, node_name, config, output()).run());
-    tasks.spawn(Watcher::<Service>::new(client, None, node_name, config, output()).run());
-    tasks.spawn(Watcher::<Namespace>::new(client, None, node_name, config, output()).run());
+    let mut tasks = JoinSet::new();
     tasks.spawn(NodeLister::new(client, node_name, config, output()).run());
+    let about = |kind, selector: Option<String>| About {
+        kind,
+        selector,
+        node_name,
+        config,
+    };
+    let here = |field: &str| Some(format!("{field}={node_name}"));
+    let own_node = about(Kind::Node, here("metadata.name"));
+    tasks.spawn(Watcher::new(client, &(), Object::Node, own_node, output()).run());
+    let slices = about(Kind::EndpointSlice, None);
+    tasks.spawn(Watcher::new(client, &(), Object::EndpointSlice, slices, output()).run());
+    let services = about(Kind::Service, None);
+    tasks.spawn(Watcher::new(client, &(), Object::Service, services, output()).run());
+    let namespaces = about(Kind::Namespace, None);
+    tasks.spawn(Watcher::new(client, &(), Object::Namespace, namespaces, output()).run());
+    match config.calico {
+        Calico::Watched => {
+            for kind in CalicoKind::ALL {
+                let resource = kind.api_resource();
+                let about = about(Kind::Calico(kind), None);
+                let wrap = move |object| Object::Calico(kind, object);
+                tasks.spawn(Watcher::new(client, &resource, wrap, about, output()).run());
+            }
+            let own_pods = about(Kind::Pod, here("spec.nodeName"));
+            tasks.spawn(Watcher::new(client, &(), Object::Pod, own_pods, output()).run());
+        }
+        Calico::Ignored => {}
+    }
     Source {
         events,
         health,
         api_server: None,
+        kinds: Kind::all(config.calico),
         _running: Running::Tasks(tasks),
-    }
-}
-
-/// A kind of object that can be watched.
-trait Watched: Resource<DynamicType = ()> + DeserializeOwned + Clone + fmt::Debug + Send {
-    const KIND: Kind;
-    fn object(self: Box<Self>) -> Object;
-}
-
-impl Watched for Node {
-    const KIND: Kind = Kind::Node;
-    fn object(self: Box<Self>) -> Object {
-        Object::Node(self)
-    }
-}
-
-impl Watched for Namespace {
-    const KIND: Kind = Kind::Namespace;
-    fn object(self: Box<Self>) -> Object {
-        Object::Namespace(self)
-    }
-}
-
-impl Watched for Service {
-    const KIND: Kind = Kind::Service;
-    fn object(self: Box<Self>) -> Object {
-        Object::Service(self)
-    }
-}
-
-impl Watched for EndpointSlice {
-    const KIND: Kind = Kind::EndpointSlice;
-    fn object(self: Box<Self>) -> Object {
-        Object::EndpointSlice(self)
     }
 }
 
 /// Follows one kind.
 struct Watcher<K> {
     api: Api<DeserializeGuard<K>>,
+    kind: Kind,
+    wrap: Wrap<K>,
     field_selector: Option<String>,
     config: WatchConfig,
     events: mpsc::Sender<SourceEvent>,
@@ -148,6 +144,23 @@ struct Watcher<K> {
     backoff: Backoff,
     /// Watches that expired since one was last of use.
     expirations: u32,
+    listed: Listed,
+}
+
+/// What a watcher is to follow, and for whom.
+struct About<'a> {
+    kind: Kind,
+    /// Of all objects of the kind, those that count.
+    selector: Option<String>,
+    node_name: &'a str,
+    config: &'a WatchConfig,
+}
+
+/// Whether there ever was a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listed {
+    Never,
+    Once,
 }
 
 /// Nobody receives the events any more: the source was dropped.
@@ -159,6 +172,8 @@ enum Stopped {
     Unwanted,
     /// The server no longer has the history to continue from.
     Expired,
+    /// The server knows no such kind.
+    Absent,
     /// It ended as watches do after a while, or fell silent.
     Ended,
     /// Something is wrong.
@@ -174,22 +189,28 @@ impl From<Unwanted> for Stopped {
 impl<K: Watched + 'static> Watcher<K> {
     fn new(
         client: &Client,
-        field_selector: Option<String>,
-        node_name: &str,
-        config: &WatchConfig,
+        resource: &K::DynamicType,
+        wrap: impl Fn(Box<K>) -> Object + Send + Sync + 'static,
+        about: About<'_>,
         (events, health): (mpsc::Sender<SourceEvent>, HealthReporter),
     ) -> Self {
+        let About {
+            kind,
+            selector,
+            node_name,
+            config,
+        } = about;
         Self {
-            api: Api::all(client.clone()),
-            field_selector,
+            api: Api::all_with(client.clone(), resource),
+            kind,
+            wrap: Box::new(wrap),
+            field_selector: selector,
             config: config.clone(),
             events,
             health,
-            backoff: Backoff::new(
-                (node_name, K::KIND),
-                config.backoff_min..=config.backoff_max,
-            ),
+            backoff: Backoff::new((node_name, kind), config.backoff_min..=config.backoff_max),
             expirations: 0,
+            listed: Listed::Never,
         }
     }
 
@@ -211,6 +232,7 @@ impl<K: Watched + 'static> Watcher<K> {
                 Err(Stopped::Failed(trouble)) => self.fail(&trouble).await,
                 // The list took longer than the server keeps history.
                 Err(Stopped::Expired | Stopped::Ended) => self.fail(&Trouble::Expired).await,
+                Err(Stopped::Absent) => self.wait_for_kind().await?,
             }
         }
     }
@@ -227,13 +249,15 @@ impl<K: Watched + 'static> Watcher<K> {
             match stopped {
                 Stopped::Unwanted => return Err(Unwanted),
                 Stopped::Failed(trouble) => self.fail(&trouble).await,
+                // The list will wait for it.
+                Stopped::Absent => return Ok(()),
                 Stopped::Ended => {
-                    debug!(kind = %K::KIND, "watch ended, watching again");
+                    debug!(kind = %self.kind, "watch ended, watching again");
                     // Without a pause only if the last watch was of use.
                     self.backoff.pause_unless_first().await;
                 }
                 Stopped::Expired => {
-                    debug!(kind = %K::KIND, "watch expired, listing again");
+                    debug!(kind = %self.kind, "watch expired, listing again");
                     self.expirations += 1;
                     // Once is what happens after a while without a connection.
                     if self.expirations > 1 {
@@ -245,8 +269,22 @@ impl<K: Watched + 'static> Watcher<K> {
         }
     }
 
+    /// A kind that is not served has no objects. One that was served before keeps those it had:
+    /// a definition that is removed takes its objects along one by one, and that was seen.
+    async fn wait_for_kind(&mut self) -> Result<(), Unwanted> {
+        if self.listed == Listed::Never {
+            debug!(kind = %self.kind, "not served: looked for again now and then");
+            self.listed = Listed::Once;
+            self.send(SourceEvent::ListStarted(self.kind)).await?;
+            self.send(SourceEvent::ListCompleted(self.kind)).await?;
+        }
+        self.health.recovered(self.kind.plural());
+        let pause = self.backoff.spread(self.config.absent_interval);
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
     async fn list(&mut self) -> Result<String, Stopped> {
-        self.send(SourceEvent::ListStarted(K::KIND)).await?;
         let mut params = ListParams::default().limit(self.config.page_size);
         params.field_selector = self.field_selector.clone();
         loop {
@@ -254,11 +292,15 @@ impl<K: Watched + 'static> Watcher<K> {
             let page = match timeout(limit, self.api.list(&params)).await {
                 Ok(Ok(page)) => page,
                 Ok(Err(error)) if is_expired(&error) => return Err(Stopped::Expired),
+                Ok(Err(error)) if self.may_be_absent(&error) => return Err(Stopped::Absent),
                 Ok(Err(error)) => return Err(Stopped::Failed(Trouble::List(error))),
                 Err(_) => return Err(Stopped::Failed(Trouble::NoAnswer(limit))),
             };
+            if params.continue_token.is_none() {
+                self.send(SourceEvent::ListStarted(self.kind)).await?;
+            }
             for item in page.items {
-                self.send(SourceEvent::Listed(object(item))).await?;
+                self.send(SourceEvent::Listed(self.object(item))).await?;
             }
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             if params.continue_token.is_some() {
@@ -268,7 +310,8 @@ impl<K: Watched + 'static> Watcher<K> {
             let Some(version) = version.filter(|version| !version.is_empty()) else {
                 return Err(Stopped::Failed(Trouble::NoVersion));
             };
-            self.send(SourceEvent::ListCompleted(K::KIND)).await?;
+            self.listed = Listed::Once;
+            self.send(SourceEvent::ListCompleted(self.kind)).await?;
             return Ok(version);
         }
     }
@@ -285,21 +328,25 @@ impl<K: Watched + 'static> Watcher<K> {
         let stream = match timeout(limit, self.api.watch(&params, version)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) if is_expired(&error) => return Err(Stopped::Expired),
+            Ok(Err(error)) if self.may_be_absent(&error) => return Err(Stopped::Absent),
             Ok(Err(error)) => return Err(Stopped::Failed(Trouble::Watch(error))),
             Err(_) => return Err(Stopped::Failed(Trouble::NoAnswer(limit))),
         };
-        self.health.recovered(K::KIND.plural());
+        self.health.recovered(self.kind.plural());
         let mut stream = std::pin::pin!(stream);
         loop {
             let event = self.next(&mut stream).await?;
             let (event, newer) = match event {
                 WatchEvent::Added(item) | WatchEvent::Modified(item) => {
                     let newer = item.meta().resource_version.clone();
-                    (Some(SourceEvent::Applied(object(item))), newer)
+                    (Some(SourceEvent::Applied(self.object(item))), newer)
                 }
                 WatchEvent::Deleted(item) => {
                     let newer = item.meta().resource_version.clone();
-                    (Some(SourceEvent::Deleted(object(item).object_ref())), newer)
+                    (
+                        Some(SourceEvent::Deleted(self.object(item).object_ref())),
+                        newer,
+                    )
                 }
                 WatchEvent::Bookmark(mark) => (None, Some(mark.metadata.resource_version)),
                 WatchEvent::Error(status) => {
@@ -339,6 +386,23 @@ impl<K: Watched + 'static> Watcher<K> {
         self.events.send(event).await.map_err(|_| Unwanted)
     }
 
+    fn object(&self, item: DeserializeGuard<K>) -> Object {
+        object(self.kind, &self.wrap, item)
+    }
+
+    /// Whether the server does not know the kind, and that is no trouble.
+    fn may_be_absent(&self, error: &::kube::Error) -> bool {
+        match self.kind {
+            Kind::Calico(_) => is_absent(error),
+            Kind::Node
+            | Kind::ClusterNode
+            | Kind::Namespace
+            | Kind::Service
+            | Kind::EndpointSlice
+            | Kind::Pod => false,
+        }
+    }
+
     /// A watch was of use.
     fn works(&mut self) {
         self.backoff.reset();
@@ -346,25 +410,7 @@ impl<K: Watched + 'static> Watcher<K> {
     }
 
     async fn fail(&mut self, trouble: &Trouble) {
-        self.health.failed(K::KIND.plural(), &trouble.to_string());
+        self.health.failed(self.kind.plural(), &trouble.to_string());
         self.backoff.pause().await;
-    }
-}
-
-fn object<K: Watched>(item: DeserializeGuard<K>) -> Object {
-    match item.0 {
-        Ok(mut object) => {
-            slim(object.meta_mut());
-            Box::new(object).object()
-        }
-        Err(invalid) => {
-            let metadata = invalid.metadata;
-            let name = ObjectRef::new(
-                K::KIND,
-                metadata.namespace.as_deref().unwrap_or_default(),
-                metadata.name.as_deref().unwrap_or_default(),
-            );
-            Object::Unreadable(name, invalid.error)
-        }
     }
 }

@@ -17,6 +17,10 @@ use crate::types::{Asn, Family, Prefix, RouterId};
 pub struct Receiver {
     /// Our AS.
     pub asn: Asn,
+    /// Our AS in the peer's eyes, where that is another.
+    pub local_asn: Option<Asn>,
+    /// How often our AS may stand in the AS_PATH of a route that is used all the same.
+    pub own_asn_allowed: u8,
     /// Our BGP Identifier.
     pub router_id: RouterId,
     /// Our cluster, where we reflect routes (RFC 4456 section 7).
@@ -28,7 +32,7 @@ pub struct Receiver {
 /// Why a route must not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Ineligible {
-    /// It passed through our AS before (RFC 4271 section 9.1.2).
+    /// It passed through our AS before (RFC 4271 section 9.1.2), more often than is allowed.
     #[error("our AS {0} is in its AS_PATH")]
     OwnAs(Asn),
     /// We brought it into the AS ourselves (RFC 4456 section 8).
@@ -51,6 +55,9 @@ pub struct AdjRibIn {
     receiver: Receiver,
     routes: PrefixMap<AttributesRef>,
     sets: HeldSets,
+    /// Prefixes whose route is from a session before the present one, and was not announced again
+    /// (RFC 4724 section 4.2). Apart from the routes: only between two sessions is there any.
+    stale: PrefixMap<()>,
 }
 
 impl AdjRibIn {
@@ -61,6 +68,7 @@ impl AdjRibIn {
             receiver,
             routes: PrefixMap::default(),
             sets: HeldSets::default(),
+            stale: PrefixMap::default(),
         }
     }
 
@@ -69,8 +77,7 @@ impl AdjRibIn {
     pub fn apply(&mut self, update: &Update, pool: &mut AttributePool) -> Vec<Prefix> {
         let mut changed = Vec::new();
         for prefix in withdrawn(update) {
-            if let Some(before) = self.routes.remove(&prefix) {
-                self.sets.release(&before);
+            if self.forget(&prefix) {
                 changed.push(prefix);
             }
         }
@@ -81,6 +88,7 @@ impl AdjRibIn {
             });
             self.sets.hold(&attributes, reach.prefixes.len());
             for prefix in &reach.prefixes {
+                self.stale.remove(prefix);
                 let before = self.routes.insert(*prefix, attributes.clone());
                 if before.as_ref() != Some(&attributes) {
                     changed.push(*prefix);
@@ -93,6 +101,47 @@ impl AdjRibIn {
         changed.sort_unstable();
         changed.dedup();
         changed
+    }
+
+    /// The session is lost, and what the peer sent of a family stays until it is announced again,
+    /// withdrawn, or swept: all of it is stale.
+    pub fn mark_stale(&mut self, family: Family) {
+        for prefix in self.routes.prefixes() {
+            if prefix.family() == family {
+                self.stale.insert(prefix, ());
+            }
+        }
+    }
+
+    /// Forgets the routes of a family that are still stale; returns their prefixes, in order.
+    pub fn sweep_stale(&mut self, family: Family) -> Vec<Prefix> {
+        let stale = self.stale.prefixes();
+        let swept: Vec<Prefix> = stale.filter(|prefix| prefix.family() == family).collect();
+        for prefix in &swept {
+            self.forget(prefix);
+        }
+        swept
+    }
+
+    /// Whether the route to a prefix is from a session before the present one.
+    #[must_use]
+    pub fn is_stale(&self, prefix: &Prefix) -> bool {
+        self.stale.get(prefix).is_some()
+    }
+
+    /// How many routes of a family are stale.
+    #[must_use]
+    pub fn stale_count(&self, family: Family) -> usize {
+        self.stale.count(family)
+    }
+
+    fn forget(&mut self, prefix: &Prefix) -> bool {
+        self.stale.remove(prefix);
+        let Some(before) = self.routes.remove(prefix) else {
+            return false;
+        };
+        self.sets.release(&before);
+        true
     }
 
     /// The route to a prefix, eligible or not.
@@ -118,13 +167,17 @@ impl AdjRibIn {
         }
         let Receiver {
             asn,
+            local_asn,
+            own_asn_allowed,
             router_id,
             cluster_id,
             addresses: _,
         } = &self.receiver;
         let AttributeSet { next_hop, path } = attributes;
-        if path.as_path.contains(*asn) {
-            return Some(Ineligible::OwnAs(*asn));
+        for own in std::iter::once(asn).chain(local_asn) {
+            if path.as_path.count(*own) > usize::from(*own_asn_allowed) {
+                return Some(Ineligible::OwnAs(*own));
+            }
         }
         let own_id = Ipv4Addr::from(*router_id);
         if path.originator_id == Some(own_id) {
@@ -172,19 +225,25 @@ impl AdjRibIn {
         self.sets.octets()
     }
 
-    /// These addresses are ours from now on. Returns the prefixes of the routes for which that may make
-    /// a difference.
-    pub fn set_addresses(&mut self, addresses: BTreeSet<IpAddr>) -> Vec<Prefix> {
-        if addresses == self.receiver.addresses {
+    /// This is what we are from now on. Returns the prefixes of the routes for which that may make a
+    /// difference.
+    pub fn set_receiver(&mut self, receiver: Receiver) -> Vec<Prefix> {
+        if receiver == self.receiver {
             return Vec::new();
         }
-        let before = std::mem::replace(&mut self.receiver.addresses, addresses);
-        let differs: BTreeSet<&IpAddr> = before
-            .symmetric_difference(&self.receiver.addresses)
-            .collect();
+        let before = std::mem::replace(&mut self.receiver, receiver);
+        let is_by = before
+            .addresses
+            .symmetric_difference(&self.receiver.addresses);
+        let is_by: BTreeSet<&IpAddr> = is_by.collect();
+        let same_but_addresses = Receiver {
+            addresses: self.receiver.addresses.clone(),
+            ..before.clone()
+        };
+        let all = same_but_addresses != self.receiver;
         let concerned = self.routes.iter();
         concerned
-            .filter(|(_, attributes)| differs.contains(&attributes.next_hop.address))
+            .filter(|(_, attributes)| all || is_by.contains(&attributes.next_hop.address))
             .map(|(prefix, _)| prefix)
             .collect()
     }
@@ -192,6 +251,7 @@ impl AdjRibIn {
     /// Forgets everything; returns the prefixes there were routes to, in order.
     pub fn clear(&mut self) -> Vec<Prefix> {
         self.sets = HeldSets::default();
+        self.stale = PrefixMap::default();
         let routes = std::mem::take(&mut self.routes);
         routes.prefixes().collect()
     }

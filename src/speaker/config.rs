@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU8;
+use std::time::Duration;
 
 use crate::bgp::{OpenParameters, PeerSettings};
 use crate::types::{
-    Asn, BGP_PORT, ConnectMode, Family, FirstAs, GroupId, HoldTime, Password, PeerId,
-    ReceiveLimits, RouterId,
+    Asn, BGP_PORT, ClusterId, ConnectMode, Family, FirstAs, GroupId, HoldTime, NextHopMode,
+    Password, PeerId, ReceiveLimits, Reflection, RouterId,
 };
 
 /// Everything the operator decides about the speaker. Given whole; the speaker works out what
@@ -18,6 +20,9 @@ pub struct SpeakerConfig {
     pub asn: Asn,
     /// Our BGP Identifier.
     pub router_id: RouterId,
+    /// Our cluster, where we are a route reflector. Without one no learned route goes on to
+    /// anybody.
+    pub cluster_id: Option<ClusterId>,
     /// Next hops for routes of the family that a session's own addresses are not of.
     pub next_hops: NextHops,
     /// Every address of the node: a route by one of them would come back to us.
@@ -74,6 +79,18 @@ pub struct PeerConfig {
     pub first_as: FirstAs,
     /// How much it may send.
     pub limits: ReceiveLimits,
+    /// What it is to us where we are a reflector.
+    pub reflection: Reflection,
+    /// What becomes of next hops towards it.
+    pub next_hop_mode: NextHopMode,
+    /// Our AS in its eyes, where that is another than ours.
+    pub local_asn: Option<Asn>,
+    /// How often our AS may stand in the AS_PATH of a route of its, for the route to be used.
+    pub own_asn_allowed: u8,
+    /// How many hops away it is at most; segments from farther away are dropped (RFC 5082).
+    pub ttl_security: Option<NonZeroU8>,
+    /// How often it is sent a KEEPALIVE, where a third of the hold time is too rarely.
+    pub keepalive_time: Option<Duration>,
     /// Why nobody may dial, where that is so: what is wrong with its key, say.
     pub barred: Option<String>,
 }
@@ -85,11 +102,17 @@ impl SpeakerConfig {
         Self {
             asn,
             router_id,
+            cluster_id: None,
             next_hops: NextHops::default(),
             addresses: BTreeSet::new(),
             learning: Learning::default(),
             peers: Vec::new(),
         }
+    }
+
+    /// Our AS in the eyes of a peer.
+    pub(super) fn asn_towards(&self, peer: &PeerConfig) -> Asn {
+        peer.local_asn.unwrap_or(self.asn)
     }
 }
 
@@ -110,6 +133,12 @@ impl PeerConfig {
             password: None,
             first_as: FirstAs::Peers,
             limits: ReceiveLimits::DEFAULT,
+            reflection: Reflection::NonClient,
+            next_hop_mode: NextHopMode::Auto,
+            local_asn: None,
+            own_asn_allowed: 0,
+            ttl_security: None,
+            keepalive_time: None,
             barred: None,
         }
     }
@@ -127,7 +156,8 @@ impl NextHops {
 }
 
 impl PeerSettings {
-    /// What sessions with the peer are made of; its name, its group and its limits are not.
+    /// What sessions with the peer are made of; its name, its group, its limits and what becomes of
+    /// learned routes are not.
     pub(super) fn new(config: &SpeakerConfig, peer: &PeerConfig) -> Self {
         let PeerConfig {
             id: _,
@@ -142,6 +172,12 @@ impl PeerSettings {
             password,
             first_as,
             limits: _,
+            reflection: _,
+            next_hop_mode: _,
+            local_asn: _,
+            own_asn_allowed: _,
+            ttl_security,
+            keepalive_time,
             barred,
         } = peer;
         Self {
@@ -150,11 +186,13 @@ impl PeerSettings {
             password: password.clone(),
             barred: barred.clone(),
             connect_mode: *connect_mode,
+            ttl_security: *ttl_security,
             open: OpenParameters {
-                local_asn: config.asn,
+                local_asn: config.asn_towards(peer),
                 router_id: config.router_id,
                 peer_asn: *asn,
                 hold_time: *hold_time,
+                keepalive_time: *keepalive_time,
                 first_as: *first_as,
             },
         }

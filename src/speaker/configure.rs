@@ -37,7 +37,7 @@ impl Speaker {
             }
         }
         self.follow_configured_groups();
-        self.take_addresses();
+        self.take_receivers();
         if before.is_some_and(|before| before.learning != learning) {
             self.learning_changed(learning);
         }
@@ -49,15 +49,14 @@ impl Speaker {
         }
     }
 
-    /// The node may have other addresses than before: routes by them are not used, and those by
-    /// former ones are.
-    fn take_addresses(&mut self) {
+    /// What decides whether a route may be used may be otherwise: the node's addresses, its cluster.
+    fn take_receivers(&mut self) {
         let Some(config) = &self.config else {
             return;
         };
         let mut concerned = Vec::new();
         for (id, session) in &mut self.sessions {
-            let prefixes = session.take_addresses(config).into_iter();
+            let prefixes = session.take_receiver(config).into_iter();
             concerned.extend(prefixes.map(|prefix| (*id, prefix)));
         }
         for (id, prefix) in concerned {

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use super::Speaker;
 use super::config::Learning;
 use super::io::Output;
-use crate::bgp::wire::{AsPath, AsPathSegment, AsPathSegmentKind, NextHop, PathAttributes};
+use crate::bgp::wire::{NextHop, PathAttributes};
 use crate::rib::{AttributeSet, AttributesRef, Neighbor, Path, Source};
-use crate::types::{Asn, Installation, PeerId, Prefix, RouteAttributes, RouteVersion, RouterId};
+use crate::types::{Installation, PeerId, Prefix, RouteAttributes, RouteVersion, RouterId};
 
 /// A route of a peer that is to be decided about, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -269,7 +269,7 @@ fn changed(received: &AttributeSet, decided: &RouteAttributes, by: &Neighbor) ->
         Some(_) | None => *received_next_hop,
     };
     let mut path = PathAttributes {
-        as_path: prepended(&path.as_path, by.asn, *prepend),
+        as_path: path.as_path.prepended(by.asn, usize::from(*prepend)),
         med: *med,
         local_pref: *local_pref,
         ..path.clone()
@@ -284,18 +284,6 @@ fn changed(received: &AttributeSet, decided: &RouteAttributes, by: &Neighbor) ->
         path.extended_communities.clone_from(extended_communities);
     }
     AttributeSet { next_hop, path }
-}
-
-fn prepended(path: &AsPath, asn: Asn, copies: u8) -> AsPath {
-    let mut segments = Vec::new();
-    if copies > 0 {
-        segments.push(AsPathSegment {
-            kind: AsPathSegmentKind::Sequence,
-            asns: vec![asn; usize::from(copies)],
-        });
-    }
-    segments.extend(path.segments.iter().cloned());
-    AsPath { segments }
 }
 
 fn sorted<T: Ord + Copy>(values: &[T]) -> Vec<T> {

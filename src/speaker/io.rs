@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,6 +121,8 @@ pub enum Output {
         local: Option<IpAddr>,
         /// To sign with.
         password: Option<Password>,
+        /// From how many hops away the peer's segments may come at most (RFC 5082).
+        ttl_security: Option<NonZeroU8>,
     },
     /// Send, in order; report with `Transmitted`.
     Transmit {

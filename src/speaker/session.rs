@@ -18,7 +18,7 @@ use super::view::{NotSent, PeerView, SessionView};
 use crate::bgp::wire::{Message, Update};
 use crate::bgp::{Negotiated, Peer};
 use crate::rib::{AdjRibIn, AdjRibOut, AttributePool, Neighbor, Path, Receiver, Source};
-use crate::types::{Family, GroupId, PeerId, Prefix, RouteAttributes, RouteVersion};
+use crate::types::{ClusterId, Family, GroupId, PeerId, Prefix, RouteAttributes, RouteVersion};
 
 /// One configured peer.
 #[derive(Debug)]
@@ -69,10 +69,10 @@ const REPORTS_MAX: usize = 8;
 impl Session {
     pub(super) fn new(config: PeerConfig, fsm: Peer, speaker: &SpeakerConfig) -> Self {
         Self {
+            adj_rib_in: AdjRibIn::new(receiver(speaker, &config, None)),
             follows: config.group,
             config,
             fsm,
-            adj_rib_in: AdjRibIn::new(receiver(speaker, None)),
             adj_rib_out: AdjRibOut::new(),
             neighbor: None,
             versions: BTreeMap::new(),
@@ -93,7 +93,7 @@ impl Session {
         let Some((negotiated, local)) = self.fsm.session() else {
             return;
         };
-        let receiver = receiver(speaker, Some(local.ip()));
+        let receiver = receiver(speaker, &self.config, Some(local.ip()));
         self.neighbor = Some(Arc::new(Neighbor {
             id: self.config.id,
             asn: self.config.asn,
@@ -110,12 +110,12 @@ impl Session {
         self.warned.clear();
     }
 
-    /// Takes up which addresses are ours. Returns the prefixes of the routes for which that may make a
+    /// Takes up what received routes are checked against. Returns the prefixes of the routes for which that may make a
     /// difference.
-    pub(super) fn take_addresses(&mut self, speaker: &SpeakerConfig) -> Vec<Prefix> {
+    pub(super) fn take_receiver(&mut self, speaker: &SpeakerConfig) -> Vec<Prefix> {
         let local = self.fsm.session().map(|(_, local)| local.ip());
-        self.adj_rib_in
-            .set_addresses(receiver(speaker, local).addresses)
+        let receiver = receiver(speaker, &self.config, local);
+        self.adj_rib_in.set_receiver(receiver)
     }
 
     /// The session is over: the peer has nothing of us, and we nothing of it. Returns the
@@ -380,14 +380,16 @@ fn export_session<'a>(fsm: &'a Peer, speaker: &SpeakerConfig) -> Option<ExportSe
 }
 
 /// Ourselves, as received routes are checked against us; `local` is our end of the session.
-fn receiver(speaker: &SpeakerConfig, local: Option<IpAddr>) -> Receiver {
+fn receiver(speaker: &SpeakerConfig, peer: &PeerConfig, local: Option<IpAddr>) -> Receiver {
     let next_hops = Family::ALL
         .into_iter()
         .filter_map(|family| speaker.next_hops.of(family));
     Receiver {
         asn: speaker.asn,
+        local_asn: peer.local_asn.filter(|asn| *asn != speaker.asn),
+        own_asn_allowed: peer.own_asn_allowed,
         router_id: speaker.router_id,
-        cluster_id: None,
+        cluster_id: speaker.cluster_id.map(|ClusterId(id)| id),
         addresses: next_hops
             .chain(speaker.addresses.iter().copied())
             .chain(local)

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::{
-    ClusterNode, Conflict, NextHop, NextHopMode, Nodes, PeerOptions, PeerTemplate, PeerType,
-    Peering, Peerings, Reflection, Reverse, SourceAddress, Target, Topology,
+    ClusterNode, Conflict, NextHop, Nodes, PeerOptions, PeerTemplate, PeerType, Peering, Peerings,
+    Reverse, SourceAddress, Target, Topology,
 };
-use crate::types::{Asn, BGP_PORT, ConnectMode, Family};
+use crate::types::{Asn, BGP_PORT, ConnectMode, Family, NextHopMode, Reflection};
 
 /// The name of the mesh in those of its peers and in conflicts.
 const MESH: &str = "mesh";

@@ -18,11 +18,38 @@ impl Asn {
     /// AS_TRANS, which stands for a number that does not fit two octets (RFC 6793 section 9).
     pub const TRANS: Self = Self(23456);
 
+    /// A number that a network can have.
+    ///
+    /// # Errors
+    /// It is reserved for something else.
+    pub fn assignable(number: u32) -> Result<Self, UnfitAsn> {
+        match number {
+            0 => Err(UnfitAsn::Zero),
+            23456 => Err(UnfitAsn::Trans),
+            65535 | u32::MAX => Err(UnfitAsn::Last(number)),
+            number => Ok(Self(number)),
+        }
+    }
+
     /// The number as the two-octet fields of OPEN and AS_PATH carry it: itself, or AS_TRANS.
     #[must_use]
     pub fn two_octets(self) -> u16 {
         u16::try_from(self.0).unwrap_or(23456)
     }
+}
+
+/// Why a number is no network's; to be read after the name of the field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnfitAsn {
+    /// RFC 7607 reserves it.
+    #[error("is 0, which is reserved (RFC 7607)")]
+    Zero,
+    /// AS_TRANS.
+    #[error("is 23456 (AS_TRANS), which stands for numbers above 65535 (RFC 6793)")]
+    Trans,
+    /// The last of two octets or of four.
+    #[error("is {0}, which is reserved (RFC 7300)")]
+    Last(u32),
 }
 
 impl fmt::Display for Asn {

@@ -118,6 +118,7 @@ impl<'a> Tables<'a> {
     fn origin(&mut self, candidate: &'a Candidate) -> Result<wit::Origin, PolicyFailure> {
         Ok(match &candidate.key.origin {
             Origin::PodCidr => wit::Origin::PodCidr,
+            Origin::IpamBlock => wit::Origin::IpamBlock,
             Origin::ServiceCidr { addresses } => wit::Origin::ServiceCidr((*addresses).into()),
             Origin::ServiceAddress { service, address } => {
                 let Some(facts) = &candidate.service else {
@@ -400,6 +401,8 @@ impl<'a> NodeParts<'a> {
             conditions: _,
             taints: _,
             cluster_nodes,
+            // What is announced of them are candidates, each with its origin.
+            blocks: _,
         } = facts;
         wit::Node {
             name,

@@ -1,7 +1,5 @@
 //! The whole way: a real API server in, BIRD, FRR and GoBGP out.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use super::cluster::{
@@ -10,6 +8,7 @@ use super::cluster::{
 };
 use super::fabric::{CHANGE_LIMIT, Plan, START_LIMIT};
 use super::live::{Cluster, create, patch};
+use crate::support::apiserver::outage;
 use crate::support::objects::Readiness;
 use crate::support::router::RouterKind;
 use crate::support::wait::{eventually, throughout};
@@ -22,11 +21,6 @@ const ROUTERS: [Plan; 3] = [
     (RouterKind::Gobgp, FABRIC_ASN + 1, "gobgp"),
 ];
 
-/// How long the API server stands still: long enough for every watch to be given up. The
-/// variable widens it.
-const OUTAGE: Duration = Duration::from_secs(8);
-const OUTAGE_VARIABLE: &str = "RUTTER_TEST_OUTAGE_SECONDS";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn routers_list_what_a_real_cluster_gives_and_keep_it_when_the_api_server_fails() {
     let mut cluster = Cluster::start(&NODES, &ROUTERS).await;
@@ -35,11 +29,8 @@ async fn routers_list_what_a_real_cluster_gives_and_keep_it_when_the_api_server_
     let (histories, sent) = (cluster.histories(), cluster.sent());
 
     // The API server stands still, then comes back with an empty watch cache.
-    let outage = std::env::var(OUTAGE_VARIABLE).map_or(OUTAGE, |seconds| {
-        Duration::from_secs(seconds.parse().unwrap())
-    });
     cluster.server.freeze();
-    throughout(outage, || cluster.routers[0].has_exactly(&complete));
+    throughout(outage(), || cluster.routers[0].has_exactly(&complete));
     cluster.server.kill();
     for agent in &cluster.agents {
         eventually(CHANGE_LIMIT, || {

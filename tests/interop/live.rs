@@ -118,7 +118,7 @@ impl Cluster {
 }
 
 /// As an operator does it.
-pub(super) fn apply_deployment(server: &ApiServer) {
+pub(crate) fn apply_deployment(server: &ApiServer) {
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
     let mut kubectl = Command::new(program("RUTTER_TEST_KUBECTL"));
     kubectl.arg("--kubeconfig").arg(server.admin_kubeconfig());
@@ -132,7 +132,7 @@ pub(super) fn apply_deployment(server: &ApiServer) {
 
 /// Lets the agents on these nodes reach the API server on the same port of their own loopback
 /// address: a socket file crosses namespaces, and no packet does.
-pub(super) fn relays(folder: &Path, nodes: &[ClusterNode], port: u16) -> Vec<Process> {
+pub(crate) fn relays(folder: &Path, nodes: &[ClusterNode], port: u16) -> Vec<Process> {
     let socket = folder.join("relay").display().to_string();
     let socat = program("RUTTER_TEST_SOCAT");
     let mut outer = Command::new(&socat);
@@ -194,7 +194,7 @@ pub(crate) async fn delete(admin: &Client, object: &Value) {
         .unwrap();
 }
 
-pub(super) fn api(admin: &Client, object: &Value) -> Api<DynamicObject> {
+pub(crate) fn api(admin: &Client, object: &Value) -> Api<DynamicObject> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let version = text(&object["apiVersion"]);
     let (group, version) = version.split_once('/').unwrap_or(("", &version));

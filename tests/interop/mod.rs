@@ -2,7 +2,7 @@
 //! say of themselves.
 
 mod churn;
-mod cluster;
+pub(crate) mod cluster;
 mod events;
 mod fabric;
 mod fairness;
@@ -17,7 +17,7 @@ mod imports;
 mod kernel_routes;
 mod kube_proxy;
 mod kubernetes;
-mod live;
+pub(crate) mod live;
 mod live_reload;
 mod received;
 mod recording;

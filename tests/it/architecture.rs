@@ -21,6 +21,10 @@ const MODULES: &[(&str, &[&str])] = &[
     ("policy", &["candidates", "facts", "types"]),
     ("cases", &["candidates", "facts", "policy", "types"]),
     ("config", &["candidates", "policy", "types"]),
+    (
+        "calico",
+        &["config", "policy", "selector", "topology", "types"],
+    ),
     ("bgp", &["types"]),
     ("rib", &["bgp::wire", "types"]),
     ("speaker", &["bgp", "rib", "types"]),
@@ -90,6 +94,7 @@ const CORE: &[&str] = &[
     "policy",
     "cases",
     "config",
+    "calico",
     "bgp",
     "rib",
     "speaker",

@@ -1,6 +1,8 @@
 //! Watchers and index against a real API server, in health and in every kind of trouble that a
 //! cluster has: whatever happens to the server, no fact changes that no object changed.
 
+mod calico;
+
 use std::fmt::Debug;
 use std::time::Duration;
 

@@ -11,6 +11,9 @@
 #[cfg(feature = "daemon")]
 #[path = "../interop/mod.rs"]
 mod interop;
+#[cfg(feature = "daemon")]
+#[path = "../lab/mod.rs"]
+mod lab;
 #[path = "../sim/mod.rs"]
 mod sim;
 #[cfg(feature = "daemon")]
@@ -18,6 +21,8 @@ mod sim;
 mod support;
 
 mod architecture;
+#[cfg(feature = "daemon")]
+mod calico_oracle;
 #[cfg(feature = "daemon")]
 mod demo;
 #[cfg(feature = "daemon")]

@@ -25,7 +25,13 @@ fn frrs_bgpd_is_found_though_openbgpds_is_first_on_path() {
     // A cache of its own, into which nothing is built.
     setup.env("RUTTER_TEST_CACHE", folder.path().join("cache"));
     setup.env_remove("KUBEBUILDER_ASSETS");
-    for name in ["KUBE_APISERVER", "KUBE_PROXY", "ETCD", "KUBECTL"] {
+    for name in [
+        "KUBE_APISERVER",
+        "KUBE_CONTROLLER_MANAGER",
+        "KUBE_PROXY",
+        "ETCD",
+        "KUBECTL",
+    ] {
         let given = program(&format!("RUTTER_TEST_{name}"));
         setup.env(format!("TEST_ASSET_{name}"), given);
     }

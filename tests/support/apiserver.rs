@@ -1,7 +1,8 @@
 //! A real Kubernetes API server with its own etcd, on free ports of the loopback address. It ends
 //! with the test, also when that fails.
 //!
-//! There are no controllers: nobody makes EndpointSlices or ServiceAccounts but the test.
+//! There are no controllers but where a test starts them ([`super::controllers`]): nobody makes
+//! EndpointSlices or ServiceAccounts but the test.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,22 @@ pub(crate) struct ApiServer {
     _etcd: Process,
     directory: TempDir,
     ports: Ports,
+    service_ranges: String,
+}
+
+/// Where Services get their cluster IPs from, unless somebody chose otherwise.
+const SERVICE_RANGES: [&str; 2] = ["172.16.0.0/16", "fd00:10:96::/112"];
+
+/// How long tests have it stand still: long enough for every watch to be given up. The variable
+/// widens it.
+const OUTAGE: Duration = Duration::from_secs(8);
+const OUTAGE_VARIABLE: &str = "RUTTER_TEST_OUTAGE_SECONDS";
+
+/// For how long tests leave agents without an API server.
+pub(crate) fn outage() -> Duration {
+    std::env::var(OUTAGE_VARIABLE).map_or(OUTAGE, |seconds| {
+        Duration::from_secs(seconds.parse().expect(OUTAGE_VARIABLE))
+    })
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +71,12 @@ impl ApiServer {
     /// Starts one with an empty etcd, and waits until it serves and has made what it makes by
     /// itself (the Service `default/kubernetes`).
     pub(crate) async fn start() -> Self {
+        Self::start_with(&SERVICE_RANGES).await
+    }
+
+    /// The same with these ranges for cluster IPs, one of each family at most.
+    pub(crate) async fn start_with(service_ranges: &[&str]) -> Self {
+        let service_ranges = service_ranges.join(",");
         let directory = tempfile::tempdir().unwrap();
         let ports = Ports::free();
         std::fs::write(
@@ -66,9 +89,10 @@ impl ApiServer {
         std::fs::write(directory.path().join("sa.key"), key).unwrap();
         let mut server = Self {
             _etcd: spawn_etcd(directory.path(), ports),
-            server: spawn_server(directory.path(), ports),
+            server: spawn_server(directory.path(), ports, &service_ranges),
             directory,
             ports,
+            service_ranges,
         };
         server.until_ready().await;
         let services: Api<Service> = Api::namespaced(server.admin().await, "default");
@@ -101,7 +125,7 @@ impl ApiServer {
     /// Starts it again after [`Self::kill`], with the same data and credentials and with an empty
     /// watch cache. It serves after [`Self::until_ready`].
     pub(crate) fn start_again(&mut self) {
-        self.server = spawn_server(self.directory.path(), self.ports);
+        self.server = spawn_server(self.directory.path(), self.ports, &self.service_ranges);
     }
 
     /// Waits until it serves.
@@ -251,7 +275,7 @@ fn spawn_etcd(directory: &Path, ports: Ports) -> Process {
     Process::spawn("etcd", &mut command, directory.join("etcd.log"))
 }
 
-fn spawn_server(directory: &Path, ports: Ports) -> Process {
+fn spawn_server(directory: &Path, ports: Ports, service_ranges: &str) -> Process {
     let file = |name: &str| directory.join(name).display().to_string();
     let key = file("sa.key");
     let mut command = bound_to_the_test(&program("RUTTER_TEST_KUBE_APISERVER"));
@@ -265,7 +289,7 @@ fn spawn_server(directory: &Path, ports: Ports) -> Process {
         format!("--cert-dir={}", file("pki")),
         format!("--token-auth-file={}", file("tokens.csv")),
         "--authorization-mode=RBAC".to_owned(),
-        "--service-cluster-ip-range=172.16.0.0/16,fd00:10:96::/112".to_owned(),
+        format!("--service-cluster-ip-range={service_ranges}"),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         format!("--service-account-key-file={key}"),
         format!("--service-account-signing-key-file={key}"),
@@ -281,7 +305,7 @@ fn spawn_server(directory: &Path, ports: Ports) -> Process {
 
 /// A command that is killed with the thread that runs the test, even when that is killed itself
 /// and drops nothing.
-fn bound_to_the_test(program: &str) -> Command {
+pub(super) fn bound_to_the_test(program: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--", program]);
     command

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::netns::Host;
 use super::process::{Process, impatient, program, run};
 use super::router::{
-    Dialing, LearnedRoute, Neighbor, Router, RouterConfig, RouterKind, Session, SessionState,
+    Dialing, LearnedRoute, Neighbor, Role, Router, RouterConfig, RouterKind, Session, SessionState,
 };
 use super::wait::eventually;
 
@@ -28,6 +28,7 @@ pub(crate) struct Bird {
     process: Process,
     folder: TempDir,
     host: Host,
+    role: Role,
     asn: u32,
     /// The n-th is the protocol `n<n>`.
     neighbors: Vec<IpAddr>,
@@ -61,15 +62,21 @@ impl Times {
 impl Bird {
     /// Starts it on `host`.
     pub(crate) fn start(host: &Host, config: &RouterConfig) -> Self {
+        Self::start_as(Role::Listener, host, config)
+    }
+
+    /// Starts it on `host` for this.
+    pub(crate) fn start_as(role: Role, host: &Host, config: &RouterConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        fs::write(path("bird.conf"), render(host, config)).unwrap();
+        fs::write(path("bird.conf"), render(role, host, config)).unwrap();
         let mut command = host.command(&program("RUTTER_TEST_BIRD"));
         command.arg("-f").arg("-s").arg(path("ctl"));
         command.arg("-c").arg(path("bird.conf"));
         let bird = Self {
             process: Process::spawn("bird", &mut command, path("log")),
             host: host.clone(),
+            role,
             asn: config.asn,
             neighbors: addresses(config),
             times: Times::default(),
@@ -82,7 +89,7 @@ impl Bird {
 
     /// Takes another configuration into use.
     pub(crate) fn configure(&mut self, config: &RouterConfig) {
-        let text = render(&self.host, config);
+        let text = render(self.role, &self.host, config);
         fs::write(self.folder.path().join("bird.conf"), text).unwrap();
         self.neighbors = addresses(config);
         self.ask("configure").unwrap();
@@ -91,7 +98,7 @@ impl Bird {
     /// Takes another configuration into use, in which its IPv4 routes go by another next hop than
     /// itself.
     pub(crate) fn configure_next_hop(&mut self, config: &RouterConfig, next_hop: &str) {
-        let text = render(&self.host, config);
+        let text = render(self.role, &self.host, config);
         let own = "ipv4 { import all; export where source = RTS_STATIC;";
         assert!(text.contains(own), "{text}");
         let other = format!(
@@ -277,7 +284,7 @@ fn read_attribute(line: &str, route: &mut LearnedRoute) -> Option<()> {
     Some(())
 }
 
-fn render(host: &Host, config: &RouterConfig) -> String {
+fn render(role: Role, host: &Host, config: &RouterConfig) -> String {
     let mut text = format!(
         "log stderr all;\n\
          timeformat protocol iso long ms;\n\
@@ -296,13 +303,40 @@ fn render(host: &Host, config: &RouterConfig) -> String {
             .collect();
         let _ = write!(text, "protocol static {name} {{ {family};\n{routes}}}\n");
     }
+    if role == Role::Switch {
+        for (name, family) in [("k4", "ipv4"), ("k6", "ipv6")] {
+            let _ = writeln!(
+                text,
+                "protocol kernel {name} {{ merge paths on; \
+                 {family} {{ import none; export where source = RTS_BGP; }}; }}"
+            );
+        }
+    }
     for (index, neighbor) in config.neighbors.iter().enumerate() {
-        text += &render_neighbor(host, config.asn, index, neighbor);
+        text += &render_neighbor(role, host, config.asn, index, neighbor);
     }
     text
 }
 
-fn render_neighbor(host: &Host, asn: u32, index: usize, neighbor: &Neighbor) -> String {
+/// The routes that a session carries, and how.
+fn channels(role: Role, host: &Host, neighbor: IpAddr) -> String {
+    let Host { ipv4, ipv6, .. } = host;
+    match role {
+        Role::Listener => format!(
+            "ipv4 {{ import all; export where source = RTS_STATIC; next hop address {ipv4}; }};\n\
+             ipv6 {{ import all; export where source = RTS_STATIC; next hop address {ipv6}; }};\n"
+        ),
+        Role::Switch => {
+            let family = if neighbor.is_ipv4() { "ipv4" } else { "ipv6" };
+            format!(
+                "{family} {{ import all; next hop self; \
+                 export where source = RTS_STATIC || source = RTS_BGP; }};\n"
+            )
+        }
+    }
+}
+
+fn render_neighbor(role: Role, host: &Host, asn: u32, index: usize, neighbor: &Neighbor) -> String {
     let Neighbor {
         address,
         asn: peer_asn,
@@ -316,6 +350,11 @@ fn render_neighbor(host: &Host, asn: u32, index: usize, neighbor: &Neighbor) -> 
     };
     let password = password.as_ref();
     let password = password.map_or(String::new(), |key| format!("password \"{key}\";"));
+    // A switch has an address on each network that it joins.
+    let local = match role {
+        Role::Listener => host.address_like(*address).to_string(),
+        Role::Switch => String::new(),
+    };
     format!(
         "protocol bgp n{index} {{\n\
          local {local} as {asn};\n\
@@ -323,11 +362,8 @@ fn render_neighbor(host: &Host, asn: u32, index: usize, neighbor: &Neighbor) -> 
          direct; {passive} {password}\n\
          hold time {hold_time}; connect delay time 1; connect retry time 2;\n\
          error wait time 1, 2; error forget time 1;\n\
-         ipv4 {{ import all; export where source = RTS_STATIC; next hop address {ipv4}; }};\n\
-         ipv6 {{ import all; export where source = RTS_STATIC; next hop address {ipv6}; }};\n\
+         {}\
          }}\n",
-        local = host.address_like(*address),
-        ipv4 = host.ipv4,
-        ipv6 = host.ipv6,
+        channels(role, host, *address),
     )
 }

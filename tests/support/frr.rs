@@ -1,9 +1,13 @@
-//! FRR's bgpd alone, without zebra: configuration, and what `vtysh` prints as JSON.
+//! FRR's bgpd, without zebra unless it is a switch: configuration, and what `vtysh` prints as JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::net::IpAddr;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use rutter::types::Prefix;
 use serde_json::Value;
@@ -13,8 +17,12 @@ use super::json::{array, integer, map, parsed, text};
 use super::netns::Host;
 use super::process::{Process, impatient, program, run};
 use super::router::{
-    Dialing, LearnedRoute, Router, RouterConfig, RouterKind, Session, SessionState,
+    Dialing, LearnedRoute, Role, Router, RouterConfig, RouterKind, Session, SessionState,
 };
+use super::wait::eventually;
+
+/// Far above what it takes until zebra is connected to.
+const LISTEN_LIMIT: Duration = Duration::from_secs(30);
 
 /// Each command is an argument: some hundreds fit on a command line.
 const COMMANDS_MAX: usize = 300;
@@ -23,6 +31,8 @@ const COMMANDS_MAX: usize = 300;
 #[derive(Debug)]
 pub(crate) struct Frr {
     process: Process,
+    /// Which a switch has: it writes the kernel's routes.
+    _zebra: Option<Process>,
     folder: TempDir,
     host: Host,
     asn: u32,
@@ -31,20 +41,37 @@ pub(crate) struct Frr {
 impl Frr {
     /// Starts it on `host`.
     pub(crate) fn start(host: &Host, config: &RouterConfig) -> Self {
+        Self::start_as(Role::Listener, host, config)
+    }
+
+    /// Starts it on `host` for this.
+    pub(crate) fn start_as(role: Role, host: &Host, config: &RouterConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        fs::write(path("bgpd.conf"), render(host, config)).unwrap();
+        fs::write(path("bgpd.conf"), render(role, host, config)).unwrap();
         fs::create_dir(path("vty")).unwrap();
         let mut command = host.command(&program("RUTTER_TEST_BGPD"));
-        // -S as root, -n no kernel routes, -Z no zebra, -P 0 no telnet.
-        command.args(["-S", "-n", "-Z", "-P", "0", "--log", "stdout", "-p", "179"]);
-        command.args(["-l", &host.ipv4.to_string()]);
-        command.args(["-l", &host.ipv6.to_string()]);
+        // -S as root, -P 0 no telnet.
+        command.args(["-S", "-P", "0", "--log", "stdout", "-p", "179"]);
+        let zebra = match role {
+            Role::Listener => {
+                // -n no kernel routes, -Z no zebra.
+                command.args(["-n", "-Z"]);
+                command.args(["-l", &host.ipv4.to_string()]);
+                command.args(["-l", &host.ipv6.to_string()]);
+                None
+            }
+            Role::Switch => {
+                command.arg("-z").arg(path("zserv"));
+                Some(start_zebra(host, folder.path()))
+            }
+        };
         command.arg("-f").arg(path("bgpd.conf"));
         command.arg("-i").arg(path("pid"));
         command.arg("--vty_socket").arg(path("vty"));
         Self {
             process: Process::spawn("bgpd", &mut command, path("log")),
+            _zebra: zebra,
             host: host.clone(),
             asn: config.asn,
             folder,
@@ -137,9 +164,11 @@ impl Router for Frr {
 
     fn sessions(&self) -> Result<BTreeMap<IpAddr, Session>, String> {
         let summary = self.ask(&["show bgp summary json".to_owned()])?;
-        let peers = summary
-            .iter()
-            .flat_map(|summary| map(&summary["ipv4Unicast"]["peers"]));
+        let peers = summary.iter().flat_map(|summary| {
+            let families = ["ipv4Unicast", "ipv6Unicast"];
+            families.map(|family| map(&summary[family]["peers"]))
+        });
+        let peers = peers.flatten();
         Ok(peers
             .filter_map(|(address, peer)| {
                 let state = match text(&peer["state"])? {
@@ -188,7 +217,27 @@ fn read(prefix: &Value, path: &Value) -> Option<LearnedRoute> {
     })
 }
 
-fn render(host: &Host, config: &RouterConfig) -> String {
+/// Starts zebra, and waits until bgpd can reach it.
+fn start_zebra(host: &Host, folder: &Path) -> Process {
+    // It runs as nobody but the user of its package, whose sockets these will be.
+    run(Command::new("chown").args(["-R", "frr"]).arg(folder)).unwrap();
+    let mut command = host.command(&program("RUTTER_TEST_ZEBRA"));
+    command.args(["-P", "0", "--log", "stdout"]);
+    let (socket, config) = (folder.join("zserv"), folder.join("zebra.conf"));
+    fs::write(&config, "log stdout\n").unwrap();
+    command.arg("-z").arg(&socket).arg("-f").arg(config);
+    command.arg("-i").arg(folder.join("zebra.pid"));
+    command.arg("--vty_socket").arg(folder.join("vty"));
+    let zebra = Process::spawn("zebra", &mut command, folder.join("zebra.log"));
+    eventually(LISTEN_LIMIT, || {
+        UnixStream::connect(&socket)
+            .map(drop)
+            .map_err(|error| format!("zebra: {error}"))
+    });
+    zebra
+}
+
+fn render(role: Role, host: &Host, config: &RouterConfig) -> String {
     let mut text = format!(
         "log stdout\n\
          debug bgp updates in\n\
@@ -196,7 +245,8 @@ fn render(host: &Host, config: &RouterConfig) -> String {
          bgp router-id {}\n\
          no bgp ebgp-requires-policy\n\
          no bgp network import-check\n\
-         no bgp default ipv4-unicast\n",
+         no bgp default ipv4-unicast\n\
+         bgp bestpath as-path multipath-relax\n",
         config.asn, host.ipv4
     );
     for neighbor in &config.neighbors {
@@ -224,7 +274,20 @@ fn render(host: &Host, config: &RouterConfig) -> String {
             "address-family {family} unicast\nmaximum-paths 16\nmaximum-paths ibgp 16\n"
         );
         for neighbor in &config.neighbors {
-            let _ = writeln!(text, "neighbor {} activate", neighbor.address);
+            let address = neighbor.address;
+            match role {
+                Role::Listener => {
+                    let _ = writeln!(text, "neighbor {address} activate");
+                }
+                Role::Switch if address.is_ipv4() == (family == "ipv4") => {
+                    let _ = write!(
+                        text,
+                        "neighbor {address} activate\n\
+                         neighbor {address} next-hop-self\n"
+                    );
+                }
+                Role::Switch => {}
+            }
         }
         for prefix in &config.announced {
             if prefix.address().is_ipv4() == (family == "ipv4") {

@@ -12,6 +12,18 @@ pub(crate) fn endless_loop() -> Vec<u8> {
     evaluates("(loop $again (br $again)) (unreachable)")
 }
 
+/// Takes so many pages of 64 KiB, by which it is seen from outside that it runs, and decides forever.
+pub(crate) fn endless_loop_with(pages: usize) -> Vec<u8> {
+    evaluates(&format!(
+        "(local $new i32)
+        (local.set $new (i32.mul (memory.size) (i32.const 65536)))
+        (drop (memory.grow (i32.const {pages})))
+        (memory.fill (local.get $new) (i32.const 1) (i32.mul (i32.const {pages}) (i32.const 65536)))
+        (loop $again (br $again))
+        (unreachable)"
+    ))
+}
+
 /// Calls itself until there is no stack left.
 pub(crate) fn recursion() -> Vec<u8> {
     Recipe {

@@ -27,7 +27,7 @@ pub(crate) struct KubeProxy {
 
 impl KubeProxy {
     /// Starts one for the Node `node`, and waits until it has written the rules of both families
-    /// once. What comes from `cluster_cidrs`, a range of each family, is traffic of pods.
+    /// once. What comes from `cluster_cidrs`, a range of each family at most, is traffic of pods.
     ///
     /// # Panics
     /// It ends, or is not healthy in time.
@@ -35,7 +35,7 @@ impl KubeProxy {
         host: &Host,
         node: &str,
         kubeconfig: &Path,
-        cluster_cidrs: [&str; 2],
+        cluster_cidrs: &[&str],
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("config.json");
@@ -64,7 +64,7 @@ impl KubeProxy {
     }
 }
 
-fn configuration(node: &str, kubeconfig: &Path, cluster_cidrs: [&str; 2]) -> Value {
+fn configuration(node: &str, kubeconfig: &Path, cluster_cidrs: &[&str]) -> Value {
     json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",

@@ -5,6 +5,8 @@
 pub(crate) mod agent;
 pub(crate) mod apiserver;
 pub(crate) mod bird;
+pub(crate) mod calico;
+pub(crate) mod controllers;
 pub(crate) mod frr;
 pub(crate) mod gobgp;
 pub(crate) mod guests;

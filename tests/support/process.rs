@@ -78,10 +78,6 @@ impl Process {
         }
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let option = match signal {

@@ -164,6 +164,32 @@ pub(crate) trait Router: Debug {
     }
 }
 
+/// What a router is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It tells what it learned; packets are not its business.
+    Listener,
+    /// It passes routes on, and forwards packets: its kernel has what it learned, by every next
+    /// hop that is as good as the best. A session carries the routes of its own family alone.
+    Switch,
+}
+
+/// Starts a router that is a switch.
+///
+/// # Panics
+/// This kind cannot be one here.
+pub(crate) fn start_switch(
+    kind: RouterKind,
+    host: &Host,
+    config: &RouterConfig,
+) -> Box<dyn Router> {
+    match kind {
+        RouterKind::Bird => Box::new(Bird::start_as(Role::Switch, host, config)),
+        RouterKind::Frr => Box::new(Frr::start_as(Role::Switch, host, config)),
+        RouterKind::Gobgp => panic!("GoBGP leaves the kernel alone"),
+    }
+}
+
 /// Starts a router on `host`. It has no sessions yet when this returns.
 pub(crate) fn start(kind: RouterKind, host: &Host, config: &RouterConfig) -> Box<dyn Router> {
     match kind {

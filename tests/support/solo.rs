@@ -97,11 +97,6 @@ impl Solo {
         }
     }
 
-    /// Of the process.
-    pub(crate) fn id(&self) -> u32 {
-        self.process.id()
-    }
-
     pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }

@@ -1,7 +1,8 @@
 //! Speakers on real loopback sockets. No test sleeps: each waits for a condition with a deadline.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU8;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -166,12 +167,12 @@ async fn a_connection_without_the_md5_key_never_opens() {
     views(&passive).await;
     let remote = SocketAddr::new(loopback(6), port);
     for wrong in [None, key("guess")] {
-        let dial = sockets::dial(remote, Some(loopback(7)), wrong);
+        let dial = sockets::dial(remote, Some(loopback(7)), wrong, None);
         // The kernel drops the SYN, so that this ends by time and not by an answer.
         let outcome = tokio::time::timeout(Duration::from_millis(300), dial).await;
         assert!(outcome.is_err(), "{outcome:?}");
     }
-    let dial = sockets::dial(remote, Some(loopback(7)), key("secret"));
+    let dial = sockets::dial(remote, Some(loopback(7)), key("secret"), None);
     tokio::time::timeout(DEADLINE, dial).await.unwrap().unwrap();
 }
 
@@ -194,7 +195,7 @@ async fn a_rotated_md5_key_holds_for_live_listeners() {
     until(&passive, again).await;
     until(&active, again).await;
     let remote = SocketAddr::new(a, port);
-    let old = sockets::dial(remote, Some(b), key("old"));
+    let old = sockets::dial(remote, Some(b), key("old"), None);
     assert!(
         tokio::time::timeout(Duration::from_millis(300), old)
             .await
@@ -209,7 +210,7 @@ async fn an_accepted_connection_is_signed_from_then_on() {
     let mut listeners = Listeners::new(Doors::default(), events);
     let socket = TcpListener::bind((loopback(10), 0)).await.unwrap();
     let remote = socket.local_addr().unwrap();
-    let mut unsigned = sockets::dial(remote, Some(loopback(11)), None)
+    let mut unsigned = sockets::dial(remote, Some(loopback(11)), None, None)
         .await
         .unwrap();
     let (mut accepted, from) = socket.accept().await.unwrap();
@@ -219,6 +220,53 @@ async fn an_accepted_connection_is_signed_from_then_on() {
     let mut octets = [0; 4];
     let read = tokio::time::timeout(Duration::from_millis(300), accepted.read(&mut octets)).await;
     assert!(read.is_err(), "unsigned octets were taken: {read:?}");
+}
+
+/// Whether four octets get through to the end that was made safe.
+async fn gets_through(from: &mut TcpStream, to: &mut TcpStream) -> bool {
+    from.write_all(b"OPEN").await.unwrap();
+    let mut octets = [0; 4];
+    let read = to.read(&mut octets);
+    let read = tokio::time::timeout(Duration::from_millis(300), read).await;
+    read.is_ok_and(|read| read.is_ok())
+}
+
+#[tokio::test]
+async fn what_comes_from_farther_than_ttl_security_says_is_not_heard() {
+    const NEAR: Option<NonZeroU8> = NonZeroU8::new(1);
+    for here in [loopback(31), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+        let (events, _happened) = mpsc::channel(1);
+        let mut listeners = Listeners::new(Doors::default(), events);
+        listeners.require_near(BTreeMap::from_iter(NEAR.map(|hops| (here, hops))));
+        let socket = TcpListener::bind((here, 0)).await.unwrap();
+        let remote = socket.local_addr().unwrap();
+
+        // A plain socket sends with the TTL of everyone, as if from many hops away.
+        let mut far = TcpStream::connect(remote).await.unwrap();
+        let (mut accepted, _) = socket.accept().await.unwrap();
+        listeners.secure(&accepted, here).unwrap();
+        assert!(!gets_through(&mut far, &mut accepted).await, "{here}");
+        let mut near = sockets::dial(remote, None, None, None).await.unwrap();
+        let (mut accepted, _) = socket.accept().await.unwrap();
+        listeners.secure(&accepted, here).unwrap();
+        assert!(gets_through(&mut near, &mut accepted).await, "{here}");
+
+        // The socket answers with that TTL, too.
+        let dial = sockets::dial(remote, None, None, NEAR);
+        let dial = tokio::time::timeout(Duration::from_millis(300), dial).await;
+        assert!(dial.is_err(), "{here}: {dial:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_listener_answers_so_that_a_peer_takes_it_for_near() {
+    let (speaker, port) = listening(1, loopback(32)).await;
+    let wanted = peer(loopback(33), 1, loopback(32), ConnectMode::Passive);
+    speaker.feed(configuration(1, vec![wanted])).await.unwrap();
+    views(&speaker).await;
+    let remote = SocketAddr::new(loopback(32), port);
+    let dial = sockets::dial(remote, Some(loopback(33)), None, NonZeroU8::new(1));
+    tokio::time::timeout(DEADLINE, dial).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -238,7 +286,7 @@ async fn stop_tells_the_peer_why() {
     let wanted = peer(loopback(14), 1, loopback(13), ConnectMode::Passive);
     speaker.feed(configuration(1, vec![wanted])).await.unwrap();
     let remote = SocketAddr::new(loopback(13), port);
-    let mut stream = sockets::dial(remote, Some(loopback(14)), None)
+    let mut stream = sockets::dial(remote, Some(loopback(14)), None, None)
         .await
         .unwrap();
     assert!(
@@ -301,7 +349,7 @@ async fn a_peer_that_floods_and_never_reads_does_not_stall_others() {
         .await
         .unwrap();
     let remote = SocketAddr::new(a, port);
-    let mut stream = sockets::dial(remote, Some(loopback(20)), None)
+    let mut stream = sockets::dial(remote, Some(loopback(20)), None, None)
         .await
         .unwrap();
     // KEEPALIVEs before any OPEN end the connection; what follows is still thrown at us.

@@ -76,7 +76,7 @@ impl Pipeline {
         let candidates = self.candidates.iter();
         let candidates = candidates.map(|candidate| candidate.key.prefix);
         let all = ranges.chain(answered).chain(candidates);
-        let all = all.chain(node.pod_cidrs.iter().copied());
+        let all = all.chain(node.pod_prefixes().iter().copied());
         let owned = |prefix| Some((prefix, self.ownership(node, prefix)?));
         all.filter_map(owned).collect()
     }
@@ -85,11 +85,17 @@ impl Pipeline {
         let mut of_services = false;
         for candidate in self.candidates.by_prefix(prefix) {
             match candidate.key.origin {
-                Origin::PodCidr => return Some(Ownership::Block),
+                Origin::PodCidr | Origin::IpamBlock => {
+                    // What a pod borrowed of another node's block is a pod's, and its CNI's to route.
+                    return Some(match node.pod_prefixes().contains(&prefix) {
+                        true => Ownership::Block,
+                        false => Ownership::Pods,
+                    });
+                }
                 Origin::ServiceCidr { .. } | Origin::ServiceAddress { .. } => of_services = true,
             }
         }
-        if node.pod_cidrs.contains(&prefix) {
+        if node.pod_prefixes().contains(&prefix) {
             return Some(Ownership::Pods);
         }
         let of_services = of_services

@@ -184,7 +184,7 @@ pub(in crate::agent) fn spawn(
         own: own.clone(),
     };
     let mut pipeline = Pipeline::new(node_name, &settings.config);
-    pipeline.index.set_api_server(source.api_server);
+    pipeline.index.set_source(&source);
     let runner = Runner {
         pipeline,
         source,

@@ -32,6 +32,7 @@ fn parameters(peer_asn: Asn) -> OpenParameters {
         router_id: router_id(1),
         peer_asn,
         hold_time: HoldTime::DEFAULT,
+        keepalive_time: None,
         first_as: FirstAs::Peers,
     }
 }
@@ -67,8 +68,11 @@ impl Bench {
     }
 
     fn with_peer(state: SessionState, peer_asn: Asn) -> Self {
+        Self::of(state, parameters(peer_asn))
+    }
+
+    fn of(state: SessionState, parameters: OpenParameters) -> Self {
         let local = "10.0.0.1:179".parse().unwrap();
-        let parameters = parameters(peer_asn);
         let connection = Connection::new(ConnectionId(1), Direction::Accepted, local, parameters);
         let mut bench = Self {
             now: epoch(),
@@ -418,6 +422,28 @@ fn updates_stand_for_keepalives() {
         bench.connection.send(bench.now, &octets);
         assert_eq!(bench.sent(), [update()]);
     }
+}
+
+/// When the first KEEPALIVE after the session is up is due, of a hold time of 30 seconds.
+fn first_keepalive(keepalive_time: Option<u64>) -> Duration {
+    let parameters = OpenParameters {
+        keepalive_time: keepalive_time.map(Duration::from_secs),
+        ..parameters(OURS)
+    };
+    let bench = Bench::of(SessionState::Established, parameters);
+    bench.connection.timers.at(Timer::Keepalive).unwrap() - bench.now
+}
+
+#[test]
+fn keepalives_come_as_often_as_wanted_and_never_more_rarely_than_each_third() {
+    // Jitter takes up to a quarter off (RFC 4271 10).
+    let around = |seconds: u64| {
+        let time = Duration::from_secs(seconds);
+        time * 3 / 4..=time
+    };
+    assert!(around(10).contains(&first_keepalive(None)));
+    assert!(around(4).contains(&first_keepalive(Some(4))));
+    assert!(around(10).contains(&first_keepalive(Some(25))));
 }
 
 #[test]

@@ -22,11 +22,13 @@ fn settings(asns: [u32; 2], ids: [u32; 2], host: usize, connect_mode: ConnectMod
         password: None,
         barred: None,
         connect_mode,
+        ttl_security: None,
         open: OpenParameters {
             local_asn: Asn(asns[host]),
             router_id: RouterId::try_from(Ipv4Addr::from(ids[host])).unwrap(),
             peer_asn: Asn(asns[1 - host]),
             hold_time: HoldTime::DEFAULT,
+            keepalive_time: None,
             first_as: FirstAs::Peers,
         },
     }

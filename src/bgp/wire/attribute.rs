@@ -54,6 +54,9 @@ impl OriginCode {
     }
 }
 
+/// The length of a segment has one octet (RFC 4271 section 4.3).
+const ASNS_OF_SEGMENT_MAX: usize = 255;
+
 /// AS_PATH, with AS4_PATH already merged in (RFC 6793 section 4.2.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AsPath {
@@ -88,7 +91,7 @@ impl AsPath {
             asns: asns.to_vec(),
         };
         Self {
-            segments: asns.chunks(255).map(segment).collect(),
+            segments: asns.chunks(ASNS_OF_SEGMENT_MAX).map(segment).collect(),
         }
     }
 
@@ -104,12 +107,36 @@ impl AsPath {
             .sum()
     }
 
-    /// Whether the AS appears anywhere.
+    /// How often the AS appears.
     #[must_use]
-    pub fn contains(&self, asn: Asn) -> bool {
-        self.segments
-            .iter()
-            .any(|segment| segment.asns.contains(&asn))
+    pub fn count(&self, asn: Asn) -> usize {
+        let all = self.segments.iter().flat_map(|segment| &segment.asns);
+        all.filter(|one| **one == asn).count()
+    }
+
+    /// The path with so many copies of an AS in front, in the sequence that is there as long as
+    /// that has room (RFC 4271 section 5.1.2).
+    #[must_use]
+    pub fn prepended(&self, asn: Asn, copies: usize) -> Self {
+        let mut segments = self.segments.clone();
+        for _ in 0..copies {
+            match segments.first_mut() {
+                Some(first)
+                    if first.kind == AsPathSegmentKind::Sequence
+                        && first.asns.len() < ASNS_OF_SEGMENT_MAX =>
+                {
+                    first.asns.insert(0, asn);
+                }
+                Some(_) | None => segments.insert(
+                    0,
+                    AsPathSegment {
+                        kind: AsPathSegmentKind::Sequence,
+                        asns: vec![asn],
+                    },
+                ),
+            }
+        }
+        Self { segments }
     }
 
     /// The AS the route was received from: the first of the first sequence.

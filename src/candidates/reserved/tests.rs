@@ -158,3 +158,17 @@ fn a_load_balancer_that_hands_out_node_addresses_is_refused_them() {
     let refused = Exclusion::Reserved(Holder::Node("b".to_owned()));
     assert_eq!(candidates.exclusions(&web)[0].2, refused);
 }
+
+#[test]
+fn an_address_in_a_block_of_pods_is_refused_to_services() {
+    let web = with_external_ips(&["10.1.66.5"]);
+    let (mut view, config) = surroundings(vec![web.clone()]);
+    let mut candidates = Candidates::new(config);
+    candidates.apply(&view, &everything(&view));
+    assert_eq!(candidates.of_service(&web.key).count(), 1);
+    let block = prefixes(&["10.1.66.0/26"])[0];
+    view.blocks.insert(block, "b".to_owned());
+    candidates.apply(&view, &[ClusterChange::Networks]);
+    let refused = Exclusion::Reserved(Holder::Pods(block, "b".to_owned()));
+    assert_eq!(candidates.exclusions(&web)[0].2, refused);
+}

@@ -40,6 +40,7 @@ pub(in crate::kube) fn node_facts(node: Node, problems: &mut Problems) -> NodeFa
         conditions,
         taints: spec.taints.into_iter().flatten().map(taint).collect(),
         cluster_nodes: None,
+        blocks: None,
     }
 }
 

@@ -125,6 +125,7 @@ fn a_node_gives_its_addresses_pod_ranges_and_readiness() {
             ],
             taints: Vec::new(),
             cluster_nodes: None,
+            blocks: None,
         }
     );
 }

@@ -3,13 +3,13 @@
 //! A file is taken as a whole or not at all: an edit with a mistake in it should not be half in
 //! force.
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
-use crate::kube::{Kind, Object};
+use crate::kube::{Calico, CalicoKind, Kind, Object};
 
 /// Values of a file, however deep: a Service has some fifty.
 pub(super) const NODES_MAX: usize = 2_000_000;
@@ -18,13 +18,13 @@ pub(super) const DOCUMENTS_MAX: usize = 100_000;
 /// The namespace of an object that names none, as `kubectl` has it by default.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// The Nodes, Namespaces, Services and EndpointSlices in a file, those in Lists too. Other kinds are none of
-/// our business and left alone.
+/// The Nodes, Namespaces, Services and EndpointSlices in a file, those in Lists too; Calico's
+/// resources and Pods where they count. Other kinds are none of our business and left alone.
 ///
 /// # Errors
 /// The text is no YAML, or one of the objects does not read as its kind; says in which line that
 /// is, or its document begins.
-pub(super) fn parse(text: &str) -> Result<Vec<Object>, String> {
+pub(super) fn parse(text: &str, calico: Calico) -> Result<Vec<Object>, String> {
     let options = serde_saphyr::options! {
         // What one of the largest file has; without a bound, brackets alone would take hundreds of
         // times their size.
@@ -43,20 +43,24 @@ pub(super) fn parse(text: &str) -> Result<Vec<Object>, String> {
     let mut objects = Vec::new();
     for document in documents {
         let line = document.referenced.line();
-        collect(document.value, &mut objects).map_err(|error| format!("line {line}: {error}"))?;
+        collect(document.value, calico, &mut objects)
+            .map_err(|error| format!("line {line}: {error}"))?;
     }
     Ok(objects)
 }
 
-fn collect(document: Value, objects: &mut Vec<Object>) -> Result<(), String> {
+fn collect(document: Value, calico: Calico, objects: &mut Vec<Object>) -> Result<(), String> {
     if document.is_null() {
         return Ok(());
     }
-    let field = |name: &str| document.get(name).and_then(Value::as_str);
+    let field = |name: &str| Some(document.get(name)?.as_str()?.to_owned());
     let Some(kind) = field("kind") else {
         return Err("a document without a kind is no Kubernetes object".to_owned());
     };
-    match (field("apiVersion").unwrap_or_default(), kind) {
+    match (
+        field("apiVersion").unwrap_or_default().as_str(),
+        kind.as_str(),
+    ) {
         ("v1", "Node") => objects.push(Object::Node(Box::new(decode(Kind::Node, document)?))),
         ("v1", "Namespace") => {
             let namespace = decode(Kind::Namespace, document)?;
@@ -74,15 +78,44 @@ fn collect(document: Value, objects: &mut Vec<Object>) -> Result<(), String> {
         }
         ("v1", "List" | "NodeList" | "NamespaceList" | "ServiceList")
         | ("discovery.k8s.io/v1", "EndpointSliceList") => {
-            return collect_list(document, objects);
+            return collect_list(document, calico, objects);
         }
-        _ => {}
+        (version, kind) => match calico {
+            Calico::Watched => return collect_calico((version, kind), document, objects),
+            Calico::Ignored => {}
+        },
+    }
+    Ok(())
+}
+
+/// What counts where Calico's resources do.
+fn collect_calico(
+    (version, kind): (&str, &str),
+    document: Value,
+    objects: &mut Vec<Object>,
+) -> Result<(), String> {
+    let of = |kind| CalicoKind::of(version, kind);
+    let is_ours = |kind| of(kind).is_some() || (version, kind) == ("v1", "Pod");
+    match (of(kind), kind.strip_suffix("List")) {
+        (Some(kind), _) => {
+            let object = decode(Kind::Calico(kind), document)?;
+            objects.push(Object::Calico(kind, Box::new(object)));
+        }
+        (None, Some(item)) if is_ours(item) => {
+            return collect_list(document, Calico::Watched, objects);
+        }
+        (None, _) if is_ours(kind) => {
+            let mut pod: Pod = decode(Kind::Pod, document)?;
+            default_namespace(&mut pod.metadata.namespace);
+            objects.push(Object::Pod(Box::new(pod)));
+        }
+        (None, _) => {}
     }
     Ok(())
 }
 
 /// The items of a List. In one that is named for its kind, items may leave out what they are.
-fn collect_list(mut list: Value, objects: &mut Vec<Object>) -> Result<(), String> {
+fn collect_list(mut list: Value, calico: Calico, objects: &mut Vec<Object>) -> Result<(), String> {
     let api_version = list["apiVersion"].take();
     let kind = list["kind"].take();
     let kind = kind.as_str().and_then(|kind| kind.strip_suffix("List"));
@@ -102,7 +135,7 @@ fn collect_list(mut list: Value, objects: &mut Vec<Object>) -> Result<(), String
                 .entry("apiVersion")
                 .or_insert_with(|| api_version.clone());
         }
-        collect(item, objects)?;
+        collect(item, calico, objects)?;
     }
     Ok(())
 }

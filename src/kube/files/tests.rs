@@ -42,7 +42,7 @@ impl Rig {
 
     async fn over(root: TempDir, directory: &Path) -> Self {
         let mut rig = Self {
-            source: start(directory).unwrap(),
+            source: start(directory, Calico::Watched).unwrap(),
             root,
             index: Index::new(HERE),
             changes: Vec::new(),
@@ -308,7 +308,7 @@ async fn a_directory_that_is_a_link_is_followed_when_it_is_swapped() {
 #[tokio::test]
 async fn an_empty_directory_is_an_empty_cluster() {
     let root = tempfile::tempdir().unwrap();
-    let mut source = start(root.path()).unwrap();
+    let mut source = start(root.path(), Calico::Ignored).unwrap();
     let mut index = Index::new(HERE);
     for _ in 0..2 * Kind::ALL.len() {
         let event = tokio::time::timeout(DEADLINE, source.events.recv()).await;
@@ -321,20 +321,22 @@ async fn an_empty_directory_is_an_empty_cluster() {
 #[test]
 fn a_directory_that_is_not_there_at_the_start_is_an_error() {
     let root = tempfile::tempdir().unwrap();
-    let error = start(&root.path().join("absent")).unwrap_err().to_string();
+    let error = start(&root.path().join("absent"), Calico::Ignored)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.starts_with("cannot read the directory of manifests"),
         "{error}"
     );
     let file = root.path().join("file");
     fs::write(&file, "").unwrap();
-    assert!(start(&file).is_err());
+    assert!(start(&file, Calico::Ignored).is_err());
 }
 
 #[test]
 fn dropping_the_source_ends_the_reader() {
     let root = tempfile::tempdir().unwrap();
-    let mut source = start(root.path()).unwrap();
+    let mut source = start(root.path(), Calico::Ignored).unwrap();
     let (_sender, receiver) = events::channel(1);
     let mut events = std::mem::replace(&mut source.events, receiver);
     drop(source);

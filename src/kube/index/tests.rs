@@ -1,5 +1,6 @@
 //! The index, fed by hand: no API server.
 
+mod ipam;
 mod order;
 
 use serde_json::{Value, json};

@@ -46,6 +46,12 @@ impl Backoff {
         tokio::time::sleep(delay).await;
     }
 
+    /// From half to one and a half of an interval, by who waits.
+    pub(super) fn spread(&self, interval: Duration) -> Duration {
+        let spread = u32::try_from(self.seed % 1000).unwrap_or_default();
+        interval / 2 + interval * spread / 1000
+    }
+
     /// The upper half of what the exponential back-off says, at a point that depends on who waits
     /// and on how often it has waited.
     fn next_delay(&mut self) -> Duration {

@@ -33,6 +33,11 @@ pub(super) fn is_expired(error: &Error) -> bool {
     )
 }
 
+/// Whether the server serves no such kind.
+pub(super) fn is_absent(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 404)
+}
+
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

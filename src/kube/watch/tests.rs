@@ -1,6 +1,7 @@
 //! The watchers against an API server that the test plays itself, request by request: what a real
 //! one does only when it is broken.
 
+mod absent;
 mod nodes;
 
 use std::collections::{HashMap, VecDeque};
@@ -14,8 +15,8 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::kube::Health;
 use crate::kube::fixtures::{HERE, named, service};
+use crate::kube::{CalicoGroup, CalicoResource, Health, ObjectRef};
 
 /// Far above what anything here takes; a test that waits this long has failed.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -31,6 +32,8 @@ fn config() -> WatchConfig {
         backoff_max: Duration::from_millis(10),
         nodes_interval_min: DEADLINE,
         nodes_interval_each: Duration::ZERO,
+        absent_interval: Duration::from_millis(1),
+        calico: Calico::Ignored,
     }
 }
 
@@ -60,6 +63,8 @@ impl Rig {
             Kind::Namespace => "/api/v1/namespaces",
             Kind::Service => "/api/v1/services",
             Kind::EndpointSlice => "/apis/discovery.k8s.io/v1/endpointslices",
+            Kind::Pod => "/api/v1/pods",
+            Kind::Calico(_) => "/apis/projectcalico.org/v3/bgppeers",
         };
         let (asked, requests) = mpsc::unbounded_channel();
         let server = Router::new().fallback(move |request: Request| {
@@ -71,7 +76,11 @@ impl Rig {
                 let other = match kind {
                     Kind::Node => !query.contains_key("fieldSelector"),
                     Kind::ClusterNode => query.contains_key("fieldSelector"),
-                    Kind::Namespace | Kind::Service | Kind::EndpointSlice => false,
+                    Kind::Namespace
+                    | Kind::Service
+                    | Kind::EndpointSlice
+                    | Kind::Pod
+                    | Kind::Calico(_) => false,
                 };
                 if request.uri().path() != path || other {
                     return quiet(&query);
@@ -250,7 +259,9 @@ fn name_of(event: &SourceEvent) -> String {
                 | Object::ClusterNode(_)
                 | Object::Namespace(_)
                 | Object::Service(_)
-                | Object::EndpointSlice(_) => "",
+                | Object::EndpointSlice(_)
+                | Object::Pod(_)
+                | Object::Calico(..) => "",
             };
             format!("{readable}{}", object.object_ref())
         }

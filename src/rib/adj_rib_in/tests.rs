@@ -12,6 +12,8 @@ const CLUSTER: Ipv4Addr = Ipv4Addr::new(9, 9, 9, 9);
 fn rib() -> AdjRibIn {
     AdjRibIn::new(Receiver {
         asn: OWN_AS,
+        local_asn: None,
+        own_asn_allowed: 0,
         router_id: router_id(1),
         cluster_id: Some(CLUSTER),
         addresses: ["192.0.2.100", "2001:db8::100"]
@@ -126,6 +128,51 @@ fn routes_that_must_not_be_used_are_kept_with_the_reason() {
     }
     let listed: Vec<_> = rib.iter().map(|(_, _, reason)| reason).collect();
     assert_eq!(listed, cases.map(|(_, reason)| Some(reason)));
+}
+
+#[test]
+fn our_as_may_stand_in_a_path_as_often_as_is_allowed() {
+    const LOCAL: Asn = Asn(64999);
+    let receiver = Receiver {
+        local_asn: Some(LOCAL),
+        own_asn_allowed: 2,
+        ..rib().receiver
+    };
+    let rib = AdjRibIn::new(receiver);
+    let why = |path: &[u32]| {
+        let set = AttributeSet {
+            next_hop: next_hop("192.0.2.1"),
+            path: PathAttributes {
+                as_path: asns(path),
+                ..PathAttributes::default()
+            },
+        };
+        rib.ineligibility(&prefix("10.0.0.0/24"), &set)
+    };
+    let (own, local) = (OWN_AS.0, LOCAL.0);
+    assert_eq!(why(&[65001, own, own]), None);
+    assert_eq!(why(&[65001, local, 65002, local]), None);
+    assert_eq!(
+        why(&[own, own, 65001, own]),
+        Some(Ineligible::OwnAs(OWN_AS))
+    );
+    assert_eq!(why(&[local, local, local]), Some(Ineligible::OwnAs(LOCAL)));
+}
+
+#[test]
+fn routes_are_judged_anew_by_another_cluster_and_by_other_addresses() {
+    let (mut rib, mut pool) = (rib(), AttributePool::default());
+    let all = ["10.0.0.0/24", "10.0.1.0/24"];
+    rib.apply(&update(&[], &all, via(65001)), &mut pool);
+    let mut elsewhere = update(&[], &["10.0.2.0/24"], via(65001));
+    elsewhere.reach[0].next_hop = next_hop("192.0.2.7");
+    rib.apply(&elsewhere, &mut pool);
+    let mut receiver = rib.receiver.clone();
+    assert_eq!(rib.set_receiver(receiver.clone()), []);
+    receiver.addresses.insert("192.0.2.7".parse().unwrap());
+    assert_eq!(rib.set_receiver(receiver.clone()), [prefix("10.0.2.0/24")]);
+    receiver.cluster_id = None;
+    assert_eq!(rib.set_receiver(receiver).len(), 3);
 }
 
 #[test]
@@ -244,5 +291,49 @@ fn attributes_are_counted_once_a_set_and_no_longer_than_a_route_has_them() {
     assert_eq!(rib.attribute_octets(), 0);
     rib.apply(&update(&[], &["10.0.0.0/24"], via(65001)), &mut pool);
     rib.clear();
+    assert_eq!(rib.attribute_octets(), 0);
+}
+
+#[test]
+fn what_is_stale_stays_until_it_is_announced_again_withdrawn_or_swept() {
+    let (mut rib, mut pool) = (rib(), AttributePool::default());
+    let four = ["10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24", "10.0.3.0/24"];
+    rib.apply(&update(&[], &four, via(65001)), &mut pool);
+    rib.mark_stale(Family::Ipv4Unicast);
+    assert_eq!(rib.stale_count(Family::Ipv4Unicast), 4);
+    assert!(
+        four.iter()
+            .all(|text| rib.eligible(&prefix(text)).is_some())
+    );
+    // The same again is no change, and stale no more.
+    let again = update(&four[1..2], &four[..1], via(65001));
+    assert_eq!(rib.apply(&again, &mut pool), [prefix(four[1])]);
+    assert!(!rib.is_stale(&prefix(four[0])));
+    assert!(rib.is_stale(&prefix(four[2])));
+    assert_eq!(
+        rib.sweep_stale(Family::Ipv4Unicast),
+        [prefix(four[2]), prefix(four[3])]
+    );
+    assert_eq!(rib.stale_count(Family::Ipv4Unicast), 0);
+    assert_eq!(rib.count(Family::Ipv4Unicast), 1);
+    assert_eq!(rib.sweep_stale(Family::Ipv4Unicast), []);
+}
+
+#[test]
+fn each_family_is_stale_by_itself_and_what_is_swept_leaves_no_memory() {
+    let (mut rib, mut pool) = (rib(), AttributePool::default());
+    rib.apply(&update(&[], &["10.0.0.0/24"], via(65001)), &mut pool);
+    let mut ipv6 = update(&[], &["2001:db8:1::/48"], via(65002));
+    ipv6.reach[0].next_hop = next_hop("2001:db8::1");
+    rib.apply(&ipv6, &mut pool);
+    rib.mark_stale(Family::Ipv6Unicast);
+    assert_eq!(rib.sweep_stale(Family::Ipv4Unicast), []);
+    assert_eq!(
+        rib.sweep_stale(Family::Ipv6Unicast),
+        [prefix("2001:db8:1::/48")]
+    );
+    assert_eq!(rib.count(Family::Ipv4Unicast), 1);
+    rib.mark_stale(Family::Ipv4Unicast);
+    rib.sweep_stale(Family::Ipv4Unicast);
     assert_eq!(rib.attribute_octets(), 0);
 }

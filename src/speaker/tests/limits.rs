@@ -75,17 +75,11 @@ fn announce(network: &mut Network, prefixes: &[&str]) {
 fn downs(network: &Network, host: HostId) -> Vec<String> {
     let events = events(network, host).into_iter();
     events
-        .filter_map(|event| match event {
-            Event::Down { reason, .. } => Some(reason),
-            Event::Established { .. }
-            | Event::AttemptFailed { .. }
-            | Event::Paused { .. }
-            | Event::Stranger { .. }
-            | Event::Unresolved { .. }
-            | Event::Tolerated { .. }
-            | Event::NearLimit { .. }
-            | Event::CannotSend { .. }
-            | Event::NoNextHop { .. } => None,
+        .filter_map(|event| {
+            let Event::Down { reason, .. } = event else {
+                return None;
+            };
+            Some(reason)
         })
         .collect()
 }
@@ -207,20 +201,12 @@ fn attributes_are_held_up_to_a_budget_however_large_each_set_is() {
     // Each set takes its value and some hundred octets.
     assert!((200..270).contains(&most), "{most} sets in a MiB");
     network.run(seconds(1));
-    let near = events(&network, A)
-        .into_iter()
-        .find_map(|event| match event {
-            Event::NearLimit { quota, held, .. } => Some((quota, held)),
-            Event::Established { .. }
-            | Event::AttemptFailed { .. }
-            | Event::Paused { .. }
-            | Event::Stranger { .. }
-            | Event::Unresolved { .. }
-            | Event::Tolerated { .. }
-            | Event::Down { .. }
-            | Event::CannotSend { .. }
-            | Event::NoNextHop { .. } => None,
-        });
+    let near = events(&network, A).into_iter().find_map(|event| {
+        let Event::NearLimit { quota, held, .. } = event else {
+            return None;
+        };
+        Some((quota, held))
+    });
     let (quota, held) = near.unwrap();
     assert_eq!(quota, Quota::AttributeBytes);
     assert!(((1 << 19)..(1 << 19) + 5000).contains(&held), "{held}");

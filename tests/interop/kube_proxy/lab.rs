@@ -40,17 +40,6 @@ const PODS: u8 = 8;
 /// by different records, may have one of these.
 const EVERYWHERE: u8 = 99;
 
-/// A router forwards whatever comes, by the way it has, and tells nobody of a shorter one.
-const FORWARDING: &[(&str, &str)] = &[
-    ("ipv4/ip_forward", "1"),
-    ("ipv6/conf/all/forwarding", "1"),
-    ("ipv4/conf/all/rp_filter", "0"),
-    ("ipv4/conf/default/rp_filter", "0"),
-    ("ipv4/conf/eth0/rp_filter", "0"),
-    ("ipv4/conf/all/send_redirects", "0"),
-    ("ipv4/conf/eth0/send_redirects", "0"),
-];
-
 /// Answers come from addresses that the client has no way to, and nobody tells it of any.
 const OUTSIDE: &[(&str, &str)] = &[
     ("ipv4/conf/all/rp_filter", "0"),
@@ -129,7 +118,7 @@ impl Lab {
                 name: node.name,
                 host: node.host.clone(),
                 agent: Agent::start(&node.host, node.name, &config),
-                _proxy: KubeProxy::start(&node.host, node.name, &kubeconfig, CLUSTER_CIDRS),
+                _proxy: KubeProxy::start(&node.host, node.name, &kubeconfig, &CLUSTER_CIDRS),
                 _pods: pods,
             });
         }
@@ -207,7 +196,7 @@ fn node_object(of: &ClusterNode) -> Value {
 
 /// Makes a node forward, and tells it of the others' pods.
 fn join_pod_networks(node: &ClusterNode, all: &[ClusterNode]) {
-    node.host.sysctl(FORWARDING);
+    node.host.forward();
     for other in all.iter().filter(|other| other.name != node.name) {
         let [ipv4, ipv6] = pod_cidrs(number(other.name));
         ip(

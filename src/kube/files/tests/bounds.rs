@@ -45,7 +45,11 @@ async fn a_file_that_becomes_a_pipe_or_huge_keeps_its_objects() {
 #[test]
 fn a_directory_has_room_for_so_much() {
     let text = services(&["a", "b"]);
-    let room = |bytes, objects| Room { bytes, objects };
+    let room = |bytes, objects| Room {
+        bytes,
+        objects,
+        calico: Calico::Ignored,
+    };
     assert_eq!(room(text.len(), 2).parse(&text).unwrap().len(), 2);
     let refused = room(text.len() - 1, 2).parse(&text).unwrap_err();
     assert!(refused.contains("67108864 bytes"), "{refused}");
@@ -97,9 +101,9 @@ async fn of_problems_the_first_are_told_and_how_many_there_are() {
 fn a_file_that_is_small_and_says_much_is_refused() {
     let brackets = format!("a: [{}]", "[],".repeat(manifest::NODES_MAX));
     assert!(brackets.len() < FILE_BYTES_MAX);
-    let refused = manifest::parse(&brackets).unwrap_err();
+    let refused = manifest::parse(&brackets, Calico::Ignored).unwrap_err();
     assert!(refused.len() < PROBLEM_BYTES_MAX, "{refused}");
     let documents = "--- a\n".repeat(manifest::DOCUMENTS_MAX + 1);
-    let refused = manifest::parse(&documents).unwrap_err();
+    let refused = manifest::parse(&documents, Calico::Ignored).unwrap_err();
     assert!(refused.len() < PROBLEM_BYTES_MAX, "{refused}");
 }

@@ -1,7 +1,11 @@
 //! What a file may hold, and what is said about one that may not.
 
 use super::*;
-use crate::kube::files::manifest::parse;
+use crate::kube::files::manifest;
+
+fn parse(text: &str) -> Result<Vec<Object>, String> {
+    manifest::parse(text, Calico::Watched)
+}
 
 fn names(text: &str) -> Vec<String> {
     let objects = parse(text).unwrap();
@@ -104,4 +108,38 @@ fn a_mistake_is_told_with_its_line() {
     ] {
         assert_eq!(parse(text).unwrap_err(), expected, "{text}");
     }
+}
+
+#[test]
+fn calicos_resources_and_pods_are_read_where_they_count() {
+    let text = "\
+apiVersion: projectcalico.org/v3
+kind: BGPPeer
+metadata: {name: tor}
+spec: {peerIP: 192.168.83.1}
+---
+apiVersion: crd.projectcalico.org/v1
+kind: BlockAffinityList
+items: [{metadata: {name: a-10-0-0-0-26}}]
+---
+apiVersion: projectcalico.org/v3
+kind: Node
+metadata: {name: a}
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: not-ours}
+---
+apiVersion: v1
+kind: PodList
+items: [{metadata: {name: web}}]
+";
+    let read = [
+        "BGPPeer tor",
+        "BlockAffinity a-10-0-0-0-26",
+        "Calico Node a",
+        "Pod default/web",
+    ];
+    assert_eq!(names(text), read);
+    assert_eq!(manifest::parse(text, Calico::Ignored), Ok(Vec::new()));
 }

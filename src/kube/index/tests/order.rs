@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index as Pick, select};
 
 use super::*;
+use crate::kube::Calico;
 
 /// Something that happens in the cluster or to the connection with it.
 #[derive(Clone, Debug)]
@@ -71,11 +72,31 @@ fn any_object() -> impl Strategy<Value = Value> {
         select(vec!["gold", "silver"]),
     );
     let namespace = namespace.prop_map(|(name, tier)| super::namespace(name, tier));
-    prop_oneof![4 => slice, 2 => service, 1 => node, 1 => cluster_node, 1 => namespace]
+    let block = (
+        select(vec![HERE, "worker-2"]),
+        select(vec!["10.244.1.0/26", "10.244.2.0/26"]),
+        select(vec!["confirmed", "pending", "pendingDeletion"]),
+    );
+    let block = block.prop_map(|(node, cidr, state)| {
+        let mut block = crate::kube::fixtures::block(node, cidr);
+        block["spec"]["state"] = state.into();
+        block
+    });
+    let pool = any::<bool>().prop_map(|silent| {
+        let mut pool = crate::kube::fixtures::pool("pool", "10.244.0.0/16");
+        pool["spec"]["disableBGPExport"] = silent.into();
+        pool
+    });
+    let pod = select(vec!["10.244.1.9", "10.244.2.9"])
+        .prop_map(|address| crate::kube::fixtures::pod("pod", HERE, address));
+    prop_oneof![
+        4 => slice, 2 => service, 1 => node, 1 => cluster_node, 1 => namespace, 2 => block,
+        1 => pool, 1 => pod,
+    ]
 }
 
 fn any_happening() -> impl Strategy<Value = Happening> {
-    let kind = || select(Kind::ALL.to_vec());
+    let kind = || select(Kind::all(Calico::Watched));
     let pick = any::<Pick>;
     prop_oneof![
         6 => any_object().prop_map(Happening::Apply),
@@ -158,8 +179,15 @@ impl Follower {
                     self.0.node.clone_from(&view.node);
                 }
                 ClusterChange::Networks => {
-                    let networks =
-                        |view: &ClusterView| (view.nodes.clone(), view.api_servers.clone());
+                    let networks = |view: &ClusterView| {
+                        let ClusterView {
+                            nodes,
+                            api_servers,
+                            blocks,
+                            ..
+                        } = view.clone();
+                        (nodes, api_servers, blocks)
+                    };
                     assert_ne!(
                         networks(&self.0),
                         networks(view),
@@ -167,6 +195,7 @@ impl Follower {
                     );
                     self.0.nodes.clone_from(&view.nodes);
                     self.0.api_servers.clone_from(&view.api_servers);
+                    self.0.blocks.clone_from(&view.blocks);
                 }
                 ClusterChange::Service(key) => {
                     let (old, new) = (self.0.services.get(key), view.services.get(key));
@@ -181,6 +210,7 @@ impl Follower {
         assert_eq!(self.0.node, view.node, "changed, but not told");
         assert_eq!(self.0.services, view.services, "changed, but not told");
         assert_eq!(self.0.nodes, view.nodes, "changed, but not told");
+        assert_eq!(self.0.blocks, view.blocks, "changed, but not told");
         assert_eq!(
             self.0.api_servers, view.api_servers,
             "changed, but not told"
@@ -192,7 +222,7 @@ proptest! {
     #[test]
     fn the_view_is_a_function_of_the_objects_and_changes_tell_every_difference(
         happenings in proptest::collection::vec(any_happening(), 0..40),
-        kinds in Just(Kind::ALL.to_vec()).prop_shuffle(),
+        kinds in Just(Kind::all(Calico::Watched)).prop_shuffle(),
     ) {
         let mut cluster = Cluster::new();
         let mut index = Index::new(HERE);
@@ -215,7 +245,7 @@ proptest! {
             fresh.handle(SourceEvent::Applied(object(value)));
         }
         // How many Nodes there are is known of a complete list only.
-        for kind in Kind::ALL {
+        for kind in Kind::all(Calico::Watched) {
             let known: Cluster = fresh.known(kind).into_iter().filter_map(|name| Some((name.clone(), all.get(&name)?.clone()))).collect();
             for event in list_events(&known, kind) {
                 fresh.handle(event);
@@ -224,6 +254,7 @@ proptest! {
         prop_assert_eq!(&index.view().node, &fresh.view().node);
         prop_assert_eq!(&index.view().services, &fresh.view().services);
         prop_assert_eq!(&index.view().nodes, &fresh.view().nodes);
+        prop_assert_eq!(&index.view().blocks, &fresh.view().blocks);
         prop_assert_eq!(&index.view().api_servers, &fresh.view().api_servers);
     }
 }
