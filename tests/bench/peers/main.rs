@@ -20,6 +20,8 @@
 //! | `RUTTER_BENCH_SCALE` | a part of the routes, as in 0.1 (1) |
 //! | `RUTTER_BENCH_AGENT` | another program in Rutter's place: an older one, say |
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
 mod device;
 mod load;
 mod network;
