@@ -357,7 +357,7 @@ pub struct PeerStatus {
     pub asn: Asn,
     /// Internal or external.
     pub kind: PeerKind,
-    /// Where its configuration comes from: `global`, as the file speaks for every node.
+    /// Why it is one: `node-to-node mesh`, `node specific`, as all that the file names, or `global`.
     pub peer_type: String,
     /// The FSM's state, in RFC 4271's words: `Idle`, `Connect`, `Active`, `OpenSent`,
     /// `OpenConfirm`, `Established`.

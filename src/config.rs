@@ -50,8 +50,8 @@ pub use remote::{HttpUrl, OciReference, RepositoryName, is_loopback};
 use crate::candidates::AdvertiseConfig;
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
 use crate::types::{
-    Asn, ClusterId, ConnectMode, Digest, FirstAs, HoldTime, IpPool, NextHopMode, ReceiveLimits,
-    Reflection, RouterId,
+    Asn, ClusterId, ConnectMode, Digest, FirstAs, HoldTime, IpPool, NextHopMode, PeerType,
+    ReceiveLimits, Reflection, RouterId,
 };
 use raw::{Report, Section, Value};
 
@@ -130,6 +130,8 @@ pub enum RouterIdConfig {
 pub struct Peer {
     /// For people; unique.
     pub name: String,
+    /// Why it is one.
+    pub peer_type: PeerType,
     /// Where it is, and where its own connections come from; unique, and never one that cannot
     /// be a peer's (unspecified, multicast, link-local).
     pub address: IpAddr,

@@ -17,7 +17,9 @@
 //! # Routes
 //!
 //! Only what [`Input::Export`] names is announced. Routes learned from peers stay in the
-//! Adj-RIB-In and the Loc-RIB: a node is never a transit between its peers. Which of them reach
+//! Adj-RIB-In and the Loc-RIB: a node is never a transit between its peers. Only one that has a
+//! cluster id, and is a route reflector by that, passes them on (`reflection` has the rules, and
+//! `export` what becomes of their attributes). Which of them reach
 //! the Loc-RIB, and with what attributes, is the operator's [`Learning`]: all that may be used, or
 //! those that [`Input::Import`] lets through. Of them, those take part in the choice of the best paths
 //! whose next hops are reached, as far as [`Input::NextHops`] tells.
@@ -30,6 +32,7 @@ mod import;
 mod io;
 mod limits;
 mod next_hops;
+mod reflection;
 mod routes;
 mod session;
 mod tolerated;
@@ -72,6 +75,8 @@ pub struct Speaker {
     /// The number of the latest announcement that is asked about.
     last_version: RouteVersion,
     outputs: VecDeque<Output>,
+    /// Prefixes whose best path changed and was not passed on yet, where we reflect.
+    to_pass_on: BTreeSet<Prefix>,
     /// Peers that may have something to be sent, or room for it again.
     unserved: BTreeSet<PeerId>,
     ids: ConnectionIds,
@@ -100,6 +105,7 @@ impl Speaker {
             undecided: BTreeSet::new(),
             last_version: RouteVersion::default(),
             outputs: VecDeque::new(),
+            to_pass_on: BTreeSet::new(),
             unserved: BTreeSet::new(),
             ids: ConnectionIds::default(),
             random: Random::new(seed),
@@ -183,6 +189,7 @@ impl Speaker {
             if let Some(output) = self.outputs.pop_front() {
                 return Some(output);
             }
+            self.pass_on();
             let now = self.now?;
             let peer = self.unserved.pop_first()?;
             self.serve(now, peer);

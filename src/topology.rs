@@ -29,14 +29,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 pub use resolve::peerings;
 
 pub use crate::types::{ClusterId, NextHopMode, Reflection};
 
 use crate::selector::Selector;
-use crate::types::{Asn, ConnectMode, Family};
+use crate::types::{Asn, ConnectMode, Family, PeerType};
 
 /// Everything that decides who peers with whom.
 #[derive(Clone, Debug, PartialEq)]
@@ -235,18 +233,6 @@ pub struct Peering {
     pub filters: Vec<String>,
 }
 
-/// Why there is a peering, in the words of `calicoctl node status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PeerType {
-    /// Of the mesh.
-    NodeMesh,
-    /// Of a template for some nodes, or the reverse of one.
-    NodePeer,
-    /// Of a template for all nodes.
-    GlobalPeer,
-}
-
 /// Something that was asked for and is not so.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Conflict {
@@ -279,18 +265,6 @@ pub enum Conflict {
         /// With whom.
         address: IpAddr,
     },
-}
-
-impl PeerType {
-    /// As `calicoctl node status` prints it.
-    #[must_use]
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::NodeMesh => "node-to-node mesh",
-            Self::NodePeer => "node specific",
-            Self::GlobalPeer => "global",
-        }
-    }
 }
 
 impl Default for NextHop {

@@ -20,7 +20,7 @@ mod unroutable;
 pub use attributes::{PREPEND_MAX, RouteAttributes};
 pub use bgp::{
     Asn, BGP_PORT, ConnectMode, FirstAs, GroupId, HoldTime, InvalidHoldTime, InvalidRouterId,
-    PeerId, ROUTER_ID_ANNOTATION, RouterId, UnfitAsn, UnfitRouterId,
+    PeerId, PeerType, ROUTER_ID_ANNOTATION, RouterId, UnfitAsn, UnfitRouterId,
 };
 pub use community::{Community, ExtendedCommunity, InvalidCommunity, LargeCommunity};
 pub use digest::{Digest, InvalidDigest};

@@ -292,8 +292,7 @@ fn peers(pipeline: &Pipeline, views: &BTreeMap<PeerId, PeerView>) -> Vec<PeerSta
                 port: peer.port,
                 asn: peer.asn,
                 kind: peer_kind(config, peer),
-                // The file speaks for every node that mounts it.
-                peer_type: "global".to_owned(),
+                peer_type: peer.peer_type.words().to_owned(),
                 state: view.map_or_else(
                     || SessionState::Idle.to_string(),
                     |view| view.state.to_string(),

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::topology::{ClusterId, PasswordSource, PeerType};
-use crate::types::{Asn, ConnectMode, Prefix};
+use crate::topology::{ClusterId, PasswordSource};
+use crate::types::{Asn, ConnectMode, PeerType, Prefix};
 use objects::{applied, calico, node, spec_of_each_kind};
 
 fn prefixes(texts: &[&str]) -> Vec<Prefix> {

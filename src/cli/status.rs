@@ -27,6 +27,9 @@ use crate::types::Family;
 const BGP_PORT: u16 = 179;
 
 const DETAILS: &str = "\
+PEER TYPE is `node specific` for a peer of this node, as all that its file names are, `global` for
+one of every node, and `node-to-node mesh` for another node of the mesh.
+
 STATE is `up` while the session is Established, `start` while it is being opened, `down` while no
 attempt is made. SINCE is in UTC: a time within the last day, else a date.
 

@@ -27,7 +27,7 @@ use crate::api::{
 use crate::candidates::{AddressKind, Origin};
 use crate::facts::ServiceKey;
 use crate::policy::{ChangeKind, Limits, Mode, OnError, PeerKind};
-use crate::types::{Asn, Prefix, RouteAttributes, RouterId};
+use crate::types::{Asn, PeerType, Prefix, RouteAttributes, RouterId};
 
 /// 2026-03-05 12:00:00 UTC, in seconds since 1970.
 pub(super) const NOON: u64 = 1_772_712_000;
@@ -261,7 +261,7 @@ pub(super) fn peer(name: &str, address: &str) -> PeerStatus {
         port: 179,
         asn: Asn(64512),
         kind: PeerKind::Ibgp,
-        peer_type: "global".to_owned(),
+        peer_type: PeerType::NodePeer.words().to_owned(),
         state: "Established".to_owned(),
         // 06:38:55 of the same day.
         since: NOON - 19_265,

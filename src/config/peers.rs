@@ -7,7 +7,7 @@ use std::path::Path;
 use super::peer_options::{self, SessionOptions};
 use super::raw::{Report, Section, Value};
 use super::{BgpConfig, Peer, bgp, max_received, unusable};
-use crate::types::{BGP_PORT, ConnectMode, Family, FirstAs, Reflection};
+use crate::types::{BGP_PORT, ConnectMode, Family, FirstAs, PeerType, Reflection};
 
 /// Its own; those of [`peer_options`] are keys of it, too.
 pub(super) const KEYS: &[&str] = &[
@@ -136,6 +136,7 @@ fn peer(
             Some(name) => name?.to_owned(),
             None => address.to_string(),
         },
+        peer_type: PeerType::NodePeer,
         address,
         port: match port {
             Some(port) => u16::try_from(port?).ok()?,

@@ -15,7 +15,9 @@ use super::{
 };
 use crate::candidates::{AddressSharing, AdvertiseConfig, PodCidrs, RouteLimits};
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
-use crate::types::{Asn, ConnectMode, FirstAs, HoldTime, NextHopMode, ReceiveLimits, Reflection};
+use crate::types::{
+    Asn, ConnectMode, FirstAs, HoldTime, NextHopMode, PeerType, ReceiveLimits, Reflection,
+};
 
 const REFERENCE: &str = include_str!("reference.toml");
 
@@ -176,6 +178,7 @@ fn a_peer_needs_an_address_and_an_as_and_nothing_else() {
         config.peers,
         [Peer {
             name: "fd00::1".into(),
+            peer_type: PeerType::NodePeer,
             address: "fd00::1".parse().unwrap(),
             port: 179,
             asn: Asn(4_200_000_000),

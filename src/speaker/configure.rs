@@ -8,7 +8,7 @@ use super::Speaker;
 use super::config::{PeerConfig, SpeakerConfig};
 use super::session::Session;
 use crate::bgp::{Ending, Peer, PeerSettings};
-use crate::types::PeerId;
+use crate::types::{NextHopMode, PeerId, Reflection};
 
 impl Speaker {
     pub(super) fn configure(&mut self, now: Instant, config: SpeakerConfig) {
@@ -26,18 +26,28 @@ impl Speaker {
             }
         }
         let learning = config.learning;
+        let cluster_id = config.cluster_id;
         let before = self.config.replace(config);
         let mut other_limits = Vec::new();
+        let mut other_roles = before
+            .as_ref()
+            .is_some_and(|before| before.cluster_id != cluster_id);
         for session in self.sessions.values_mut() {
             if let Some(peer) = wanted.remove(&session.config.id) {
                 if peer.limits != session.config.limits {
                     other_limits.push(peer.id);
+                }
+                if roles(&peer) != roles(&session.config) {
+                    other_roles = true;
                 }
                 session.config = peer;
             }
         }
         self.follow_configured_groups();
         self.take_receivers();
+        if other_roles {
+            self.pass_on_everything();
+        }
         if before.is_some_and(|before| before.learning != learning) {
             self.learning_changed(learning);
         }
@@ -64,8 +74,7 @@ impl Speaker {
         }
     }
 
-    /// Whether the peer's session is made of the same things as before. Its name, its group and
-    /// our next hops may change under it.
+    /// Whether the peer's session is made of the same things as before.
     fn can_stay(&self, config: &SpeakerConfig, peer: &PeerConfig) -> bool {
         let settings = PeerSettings::new(config, peer);
         let session = self.sessions.get(&peer.id);
@@ -93,4 +102,9 @@ impl Speaker {
         self.sessions.insert(id, Session::new(peer, fsm, &config));
         self.drain(now, id);
     }
+}
+
+/// What decides what of learned routes a peer is sent, and its own for others.
+fn roles(peer: &PeerConfig) -> (Reflection, NextHopMode) {
+    (peer.reflection, peer.next_hop_mode)
 }

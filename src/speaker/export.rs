@@ -1,4 +1,7 @@
-//! What a peer is sent for an own route: a pure function of the route and the session.
+//! What a peer is sent for a route: a pure function of the route and the session. Whether it is to
+//! be sent a learned one at all is [`reflection`](super::reflection)'s.
+//!
+//! Of an own route:
 //!
 //! | attribute | to internal peers | to external peers |
 //! |---|---|---|
@@ -11,6 +14,17 @@
 //!
 //! Prepending applies to external peers only: RFC 4271 section 5.1.2 forbids to touch AS_PATH
 //! towards an internal peer, and one that finds its own AS in there drops the route as a loop.
+//!
+//! Of a learned one, everything is as it was received (RFC 4456 section 10), but:
+//!
+//! | attribute | to internal peers | to external peers |
+//! |---|---|---|
+//! | AS_PATH | | our AS in front |
+//! | NEXT_HOP | our own in mode `self` | our own, but in mode `keep` |
+//! | MULTI_EXIT_DISC | | none, if another AS set it (RFC 4271 section 5.1.4) |
+//! | LOCAL_PREF | 100 where there is none | none |
+//! | extended communities | | those that are transitive (RFC 4360 section 2) |
+//! | ORIGINATOR_ID, CLUSTER_LIST | see [`reflected`] where it comes from an internal peer | none |
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -21,16 +35,18 @@ use crate::bgp::Negotiated;
 use crate::bgp::wire::{
     AsPath, NextHop, OriginCode, PathAttributes, Peering, Reach, encode_updates,
 };
-use crate::rib::{AttributePool, AttributeSet, AttributesRef, LOCAL_PREF_DEFAULT};
-use crate::types::{Asn, Community, Family, Prefix, RouteAttributes};
+use crate::rib::{AttributePool, AttributeSet, AttributesRef, LOCAL_PREF_DEFAULT, Path, Source};
+use crate::types::{Asn, ClusterId, Community, Family, NextHopMode, Prefix, RouteAttributes};
 
 /// The session a route leaves by.
 pub(super) struct ExportSession<'a> {
     pub(super) local_asn: Asn,
     pub(super) negotiated: &'a Negotiated,
+    pub(super) peer_address: IpAddr,
     /// Our end of the connection.
     pub(super) local_address: IpAddr,
     pub(super) next_hops: NextHops,
+    pub(super) next_hop_mode: NextHopMode,
 }
 
 /// Derives attribute sets, and remembers the last: routes that come one after the other mostly
@@ -39,6 +55,7 @@ pub(super) struct Exporter<'a> {
     session: ExportSession<'a>,
     pool: &'a mut AttributePool,
     last: Option<(Arc<RouteAttributes>, Family, Result<AttributesRef, NotSent>)>,
+    last_learned: Option<(Path, Family, Result<AttributesRef, NotSent>)>,
 }
 
 impl<'a> Exporter<'a> {
@@ -47,7 +64,13 @@ impl<'a> Exporter<'a> {
             session,
             pool,
             last: None,
+            last_learned: None,
         }
+    }
+
+    /// Whether the routes stay inside our AS.
+    pub(super) fn peering(&self) -> Peering {
+        self.session.peering()
     }
 
     /// What the peer is to have for an own route of this prefix, or why nothing.
@@ -68,9 +91,34 @@ impl<'a> Exporter<'a> {
         self.last = Some((Arc::clone(route), family, result.clone()));
         result
     }
+
+    /// What the peer is to have for a learned route of this prefix, or why nothing.
+    pub(super) fn pass_on(
+        &mut self,
+        prefix: Prefix,
+        path: &Path,
+        cluster_id: Option<ClusterId>,
+    ) -> Result<AttributesRef, NotSent> {
+        let family = prefix.family();
+        if let Some((known, of, result)) = &self.last_learned
+            && *of == family
+            && known == path
+        {
+            return result.clone();
+        }
+        let derived = self.session.derive_learned(family, path, cluster_id);
+        let result = derived.map(|set| self.pool.intern(set));
+        self.last_learned = Some((path.clone(), family, result.clone()));
+        result
+    }
 }
 
 impl ExportSession<'_> {
+    /// Whether the routes stay inside our AS.
+    pub(super) fn peering(&self) -> Peering {
+        self.negotiated.codec.peering
+    }
+
     /// The attributes of an own route of this family on this session.
     pub(super) fn derive(
         &self,
@@ -78,20 +126,9 @@ impl ExportSession<'_> {
         route: &RouteAttributes,
     ) -> Result<AttributeSet, NotSent> {
         let peering = self.negotiated.codec.peering;
-        if !self.negotiated.families.contains(&family) {
-            return Err(NotSent::FamilyNotNegotiated(family));
-        }
         // RFC 1997: these bind whoever receives the route; we let them bind us, for a policy that
         // sets one wants the same of the node itself.
-        if route.communities.contains(&Community::NO_ADVERTISE) {
-            return Err(NotSent::NoAdvertise);
-        }
-        let no_export = |community: &Community| {
-            [Community::NO_EXPORT, Community::NO_EXPORT_SUBCONFED].contains(community)
-        };
-        if peering == Peering::External && route.communities.iter().any(no_export) {
-            return Err(NotSent::NoExport);
-        }
+        self.check_scope(family, &route.communities)?;
         let set = AttributeSet {
             next_hop: NextHop {
                 address: self.next_hop(family, route)?,
@@ -101,6 +138,72 @@ impl ExportSession<'_> {
         };
         self.check_size(family, &set)?;
         Ok(set)
+    }
+
+    /// The attributes of a learned route of this family on this session.
+    pub(super) fn derive_learned(
+        &self,
+        family: Family,
+        learned: &Path,
+        cluster_id: Option<ClusterId>,
+    ) -> Result<AttributeSet, NotSent> {
+        let AttributeSet { next_hop, path } = &*learned.attributes;
+        self.check_scope(family, &path.communities)?;
+        let peering = self.negotiated.codec.peering;
+        let is_kept = match (self.next_hop_mode, peering) {
+            (NextHopMode::Auto, Peering::Internal) | (NextHopMode::Keep, _) => true,
+            (NextHopMode::Auto, Peering::External) | (NextHopMode::SelfAddress, _) => false,
+        };
+        let address = match is_kept {
+            // RFC 4271 section 5.1.3: a peer is never told to go by itself.
+            true if next_hop.address == self.peer_address => return Err(NotSent::PeersNextHop),
+            true => next_hop.address,
+            false => self.own_next_hop(family)?,
+        };
+        let set = AttributeSet {
+            next_hop: NextHop {
+                address,
+                link_local: None,
+            },
+            path: match peering {
+                Peering::Internal => reflected(learned, cluster_id),
+                Peering::External => self.external(path),
+            },
+        };
+        self.check_size(family, &set)?;
+        Ok(set)
+    }
+
+    /// A learned route's attributes as they leave our AS.
+    fn external(&self, path: &PathAttributes) -> PathAttributes {
+        let mut left = PathAttributes {
+            as_path: path.as_path.prepended(self.local_asn, 1),
+            med: path.med.filter(|_| path.as_path.segments.is_empty()),
+            local_pref: None,
+            originator_id: None,
+            cluster_list: Vec::new(),
+            ..path.clone()
+        };
+        left.extended_communities
+            .retain(|community| community.is_transitive());
+        left
+    }
+
+    /// Whether the session carries the family and the route's communities let it go there.
+    fn check_scope(&self, family: Family, communities: &[Community]) -> Result<(), NotSent> {
+        if !self.negotiated.families.contains(&family) {
+            return Err(NotSent::FamilyNotNegotiated(family));
+        }
+        if communities.contains(&Community::NO_ADVERTISE) {
+            return Err(NotSent::NoAdvertise);
+        }
+        let no_export = |community: &Community| {
+            [Community::NO_EXPORT, Community::NO_EXPORT_SUBCONFED].contains(community)
+        };
+        match self.negotiated.codec.peering {
+            Peering::External if communities.iter().any(no_export) => Err(NotSent::NoExport),
+            Peering::External | Peering::Internal => Ok(()),
+        }
     }
 
     /// Whether a message has room for these attributes and the longest prefix.
@@ -155,12 +258,31 @@ impl ExportSession<'_> {
         match route.next_hop {
             Some(address) if Family::of(address) == family && is_host(address) => Ok(address),
             Some(address) => Err(NotSent::UnusableNextHop(address)),
-            None if Family::of(self.local_address) == family && is_global(self.local_address) => {
-                Ok(self.local_address)
-            }
-            None => self.next_hops.of(family).ok_or(NotSent::NoNextHop(family)),
+            None => self.own_next_hop(family),
         }
     }
+
+    fn own_next_hop(&self, family: Family) -> Result<IpAddr, NotSent> {
+        if Family::of(self.local_address) == family && is_global(self.local_address) {
+            return Ok(self.local_address);
+        }
+        self.next_hops.of(family).ok_or(NotSent::NoNextHop(family))
+    }
+}
+
+/// A learned route's attributes as they go on within the AS. From an internal peer they are
+/// reflected (RFC 4456 section 8): ORIGINATOR_ID is whoever brought the route into the AS, and
+/// CLUSTER_LIST begins with our cluster.
+fn reflected(learned: &Path, cluster_id: Option<ClusterId>) -> PathAttributes {
+    let mut path = learned.attributes.path.clone();
+    path.local_pref.get_or_insert(LOCAL_PREF_DEFAULT);
+    if let (Source::Peer(from), Some(cluster)) = (&learned.source, cluster_id)
+        && from.peering == Peering::Internal
+    {
+        path.originator_id.get_or_insert(from.router_id.into());
+        path.cluster_list.insert(0, cluster.0);
+    }
+    path
 }
 
 /// Whether packets can be sent to it at all (RFC 4271 section 6.3).

@@ -118,6 +118,9 @@ impl Speaker {
                     before
                 }
             });
+            if change.is_some() {
+                self.best_path_changed(*prefix);
+            }
             // The choice may be the same, and the way there another.
             let selected = self.loc_rib.selected(prefix);
             if change.is_some() || selected.iter().any(is_by) {

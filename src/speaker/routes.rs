@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::Speaker;
 use super::io::{Event, Output};
+use super::reflection::Offer;
 use crate::bgp::Ending;
 use crate::bgp::wire::Update;
 use crate::rib::{Change, Path, SourceId};
@@ -24,17 +25,17 @@ impl Speaker {
         let Some(config) = &self.config else {
             return;
         };
+        let offer = Offer::new(config, self.exports.groups(), &self.loc_rib);
         let mut reports = Vec::new();
         for (id, session) in &mut self.sessions {
             if session.exported_group() == group {
                 let routes = changes
                     .iter()
                     .map(|(prefix, route)| (*prefix, route.as_ref()));
-                reports.extend(session.wish(routes, config, &mut self.pool));
+                reports.extend(session.wish(routes, &offer, &mut self.pool));
                 self.unserved.insert(*id);
             } else if session.config.group == group {
-                let tables = self.exports.groups();
-                reports.extend(session.follow(group, tables, config, &mut self.pool));
+                reports.extend(session.follow(group, &offer, &mut self.pool));
                 self.unserved.insert(*id);
             }
         }
@@ -61,9 +62,9 @@ impl Speaker {
             return;
         }
         if let (Some(session), Some(config)) = (self.sessions.get_mut(&id), &self.config) {
-            let tables = self.exports.groups();
+            let offer = Offer::new(config, self.exports.groups(), &self.loc_rib);
             let group = session.config.group;
-            let reports = session.follow(group, tables, config, &mut self.pool);
+            let reports = session.follow(group, &offer, &mut self.pool);
             self.outputs.extend(reports.into_iter().map(Output::Event));
             self.unserved.insert(id);
         }
@@ -154,6 +155,7 @@ impl Speaker {
         let change = self.loc_rib.update(prefix, SourceId::Peer(peer), path);
         if change.is_some() {
             self.outputs.push_back(Output::RouteChange { prefix });
+            self.best_path_changed(prefix);
         }
         self.learned_route_changed(&prefix);
         change

@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use super::config::{PeerConfig, SpeakerConfig};
 use super::export::{ExportSession, Exporter};
-use super::exports::GroupTable;
 use super::io::Event;
 use super::limits::Quota;
+use super::reflection::Offer;
 use super::tolerated::{Fault, FaultCounts, Tolerated, Treatment};
 use super::view::{NotSent, PeerView, SessionView};
 use crate::bgp::wire::{Message, Update};
@@ -154,48 +154,63 @@ impl Session {
         &'a self,
         speaker: Option<&SpeakerConfig>,
     ) -> Option<ExportSession<'a>> {
-        export_session(&self.fsm, speaker?)
+        export_session(&self.fsm, &self.config, speaker?)
     }
 
-    /// Wishes for everything a group decided, and against what only the group followed so far
-    /// did. Costs nothing on the wire where that changes nothing.
+    /// Wishes for everything there is for a group, and against what only the group followed so far
+    /// had. Costs nothing on the wire where that changes nothing.
     pub(super) fn follow(
         &mut self,
         group: GroupId,
-        tables: &BTreeMap<GroupId, GroupTable>,
-        speaker: &SpeakerConfig,
+        offer: &Offer<'_>,
         pool: &mut AttributePool,
     ) -> Reports {
-        let Some(table) = tables.get(&group) else {
-            return Reports::new();
+        let Some(table) = offer.tables.get(&group) else {
+            let learned = offer.learned_prefixes();
+            let followed = offer.tables.get(&self.follows);
+            let own = |prefix: &Prefix| followed.and_then(|table| table.get(prefix));
+            let routes = learned.map(|prefix| (prefix, own(&prefix)));
+            return self.wish(routes, offer, pool);
         };
-        if group != self.follows
-            && let Some(before) = tables.get(&self.follows)
-        {
-            for prefix in before.keys().filter(|prefix| !table.contains_key(prefix)) {
-                self.adj_rib_out.set_wanted(*prefix, None);
-            }
-        }
+        let before = offer.tables.get(&self.follows);
+        let before = before.filter(|_| group != self.follows).into_iter();
+        let gone: Vec<Prefix> = before
+            .flat_map(|before| before.keys())
+            .filter(|prefix| !table.contains_key(prefix))
+            .copied()
+            .collect();
         self.follows = group;
         self.reported.clear();
-        let routes = table.iter().map(|(prefix, route)| (*prefix, Some(route)));
-        self.wish(routes, speaker, pool)
+        let gone = gone.into_iter().map(|prefix| (prefix, None));
+        let own = table.iter().map(|(prefix, route)| (*prefix, Some(route)));
+        let learned = offer
+            .learned_prefixes()
+            .filter(|prefix| !table.contains_key(prefix));
+        let learned = learned.map(|prefix| (prefix, None));
+        self.wish(gone.chain(own).chain(learned), offer, pool)
     }
 
-    /// Wishes for some routes of the group followed. Nothing while there is no session.
+    /// Wishes for some routes of the group followed, and where there is none of it to a prefix, for
+    /// what was learned. Nothing while there is no session.
     pub(super) fn wish<'r>(
         &mut self,
         routes: impl Iterator<Item = (Prefix, Option<&'r Arc<RouteAttributes>>)>,
-        speaker: &SpeakerConfig,
+        offer: &Offer<'_>,
         pool: &mut AttributePool,
     ) -> Reports {
         let mut reports = Reports::new();
-        let Some(session) = export_session(&self.fsm, speaker) else {
+        let Some(session) = export_session(&self.fsm, &self.config, offer.speaker) else {
             return reports;
         };
         let mut exporter = Exporter::new(session, pool);
         for (prefix, route) in routes {
-            let wanted = match route.map(|route| exporter.export(prefix, route)) {
+            let route = match route {
+                Some(own) => Some(exporter.export(prefix, own)),
+                None => offer
+                    .learned(&prefix, &self.config, exporter.peering())
+                    .map(|path| exporter.pass_on(prefix, path?, offer.cluster_id)),
+            };
+            let wanted = match route {
                 Some(Ok(attributes)) => Some(attributes),
                 Some(Err(reason)) => {
                     reports.extend(report(&mut self.reported, self.config.id, prefix, reason));
@@ -360,6 +375,10 @@ fn report(
         | NotSent::UnknownPeer
         | NotSent::NoSession
         | NotSent::Incomplete
+        | NotSent::PeersOwn
+        | NotSent::PeersNextHop
+        | NotSent::BetweenNonClients
+        | NotSent::Transit
         | NotSent::NotExported => return None,
     };
     if reported.len() == REPORTS_MAX || reported.contains(&reason) {
@@ -369,13 +388,19 @@ fn report(
     Some(event)
 }
 
-fn export_session<'a>(fsm: &'a Peer, speaker: &SpeakerConfig) -> Option<ExportSession<'a>> {
+fn export_session<'a>(
+    fsm: &'a Peer,
+    peer: &PeerConfig,
+    speaker: &SpeakerConfig,
+) -> Option<ExportSession<'a>> {
     let (negotiated, local): (&Negotiated, _) = fsm.session()?;
     Some(ExportSession {
-        local_asn: speaker.asn,
+        local_asn: fsm.settings().open.local_asn,
         negotiated,
+        peer_address: peer.address,
         local_address: local.ip(),
         next_hops: speaker.next_hops,
+        next_hop_mode: peer.next_hop_mode,
     })
 }
 

@@ -10,6 +10,7 @@ mod limits;
 #[path = "../../tests/sim/network.rs"]
 mod network;
 mod next_hops;
+mod reflection;
 mod sessions;
 
 use std::collections::BTreeSet;

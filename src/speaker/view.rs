@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::Speaker;
+use super::reflection::Offer;
 use super::session::Session;
 use super::tolerated::FaultCounts;
 use crate::bgp::wire::AttributesTooLarge;
@@ -87,6 +88,18 @@ pub enum NotSent {
     /// No export decision names the prefix.
     #[error("the prefix is not exported to the peer's group")]
     NotExported,
+    /// The route was learned from this peer.
+    #[error("the best path was learned from the peer itself")]
+    PeersOwn,
+    /// RFC 4271 section 5.1.3.
+    #[error("its next hop is the peer itself")]
+    PeersNextHop,
+    /// RFC 4456 section 6.
+    #[error("it was learned from an internal peer, and neither that nor this one is a client")]
+    BetweenNonClients,
+    /// We connect no two networks.
+    #[error("it was learned from an external peer, and this one is external, too")]
+    Transit,
     /// The peer does not carry the family.
     #[error("the peer does not carry {0} routes")]
     FamilyNotNegotiated(Family),
@@ -162,6 +175,21 @@ impl Speaker {
         }
     }
 
+    /// What each peer has of the best learned path to a prefix, where we have none of our own for it:
+    /// to whom it was reflected, and why not to the others. Nobody, while we are no reflector.
+    pub fn passed_on(&self, prefix: Prefix) -> impl Iterator<Item = (PeerId, Advertised<'_>)> {
+        let cluster_id = self.config.as_ref().and_then(|config| config.cluster_id);
+        let is_learned = cluster_id.is_some() && self.loc_rib.best(&prefix).is_some();
+        let sessions = is_learned.then_some(&self.sessions).into_iter().flatten();
+        let is_own = move |session: &Session| {
+            let group = session.exported_group();
+            self.exports.route(group, &prefix).is_some()
+        };
+        sessions
+            .filter(move |(_, session)| !is_own(session))
+            .map(move |(id, _)| (*id, self.advertised(*id, prefix)))
+    }
+
     /// Everything the peer was sent and that was not withdrawn since, ordered by prefix.
     pub fn advertisements(&self, peer: PeerId) -> impl Iterator<Item = (Prefix, &AttributesRef)> {
         let session = self.sessions.get(&peer);
@@ -207,15 +235,23 @@ impl Speaker {
         if !self.exports.is_complete() {
             return NotSent::Incomplete;
         }
-        let Some(route) = self.exports.route(session.exported_group(), &prefix) else {
-            return NotSent::NotExported;
+        let Some((config, export)) = self
+            .config
+            .as_ref()
+            .zip(session.export_session(self.config.as_ref()))
+        else {
+            return NotSent::NoSession;
         };
-        match session.export_session(self.config.as_ref()) {
-            Some(export) => export
-                .derive(prefix.family(), route)
-                .err()
-                .unwrap_or(NotSent::NotExported),
-            None => NotSent::NoSession,
-        }
+        let own = self.exports.route(session.exported_group(), &prefix);
+        let offer = Offer::new(config, self.exports.groups(), &self.loc_rib);
+        let derived = match own {
+            Some(route) => export.derive(prefix.family(), route),
+            None => match offer.learned(&prefix, &session.config, export.peering()) {
+                None => return NotSent::NotExported,
+                Some(Err(reason)) => return reason,
+                Some(Ok(path)) => export.derive_learned(prefix.family(), path, offer.cluster_id),
+            },
+        };
+        derived.err().unwrap_or(NotSent::NotExported)
     }
 }

@@ -208,6 +208,31 @@ pub enum FirstAs {
     Any,
 }
 
+/// Why there is a peering, in the words of `calicoctl node status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PeerType {
+    /// Of the mesh of all nodes.
+    NodeMesh,
+    /// For this node, as all that its own file names; of a template for some nodes, or the reverse
+    /// of one.
+    NodePeer,
+    /// Of a template for all nodes.
+    GlobalPeer,
+}
+
+impl PeerType {
+    /// As `calicoctl node status` prints it.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NodeMesh => "node-to-node mesh",
+            Self::NodePeer => "node specific",
+            Self::GlobalPeer => "global",
+        }
+    }
+}
+
 /// Who opens the TCP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectMode {

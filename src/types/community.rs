@@ -36,6 +36,14 @@ pub struct LargeCommunity {
 #[serde(transparent)]
 pub struct ExtendedCommunity(pub [u8; 8]);
 
+impl ExtendedCommunity {
+    /// Whether it may leave the AS (RFC 4360 section 2, the T bit).
+    #[must_use]
+    pub fn is_transitive(self) -> bool {
+        self.0[0] & 0x40 == 0
+    }
+}
+
 /// Text that is no community.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCommunity {

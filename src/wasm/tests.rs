@@ -15,7 +15,6 @@ pub(crate) mod talkative;
 mod two_way;
 
 #[path = "../../tests/support/hostile.rs"]
-#[expect(dead_code, reason = "one of them is for tests that run the agent only")]
 pub(crate) mod hostile;
 #[path = "../../tests/support/verdicts.rs"]
 pub(crate) mod verdicts;

@@ -88,7 +88,7 @@ fn failing() -> [(&'static str, Vec<u8>, &'static str, &'static str); 10] {
     let (bad, utf8) = ("bad-answer", text_that_is_not_utf8());
     [
         ("recursion", recursion(), "trap", "call stack exhausted"),
-        ("loop", endless_loop(), "out-of-time", "ran longer than 1s"),
+        ("loop", endless_loop(0), "out-of-time", "ran longer than 1s"),
         ("memory", allocates_without_end(), "out-of-memory", memory),
         ("too-few", too_few_decisions(), bad, "0 decisions about"),
         ("too-many", too_many_decisions(), bad, " decisions about"),

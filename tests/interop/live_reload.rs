@@ -256,7 +256,7 @@ impl Operator {
                 let (module, words) = match round % 3 {
                     0 => (hostile::traps(), "trapped"),
                     1 => (hostile::contradicts_itself(), "contradicts itself"),
-                    _ => (hostile::endless_loop(), "ran longer"),
+                    _ => (hostile::endless_loop(0), "ran longer"),
                 };
                 self.file += 1;
                 self.write(&module);

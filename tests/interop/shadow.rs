@@ -43,7 +43,7 @@ fn a_shadow_moves_nothing_and_foretells_what_it_does_in_force() {
     let allow_list = folder.path().join("allow-list.wasm");
     fs::write(&allow_list, guests::compiled("allow-list")).unwrap();
     let endless = folder.path().join("endless.wasm");
-    fs::write(&endless, hostile::endless_loop()).unwrap();
+    fs::write(&endless, hostile::endless_loop(0)).unwrap();
 
     let default = "[[policies]]\nname = 'default'\n";
     let settings = format!("settings = {NOBODYS}");

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use rutter::calico::{NodeConfig, Resources, objects_in};
 use rutter::policy::Direction;
-use rutter::topology::{NextHopMode, PasswordSource, PeerType, Peering, Reflection};
-use rutter::types::{Asn, BGP_PORT, ConnectMode, Family};
+use rutter::topology::{NextHopMode, PasswordSource, Peering, Reflection};
+use rutter::types::{Asn, BGP_PORT, ConnectMode, Family, PeerType};
 use serde::Deserialize;
 use serde_json::Value;
 

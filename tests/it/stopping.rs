@@ -35,7 +35,7 @@ fn a_policy_that_takes_its_time_is_not_waited_for() {
     let mut pair = pairing.start(Given::default());
     let module = pair.agent.path("endless.wasm");
     let taken = 128 << 20;
-    fs::write(&module, hostile::endless_loop_with(taken >> 16)).unwrap();
+    fs::write(&module, hostile::endless_loop(taken >> 16)).unwrap();
     // Tried on a thread of the runtime's for ten seconds and more.
     let policies = "[[policies]]\nname = 'endless'\nmodule = 'endless.wasm'\n\
                     limits = { time = '10s', memory = '256MiB' }\n";

@@ -7,13 +7,9 @@
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, SizeAlign, TypeDefKind};
 
-/// Decides forever.
-pub(crate) fn endless_loop() -> Vec<u8> {
-    evaluates("(loop $again (br $again)) (unreachable)")
-}
-
-/// Takes so many pages of 64 KiB, by which it is seen from outside that it runs, and decides forever.
-pub(crate) fn endless_loop_with(pages: usize) -> Vec<u8> {
+/// Takes so many pages of 64 KiB, by which it may be seen from outside that it runs, and decides
+/// forever.
+pub(crate) fn endless_loop(pages: usize) -> Vec<u8> {
     evaluates(&format!(
         "(local $new i32)
         (local.set $new (i32.mul (memory.size) (i32.const 65536)))

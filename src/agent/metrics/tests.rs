@@ -9,7 +9,7 @@ use crate::api::{
     SessionRecord, SourceStatus, StandIn, Withheld,
 };
 use crate::policy::{Limits, OnError, PeerKind};
-use crate::types::Asn;
+use crate::types::{Asn, PeerType};
 
 fn scrape() -> Scrape {
     let peer = PeerStatus {
@@ -18,7 +18,7 @@ fn scrape() -> Scrape {
         port: 179,
         asn: Asn(64512),
         kind: PeerKind::Ibgp,
-        peer_type: "global".to_owned(),
+        peer_type: PeerType::NodePeer.words().to_owned(),
         state: "Established".to_owned(),
         since: 1_700_000_000,
         last_error: None,

@@ -10,6 +10,7 @@ use crate::api::{
 };
 use crate::candidates::{AddressKind, Concern, Holder};
 use crate::facts::ServiceKey;
+use crate::types::PeerType;
 
 fn text(status: &Status) -> String {
     printed(|out| print(status, now(), out))
@@ -28,6 +29,42 @@ fn established_peers_are_listed_as_calicoctl_lists_them() {
     ];
     assert_eq!(outcome(&status), Outcome::Done);
     assert_snapshot!(text(&status));
+}
+
+/// What calicoctl printed of such peers.
+const CALICOCTLS: &str = "\
++---------------+-------------------+-------+------------+-------------+
+| PEER ADDRESS  | PEER TYPE         | STATE | SINCE      | INFO        |
++---------------+-------------------+-------+------------+-------------+
+| 192.168.83.1  | global            | up    | 06:38:55   | Established |
+| 192.168.83.54 | node specific     | up    | 06:38:55   | Established |
+| 192.168.83.22 | node-to-node mesh | start | 2026-03-04 | Active      |
++---------------+-------------------+-------+------------+-------------+
+";
+
+#[test]
+fn the_first_columns_are_calicoctls() {
+    let mut status = testing::status();
+    let typed = |address: &str, kind: PeerType| PeerStatus {
+        peer_type: kind.words().to_owned(),
+        ..peer(address, address)
+    };
+    status.peers = vec![
+        typed("192.168.83.1", PeerType::GlobalPeer),
+        typed("192.168.83.54", PeerType::NodePeer),
+        PeerStatus {
+            since: NOON - 90_000,
+            ..without_session(typed("192.168.83.22", PeerType::NodeMesh), "Active", None)
+        },
+    ];
+    let text = text(&status);
+    let (_, table) = text.split_once("IPv4 BGP status\n").unwrap();
+    let mut shown = String::new();
+    for line in table.lines().take_while(|line| !line.is_empty()) {
+        let (end, _) = line.match_indices(['+', '|']).nth(5).unwrap();
+        shown += &format!("{}\n", &line[..=end]);
+    }
+    assert_eq!(shown, CALICOCTLS);
 }
 
 #[test]

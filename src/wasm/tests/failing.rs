@@ -41,7 +41,7 @@ fn an_endless_loop_is_stopped() {
         ..LIMITS
     };
     assert_eq!(
-        decide_within(limits, &hostile::endless_loop()),
+        decide_within(limits, &hostile::endless_loop(0)),
         Err(PolicyFailure::OutOfTime(limits.time))
     );
 }

@@ -24,7 +24,7 @@ fn decide(instructions: u64, bytes: &[u8]) -> Result<Vec<Decision>, PolicyFailur
 
 #[test]
 fn an_endless_loop_is_stopped_after_so_many_instructions() {
-    let failure = decide(1_000_000, &hostile::endless_loop()).unwrap_err();
+    let failure = decide(1_000_000, &hostile::endless_loop(0)).unwrap_err();
     assert_eq!(failure, PolicyFailure::OutOfInstructions(1_000_000));
     assert_eq!(
         failure.to_string(),
