@@ -303,9 +303,12 @@ impl Kernel {
 
 /// What was told, where nothing but routes was asked for.
 fn routes_among(answers: Vec<RouteNetlinkMessage>) -> Result<Vec<RouteMessage>, KernelError> {
-    let route = |answer| match answer {
-        RouteNetlinkMessage::NewRoute(route) => Ok(route),
-        other => Err(KernelError::Unexpected(format!("{other:?}"))),
+    let route = |answer| {
+        if let RouteNetlinkMessage::NewRoute(route) = answer {
+            Ok(route)
+        } else {
+            Err(KernelError::Unexpected(format!("{answer:?}")))
+        }
     };
     answers.into_iter().map(route).collect()
 }

@@ -322,8 +322,14 @@ enum Wait {
 }
 
 fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<usize, Wait> {
-    stream.read(buffer).map_err(|error| match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => Wait::Later,
-        _ => Wait::Never(error),
+    let for_now = [
+        ErrorKind::WouldBlock,
+        ErrorKind::TimedOut,
+        ErrorKind::Interrupted,
+    ];
+    let read = stream.read(buffer);
+    read.map_err(|error| match for_now.contains(&error.kind()) {
+        true => Wait::Later,
+        false => Wait::Never(error),
     })
 }
