@@ -44,11 +44,13 @@ const MODULES: &[(&str, &[&str])] = &[
             "wasm::builtin_bytes",
         ],
     ),
-    ("kube", &["config", "facts", "files", "types"]),
+    ("kube", &["calico", "config", "facts", "files", "types"]),
     (
         "agent",
         &[
             "api",
+            "calico",
+            "topology",
             "candidates",
             "cases",
             "config",
