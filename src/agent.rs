@@ -46,6 +46,7 @@ mod received;
 mod record;
 mod reload;
 mod report;
+mod resources;
 mod router_id;
 mod routes;
 mod service_routes;
@@ -78,6 +79,7 @@ pub use lost_lines::LostLines;
 
 use crate::config::{Config, LearnedRoutes, Overrides, Source};
 use crate::kube;
+use crate::kube::secrets::Secrets;
 use crate::policy::Direction;
 use crate::wasm::Engine;
 use descriptors::Descriptors;
@@ -88,7 +90,7 @@ use load::Loaded;
 use next_hops::Resolving;
 use pipeline::Settings;
 use policy_log::PolicyLog;
-use reload::{Considered, InForce, Reloader};
+use reload::{Considered, Following, InForce, Reloader};
 use report::Reporter;
 use sources::{Asking, Sources};
 use state::{ChainState, ConfigState};
@@ -191,7 +193,7 @@ async fn start(options: Options) -> anyhow::Result<Running> {
         fallback,
     } = start::chains(&engine, &loaded)?;
     last::keep(&sources, &config, &chains, &loaded).await;
-    let (source, notices) = start_source(&config, &node_name).await?;
+    let (source, notices, secrets) = start_source(&config, &node_name).await?;
     start::tell(&chains, &refused, fallback.as_deref(), &notices);
     let Loaded {
         text, passwords, ..
@@ -202,6 +204,7 @@ async fn start(options: Options) -> anyhow::Result<Running> {
         error: None,
         exports: ChainState::first(Direction::Export, &chains.exports, &refused, fallback),
         imports: ChainState::first(Direction::Import, &chains.imports, &refused, None),
+        resources: Vec::new(),
         held: None,
     }));
 
@@ -262,7 +265,9 @@ async fn start(options: Options) -> anyhow::Result<Running> {
         approve,
         lost_lines,
     });
+    let environment = resources::Environment::of(&overrides);
     let reloader = Reloader {
+        following: Following::new(pipeline.hearing(), secrets, environment),
         path,
         overrides,
         in_force: InForce {
@@ -327,13 +332,13 @@ fn engine(config: &Config) -> anyhow::Result<Engine> {
     Ok(engine)
 }
 
-/// The source of facts, and where to tell what an operator should hear of.
-async fn start_source(config: &Config, node_name: &str) -> anyhow::Result<(kube::Source, Notices)> {
-    let calico = if config.calico.resources.is_watched() {
-        kube::Calico::Watched
-    } else {
-        kube::Calico::Ignored
-    };
+/// The source of facts, where to tell what an operator should hear of, and where Secrets
+/// are to be had.
+async fn start_source(
+    config: &Config,
+    node_name: &str,
+) -> anyhow::Result<(kube::Source, Notices, Option<Secrets>)> {
+    let calico = config.calico.resources.into();
     match &config.source {
         Source::Kubernetes => {
             let (client, api_server) = kube::connect().await?;
@@ -345,11 +350,14 @@ async fn start_source(config: &Config, node_name: &str) -> anyhow::Result<(kube:
             source.api_server = api_server;
             let (notices, told) = Notices::queue();
             // Not a part that the agent ends with: sessions are worth more than Events.
-            let recorder = kube::events::Recorder::new(client, node_name);
+            let recorder = kube::events::Recorder::new(client.clone(), node_name);
             tokio::spawn(notices.clone().write(told, recorder));
-            Ok((source, notices))
+            Ok((source, notices, Some(Secrets::new(client))))
         }
-        Source::Files(folder) => Ok((kube::files::start(folder, calico)?, Notices::default())),
+        Source::Files(folder) => {
+            let source = kube::files::start(folder, calico)?;
+            Ok((source, Notices::default(), None))
+        }
     }
 }
 

@@ -197,6 +197,7 @@ impl Candidates {
                     services.extend(self.update_reserved(view));
                 }
                 ClusterChange::Networks => services.extend(self.update_reserved(view)),
+                ClusterChange::Peerings => {}
                 ClusterChange::Service(key) => {
                     if is_api_service(key) {
                         services.extend(self.update_reserved(view));

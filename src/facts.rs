@@ -422,6 +422,8 @@ pub enum ClusterChange {
     Node,
     /// Addresses, pod CIDRs or blocks of Nodes, or addresses of API servers, are not what they were.
     Networks,
+    /// What decides on the node's peers is not what it was; it is not in the view.
+    Peerings,
     /// This Service, or its endpoints, appeared, changed or went.
     Service(ServiceKey),
 }

@@ -42,6 +42,7 @@ pub mod files;
 pub(crate) mod fixtures;
 mod health;
 mod index;
+pub mod secrets;
 pub mod watch;
 
 use std::fmt;
@@ -50,12 +51,15 @@ use std::net::IpAddr;
 use ::kube::core::DynamicObject;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::mpsc;
 
-pub use calico::{CalicoGroup, CalicoKind, CalicoResource};
+pub use calico::CalicoKind;
 pub use connect::{client, connect, node_name};
 pub use health::{Health, Problem};
 pub use index::{Index, Outcome};
+
+use crate::config::CalicoResources;
 
 /// How many events may wait for the pipeline. A source that fills it waits, and the API server or
 /// the file system holds the rest: a slow pipeline costs delay, never memory or an event.
@@ -120,6 +124,16 @@ pub enum Calico {
     Ignored,
 }
 
+impl From<CalicoResources> for Calico {
+    fn from(resources: CalicoResources) -> Self {
+        if resources.is_watched() {
+            Self::Watched
+        } else {
+            Self::Ignored
+        }
+    }
+}
+
 /// Names one object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectRef {
@@ -138,6 +152,8 @@ pub enum Object {
     Node(Box<Node>),
     /// Any Node of the cluster.
     ClusterNode(Box<Node>),
+    /// The metadata of any Node of the cluster; the rest of it is as it was.
+    NodeMetadata(Box<ObjectMeta>),
     /// A Namespace.
     Namespace(Box<Namespace>),
     /// A Service.
@@ -165,6 +181,8 @@ pub enum SourceEvent {
     Listed(Object),
     /// The list was complete.
     ListCompleted(Kind),
+    /// The API has no such kind, and so no objects of it.
+    NotServed(Kind),
     /// An object appeared or changed.
     Applied(Object),
     /// An object went.
@@ -227,6 +245,7 @@ impl Object {
         let (kind, metadata) = match self {
             Self::Node(node) => (Kind::Node, &node.metadata),
             Self::ClusterNode(node) => (Kind::ClusterNode, &node.metadata),
+            Self::NodeMetadata(metadata) => (Kind::ClusterNode, &**metadata),
             Self::Namespace(namespace) => (Kind::Namespace, &namespace.metadata),
             Self::Service(service) => (Kind::Service, &service.metadata),
             Self::EndpointSlice(slice) => (Kind::EndpointSlice, &slice.metadata),

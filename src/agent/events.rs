@@ -21,6 +21,7 @@ use super::clock;
 use super::links::LinkRefused;
 use super::pipeline::TrialFailure;
 use crate::api::HeldChange;
+use crate::calico;
 use crate::facts::ServiceKey;
 use crate::kube::events::{Occurrence, Recorded, Recorder, Regarding, Severity};
 use crate::policy::Direction;
@@ -85,10 +86,16 @@ pub(super) enum Notice {
         service: ServiceKey,
         refusal: String,
     },
+    /// Something about one of Calico's resources is not done as it is written; in words.
+    ResourceNotHeeded {
+        kind: calico::Kind,
+        name: String,
+        words: String,
+    },
 }
 
 /// Every reason a notice can have: those that never came to pass are counted, too, as none.
-const REASONS: [&str; 11] = [
+const REASONS: [&str; 12] = [
     "PolicyFailing",
     "RouteHeld",
     "PolicyRecovered",
@@ -100,6 +107,7 @@ const REASONS: [&str; 11] = [
     "SessionEstablished",
     "SessionDown",
     "AddressRefused",
+    "ResourceNotHeeded",
 ];
 
 impl Notice {
@@ -219,6 +227,9 @@ impl Notice {
             Self::AddressRefused { refusal, .. } => {
                 (Warning, "AddressRefused", "Advertise", refusal.to_owned())
             }
+            Self::ResourceNotHeeded { words, .. } => {
+                (Warning, "ResourceNotHeeded", "Configure", words.to_owned())
+            }
         };
         Occurrence {
             regarding: self.regarding(),
@@ -236,6 +247,7 @@ impl Notice {
                 ..
             }
             | Self::AddressRefused { service, .. } => Regarding::Service(service.clone()),
+            Self::ResourceNotHeeded { kind, name, .. } => Regarding::Calico(*kind, name.clone()),
             Self::RouteHeld { service: None, .. }
             | Self::PolicyFailing { .. }
             | Self::PolicyRecovered { .. }

@@ -27,10 +27,11 @@ use super::decider::Importing;
 use super::events::Notice;
 use super::meters::{Meters, Work};
 use super::peering::{Passwords, Peering};
+use super::resources::Said;
 use super::router_id::OwnRouterId;
 use crate::api::Withheld;
 use crate::candidates::{CandidateChange, Candidates};
-use crate::config::Config;
+use crate::config::{CalicoResources, Config};
 use crate::facts::{ClusterChange, ClusterView, ServiceKey};
 use crate::kube::{Index, Outcome, SourceEvent};
 use crate::policy::{Clock, Directed, Direction, ExportChange, Exports, NextLink, Table};
@@ -83,6 +84,8 @@ pub(super) struct Pipeline {
     journal: Option<Journal>,
     stage: Stage,
     passwords: Passwords,
+    /// Whether Calico's resources may mean another thing than was told.
+    resources_changed: bool,
     /// Of the node's own prefixes, what may have changed since that was told.
     touched: Touched,
     /// What the speaker was last told.
@@ -190,6 +193,7 @@ impl Pipeline {
             told_withheld: None,
             journal: None,
             stage: Stage::Gathering,
+            resources_changed: true,
             touched: Touched::default(),
             passwords: Passwords::default(),
             speaker_config: None,
@@ -245,6 +249,7 @@ impl Pipeline {
 
     fn on_changes(&mut self, changes: &[ClusterChange]) -> Vec<Input> {
         let mut inputs = Vec::new();
+        self.resources_changed |= changes.contains(&ClusterChange::Peerings);
         if changes.contains(&ClusterChange::Node) {
             self.touched = Touched::All;
             inputs.extend(self.configure_speaker());
@@ -296,8 +301,22 @@ impl Pipeline {
         decisions.into_inputs().chain(imports).collect()
     }
 
-    /// What the speaker should be, if that has changed.
+    /// What Calico's resources mean, if that may have changed; nothing before all was seen once.
+    pub(super) fn resources_news(&mut self) -> Option<Said> {
+        let is_watched = self.config.calico.resources.is_watched();
+        if !is_watched || !self.resources_changed || self.index.waiting_for().is_some() {
+            return None;
+        }
+        self.resources_changed = false;
+        Some(Said::of(self.index.resources(), self.index.node_name()))
+    }
+
+    /// What the speaker should be, if that has changed. Nothing while somebody else has yet to say
+    /// whom it peers with, and as whom.
     fn configure_speaker(&mut self) -> Option<Input> {
+        if self.config.calico.resources == CalicoResources::Awaited {
+            return None;
+        }
         let node = self.index.view().node.as_deref();
         let own = self.peering.router_id(&self.config, node)?;
         let config = self

@@ -7,6 +7,7 @@
 //! pipeline tries and judges; here is the order of things, and what is said about them.
 
 mod fingerprint;
+mod follow;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -35,6 +36,8 @@ use crate::config::{Config, MaxWithdraw, Overrides, PolicyLink};
 use crate::policy::Direction;
 use crate::wasm::Engine;
 use fingerprint::Fingerprint;
+pub(super) use follow::Following;
+use follow::Refresh;
 
 /// An editor may write a file in several steps; what counts is what it leaves.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -64,9 +67,10 @@ pub(super) struct Reloader {
     /// Requests to let a change through.
     pub(super) approvals: mpsc::Receiver<Approval>,
     pub(super) considered: Considered,
+    pub(super) following: Following,
 }
 
-/// What the agent runs with.
+/// What the agent runs with, as far as files say it.
 pub(super) struct InForce {
     pub(super) text: String,
     pub(super) passwords: Passwords,
@@ -132,6 +136,8 @@ enum Attempt {
 enum Wake {
     Look(Trigger),
     Approve(Approval),
+    /// Calico's resources say another thing, or a step of what they said is due.
+    Follow,
 }
 
 impl Considered {
@@ -165,13 +171,22 @@ impl Reloader {
                 Some(approval) = self.approvals.recv() => Wake::Approve(approval),
                 _ = clock.tick() => Wake::Look(Trigger::Clock),
                 () = self.sources.retry_due() => Wake::Look(Trigger::Noticed),
+                () = self.following.due() => Wake::Follow,
             };
             match wake {
                 Wake::Look(trigger) => {
                     // A file that never comes to rest is read as it is.
                     let _ = tokio::time::timeout(SETTLE_MAX, settle(&mut changes)).await;
                     self.look(trigger).await;
+                    match trigger {
+                        // Time to look whether Secrets are what they were.
+                        Trigger::Clock | Trigger::Demanded => {
+                            self.follow(Refresh::AllSecrets).await;
+                        }
+                        Trigger::Noticed => {}
+                    }
                 }
+                Wake::Follow => self.follow(Refresh::NewSecrets).await,
                 Wake::Approve(Approval { id, answer }) => {
                     // Whoever asked may have given up waiting.
                     let _ = answer.send(self.approve(id).await);
@@ -318,10 +333,11 @@ impl Reloader {
                 self.stays(plans);
                 return Ok(Attempt::Nothing);
             }
+            let (config, passwords) = self.over(&found.config, &found.passwords).await;
             let sample = import_chain.is_some() && self.in_force.config.import_policies.is_empty();
             let settings = Settings {
-                config: Arc::clone(&found.config),
-                passwords: found.passwords.clone(),
+                config: Arc::clone(&config),
+                passwords: passwords.clone(),
                 chain,
                 import_chain,
                 stood_in: plans.stood_in(&self.in_force.chains),
@@ -356,9 +372,10 @@ impl Reloader {
                     return Ok(Attempt::Held);
                 }
                 Judgement::Fit(effect) => {
-                    let listen = found.config.bgp.listen.clone();
+                    let listen = config.bgp.listen.clone();
                     self.speaker.listen_on(listen).await.context("bgp.listen")?;
                     self.pipeline.adopt(tried).await?;
+                    self.followed(config, passwords);
                     self.take(found, plans);
                     return Ok(Attempt::Taken(effect));
                 }

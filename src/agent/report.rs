@@ -238,15 +238,17 @@ fn source_kind(config: &Config) -> &'static str {
     }
 }
 
-fn config_status(state: ConfigState, warnings: Vec<String>) -> ConfigStatus {
+fn config_status(state: ConfigState, mut warnings: Vec<String>) -> ConfigStatus {
     let ConfigState {
         path,
         loaded_at,
         error,
         exports: _,
         imports: _,
+        resources,
         held: _,
     } = state;
+    warnings.extend(resources);
     ConfigStatus {
         path: path.display().to_string(),
         loaded_at,

@@ -17,6 +17,8 @@ pub(super) struct ConfigState {
     pub(super) error: Option<String>,
     pub(super) exports: ChainState,
     pub(super) imports: ChainState,
+    /// What is wrong with Calico's resources, or is not as the file says; a sentence each.
+    pub(super) resources: Vec<String>,
     /// What waits for approval.
     pub(super) held: Option<HeldChange>,
 }

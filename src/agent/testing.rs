@@ -14,14 +14,15 @@ use super::last;
 use super::load::{self, Loaded};
 use super::lost_lines::LostLines;
 use super::pipeline::{self, Settings};
-use super::reload::{Considered, InForce, Reloader};
+use super::reload::{Considered, Following, InForce, Reloader};
 use super::report::Reporter;
+use super::resources::Environment;
 use super::sources::{Asking, Sources};
 use super::start::{self, FirstChains};
 use super::state::{ChainState, ConfigState};
 use crate::api::{Readiness, Status};
 use crate::config::Overrides;
-use crate::kube::{Calico, files};
+use crate::kube::files;
 use crate::policy::Direction;
 use crate::wasm::Engine;
 
@@ -144,12 +145,14 @@ impl Parts {
                 fallback.clone(),
             ),
             imports: ChainState::first(Direction::Import, &chains.imports, &refused, None),
+            resources: Vec::new(),
             held: None,
         }));
         let (notices, told) = Notices::queue();
         start::tell(&chains, &refused, fallback.as_deref(), &notices);
         let speaker = SpeakerHandle::spawn_telling(1, None, notices.clone());
-        let source = files::start(&folder.path().join("manifests"), Calico::Ignored).unwrap();
+        let calico = config.calico.resources.into();
+        let source = files::start(&folder.path().join("manifests"), calico).unwrap();
         let health = source.health.clone();
         let settings = Settings {
             config: Arc::clone(&config),
@@ -176,7 +179,9 @@ impl Parts {
             approve,
             lost_lines: LostLines::default(),
         });
+        let environment = Environment::of(&overrides);
         let reloader = Reloader {
+            following: Following::new(pipeline.hearing(), None, environment),
             path,
             overrides,
             in_force: InForce {

@@ -120,15 +120,18 @@ impl Resources {
     /// The blocks of addresses that this node has, confirmed, in order.
     #[must_use]
     pub fn blocks(&self, node: &str) -> BTreeSet<Prefix> {
+        let own = self.confirmed_blocks().filter(|block| block.node == node);
+        own.map(|block| block.cidr).collect()
+    }
+
+    /// The blocks of addresses that nodes have, confirmed.
+    pub fn confirmed_blocks(&self) -> impl Iterator<Item = &Block> {
         let objects = self.objects(Kind::BlockAffinity);
         let blocks = objects.filter_map(|(_, object)| object.block());
-        let own = blocks
-            .filter(|block| block.node == node)
-            .filter(|block| match block.state {
-                BlockState::Confirmed => true,
-                BlockState::Pending | BlockState::Leaving => false,
-            });
-        own.map(|block| block.cidr).collect()
+        blocks.filter(|block| match block.state {
+            BlockState::Confirmed => true,
+            BlockState::Pending | BlockState::Leaving => false,
+        })
     }
 
     /// The pools of pods' addresses, by name.

@@ -11,6 +11,23 @@ pub(super) const KEYS: &[&str] = &["asn", "router-id", "cluster-id", "listen", "
 /// What Calico's default BGPConfiguration has, so that its users need not look it up.
 const ASN_DEFAULT: Asn = Asn(64512);
 
+const LISTEN_DEFAULT: [SocketAddr; 2] = [
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), BGP_PORT),
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), BGP_PORT),
+];
+
+impl Default for BgpConfig {
+    fn default() -> Self {
+        Self {
+            asn: ASN_DEFAULT,
+            router_id: RouterIdConfig::Auto,
+            cluster_id: None,
+            listen: LISTEN_DEFAULT.to_vec(),
+            hold_time: HoldTime::DEFAULT,
+        }
+    }
+}
+
 pub(super) fn read(top: &Section<'_>, report: &mut Report) -> BgpConfig {
     let section = Section::of(top.value("bgp").as_ref(), KEYS, report);
     let asn_of = |value: Value<'_>| asn(&value, report);
@@ -74,12 +91,8 @@ fn cluster_id(value: &Value<'_>, report: &mut Report) -> Option<ClusterId> {
 }
 
 fn listen(value: Option<&Value<'_>>, report: &mut Report) -> Vec<SocketAddr> {
-    const DEFAULT: [SocketAddr; 2] = [
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), BGP_PORT),
-        SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), BGP_PORT),
-    ];
     let Some(value) = value else {
-        return DEFAULT.to_vec();
+        return LISTEN_DEFAULT.to_vec();
     };
     let elements = value.list("a list of strings", report).unwrap_or_default();
     let mut addresses = Vec::new();

@@ -6,8 +6,8 @@
 //! [`Unusable`]: nothing may be concluded from it, so its last facts must stand.
 
 mod endpoint_slice;
-mod ipam;
 mod node;
+mod pod;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -20,8 +20,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::facts::{ANNOTATION_BYTES_MAX, ANNOTATIONS_DROPPED, StringMap};
 
 pub(super) use endpoint_slice::{Endpoint, EndpointClass, Location, SliceRecord, slice_record};
-pub(super) use ipam::{Block, Export, Pool, block, pod_addresses, pool};
-pub(super) use node::{node_facts, node_networks};
+pub(super) use node::{is_placed, node_facts, node_networks};
+pub(super) use pod::pod_addresses;
 pub(super) use service::service_facts;
 
 /// What is wrong with parts of an object, each a sentence for [`Malformed`](super::Malformed).

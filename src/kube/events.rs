@@ -7,7 +7,7 @@
 //! client library has a recorder, too: it takes two Events of one reason for the same, whatever
 //! they say, and so would lose the name of the second policy that fails.
 
-use ::kube::api::{Patch, PatchParams, PostParams};
+use ::kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use ::kube::{Api, Client};
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::{ObjectReference, Service};
@@ -17,6 +17,8 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::CalicoKind;
+use crate::calico::{self, ApiGroup};
 use crate::facts::ServiceKey;
 use crate::types::shortened;
 
@@ -57,6 +59,8 @@ pub enum Regarding {
     Node,
     /// This Service.
     Service(ServiceKey),
+    /// The object of this name, of a kind of Calico's; Kubernetes' own if it is a Node.
+    Calico(calico::Kind, String),
 }
 
 /// An Event's `type`.
@@ -104,6 +108,7 @@ impl Recorder {
         let regarding = match &event.regarding {
             Regarding::Node => self.node(),
             Regarding::Service(key) => self.service(key).await?,
+            Regarding::Calico(kind, name) => self.calicos(*kind, name).await?,
         };
         let namespace = regarding.namespace.as_deref().unwrap_or(NAMESPACE);
         let namespace = namespace.to_owned();
@@ -162,6 +167,32 @@ impl Recorder {
         })
     }
 
+    /// As the first group has it that serves it.
+    async fn calicos(&self, kind: calico::Kind, name: &str) -> anyhow::Result<ObjectReference> {
+        let groups = match kind {
+            calico::Kind::Node => [ApiGroup::Core, ApiGroup::V3],
+            calico::Kind::BgpConfiguration
+            | calico::Kind::BgpPeer
+            | calico::Kind::BgpFilter
+            | calico::Kind::IpPool
+            | calico::Kind::BlockAffinity => [ApiGroup::V3, ApiGroup::Crd],
+        };
+        for group in groups {
+            let resource = CalicoKind { group, kind }.api_resource();
+            let objects: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+            if let Some(object) = objects.get_metadata_opt(name).await? {
+                return Ok(ObjectReference {
+                    api_version: Some(group.api_version().to_owned()),
+                    kind: Some(kind.name().to_owned()),
+                    name: Some(name.to_owned()),
+                    uid: object.metadata.uid,
+                    ..ObjectReference::default()
+                });
+            }
+        }
+        anyhow::bail!("{kind} {name} is gone")
+    }
+
     fn object(
         &self,
         event: &Occurrence,
@@ -172,7 +203,8 @@ impl Recorder {
         let (name, generate_name) = match &event.regarding {
             // The API server adds what makes it unique, and cuts what is too long.
             Regarding::Node => (None, Some(format!("{}-", self.node_name))),
-            Regarding::Service(service) => (Some(fixed_name(service, event)), None),
+            Regarding::Service(service) => (Some(fixed_name(&service.name, event)), None),
+            Regarding::Calico(_, name) => (Some(fixed_name(name, event)), None),
         };
         let Occurrence {
             regarding: _, // with what the API server knows of it
@@ -205,15 +237,20 @@ impl Recorder {
     }
 }
 
-/// A name that no Event has that says something else of the Service: that of the Service and 64 bits.
-fn fixed_name(service: &ServiceKey, event: &Occurrence) -> String {
-    let digest = Sha256::digest(format!("{service} {} {}", event.reason, event.note));
+/// A name that no Event has that says something else of the object: that of the object and 64 bits.
+fn fixed_name(name: &str, event: &Occurrence) -> String {
+    let digest = Sha256::digest(match &event.regarding {
+        Regarding::Service(service) => format!("{service} {} {}", event.reason, event.note),
+        Regarding::Node | Regarding::Calico(..) => {
+            format!("{:?} {} {}", event.regarding, event.reason, event.note)
+        }
+    });
     let hex: String = digest
         .iter()
         .take(8)
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    format!("{}.{hex}", service.name)
+    format!("{name}.{hex}")
 }
 
 #[cfg(test)]
@@ -230,7 +267,7 @@ mod tests {
             action: "Advertise",
             note: note.to_owned(),
         };
-        let name = |note: &str| fixed_name(&service, &event(note));
+        let name = |note: &str| fixed_name(&service.name, &event(note));
         assert_eq!(name("a"), name("a"));
         assert_ne!(name("a"), name("b"));
         assert!(name("a").starts_with("web.") && name("a").len() == 4 + 16);

@@ -316,6 +316,7 @@ impl Reader {
         let mut nodes = BTreeMap::new();
         for kind in Kind::all(self.calico) {
             self.send_event(SourceEvent::ListStarted(kind))?;
+            let mut is_served = false;
             for (_, object) in objects.extract_if(.., |name, _| name.kind == kind) {
                 if let Object::Node(node) = &object {
                     let name = ObjectRef {
@@ -324,10 +325,15 @@ impl Reader {
                     };
                     nodes.insert(name, Object::ClusterNode(node.clone()));
                 }
+                is_served = true;
                 self.send_event(SourceEvent::Listed(object))?;
             }
             objects.append(&mut nodes);
             self.send_event(SourceEvent::ListCompleted(kind))?;
+            // Files do not say which of Calico's groups there is: the one that they have objects of.
+            if !is_served && matches!(kind, Kind::Calico(_)) {
+                self.send_event(SourceEvent::NotServed(kind))?;
+            }
         }
         Ok(())
     }

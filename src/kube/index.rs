@@ -25,8 +25,8 @@ use super::{Kind, Malformed, Object, ObjectRef, Source, SourceEvent};
 use crate::facts::{
     ClusterChange, ClusterView, ServiceFacts, ServiceKey, StringMap, is_api_service,
 };
+use calico::{Calicos, Presence};
 use endpoints::Counted;
-use ipam::Ipam;
 
 /// How many problems of one object are worth a line of the log each.
 const PROBLEMS_REPORTED_MAX: usize = 5;
@@ -41,7 +41,7 @@ pub struct Index {
     slices_of: BTreeMap<ServiceKey, BTreeSet<ObjectRef>>,
     /// The labels of each Namespace.
     namespaces: BTreeMap<String, Arc<StringMap>>,
-    ipam: Ipam,
+    calicos: Calicos,
     /// Where the source asks the API server.
     api_server: Option<IpAddr>,
     /// How many Nodes the last complete list had.
@@ -83,7 +83,7 @@ impl Index {
             slices: BTreeMap::new(),
             slices_of: BTreeMap::new(),
             namespaces: BTreeMap::new(),
-            ipam: Ipam::default(),
+            calicos: Calicos::default(),
             api_server: None,
             cluster_nodes: None,
             listing: BTreeMap::new(),
@@ -156,6 +156,11 @@ impl Index {
                 self.delete(&name, &mut changes);
             }
             SourceEvent::ListCompleted(kind) => self.complete_list(kind, &mut changes),
+            SourceEvent::NotServed(kind) => {
+                self.listed.insert(kind);
+                self.take_presence(kind, Presence::Absent, &mut changes);
+                self.update_blocks(&mut changes);
+            }
         }
         Outcome {
             changes: changes.into_iter().collect(),
@@ -175,6 +180,7 @@ impl Index {
             self.delete(&name, changes);
         }
         self.listed.insert(kind);
+        self.take_presence(kind, Presence::Served, changes);
         self.update_blocks(changes);
         if kind == Kind::ClusterNode {
             self.cluster_nodes = Some(u32::try_from(self.view.nodes.len()).unwrap_or(u32::MAX));
@@ -203,14 +209,14 @@ impl Index {
             Kind::ClusterNode => {
                 let names = self.view.nodes.keys();
                 known.extend(names.map(|name| ObjectRef::new(kind, "", name)));
+                known.extend(self.known_peer_nodes());
             }
             Kind::Namespace => {
                 let names = self.namespaces.keys();
                 known.extend(names.map(|name| ObjectRef::new(kind, "", name)));
             }
             Kind::Pod | Kind::Calico(_) => {
-                let shown = self.ipam.shown().filter(|name| name.kind == kind);
-                known.extend(shown.cloned());
+                known.extend(self.known_calicos(kind));
             }
         }
         known
@@ -229,9 +235,13 @@ impl Index {
             Object::Service(service) => self.apply_service(*service, changes),
             Object::EndpointSlice(slice) => self.apply_slice(name, &slice, changes),
             Object::ClusterNode(node) => self.apply_cluster_node(name, *node, changes),
+            Object::NodeMetadata(metadata) => {
+                self.apply_node_metadata(&metadata, changes);
+                Problems::new()
+            }
             Object::Namespace(namespace) => self.apply_namespace(name, *namespace, changes),
             Object::Pod(pod) => self.apply_pod(name, &pod, changes),
-            Object::Calico(kind, object) => self.apply_calico(name, kind, &object, changes),
+            Object::Calico(kind, object) => self.apply_calico(name, kind, *object, changes),
             Object::Unreadable(_, why) => {
                 vec![format!("it cannot be read: {why}; its last facts stand")]
             }
@@ -246,7 +256,7 @@ impl Index {
         self.node_seen = NodeSeen::Once;
         let mut facts = node_facts(node, &mut problems);
         facts.cluster_nodes = self.cluster_nodes;
-        facts.blocks = self.ipam.of_node(&self.node_name);
+        facts.blocks = self.own_blocks();
         if self.view.node.as_deref() != Some(&facts) {
             self.view.node = Some(Arc::new(facts));
             changes.insert(ClusterChange::Node);
@@ -261,6 +271,7 @@ impl Index {
         changes: &mut BTreeSet<ClusterChange>,
     ) -> Problems {
         let mut problems = Problems::new();
+        self.apply_peer_node(&node, changes);
         let networks = node_networks(node, &mut problems);
         if self.view.nodes.get(&name.name) != Some(&networks) {
             self.view.nodes.insert(name.name.clone(), networks);
@@ -394,6 +405,7 @@ impl Index {
                 }
             }
             Kind::ClusterNode => {
+                self.delete_peer_node(&name.name, changes);
                 if self.view.nodes.remove(&name.name).is_some() {
                     changes.insert(ClusterChange::Networks);
                 }
@@ -405,9 +417,7 @@ impl Index {
                 }
             }
             Kind::Pod | Kind::Calico(_) => {
-                if self.ipam.delete(name) {
-                    self.update_blocks(changes);
-                }
+                self.delete_calico(name, changes);
             }
         }
     }

@@ -275,8 +275,7 @@ impl<K: Watched + 'static> Watcher<K> {
         if self.listed == Listed::Never {
             debug!(kind = %self.kind, "not served: looked for again now and then");
             self.listed = Listed::Once;
-            self.send(SourceEvent::ListStarted(self.kind)).await?;
-            self.send(SourceEvent::ListCompleted(self.kind)).await?;
+            self.send(SourceEvent::NotServed(self.kind)).await?;
         }
         self.health.recovered(self.kind.plural());
         let pause = self.backoff.spread(self.config.absent_interval);

@@ -1,7 +1,7 @@
 //! What can be asked of a running [`Speaker`](super::Speaker), for a status table or a person:
 //! answers are made when asked, nothing is kept for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -154,6 +154,17 @@ impl Speaker {
     #[must_use]
     pub fn loc_rib(&self) -> &LocRib {
         &self.loc_rib
+    }
+
+    /// The peers whose sessions carry all there is at present: we have their initial tables, and
+    /// nothing of ours waits to be sent.
+    #[must_use]
+    pub fn supplied_peers(&self) -> BTreeSet<PeerId> {
+        let sessions = self.sessions.iter();
+        let supplied = sessions.filter(|(_, session)| {
+            session.has_initial_routes() && session.view().prefixes_pending == 0
+        });
+        supplied.map(|(id, _)| *id).collect()
     }
 
     /// Whether every peer has a session and has sent its initial table, all of it decided about and

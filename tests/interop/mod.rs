@@ -1,6 +1,7 @@
 //! The agent against BIRD, FRR and GoBGP, in network namespaces. Tests assert what those programs
 //! say of themselves.
 
+mod calico;
 mod churn;
 pub(crate) mod cluster;
 mod events;

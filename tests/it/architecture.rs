@@ -45,11 +45,13 @@ const MODULES: &[(&str, &[&str])] = &[
             "wasm::calico_filter_bytes",
         ],
     ),
-    ("kube", &["config", "facts", "files", "types"]),
+    ("kube", &["calico", "config", "facts", "files", "types"]),
     (
         "agent",
         &[
             "api",
+            "calico",
+            "topology",
             "candidates",
             "cases",
             "config",

@@ -185,6 +185,11 @@ fn every_reason_is_counted_from_the_start() {
             service: ServiceKey::new("shop", "web"),
             refusal: String::new(),
         },
+        Notice::ResourceNotHeeded {
+            kind: calico::Kind::BgpPeer,
+            name: "tor".to_owned(),
+            words: String::new(),
+        },
     ];
     assert_eq!(all.map(|notice| notice.event().reason), REASONS);
     assert_eq!(Notices::default().counts().told.len(), REASONS.len());

@@ -60,6 +60,18 @@ impl Passwords {
         })
     }
 
+    /// A peer is to have this key.
+    pub(in crate::agent) fn insert(&mut self, peer: String, key: PeerKey) {
+        self.0.insert(peer, key);
+    }
+
+    /// A peer keeps the key that it has among `others`, if it has one.
+    pub(in crate::agent) fn take_over(&mut self, others: &Self, peer: &str) {
+        if let Some(key) = others.0.get(peer) {
+            self.0.insert(peer.to_owned(), key.clone());
+        }
+    }
+
     /// Keeps keys in force whose file is of no use any more.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ use crate::agent::clock;
 use crate::agent::driver::{SpeakerHandle, SpeakerStopped};
 use crate::agent::events::Notices;
 use crate::agent::own_prefixes::OwnPrefixes;
+use crate::agent::resources::{self, Hearing, Saying};
 use crate::agent::service_routes;
 use crate::agent::shadow::{ShadowHandles, ShadowThreads};
 use crate::kube::{Source, SourceEvent};
@@ -53,6 +54,7 @@ pub(in crate::agent) struct PipelineHandle {
     pulse: Pulse,
     shadows: ShadowHandles,
     own: OwnPrefixes,
+    hearing: Hearing,
 }
 
 /// The pipeline's thread is gone: the process is ending.
@@ -129,6 +131,11 @@ impl PipelineHandle {
         Ok(self.own.clone())
     }
 
+    /// What Calico's resources say, from now on.
+    pub(in crate::agent) fn hearing(&self) -> Hearing {
+        self.hearing.clone()
+    }
+
     /// What policies in shadow mode would change.
     pub(in crate::agent) fn shadows(&self) -> &ShadowHandles {
         &self.shadows
@@ -160,6 +167,7 @@ struct Runner {
     turn: Turn,
     shadows: ShadowThreads,
     own: OwnPrefixes,
+    saying: Saying,
 }
 
 /// Starts the thread. It ends when the speaker or the last handle has.
@@ -177,11 +185,13 @@ pub(in crate::agent) fn spawn(
     let pulse = Pulse::default();
     let shadows = ShadowThreads::spawn()?;
     let own = OwnPrefixes::default();
+    let (saying, hearing) = resources::channel();
     let handle = PipelineHandle {
         orders,
         pulse: pulse.clone(),
         shadows: shadows.handles(),
         own: own.clone(),
+        hearing,
     };
     let mut pipeline = Pipeline::new(node_name, &settings.config);
     pipeline.index.set_source(&source);
@@ -195,6 +205,7 @@ pub(in crate::agent) fn spawn(
         turn: Turn::Facts,
         shadows,
         own,
+        saying,
     };
     let runtime = Handle::current();
     std::thread::Builder::new()
@@ -247,6 +258,9 @@ impl Runner {
                 self.notices.tell(notice);
             }
             self.tell_own_prefixes();
+            if let Some(said) = self.pipeline.resources_news() {
+                self.saying.tell(said);
+            }
             // As one step: what one of them takes away and another brings back must not flap.
             self.speaker.blocking_feed_all(inputs)?;
             self.tell_shadows();

@@ -1,5 +1,6 @@
 //! Reloading real files.
 
+mod calico;
 mod files;
 mod guard;
 mod imports;
@@ -14,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::*;
 use crate::agent::peering::PeerKey;
-use crate::agent::testing::{Parts, text, until};
+use crate::agent::testing::{DEADLINE, Parts, text, until};
 use crate::api::Status;
 use crate::types::Password;
 

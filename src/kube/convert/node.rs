@@ -2,12 +2,20 @@
 
 use k8s_openapi::api::core::v1::{Node, NodeCondition as RawCondition, Taint as RawTaint};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
 use super::{Problems, addresses, annotations, parse_address};
 use crate::facts::{
     ANNOTATION_BYTES_MAX, ANNOTATIONS_DROPPED, ConditionStatus, NodeCondition, NodeFacts,
     NodeNetworks, Taint,
 };
 use crate::types::Prefix;
+
+/// Where Calico writes the addresses of a Node's sessions.
+const ADDRESSES: [&str; 2] = [
+    "projectcalico.org/IPv4Address",
+    "projectcalico.org/IPv6Address",
+];
 
 /// The facts of a Node.
 pub(in crate::kube) fn node_facts(node: Node, problems: &mut Problems) -> NodeFacts {
@@ -42,6 +50,12 @@ pub(in crate::kube) fn node_facts(node: Node, problems: &mut Problems) -> NodeFa
         cluster_nodes: None,
         blocks: None,
     }
+}
+
+/// Whether the annotations of a Node say where it is for its peers.
+pub(in crate::kube) fn is_placed(metadata: &ObjectMeta) -> bool {
+    let annotations = metadata.annotations.as_ref();
+    annotations.is_some_and(|all| ADDRESSES.iter().any(|key| all.contains_key(*key)))
 }
 
 /// What a Node has of the network.

@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::calico::{self, ApiGroup};
 use crate::kube::fixtures::{HERE, named, service};
-use crate::kube::{CalicoGroup, CalicoResource, Health, ObjectRef};
+use crate::kube::{Health, ObjectRef};
 
 /// Far above what anything here takes; a test that waits this long has failed.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -133,7 +134,9 @@ impl Rig {
                 .expect("there is another event")
                 .expect("the watchers run");
             let kind = match &event {
-                SourceEvent::ListStarted(kind) | SourceEvent::ListCompleted(kind) => *kind,
+                SourceEvent::ListStarted(kind)
+                | SourceEvent::ListCompleted(kind)
+                | SourceEvent::NotServed(kind) => *kind,
                 SourceEvent::Listed(object) | SourceEvent::Applied(object) => {
                     object.object_ref().kind
                 }
@@ -257,6 +260,7 @@ fn name_of(event: &SourceEvent) -> String {
                 Object::Unreadable(..) => "unreadable ",
                 Object::Node(_)
                 | Object::ClusterNode(_)
+                | Object::NodeMetadata(_)
                 | Object::Namespace(_)
                 | Object::Service(_)
                 | Object::EndpointSlice(_)
@@ -265,7 +269,10 @@ fn name_of(event: &SourceEvent) -> String {
             };
             format!("{readable}{}", object.object_ref())
         }
-        SourceEvent::ListStarted(_) | SourceEvent::ListCompleted(_) | SourceEvent::Deleted(_) => {
+        SourceEvent::ListStarted(_)
+        | SourceEvent::ListCompleted(_)
+        | SourceEvent::NotServed(_)
+        | SourceEvent::Deleted(_) => {
             format!("{event:?}")
         }
     }

@@ -1,6 +1,9 @@
 //! Calico's resources where they are served, in either group; and where they are not, or not yet.
 
-use rutter::kube::{Calico, CalicoGroup, CalicoKind, CalicoResource};
+use k8s_openapi::api::core::v1::Secret;
+use rutter::calico::{self, ApiGroup};
+use rutter::kube::secrets::Secrets;
+use rutter::kube::{Calico, CalicoKind};
 use rutter::types::Prefix;
 
 use super::*;
@@ -49,10 +52,8 @@ async fn a_cluster_without_calico_is_known_whole_and_is_no_trouble() {
     let agent = start(&admin).await;
     assert_eq!(agent.source.health.error(), None);
     assert_eq!(announced(agent.index.view()), None, "pods are in pod CIDRs");
-    assert_eq!(
-        agent.lists.len(),
-        Kind::ALL.len() + CalicoKind::ALL.len() + 1
-    );
+    // Calico's kinds are not served.
+    assert_eq!(agent.lists.len(), Kind::ALL.len() + 1);
 }
 
 #[tokio::test]
@@ -109,8 +110,8 @@ async fn an_api_server_that_restarts_takes_no_block_away() {
     server.start_again();
     server.until_ready().await;
     let kind = Kind::Calico(CalicoKind {
-        group: CalicoGroup::Native,
-        resource: CalicoResource::BlockAffinity,
+        group: ApiGroup::V3,
+        kind: calico::Kind::BlockAffinity,
     });
     agent.lists.clear();
     agent
@@ -118,4 +119,64 @@ async fn an_api_server_that_restarts_takes_no_block_away() {
         .await;
     agent.sees_only(&admin, "afterwards").await;
     assert_eq!(announced(agent.index.view()), block);
+}
+
+#[tokio::test]
+async fn the_label_of_any_node_is_followed_and_so_is_one_that_joins_and_goes() {
+    let (_server, admin) = cluster().await;
+    let mut agent = start(&admin).await;
+    let labels = |agent: &Agent, name: &str| {
+        let node = agent
+            .index
+            .resources()
+            .node(HERE)?
+            .topology
+            .nodes
+            .remove(name)?;
+        Some((node.labels.get("rack").cloned(), node.ipv4))
+    };
+    // It says where it is by its status, which a watch of metadata does not show.
+    create(&admin, node("worker-2")).await;
+    let relabelled = json!({ "metadata": { "labels": { "rack": "b2" } } });
+    patch::<Node>(&admin, "worker-2", relabelled).await;
+    agent
+        .until("worker-2 in another rack", |agent| {
+            labels(agent, "worker-2").is_some_and(|(rack, _)| rack.as_deref() == Some("b2"))
+        })
+        .await;
+    let placed = json!({ "metadata": { "annotations": {
+        "projectcalico.org/IPv4Address": "192.168.83.12/24",
+    } } });
+    patch::<Node>(&admin, "worker-2", placed).await;
+    let address = "192.168.83.12".parse().ok();
+    agent
+        .until("its address", |agent| {
+            labels(agent, "worker-2").is_some_and(|(_, ipv4)| ipv4 == address)
+        })
+        .await;
+    delete::<Node>(&admin, "worker-2").await;
+    agent
+        .until("it went", |agent| labels(agent, "worker-2").is_none())
+        .await;
+    assert_eq!(agent.source.health.error(), None);
+}
+
+#[tokio::test]
+async fn keys_are_read_of_secrets_by_name_and_what_is_missing_is_told() {
+    let server = ApiServer::start().await;
+    let admin = server.admin().await;
+    let key = json!({ "metadata": { "name": "keys" }, "stringData": { "tor": "s3cret" } });
+    let secrets: Api<Secret> = Api::default_namespaced(admin.clone());
+    let params = PostParams::default();
+    secrets.create(&params, &read(key)).await.unwrap();
+    let reader = Secrets::new(admin);
+    assert_eq!(reader.value("keys", "tor").await.unwrap(), b"s3cret");
+    let error = reader.value("keys", "spine").await.unwrap_err().to_string();
+    assert_eq!(error, "the Secret has no such key");
+    let error = reader.value("none", "tor").await.unwrap_err().to_string();
+    assert_eq!(error, "there is no such Secret in the agent's namespace");
+    let nobody = server.service_account("nobody").await;
+    let reader = Secrets::new(server.client(&nobody).await);
+    let error = reader.value("keys", "tor").await.unwrap_err().to_string();
+    assert!(error.contains("cannot get resource \"secrets\""), "{error}");
 }

@@ -197,6 +197,7 @@ impl Follower {
                     self.0.api_servers.clone_from(&view.api_servers);
                     self.0.blocks.clone_from(&view.blocks);
                 }
+                ClusterChange::Peerings => {}
                 ClusterChange::Service(key) => {
                     let (old, new) = (self.0.services.get(key), view.services.get(key));
                     assert_ne!(old, new, "told, but nothing changed");
