@@ -169,9 +169,8 @@ impl<'t> Parser<'t> {
     }
 
     fn string(&mut self) -> Result<String, SelectorError> {
-        let quote = match self.rest().chars().next() {
-            Some(quote @ ('"' | '\'')) => quote,
-            Some(_) | None => return Err(self.unexpected("a string in quotes")),
+        let Some(quote @ ('"' | '\'')) = self.rest().chars().next() else {
+            return Err(self.unexpected("a string in quotes"));
         };
         let inside = &self.rest()[1..];
         let Some(length) = inside.find(quote) else {
