@@ -233,7 +233,7 @@ fn free(name: &str, taken: &BTreeSet<String>) -> String {
 fn peer(name: String, group: String, peering: &Peering) -> Peer {
     let Peering {
         name: _,
-        peer_type: _,
+        peer_type,
         node: _,
         address,
         port,
@@ -252,6 +252,7 @@ fn peer(name: String, group: String, peering: &Peering) -> Peer {
     } = peering;
     Peer {
         name,
+        peer_type: *peer_type,
         address: *address,
         port: *port,
         asn: *asn,
