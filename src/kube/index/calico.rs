@@ -168,7 +168,9 @@ impl Index {
 
     pub(super) fn delete_peer_node(&mut self, name: &str, changes: &mut BTreeSet<ClusterChange>) {
         self.calicos.placed.remove(name);
-        self.calicos.nodes.remove(name);
+        if !self.calicos.nodes.remove(name) {
+            return;
+        }
         let resources = &mut self.calicos.resources;
         let effect = resources.delete(calico::Kind::Node, ApiGroup::Core, name);
         self.take_effect(calico::Kind::Node, effect, changes);
