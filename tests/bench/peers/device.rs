@@ -257,11 +257,11 @@ fn bird(folder: &Path, setup: Setup, command: &mut Command) {
     }
     text += "}\n";
     for (number, address) in peers(setup).enumerate() {
-        let _ = write!(
+        let _ = writeln!(
             text,
             "protocol bgp n{number} {{ local {DEVICE} as {AS}; neighbor {address} as {AS}; \
              rr client; direct; passive; hold time 90; \
-             ipv4 {{ import all; export where source ~ [RTS_BGP, RTS_STATIC]; }}; }}\n"
+             ipv4 {{ import all; export where source ~ [RTS_BGP, RTS_STATIC]; }}; }}"
         );
     }
     write(folder, "bird.conf", &text);

@@ -227,7 +227,12 @@ fn try_establish(from: Ipv4Addr, deadline: Instant) -> Result<TcpStream, String>
                         .map_err(text)?;
                 }
                 Message::Keepalive if is_open => return Ok(stream),
-                other => return Err(format!("{other:?}")),
+                other @ (Message::Keepalive
+                | Message::Update(_)
+                | Message::EndOfRib(_)
+                | Message::Notification(_)
+                | Message::RouteRefresh(_)
+                | Message::ForeignRouteRefresh { .. }) => return Err(format!("{other:?}")),
             }
         }
         // Not a message more than the KEEPALIVE: what is counted comes after it.
