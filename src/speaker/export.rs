@@ -21,7 +21,6 @@
 //! |---|---|---|
 //! | AS_PATH | | our AS in front |
 //! | NEXT_HOP | our own in mode `self` | our own, but in mode `keep` |
-//! | MULTI_EXIT_DISC | | none, if another AS set it (RFC 4271 section 5.1.4) |
 //! | LOCAL_PREF | 100 where there is none | none |
 //! | extended communities | | those that are transitive (RFC 4360 section 2) |
 //! | ORIGINATOR_ID, CLUSTER_LIST | see [`reflected`] where it comes from an internal peer | none |
@@ -178,7 +177,6 @@ impl ExportSession<'_> {
     fn external(&self, path: &PathAttributes) -> PathAttributes {
         let mut left = PathAttributes {
             as_path: path.as_path.prepended(self.local_asn, 1),
-            med: path.med.filter(|_| path.as_path.segments.is_empty()),
             local_pref: None,
             originator_id: None,
             cluster_list: Vec::new(),

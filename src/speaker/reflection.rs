@@ -4,9 +4,12 @@
 //!
 //! | learned from | to clients | to other internal peers | to external peers |
 //! |---|---|---|---|
-//! | a client | yes | yes | yes |
-//! | another internal peer | yes | no | yes |
-//! | an external peer | yes | yes | no: a node is no transit between two networks |
+//! | a client | yes | yes | if it is of our AS |
+//! | another internal peer | yes | no | if it is of our AS |
+//! | an external peer | yes | yes | no |
+//!
+//! A route is of our AS where its AS_PATH is empty. What another AS announced never leaves for an
+//! external peer, over however many of our nodes it came: a node is no transit between two networks.
 //!
 //! No peer is sent what it announced itself, and an own route to a prefix goes before a learned
 //! one. The best path alone is passed on.
@@ -70,15 +73,22 @@ impl<'a> Offer<'a> {
         let path = self.reflected?.best(prefix)?;
         Some(match &path.source {
             Source::Local => return None,
-            Source::Peer(from) => self.may_pass(from, to, peering).map(|()| path),
+            Source::Peer(from) => self.may_pass(path, from, to, peering).map(|()| path),
         })
     }
 
-    fn may_pass(&self, from: &Neighbor, to: &PeerConfig, peering: Peering) -> Result<(), NotSent> {
+    fn may_pass(
+        &self,
+        path: &Path,
+        from: &Neighbor,
+        to: &PeerConfig,
+        peering: Peering,
+    ) -> Result<(), NotSent> {
         if from.id == to.id {
             return Err(NotSent::PeersOwn);
         }
         let is_client = |peer: &PeerId| self.clients.contains(peer);
+        let is_of_our_as = path.attributes.path.as_path.segments.is_empty();
         match (from.peering, peering) {
             (Peering::Internal, Peering::Internal)
                 if !is_client(&from.id) && !is_client(&to.id) =>
@@ -86,8 +96,8 @@ impl<'a> Offer<'a> {
                 Err(NotSent::BetweenNonClients)
             }
             (Peering::External, Peering::External) => Err(NotSent::Transit),
-            (Peering::Internal, Peering::Internal)
-            | (Peering::Internal, Peering::External)
+            (Peering::Internal, Peering::External) if !is_of_our_as => Err(NotSent::Transit),
+            (Peering::Internal, Peering::Internal | Peering::External)
             | (Peering::External, Peering::Internal) => Ok(()),
         }
     }

@@ -98,7 +98,7 @@ pub enum NotSent {
     #[error("it was learned from an internal peer, and neither that nor this one is a client")]
     BetweenNonClients,
     /// We connect no two networks.
-    #[error("it was learned from an external peer, and this one is external, too")]
+    #[error("it is of another AS, and this peer is external: no node is a way from one to another")]
     Transit,
     /// The peer does not carry the family.
     #[error("the peer does not carry {0} routes")]

@@ -22,6 +22,7 @@ pub(crate) mod live;
 mod live_reload;
 mod received;
 mod recording;
+mod reflectors;
 mod reload;
 mod sessions;
 mod shadow;

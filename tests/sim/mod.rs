@@ -13,8 +13,10 @@ mod check;
 mod importer;
 #[expect(dead_code, reason = "the unit tests of the speaker use the rest")]
 mod network;
+mod reflection;
 mod scenario;
 
+use reflection::Reflected;
 use scenario::{Scenario, Weather};
 
 /// Runs of each test, unless the environment says otherwise.
@@ -29,10 +31,11 @@ enum Story {
     Pair,
     Router,
     Fair,
+    Reflectors,
 }
 
 impl Story {
-    const ALL: [Self; 3] = [Self::Pair, Self::Router, Self::Fair];
+    const ALL: [Self; 4] = [Self::Pair, Self::Router, Self::Fair, Self::Reflectors];
 
     /// What the file of failed seeds calls it.
     fn name(self) -> &'static str {
@@ -40,6 +43,15 @@ impl Story {
             Self::Pair => "pair",
             Self::Router => "router",
             Self::Fair => "fair",
+            Self::Reflectors => "reflectors",
+        }
+    }
+
+    /// How many runs of the others take as long as one of it.
+    fn weight(self) -> u64 {
+        match self {
+            Self::Pair | Self::Router | Self::Fair => 1,
+            Self::Reflectors => 20,
         }
     }
 
@@ -48,6 +60,7 @@ impl Story {
             Self::Pair => (2, Weather::Foul),
             Self::Router => (3, Weather::Foul),
             Self::Fair => (3, Weather::Fair),
+            Self::Reflectors => return Reflected::new(seed).run(),
         };
         Scenario::new(seed, hosts, weather).run();
     }
@@ -68,6 +81,11 @@ fn without_a_fault_no_session_ever_changes() {
     for_each_seed(Story::Fair);
 }
 
+#[test]
+fn reflectors_pass_on_what_they_should_whatever_happens() {
+    for_each_seed(Story::Reflectors);
+}
+
 fn for_each_seed(story: Story) {
     let number = |name| {
         std::env::var(name)
@@ -75,7 +93,7 @@ fn for_each_seed(story: Story) {
             .map(|text| text.parse::<u64>().expect(name))
     };
     let only = number("RUTTER_SIM_SEED");
-    let count = number("RUTTER_SIM_SEEDS").unwrap_or(SEEDS);
+    let count = number("RUTTER_SIM_SEEDS").unwrap_or(SEEDS) / story.weight();
     for seed in seeds(story, FAILED_ONCE, only, count) {
         let _guard = SeedGuard(seed);
         story.run(seed);

@@ -1,12 +1,15 @@
 //! What the speaker is told about peers, from one configuration to the next.
 
+use std::num::NonZeroU8;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
 use crate::api::RouterIdOrigin;
 use crate::config::Overrides;
 use crate::kube::fixtures::{HERE, node, object};
 use crate::kube::{Index, SourceEvent};
+use crate::types::{Asn, NextHopMode, Reflection};
 
 const TWO: &str = "
 [[peers]]
@@ -183,4 +186,40 @@ fn a_new_group_inherits_from_the_group_that_its_peers_leave() {
     let one = peers(&[(64600, "group = 'tors'"), (64600, "")]);
     assert_eq!(heirs(&one), [(GroupId(1), GroupId(2))].into());
     assert_eq!(heirs(&together), none, "it joins a group that there is");
+}
+
+#[test]
+fn what_a_peer_is_to_a_reflector_reaches_the_speaker() {
+    let text = "
+[bgp]
+cluster-id = '244.0.0.1'
+[[peers]]
+name = 'worker'
+address = '192.0.2.1'
+asn = 64512
+route-reflector-client = true
+next-hop = 'self'
+allow-own-asn = 1
+ttl-security = 2
+keepalive-time = '5s'
+[[peers]]
+name = 'rack'
+address = '192.0.2.2'
+asn = 64999
+local-asn = 64999
+";
+    let speaker = told(&mut Peering::default(), text, &facts(&["10.0.0.1"]));
+    assert_eq!(speaker.cluster_id.unwrap().to_string(), "244.0.0.1");
+    let [worker, rack] = &speaker.peers[..] else {
+        panic!("{:?}", speaker.peers);
+    };
+    assert_eq!(worker.reflection, Reflection::Client);
+    assert_eq!(worker.next_hop_mode, NextHopMode::SelfAddress);
+    assert_eq!(worker.own_asn_allowed, 1);
+    assert_eq!(worker.ttl_security, NonZeroU8::new(2));
+    assert_eq!(worker.keepalive_time, Some(Duration::from_secs(5)));
+    assert_eq!(rack.local_asn, Some(Asn(64999)));
+    // By the AS that we are to it, it is in ours.
+    let config = config(text);
+    assert_eq!(peer_kind(&config, &config.peers[1]), PeerKind::Ibgp);
 }

@@ -215,16 +215,14 @@ fn a_reflected_route_is_as_it_was_but_for_its_originator_and_the_cluster() {
 }
 
 #[test]
-fn the_med_of_another_as_does_not_leave_ours_again() {
+fn what_another_as_announced_elsewhere_does_not_leave_ours_again() {
     let mut network = star(&ALL_ROLES);
     let mut update = rich_update("10.0.0.99".parse().unwrap(), "10.1.0.0/26");
     update.attributes.as_path = crate::bgp::wire::AsPath::sequence(&[Asn(65099)]);
     assert!(network.interject(1, REFLECTOR, &Message::Update(update)));
     network.run(seconds(1));
-    assert_eq!(at(&network, 2, "10.1.0.0/26").unwrap().0.path.med, Some(7));
-    let (set, _) = at(&network, 5, "10.1.0.0/26").unwrap();
-    assert_eq!(set.path.med, None);
-    assert_eq!(set.path.as_path.to_string(), "64512 65099");
+    assert_eq!(holders(&network, "10.1.0.0/26"), [2, 3, 4]);
+    assert_eq!(why_not(&network, 5, "10.1.0.0/26"), NotSent::Transit);
 }
 
 #[test]
