@@ -26,6 +26,7 @@
 
 mod config;
 mod configure;
+mod deadlines;
 mod export;
 mod exports;
 mod import;
@@ -45,6 +46,7 @@ use std::time::Instant;
 use crate::bgp::{ConnectionIds, Context, Ending, PeerOutput, Random};
 use crate::rib::{AttributePool, LocRib, Multipath, NextHopTable};
 use crate::types::{PeerId, Prefix, RouteVersion};
+use deadlines::Deadlines;
 use exports::Exports;
 use session::Session;
 
@@ -62,6 +64,8 @@ pub use view::{Advertised, NotSent, PeerView, SessionView};
 pub struct Speaker {
     config: Option<SpeakerConfig>,
     sessions: BTreeMap<PeerId, Session>,
+    /// As of when each session was last drained.
+    deadlines: Deadlines,
     /// Whose each live connection is, dials included.
     connections: BTreeMap<ConnectionId, PeerId>,
     exports: Exports,
@@ -94,6 +98,7 @@ impl Speaker {
         Self {
             config: None,
             sessions: BTreeMap::new(),
+            deadlines: Deadlines::default(),
             connections: BTreeMap::new(),
             exports: Exports::default(),
             pool: AttributePool::default(),
@@ -176,8 +181,7 @@ impl Speaker {
     /// Handles every timer that has expired by `now`; none is fine.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.now = Some(now);
-        let ids: Vec<PeerId> = self.sessions.keys().copied().collect();
-        for id in ids {
+        for id in self.deadlines.due(now) {
             self.on_peer(now, id, |peer, context| peer.handle_timeout(context));
         }
         self.settle_next_hops();
@@ -199,17 +203,14 @@ impl Speaker {
     /// When to call [`handle_timeout`](Self::handle_timeout); never, if nothing is waited for.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Deadline> {
-        let deadlines = self
-            .sessions
-            .values()
-            .filter_map(|session| session.fsm.deadline());
-        deadlines.min_by_key(|deadline| deadline.at)
+        self.deadlines.first()
     }
 
     /// Connections that [`handle_timeout`](Self::handle_timeout) would end for the peer's silence.
     #[must_use]
     pub fn overdue(&self, now: Instant) -> Vec<ConnectionId> {
-        let sessions = self.sessions.values();
+        let due = self.deadlines.due(now).into_iter();
+        let sessions = due.filter_map(|id| self.sessions.get(&id));
         sessions
             .flat_map(|session| session.fsm.overdue(now))
             .collect()
@@ -259,9 +260,11 @@ impl Speaker {
     /// A driver that always has input may never get to call `handle_timeout`; a peer must not
     /// lose the session for it.
     fn send_due_keepalives(&mut self, now: Instant) {
-        for (id, session) in &mut self.sessions {
-            if session.fsm.send_due_keepalives(now) {
-                self.unserved.insert(*id);
+        for id in self.deadlines.due(now) {
+            if let Some(session) = self.sessions.get_mut(&id)
+                && session.fsm.send_due_keepalives(now)
+            {
+                self.unserved.insert(id);
             }
         }
     }
@@ -322,6 +325,7 @@ impl Speaker {
                 random: &mut self.random,
             };
             let Some(output) = session.fsm.poll(&mut context) else {
+                self.deadlines.set(id, session.fsm.deadline());
                 return;
             };
             self.handle_peer_output(now, id, output);

@@ -86,6 +86,7 @@ impl Speaker {
             session.fsm.stop(why, now);
             self.drain(now, id);
             self.sessions.remove(&id);
+            self.deadlines.set(id, None);
         }
     }
 
