@@ -12,7 +12,8 @@
 //!   KEEPALIVEs are sent on time even if only input comes.
 //! - UPDATEs are made when outputs are drained, from what is to be announced at that moment, and
 //!   only as many as a connection has room for. Several inputs may be fed before draining: what
-//!   they undo among themselves is never sent.
+//!   they undo among themselves is never sent. Peers that are told the same are an update group: a
+//!   message is made once, for the first that has room, and kept for the others.
 //!
 //! # Routes
 //!
@@ -37,6 +38,7 @@ mod reflection;
 mod routes;
 mod session;
 mod tolerated;
+mod update_groups;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -49,6 +51,7 @@ use crate::types::{PeerId, Prefix, RouteVersion};
 use deadlines::Deadlines;
 use exports::Exports;
 use session::Session;
+use update_groups::UpdateGroups;
 
 pub use crate::bgp::{ConnectionId, Deadline, SessionState};
 pub use crate::bgp::{NotificationCounts, SessionEnd, SessionHistory};
@@ -69,6 +72,7 @@ pub struct Speaker {
     /// Whose each live connection is, dials included.
     connections: BTreeMap<ConnectionId, PeerId>,
     exports: Exports,
+    update_groups: UpdateGroups,
     pool: AttributePool,
     loc_rib: LocRib,
     next_hops: NextHopTable,
@@ -101,6 +105,7 @@ impl Speaker {
             deadlines: Deadlines::default(),
             connections: BTreeMap::new(),
             exports: Exports::default(),
+            update_groups: UpdateGroups::default(),
             pool: AttributePool::default(),
             // Nodes of a cluster may each be an AS of their own; a router spreads traffic over
             // all of them.
@@ -271,10 +276,14 @@ impl Speaker {
 
     /// Makes UPDATEs for one peer, and hands over whatever its connections have to say.
     fn serve(&mut self, now: Instant, id: PeerId) {
-        if self.exports.is_complete()
-            && let Some(session) = self.sessions.get_mut(&id)
+        if let Some(session) = self.sessions.get_mut(&id)
+            && let Some(group) = self.update_groups.of_mut(id)
         {
-            session.send_pending(now);
+            let before = group.streamed();
+            session.send_pending(now, group);
+            if group.streamed() != before {
+                self.unserved.extend(group.behind());
+            }
         }
         self.drain(now, id);
     }
@@ -358,8 +367,8 @@ impl Speaker {
                 }
             }
             PeerOutput::RefreshRequested(family) => {
-                if let Some(session) = self.sessions.get_mut(&id) {
-                    session.adj_rib_out.requeue(family);
+                if let Some(group) = self.update_groups.of_mut(id) {
+                    group.refresh(id, family);
                 }
             }
         }

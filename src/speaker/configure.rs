@@ -43,7 +43,7 @@ impl Speaker {
                 session.config = peer;
             }
         }
-        self.follow_configured_groups();
+        self.regroup_all();
         self.take_receivers();
         if other_roles {
             self.pass_on_everything();
