@@ -23,7 +23,7 @@ mod timers;
 
 use std::fmt;
 
-pub(crate) use connection::{Negotiated, OpenParameters};
+pub(crate) use connection::OpenParameters;
 pub(crate) use ending::Ending;
 pub(crate) use peer::{ConnectionIds, Context, Peer, PeerOutput, PeerSettings};
 pub use peer::{NotificationCounts, SessionEnd, SessionHistory};

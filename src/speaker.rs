@@ -12,7 +12,8 @@
 //!   KEEPALIVEs are sent on time even if only input comes.
 //! - UPDATEs are made when outputs are drained, from what is to be announced at that moment, and
 //!   only as many as a connection has room for. Several inputs may be fed before draining: what
-//!   they undo among themselves is never sent.
+//!   they undo among themselves is never sent. Peers that are told the same are an update group: a
+//!   message is made once, for the first that has room, and kept for the others.
 //!
 //! # Routes
 //!
@@ -26,6 +27,7 @@
 
 mod config;
 mod configure;
+mod deadlines;
 mod export;
 mod exports;
 mod import;
@@ -36,6 +38,7 @@ mod reflection;
 mod routes;
 mod session;
 mod tolerated;
+mod update_groups;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -45,8 +48,10 @@ use std::time::Instant;
 use crate::bgp::{ConnectionIds, Context, Ending, PeerOutput, Random};
 use crate::rib::{AttributePool, LocRib, Multipath, NextHopTable};
 use crate::types::{PeerId, Prefix, RouteVersion};
+use deadlines::Deadlines;
 use exports::Exports;
 use session::Session;
+use update_groups::UpdateGroups;
 
 pub use crate::bgp::{ConnectionId, Deadline, SessionState};
 pub use crate::bgp::{NotificationCounts, SessionEnd, SessionHistory};
@@ -62,9 +67,12 @@ pub use view::{Advertised, NotSent, PeerView, SessionView};
 pub struct Speaker {
     config: Option<SpeakerConfig>,
     sessions: BTreeMap<PeerId, Session>,
+    /// As of when each session was last drained.
+    deadlines: Deadlines,
     /// Whose each live connection is, dials included.
     connections: BTreeMap<ConnectionId, PeerId>,
     exports: Exports,
+    update_groups: UpdateGroups,
     pool: AttributePool,
     loc_rib: LocRib,
     next_hops: NextHopTable,
@@ -94,8 +102,10 @@ impl Speaker {
         Self {
             config: None,
             sessions: BTreeMap::new(),
+            deadlines: Deadlines::default(),
             connections: BTreeMap::new(),
             exports: Exports::default(),
+            update_groups: UpdateGroups::default(),
             pool: AttributePool::default(),
             // Nodes of a cluster may each be an AS of their own; a router spreads traffic over
             // all of them.
@@ -176,8 +186,7 @@ impl Speaker {
     /// Handles every timer that has expired by `now`; none is fine.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.now = Some(now);
-        let ids: Vec<PeerId> = self.sessions.keys().copied().collect();
-        for id in ids {
+        for id in self.deadlines.due(now) {
             self.on_peer(now, id, |peer, context| peer.handle_timeout(context));
         }
         self.settle_next_hops();
@@ -199,17 +208,14 @@ impl Speaker {
     /// When to call [`handle_timeout`](Self::handle_timeout); never, if nothing is waited for.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Deadline> {
-        let deadlines = self
-            .sessions
-            .values()
-            .filter_map(|session| session.fsm.deadline());
-        deadlines.min_by_key(|deadline| deadline.at)
+        self.deadlines.first()
     }
 
     /// Connections that [`handle_timeout`](Self::handle_timeout) would end for the peer's silence.
     #[must_use]
     pub fn overdue(&self, now: Instant) -> Vec<ConnectionId> {
-        let sessions = self.sessions.values();
+        let due = self.deadlines.due(now).into_iter();
+        let sessions = due.filter_map(|id| self.sessions.get(&id));
         sessions
             .flat_map(|session| session.fsm.overdue(now))
             .collect()
@@ -259,19 +265,25 @@ impl Speaker {
     /// A driver that always has input may never get to call `handle_timeout`; a peer must not
     /// lose the session for it.
     fn send_due_keepalives(&mut self, now: Instant) {
-        for (id, session) in &mut self.sessions {
-            if session.fsm.send_due_keepalives(now) {
-                self.unserved.insert(*id);
+        for id in self.deadlines.due(now) {
+            if let Some(session) = self.sessions.get_mut(&id)
+                && session.fsm.send_due_keepalives(now)
+            {
+                self.unserved.insert(id);
             }
         }
     }
 
     /// Makes UPDATEs for one peer, and hands over whatever its connections have to say.
     fn serve(&mut self, now: Instant, id: PeerId) {
-        if self.exports.is_complete()
-            && let Some(session) = self.sessions.get_mut(&id)
+        if let Some(session) = self.sessions.get_mut(&id)
+            && let Some(group) = self.update_groups.of_mut(id)
         {
-            session.send_pending(now);
+            let before = group.streamed();
+            session.send_pending(now, group);
+            if group.streamed() != before {
+                self.unserved.extend(group.behind());
+            }
         }
         self.drain(now, id);
     }
@@ -322,6 +334,7 @@ impl Speaker {
                 random: &mut self.random,
             };
             let Some(output) = session.fsm.poll(&mut context) else {
+                self.deadlines.set(id, session.fsm.deadline());
                 return;
             };
             self.handle_peer_output(now, id, output);
@@ -354,8 +367,8 @@ impl Speaker {
                 }
             }
             PeerOutput::RefreshRequested(family) => {
-                if let Some(session) = self.sessions.get_mut(&id) {
-                    session.adj_rib_out.requeue(family);
+                if let Some(group) = self.update_groups.of_mut(id) {
+                    group.refresh(id, family);
                 }
             }
         }

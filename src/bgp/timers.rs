@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 /// When the speaker wants to be woken, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
     /// The time to call [`Speaker::handle_timeout`](crate::speaker::Speaker::handle_timeout).
     pub at: Instant,

@@ -1,4 +1,5 @@
-//! Adj-RIB-Out: what one peer was sent, and what it has yet to be sent (RFC 4271 section 3.2).
+//! Adj-RIB-Out: what a peer was sent, and what it has yet to be sent (RFC 4271 section 3.2). Peers that
+//! are told the same share one, in an [`UpdateGroup`](super::UpdateGroup).
 //!
 //! The speaker says what the peer should have ([`set_wanted`](AdjRibOut::set_wanted)) as often as
 //! it likes, and takes UPDATEs as fast as the connection accepts them
@@ -17,13 +18,13 @@ use crate::bgp::wire::{
 };
 use crate::types::{Family, Prefix};
 
-/// What one peer was sent and is to be sent.
+/// What one peer, or a group of peers, was sent and is to be sent.
 #[derive(Clone, Debug, Default)]
 pub struct AdjRibOut {
     /// What the peer has.
     sent: PrefixMap<AttributesRef>,
-    /// Where it should have something else, or have the same again.
-    pending: PrefixMap<Pending>,
+    /// Where it should have something else: to be announced with these attributes, or withdrawn.
+    pending: PrefixMap<Option<AttributesRef>>,
     /// The pending announcements by attribute set.
     buckets: Buckets,
     /// The pending withdrawals.
@@ -32,20 +33,11 @@ pub struct AdjRibOut {
     oversized: PrefixMap<AttributesRef>,
 }
 
-/// One prefix's pending change. Only exists where there is something to send.
-#[derive(Clone, Debug)]
-struct Pending {
-    /// To be announced with these attributes, or withdrawn.
-    wanted: Option<AttributesRef>,
-    repeat: Repeat,
-}
-
-/// Whether a pending route is to be sent even if the peer was sent the same before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Repeat {
-    /// The peer asked for it (RFC 2918).
-    Yes,
-    No,
+/// What was taken to be sent.
+pub(super) struct Taken {
+    pub(super) messages: usize,
+    /// The one attribute set of what is announced, and what it takes the place of.
+    pub(super) announced: Option<(AttributesRef, Vec<(Prefix, AttributesRef)>)>,
 }
 
 impl AdjRibOut {
@@ -61,16 +53,14 @@ impl AdjRibOut {
             return;
         }
         self.oversized.remove(&prefix);
-        let repeat = match self.pending.get(&prefix) {
+        match self.pending.get(&prefix) {
             // Nothing new: the prefix keeps its place in the queue.
-            Some(pending) if pending.wanted == wanted => return,
+            Some(pending) if *pending == wanted => return,
             Some(_) => self.unqueue(&prefix),
-            None => Repeat::No,
-        };
-        let sent = self.sent.get(&prefix);
-        let settled = sent == wanted.as_ref() && (repeat == Repeat::No || sent.is_none());
-        if !settled {
-            self.queue(prefix, wanted, repeat);
+            None => {}
+        }
+        if self.sent.get(&prefix) != wanted.as_ref() {
+            self.queue(prefix, wanted);
         }
     }
 
@@ -92,43 +82,26 @@ impl AdjRibOut {
             let Some(taken) = self.take_announcements(context, out) else {
                 break;
             };
-            messages += taken;
+            messages += taken.messages;
         }
         messages
     }
 
-    /// The peer asked for a family again (RFC 2918): everything it has of it is pending.
-    pub fn requeue(&mut self, family: Family) {
-        let of_family = |(prefix, _): &(Prefix, &AttributesRef)| prefix.family() == family;
-        let sent: Vec<(Prefix, AttributesRef)> = self
-            .sent
-            .iter()
-            .filter(of_family)
-            .map(|(prefix, attributes)| (prefix, attributes.clone()))
-            .collect();
-        for (prefix, attributes) in sent {
-            match self.pending.get_mut(&prefix) {
-                Some(pending) => pending.repeat = Repeat::Yes,
-                None => self.queue(prefix, Some(attributes), Repeat::Yes),
-            }
+    /// Appends the next message, as [`Self::take_updates`] does, and says what it is; none if nothing
+    /// is pending.
+    pub(super) fn take_message(
+        &mut self,
+        context: CodecContext,
+        out: &mut Vec<u8>,
+    ) -> Option<Taken> {
+        if !self.withdrawals.is_empty() {
+            let messages = self.take_withdrawals(context, out);
+            return Some(Taken {
+                messages,
+                announced: None,
+            });
         }
-    }
-
-    /// The session ended: the peer has nothing. What it should have is all pending.
-    pub fn clear(&mut self) {
-        for prefix in std::mem::take(&mut self.withdrawals).prefixes() {
-            self.pending.remove(&prefix);
-            self.sent.remove(&prefix);
-        }
-        for (prefix, attributes) in std::mem::take(&mut self.sent).into_iter() {
-            if self.pending.get(&prefix).is_none() {
-                self.queue(prefix, Some(attributes), Repeat::No);
-            }
-        }
-        // The next session's messages may be longer, or its AS numbers shorter.
-        for (prefix, attributes) in std::mem::take(&mut self.oversized).into_iter() {
-            self.queue(prefix, Some(attributes), Repeat::No);
-        }
+        self.take_announcements(context, out)
     }
 
     /// What the peer has for a prefix.
@@ -141,7 +114,7 @@ impl AdjRibOut {
     #[must_use]
     pub fn wanted(&self, prefix: &Prefix) -> Option<&AttributesRef> {
         match self.pending.get(prefix) {
-            Some(pending) => pending.wanted.as_ref(),
+            Some(wanted) => wanted.as_ref(),
             None => self.oversized.get(prefix).or_else(|| self.sent.get(prefix)),
         }
     }
@@ -158,9 +131,24 @@ impl AdjRibOut {
         self.pending.get(prefix).is_some()
     }
 
+    /// Whether nothing has yet to be sent.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Everything the peer has, ordered by prefix.
     pub fn iter_sent(&self) -> impl Iterator<Item = (Prefix, &AttributesRef)> {
         self.sent.iter()
+    }
+
+    /// What it has of a family behind a prefix, or all of it.
+    pub fn sent_after(
+        &self,
+        family: Family,
+        after: Option<Prefix>,
+    ) -> impl Iterator<Item = (Prefix, &AttributesRef)> {
+        self.sent.iter_family_after(family, after)
     }
 
     /// How many prefixes of a family the peer has.
@@ -175,27 +163,24 @@ impl AdjRibOut {
         self.pending.count(family)
     }
 
-    fn queue(&mut self, prefix: Prefix, wanted: Option<AttributesRef>, repeat: Repeat) {
+    fn queue(&mut self, prefix: Prefix, wanted: Option<AttributesRef>) {
         match &wanted {
             Some(attributes) => self.buckets.add(attributes, prefix),
             None => {
                 self.withdrawals.insert(prefix, ());
             }
         }
-        self.pending.insert(prefix, Pending { wanted, repeat });
+        self.pending.insert(prefix, wanted);
     }
 
-    fn unqueue(&mut self, prefix: &Prefix) -> Repeat {
-        let Some(Pending { wanted, repeat }) = self.pending.remove(prefix) else {
-            return Repeat::No;
-        };
-        match &wanted {
-            Some(attributes) => self.buckets.remove(attributes, prefix),
-            None => {
+    fn unqueue(&mut self, prefix: &Prefix) {
+        match self.pending.remove(prefix) {
+            Some(Some(attributes)) => self.buckets.remove(&attributes, prefix),
+            Some(None) => {
                 self.withdrawals.remove(prefix);
             }
+            None => {}
         }
-        repeat
     }
 
     /// Sends as many withdrawals of one family as fill a message.
@@ -210,7 +195,7 @@ impl AdjRibOut {
 
     /// Sends as many announcements of the first bucket, of one family, as fill a message; none if
     /// there is no bucket. What is left of it goes to the back of the queue.
-    fn take_announcements(&mut self, context: CodecContext, out: &mut Vec<u8>) -> Option<usize> {
+    fn take_announcements(&mut self, context: CodecContext, out: &mut Vec<u8>) -> Option<Taken> {
         let mut bucket = self.buckets.remove_first()?;
         let attributes = bucket.attributes.clone();
         let room = announced_octets_max(&attributes, bucket.prefixes.first()?, context);
@@ -222,12 +207,21 @@ impl AdjRibOut {
             self.pending.remove(prefix);
         }
         let Ok(messages) = encode_announcement(&attributes, &prefixes, context, out) else {
-            return Some(self.give_up(&prefixes, &attributes, context, out));
+            return Some(Taken {
+                messages: self.give_up(&prefixes, &attributes, context, out),
+                announced: None,
+            });
         };
+        let mut replaced = Vec::new();
         for prefix in prefixes {
-            self.sent.insert(prefix, attributes.clone());
+            if let Some(before) = self.sent.insert(prefix, attributes.clone()) {
+                replaced.push((prefix, before));
+            }
         }
-        Some(messages)
+        Some(Taken {
+            messages,
+            announced: Some((attributes, replaced)),
+        })
     }
 
     /// No message has room for these attributes and a prefix: RFC 4271 section 9.2 wants the route
@@ -250,11 +244,15 @@ impl AdjRibOut {
     }
 }
 
-fn encode_withdrawals(prefixes: &[Prefix], context: CodecContext, out: &mut Vec<u8>) -> usize {
+pub(super) fn encode_withdrawals(
+    prefixes: &[Prefix],
+    context: CodecContext,
+    out: &mut Vec<u8>,
+) -> usize {
     encode_updates(prefixes, None, context, out).expect("without attributes none are too large")
 }
 
-fn encode_announcement(
+pub(super) fn encode_announcement(
     attributes: &AttributeSet,
     prefixes: &[Prefix],
     context: CodecContext,

@@ -113,16 +113,20 @@ impl<V> PrefixMap<V> {
         ipv4.chain(ipv6.map(|(key, value)| ((*key).into(), value)))
     }
 
-    pub(super) fn into_iter(self) -> impl Iterator<Item = (Prefix, V)> {
-        let ipv4 = self
-            .ipv4
-            .into_iter()
-            .map(|(key, value)| (key.into(), value));
-        let ipv6 = self
-            .ipv6
-            .into_iter()
-            .map(|(key, value)| (key.into(), value));
-        ipv4.chain(ipv6)
+    /// What of a family lies behind a prefix of it, or all of the family.
+    pub(super) fn iter_family_after(
+        &self,
+        family: Family,
+        after: Option<Prefix>,
+    ) -> impl Iterator<Item = (Prefix, &V)> {
+        // The last key of the other family, where there is one, is the place before the first of this.
+        let last_ipv4 = || Some(Prefix::host(Ipv4Addr::BROADCAST.into()));
+        let after = after.or_else(|| match family {
+            Family::Ipv4Unicast => None,
+            Family::Ipv6Unicast => last_ipv4(),
+        });
+        self.iter_after(after)
+            .take_while(move |(prefix, _)| prefix.family() == family)
     }
 
     pub(super) fn prefixes(&self) -> impl Iterator<Item = Prefix> {
@@ -197,6 +201,8 @@ mod tests {
             }
             prop_assert!(map.iter_after(None).eq(map.iter()));
             for family in Family::ALL {
+                let of_family = |(prefix, _): &(Prefix, &u8)| prefix.family() == family;
+                prop_assert!(map.iter_family_after(family, None).eq(map.iter().filter(of_family)));
                 let count = model.keys().filter(|prefix| prefix.family() == family).count();
                 prop_assert_eq!(map.count(family), count);
             }

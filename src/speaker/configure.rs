@@ -43,7 +43,7 @@ impl Speaker {
                 session.config = peer;
             }
         }
-        self.follow_configured_groups();
+        self.regroup_all();
         self.take_receivers();
         if other_roles {
             self.pass_on_everything();
@@ -86,6 +86,7 @@ impl Speaker {
             session.fsm.stop(why, now);
             self.drain(now, id);
             self.sessions.remove(&id);
+            self.deadlines.set(id, None);
         }
     }
 

@@ -30,18 +30,20 @@ use std::sync::Arc;
 
 use super::config::NextHops;
 use super::view::NotSent;
-use crate::bgp::Negotiated;
 use crate::bgp::wire::{
-    AsPath, NextHop, OriginCode, PathAttributes, Peering, Reach, encode_updates,
+    AsPath, CodecContext, NextHop, OriginCode, PathAttributes, Peering, Reach, encode_updates,
 };
 use crate::rib::{AttributePool, AttributeSet, AttributesRef, LOCAL_PREF_DEFAULT, Path, Source};
 use crate::types::{Asn, ClusterId, Community, Family, NextHopMode, Prefix, RouteAttributes};
 
-/// The session a route leaves by.
-pub(super) struct ExportSession<'a> {
+/// The session a route leaves by, as far as it decides what the peer is sent: sessions that are equal
+/// in this are one [update group](super::update_groups).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ExportSession {
     pub(super) local_asn: Asn,
-    pub(super) negotiated: &'a Negotiated,
-    pub(super) peer_address: IpAddr,
+    /// How messages are written; what the peer may send does not matter.
+    pub(super) codec: CodecContext,
+    pub(super) families: Vec<Family>,
     /// Our end of the connection.
     pub(super) local_address: IpAddr,
     pub(super) next_hops: NextHops,
@@ -51,14 +53,14 @@ pub(super) struct ExportSession<'a> {
 /// Derives attribute sets, and remembers the last: routes that come one after the other mostly
 /// share theirs.
 pub(super) struct Exporter<'a> {
-    session: ExportSession<'a>,
+    session: &'a ExportSession,
     pool: &'a mut AttributePool,
     last: Option<(Arc<RouteAttributes>, Family, Result<AttributesRef, NotSent>)>,
     last_learned: Option<(Path, Family, Result<AttributesRef, NotSent>)>,
 }
 
 impl<'a> Exporter<'a> {
-    pub(super) fn new(session: ExportSession<'a>, pool: &'a mut AttributePool) -> Self {
+    pub(super) fn new(session: &'a ExportSession, pool: &'a mut AttributePool) -> Self {
         Self {
             session,
             pool,
@@ -112,10 +114,10 @@ impl<'a> Exporter<'a> {
     }
 }
 
-impl ExportSession<'_> {
+impl ExportSession {
     /// Whether the routes stay inside our AS.
     pub(super) fn peering(&self) -> Peering {
-        self.negotiated.codec.peering
+        self.codec.peering
     }
 
     /// The attributes of an own route of this family on this session.
@@ -124,7 +126,7 @@ impl ExportSession<'_> {
         family: Family,
         route: &RouteAttributes,
     ) -> Result<AttributeSet, NotSent> {
-        let peering = self.negotiated.codec.peering;
+        let peering = self.peering();
         // RFC 1997: these bind whoever receives the route; we let them bind us, for a policy that
         // sets one wants the same of the node itself.
         self.check_scope(family, &route.communities)?;
@@ -148,14 +150,12 @@ impl ExportSession<'_> {
     ) -> Result<AttributeSet, NotSent> {
         let AttributeSet { next_hop, path } = &*learned.attributes;
         self.check_scope(family, &path.communities)?;
-        let peering = self.negotiated.codec.peering;
+        let peering = self.peering();
         let is_kept = match (self.next_hop_mode, peering) {
             (NextHopMode::Auto, Peering::Internal) | (NextHopMode::Keep, _) => true,
             (NextHopMode::Auto, Peering::External) | (NextHopMode::SelfAddress, _) => false,
         };
         let address = match is_kept {
-            // RFC 4271 section 5.1.3: a peer is never told to go by itself.
-            true if next_hop.address == self.peer_address => return Err(NotSent::PeersNextHop),
             true => next_hop.address,
             false => self.own_next_hop(family)?,
         };
@@ -189,7 +189,7 @@ impl ExportSession<'_> {
 
     /// Whether the session carries the family and the route's communities let it go there.
     fn check_scope(&self, family: Family, communities: &[Community]) -> Result<(), NotSent> {
-        if !self.negotiated.families.contains(&family) {
+        if !self.families.contains(&family) {
             return Err(NotSent::FamilyNotNegotiated(family));
         }
         if communities.contains(&Community::NO_ADVERTISE) {
@@ -198,7 +198,7 @@ impl ExportSession<'_> {
         let no_export = |community: &Community| {
             [Community::NO_EXPORT, Community::NO_EXPORT_SUBCONFED].contains(community)
         };
-        match self.negotiated.codec.peering {
+        match self.peering() {
             Peering::External if communities.iter().any(no_export) => Err(NotSent::NoExport),
             Peering::External | Peering::Internal => Ok(()),
         }
@@ -215,7 +215,7 @@ impl ExportSession<'_> {
             prefixes: vec![longest],
         };
         let announced = Some((&set.path, &[reach][..]));
-        encode_updates(&[], announced, self.negotiated.codec, &mut Vec::new())
+        encode_updates(&[], announced, self.codec, &mut Vec::new())
             .map(|_| ())
             .map_err(NotSent::TooLarge)
     }

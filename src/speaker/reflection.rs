@@ -11,13 +11,13 @@
 //! A route is of our AS where its AS_PATH is empty. What another AS announced never leaves for an
 //! external peer, over however many of our nodes it came: a node is no transit between two networks.
 //!
-//! No peer is sent what it announced itself, and an own route to a prefix goes before a learned
-//! one. The best path alone is passed on.
+//! No peer is sent what it brought into the AS itself, and an own route to a prefix goes before a
+//! learned one. The best path alone is passed on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Speaker;
-use super::config::{PeerConfig, SpeakerConfig};
+use super::config::SpeakerConfig;
 use super::exports::GroupTable;
 use super::view::NotSent;
 use crate::bgp::wire::Peering;
@@ -26,7 +26,6 @@ use crate::types::{ClusterId, GroupId, PeerId, Prefix, Reflection};
 
 /// All there is for peers to be sent.
 pub(super) struct Offer<'a> {
-    pub(super) speaker: &'a SpeakerConfig,
     /// What we announce ourselves.
     pub(super) tables: &'a BTreeMap<GroupId, GroupTable>,
     /// What we learned, where we reflect.
@@ -45,7 +44,6 @@ impl<'a> Offer<'a> {
         let clients = clients.filter(|peer| peer.reflection == Reflection::Client);
         let cluster_id = speaker.cluster_id;
         Self {
-            speaker,
             tables,
             reflected: cluster_id.map(|_| loc_rib),
             cluster_id,
@@ -62,12 +60,13 @@ impl<'a> Offer<'a> {
         reflected.flat_map(|routes| routes.iter().map(|(prefix, _)| prefix))
     }
 
-    /// The learned route that a peer is to have, or why it is not to have it; nothing where none
-    /// could be passed on.
+    /// The learned route that peers of a kind are to have, or why they are not to have it; nothing where
+    /// none could be passed on. Who brought it into the AS does not [take](crate::rib::Recipient::takes)
+    /// it.
     pub(super) fn learned(
         &self,
         prefix: &Prefix,
-        to: &PeerConfig,
+        to: Reflection,
         peering: Peering,
     ) -> Option<Result<&'a Path, NotSent>> {
         let path = self.reflected?.best(prefix)?;
@@ -77,24 +76,25 @@ impl<'a> Offer<'a> {
         })
     }
 
+    /// Whose learned route is passed on, to whom it may be.
+    pub(super) fn learned_from(&self, prefix: &Prefix) -> Option<PeerId> {
+        match &self.reflected?.best(prefix)?.source {
+            Source::Local => None,
+            Source::Peer(from) => Some(from.id),
+        }
+    }
+
     fn may_pass(
         &self,
         path: &Path,
         from: &Neighbor,
-        to: &PeerConfig,
+        to: Reflection,
         peering: Peering,
     ) -> Result<(), NotSent> {
-        if from.id == to.id {
-            return Err(NotSent::PeersOwn);
-        }
-        let is_client = |peer: &PeerId| self.clients.contains(peer);
+        let is_client = self.clients.contains(&from.id) || to == Reflection::Client;
         let is_of_our_as = path.attributes.path.as_path.segments.is_empty();
         match (from.peering, peering) {
-            (Peering::Internal, Peering::Internal)
-                if !is_client(&from.id) && !is_client(&to.id) =>
-            {
-                Err(NotSent::BetweenNonClients)
-            }
+            (Peering::Internal, Peering::Internal) if !is_client => Err(NotSent::BetweenNonClients),
             (Peering::External, Peering::External) => Err(NotSent::Transit),
             (Peering::Internal, Peering::External) if !is_of_our_as => Err(NotSent::Transit),
             (Peering::Internal, Peering::Internal | Peering::External)
@@ -128,15 +128,11 @@ impl Speaker {
             return;
         };
         let offer = Offer::new(config, self.exports.groups(), &self.loc_rib);
-        let mut reports = Vec::new();
-        for (id, session) in &mut self.sessions {
-            let table = offer.tables.get(&session.exported_group());
-            let own = |prefix: &Prefix| table.and_then(|table| table.get(prefix));
-            let routes = prefixes.iter().map(|prefix| (*prefix, own(prefix)));
-            reports.extend(session.wish(routes, &offer, &mut self.pool));
-            self.unserved.insert(*id);
+        let told = self
+            .update_groups
+            .pass_on(&prefixes, &offer, &mut self.pool);
+        for (peer, kept_back) in told {
+            self.tell(peer, &kept_back);
         }
-        self.outputs
-            .extend(reports.into_iter().map(super::Output::Event));
     }
 }

@@ -6,6 +6,8 @@ use std::time::Instant;
 use super::Speaker;
 use super::io::{Event, Output};
 use super::reflection::Offer;
+use super::update_groups::Facts;
+use super::view::NotSent;
 use crate::bgp::Ending;
 use crate::bgp::wire::Update;
 use crate::rib::{Change, Path, SourceId};
@@ -26,46 +28,71 @@ impl Speaker {
             return;
         };
         let offer = Offer::new(config, self.exports.groups(), &self.loc_rib);
-        let mut reports = Vec::new();
-        for (id, session) in &mut self.sessions {
-            if session.exported_group() == group {
-                let routes = changes
-                    .iter()
-                    .map(|(prefix, route)| (*prefix, route.as_ref()));
-                reports.extend(session.wish(routes, &offer, &mut self.pool));
-                self.unserved.insert(*id);
-            } else if session.config.group == group {
-                reports.extend(session.follow(group, &offer, &mut self.pool));
-                self.unserved.insert(*id);
-            }
+        let told = self
+            .update_groups
+            .wish(group, changes, &offer, &mut self.pool);
+        for (peer, kept_back) in told {
+            self.tell(peer, &kept_back);
         }
-        self.outputs.extend(reports.into_iter().map(Output::Event));
+        let others = self.sessions.values();
+        let others =
+            others.filter(|session| session.config.group == group && session.follows != group);
+        let others: Vec<PeerId> = others.map(|session| session.config.id).collect();
+        for id in others {
+            self.regroup(id);
+        }
     }
 
     /// Announcing may begin.
     pub(super) fn exports_complete(&mut self) {
         self.exports.complete();
-        self.follow_configured_groups();
+        self.regroup_all();
     }
 
     /// Every session is to have exactly what its group decided: after a change of groups or of
     /// next hops, and when announcing begins. What a peer has already is not sent again.
-    pub(super) fn follow_configured_groups(&mut self) {
+    pub(super) fn regroup_all(&mut self) {
         let ids: Vec<PeerId> = self.sessions.keys().copied().collect();
         for id in ids {
-            self.follow_configured_group(id);
+            self.regroup(id);
         }
     }
 
-    fn follow_configured_group(&mut self, id: PeerId) {
-        if !self.exports.is_complete() {
+    fn regroup(&mut self, id: PeerId) {
+        let (Some(session), Some(config)) = (self.sessions.get_mut(&id), &self.config) else {
             return;
+        };
+        let offer = Offer::new(config, self.exports.groups(), &self.loc_rib);
+        if offer.tables.contains_key(&session.config.group) {
+            session.follows = session.config.group;
         }
-        if let (Some(session), Some(config)) = (self.sessions.get_mut(&id), &self.config) {
-            let offer = Offer::new(config, self.exports.groups(), &self.loc_rib);
-            let group = session.config.group;
-            let reports = session.follow(group, &offer, &mut self.pool);
-            self.outputs.extend(reports.into_iter().map(Output::Event));
+        let (exported, reflection) = (session.follows, session.config.reflection);
+        if let Some(recipient) = session.recipient()
+            && let Some(session) = session.export_session(config)
+            && self.exports.is_complete()
+            && let Some(kept_back) = self.update_groups.place(
+                (id, recipient),
+                Facts {
+                    exported,
+                    reflection,
+                    session,
+                },
+                &offer,
+                &mut self.pool,
+            )
+        {
+            if let Some(session) = self.sessions.get_mut(&id) {
+                session.forget_reports();
+            }
+            self.tell(id, &kept_back);
+        }
+    }
+
+    /// The peer is to be sent something, and an operator may want to know what not.
+    pub(super) fn tell(&mut self, id: PeerId, kept_back: &[(Prefix, NotSent)]) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            let events = session.report(kept_back).into_iter();
+            self.outputs.extend(events.map(Output::Event));
             self.unserved.insert(id);
         }
     }
@@ -75,7 +102,7 @@ impl Speaker {
         if let (Some(session), Some(config)) = (self.sessions.get_mut(&id), &self.config) {
             session.went_up(config);
             self.report(Event::Established { peer: id });
-            self.follow_configured_group(id);
+            self.regroup(id);
         }
     }
 
@@ -85,6 +112,7 @@ impl Speaker {
             return;
         };
         let prefixes = session.went_down();
+        self.update_groups.leave(id);
         self.report(Event::Down {
             peer: id,
             reason: why.to_string(),

@@ -1,4 +1,4 @@
-//! One configured peer as the speaker holds it: its FSM, its two RIBs, its counters.
+//! One configured peer as the speaker holds it: its FSM, its Adj-RIB-In, its counters.
 //!
 //! The parts that need one peer only are here; what needs several, or the Loc-RIB, is
 //! [`Speaker`](super::Speaker)'s.
@@ -9,16 +9,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::config::{PeerConfig, SpeakerConfig};
-use super::export::{ExportSession, Exporter};
+use super::export::ExportSession;
 use super::io::Event;
 use super::limits::Quota;
-use super::reflection::Offer;
 use super::tolerated::{Fault, FaultCounts, Tolerated, Treatment};
 use super::view::{NotSent, PeerView, SessionView};
-use crate::bgp::wire::{Message, Update};
-use crate::bgp::{Negotiated, Peer};
-use crate::rib::{AdjRibIn, AdjRibOut, AttributePool, Neighbor, Path, Receiver, Source};
-use crate::types::{ClusterId, Family, GroupId, PeerId, Prefix, RouteAttributes, RouteVersion};
+use crate::bgp::Peer;
+use crate::bgp::wire::{CodecContext, Message, Update};
+use crate::rib::{AdjRibIn, Neighbor, Path, Receiver, Recipient, Source, UpdateGroup};
+use crate::types::{ClusterId, Family, GroupId, PeerId, Prefix, RouteVersion};
 
 /// One configured peer.
 #[derive(Debug)]
@@ -26,7 +25,6 @@ pub(super) struct Session {
     pub(super) config: PeerConfig,
     pub(super) fsm: Peer,
     pub(super) adj_rib_in: AdjRibIn,
-    pub(super) adj_rib_out: AdjRibOut,
     /// The peer as the decision process sees it, while the session is up.
     pub(super) neighbor: Option<Arc<Neighbor>>,
     /// The latest announcement of each route that is asked about, where that is done: of those
@@ -46,7 +44,7 @@ pub(super) struct Session {
     pub(super) warned: BTreeSet<Quota>,
     /// The group whose decisions the peer is sent: the configured one, or while that was never
     /// decided about, the one before.
-    follows: GroupId,
+    pub(super) follows: GroupId,
     end_of_rib: EndOfRib,
     /// Why routes were kept back, as far as it was reported.
     reported: Vec<NotSent>,
@@ -59,12 +57,9 @@ enum EndOfRib {
     Sent,
 }
 
-/// What a wish gave up on and was not reported before.
-pub(super) type Reports = Vec<Event>;
-
 /// Most reasons reported in a session: a policy that gives each route another impossible next
 /// hop must not fill the log.
-const REPORTS_MAX: usize = 8;
+pub(super) const REPORTS_MAX: usize = 8;
 
 impl Session {
     pub(super) fn new(config: PeerConfig, fsm: Peer, speaker: &SpeakerConfig) -> Self {
@@ -73,7 +68,6 @@ impl Session {
             follows: config.group,
             config,
             fsm,
-            adj_rib_out: AdjRibOut::new(),
             neighbor: None,
             versions: BTreeMap::new(),
             kept: BTreeSet::new(),
@@ -102,7 +96,6 @@ impl Session {
             address: self.config.address,
         }));
         self.adj_rib_in = AdjRibIn::new(receiver);
-        self.adj_rib_out = AdjRibOut::new();
         self.updates_received = 0;
         self.updates_sent = 0;
         self.end_of_rib = EndOfRib::Due;
@@ -126,7 +119,6 @@ impl Session {
         self.kept.clear();
         self.awaiting.clear();
         self.complete.clear();
-        self.adj_rib_out = AdjRibOut::new();
         self.adj_rib_in.clear()
     }
 
@@ -144,100 +136,64 @@ impl Session {
         })
     }
 
-    /// The group whose decisions the peer is sent.
-    pub(super) fn exported_group(&self) -> GroupId {
-        self.follows
+    /// The session as far as it decides what a route becomes; none while it is not up.
+    pub(super) fn export_session(&self, speaker: &SpeakerConfig) -> Option<ExportSession> {
+        let (negotiated, local) = self.fsm.session()?;
+        Some(ExportSession {
+            local_asn: self.fsm.settings().open.local_asn,
+            codec: CodecContext {
+                first_as: None,
+                ..negotiated.codec
+            },
+            families: negotiated.families.clone(),
+            local_address: local.ip(),
+            next_hops: speaker.next_hops,
+            next_hop_mode: self.config.next_hop_mode,
+        })
     }
 
-    /// The session a route would leave by; none while it is not up.
-    pub(super) fn export_session<'a>(
-        &'a self,
-        speaker: Option<&SpeakerConfig>,
-    ) -> Option<ExportSession<'a>> {
-        export_session(&self.fsm, &self.config, speaker?)
+    /// Who the peer is, for what it is not to be sent; none while the session is not up.
+    pub(super) fn recipient(&self) -> Option<Recipient> {
+        let (negotiated, _) = self.fsm.session()?;
+        Some(Recipient {
+            address: self.config.address,
+            router_id: negotiated.router_id,
+        })
     }
 
-    /// Wishes for everything there is for a group, and against what only the group followed so far
-    /// had. Costs nothing on the wire where that changes nothing.
-    pub(super) fn follow(
-        &mut self,
-        group: GroupId,
-        offer: &Offer<'_>,
-        pool: &mut AttributePool,
-    ) -> Reports {
-        let Some(table) = offer.tables.get(&group) else {
-            let learned = offer.learned_prefixes();
-            let followed = offer.tables.get(&self.follows);
-            let own = |prefix: &Prefix| followed.and_then(|table| table.get(prefix));
-            let routes = learned.map(|prefix| (prefix, own(&prefix)));
-            return self.wish(routes, offer, pool);
-        };
-        let before = offer.tables.get(&self.follows);
-        let before = before.filter(|_| group != self.follows).into_iter();
-        let gone: Vec<Prefix> = before
-            .flat_map(|before| before.keys())
-            .filter(|prefix| !table.contains_key(prefix))
-            .copied()
-            .collect();
-        self.follows = group;
-        self.reported.clear();
-        let gone = gone.into_iter().map(|prefix| (prefix, None));
-        let own = table.iter().map(|(prefix, route)| (*prefix, Some(route)));
-        let learned = offer
-            .learned_prefixes()
-            .filter(|prefix| !table.contains_key(prefix));
-        let learned = learned.map(|prefix| (prefix, None));
-        self.wish(gone.chain(own).chain(learned), offer, pool)
-    }
-
-    /// Wishes for some routes of the group followed, and where there is none of it to a prefix, for
-    /// what was learned. Nothing while there is no session.
-    pub(super) fn wish<'r>(
-        &mut self,
-        routes: impl Iterator<Item = (Prefix, Option<&'r Arc<RouteAttributes>>)>,
-        offer: &Offer<'_>,
-        pool: &mut AttributePool,
-    ) -> Reports {
-        let mut reports = Reports::new();
-        let Some(session) = export_session(&self.fsm, &self.config, offer.speaker) else {
-            return reports;
-        };
-        let mut exporter = Exporter::new(session, pool);
-        for (prefix, route) in routes {
-            let route = match route {
-                Some(own) => Some(exporter.export(prefix, own)),
-                None => offer
-                    .learned(&prefix, &self.config, exporter.peering())
-                    .map(|path| exporter.pass_on(prefix, path?, offer.cluster_id)),
-            };
-            let wanted = match route {
-                Some(Ok(attributes)) => Some(attributes),
-                Some(Err(reason)) => {
-                    reports.extend(report(&mut self.reported, self.config.id, prefix, reason));
-                    None
-                }
-                None => None,
-            };
-            self.adj_rib_out.set_wanted(prefix, wanted);
+    /// What an operator should hear of routes that are kept back, unless it was said before.
+    pub(super) fn report(&mut self, kept_back: &[(Prefix, NotSent)]) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (prefix, reason) in kept_back {
+            let is_known = self.reported.contains(reason);
+            if let Some(event) = told(self.config.id, *prefix, *reason)
+                && !is_known
+                && self.reported.len() < REPORTS_MAX
+            {
+                self.reported.push(*reason);
+                events.push(event);
+            }
         }
-        reports
+        events
     }
 
-    /// Sends as much of what is pending as the connection has room for; after the initial table
-    /// each family's End-of-RIB (RFC 4724 section 2). Called only once exports are complete.
-    pub(super) fn send_pending(&mut self, now: Instant) {
+    /// The peer is sent other routes from now on: what keeps some back may be said again.
+    pub(super) fn forget_reports(&mut self) {
+        self.reported.clear();
+    }
+
+    /// Sends as much of what the peer has before it as the connection has room for; after the initial
+    /// table each family's End-of-RIB (RFC 4724 section 2). Called only once exports are complete.
+    pub(super) fn send_pending(&mut self, now: Instant, group: &mut UpdateGroup) {
         let Some((negotiated, _)) = self.fsm.session() else {
             return;
         };
-        let mut octets = Vec::new();
-        let codec = negotiated.codec;
-        let messages = self
-            .adj_rib_out
-            .take_updates(self.fsm.credit(), codec, &mut octets);
+        let (id, mut octets) = (self.config.id, Vec::new());
+        let messages = group.take_updates(id, self.fsm.credit(), &mut octets);
         self.updates_sent += count(messages);
-        if self.end_of_rib == EndOfRib::Due && self.pending() == 0 {
+        if self.end_of_rib == EndOfRib::Due && group.is_settled(id) {
             for family in &negotiated.families {
-                Message::EndOfRib(*family).encode(codec, &mut octets);
+                Message::EndOfRib(*family).encode(negotiated.codec, &mut octets);
             }
             self.updates_sent += count(negotiated.families.len());
             self.end_of_rib = EndOfRib::Sent;
@@ -316,8 +272,9 @@ impl Session {
             .sum()
     }
 
-    /// For a status table.
-    pub(super) fn view(&self) -> PeerView {
+    /// For a status table; of its update group, where it has one.
+    pub(super) fn view(&self, group: Option<&UpdateGroup>) -> PeerView {
+        let id = self.config.id;
         let session = self.fsm.session().map(|(negotiated, local)| SessionView {
             hold_time: negotiated.hold_time,
             router_id: negotiated.router_id,
@@ -325,16 +282,13 @@ impl Session {
             local_address: local.ip(),
         });
         PeerView {
-            id: self.config.id,
+            id,
             state: self.fsm.state(),
             since: self.fsm.since(),
             last_error: self.fsm.last_error().map(ToOwned::to_owned),
             established_count: self.fsm.established_count(),
-            prefixes_sent: Family::ALL
-                .map(|family| self.adj_rib_out.sent_count(family))
-                .iter()
-                .sum(),
-            prefixes_pending: self.pending(),
+            prefixes_sent: group.map_or(0, |group| group.sent_count(id)),
+            prefixes_pending: group.map_or(0, |group| group.pending_count(id)),
             prefixes_received: self.received(),
             updates_sent: self.updates_sent,
             updates_received: self.updates_received,
@@ -345,30 +299,18 @@ impl Session {
             session,
         }
     }
-
-    fn pending(&self) -> usize {
-        Family::ALL
-            .map(|family| self.adj_rib_out.pending_count(family))
-            .iter()
-            .sum()
-    }
 }
 
-/// What an operator should hear of a route that is kept back, unless it was said before.
-fn report(
-    reported: &mut Vec<NotSent>,
-    peer: PeerId,
-    prefix: Prefix,
-    reason: NotSent,
-) -> Option<Event> {
-    let event = match reason {
-        NotSent::NoNextHop(_) => Event::NoNextHop { peer, prefix },
-        NotSent::UnusableNextHop(_) | NotSent::TooLarge(_) => Event::CannotSend {
+/// What an operator should hear of a route that is kept back; nothing where that is as configured,
+/// negotiated or asked for by the policy.
+pub(super) fn told(peer: PeerId, prefix: Prefix, reason: NotSent) -> Option<Event> {
+    match reason {
+        NotSent::NoNextHop(_) => Some(Event::NoNextHop { peer, prefix }),
+        NotSent::UnusableNextHop(_) | NotSent::TooLarge(_) => Some(Event::CannotSend {
             peer,
             prefix,
             reason,
-        },
-        // As configured, negotiated or asked for by the policy.
+        }),
         NotSent::FamilyNotNegotiated(_)
         | NotSent::NoAdvertise
         | NotSent::NoExport
@@ -379,29 +321,8 @@ fn report(
         | NotSent::PeersNextHop
         | NotSent::BetweenNonClients
         | NotSent::Transit
-        | NotSent::NotExported => return None,
-    };
-    if reported.len() == REPORTS_MAX || reported.contains(&reason) {
-        return None;
+        | NotSent::NotExported => None,
     }
-    reported.push(reason);
-    Some(event)
-}
-
-fn export_session<'a>(
-    fsm: &'a Peer,
-    peer: &PeerConfig,
-    speaker: &SpeakerConfig,
-) -> Option<ExportSession<'a>> {
-    let (negotiated, local): (&Negotiated, _) = fsm.session()?;
-    Some(ExportSession {
-        local_asn: fsm.settings().open.local_asn,
-        negotiated,
-        peer_address: peer.address,
-        local_address: local.ip(),
-        next_hops: speaker.next_hops,
-        next_hop_mode: peer.next_hop_mode,
-    })
 }
 
 /// Ourselves, as received routes are checked against us; `local` is our end of the session.

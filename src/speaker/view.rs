@@ -123,7 +123,8 @@ pub enum NotSent {
 impl Speaker {
     /// Every configured peer, ordered by id.
     pub fn peers(&self) -> impl Iterator<Item = PeerView> {
-        self.sessions.values().map(Session::view)
+        let sessions = self.sessions.iter();
+        sessions.map(|(id, session)| session.view(self.update_groups.of(*id)))
     }
 
     /// The name of a peer.
@@ -183,10 +184,11 @@ impl Speaker {
         let Some(session) = self.sessions.get(&peer) else {
             return Advertised::NotSent(NotSent::UnknownPeer);
         };
-        if session.adj_rib_out.is_pending(&prefix) {
+        let group = self.update_groups.of(peer);
+        if group.is_some_and(|group| group.is_pending(peer, &prefix)) {
             return Advertised::Pending;
         }
-        match session.adj_rib_out.sent(&prefix) {
+        match group.and_then(|group| group.sent(peer, &prefix)) {
             Some(attributes) => Advertised::Announced(attributes),
             None => Advertised::NotSent(self.why_not_sent(session, prefix)),
         }
@@ -198,10 +200,8 @@ impl Speaker {
         let cluster_id = self.config.as_ref().and_then(|config| config.cluster_id);
         let is_learned = cluster_id.is_some() && self.loc_rib.best(&prefix).is_some();
         let sessions = is_learned.then_some(&self.sessions).into_iter().flatten();
-        let is_own = move |session: &Session| {
-            let group = session.exported_group();
-            self.exports.route(group, &prefix).is_some()
-        };
+        let is_own =
+            move |session: &Session| self.exports.route(session.follows, &prefix).is_some();
         sessions
             .filter(move |(_, session)| !is_own(session))
             .map(move |(id, _)| (*id, self.advertised(*id, prefix)))
@@ -209,10 +209,10 @@ impl Speaker {
 
     /// Everything the peer was sent and that was not withdrawn since, ordered by prefix.
     pub fn advertisements(&self, peer: PeerId) -> impl Iterator<Item = (Prefix, &AttributesRef)> {
-        let session = self.sessions.get(&peer);
-        session
+        let group = self.update_groups.of(peer);
+        group
             .into_iter()
-            .flat_map(|session| session.adj_rib_out.iter_sent())
+            .flat_map(move |group| group.iter_sent(peer))
     }
 
     /// Every route the peer sent, ordered by prefix, and why it must not be used if so. There may be a
@@ -255,20 +255,30 @@ impl Speaker {
         let Some((config, export)) = self
             .config
             .as_ref()
-            .zip(session.export_session(self.config.as_ref()))
+            .and_then(|config| Some((config, session.export_session(config)?)))
         else {
             return NotSent::NoSession;
         };
-        let own = self.exports.route(session.exported_group(), &prefix);
+        let own = self.exports.route(session.follows, &prefix);
         let offer = Offer::new(config, self.exports.groups(), &self.loc_rib);
+        if own.is_none() && offer.learned_from(&prefix) == Some(session.config.id) {
+            return NotSent::PeersOwn;
+        }
         let derived = match own {
             Some(route) => export.derive(prefix.family(), route),
-            None => match offer.learned(&prefix, &session.config, export.peering()) {
+            None => match offer.learned(&prefix, session.config.reflection, export.peering()) {
                 None => return NotSent::NotExported,
                 Some(Err(reason)) => return reason,
                 Some(Ok(path)) => export.derive_learned(prefix.family(), path, offer.cluster_id),
             },
         };
-        derived.err().unwrap_or(NotSent::NotExported)
+        match derived {
+            Err(reason) => reason,
+            Ok(set) if set.next_hop.address == session.config.address => NotSent::PeersNextHop,
+            Ok(set) if session.recipient().is_some_and(|peer| !peer.takes(&set)) => {
+                NotSent::PeersOwn
+            }
+            Ok(_) => NotSent::NotExported,
+        }
     }
 }

@@ -76,9 +76,9 @@ fn host(number: u32) -> Prefix {
 }
 
 #[test]
-fn a_sent_prefix_takes_eight_octets_beside_its_key_and_a_pending_one_sixteen() {
+fn a_prefix_takes_eight_octets_beside_its_key_sent_or_pending() {
     assert_eq!(size_of::<AttributesRef>(), 8);
-    assert_eq!(size_of::<Pending>(), 16);
+    assert_eq!(size_of::<Option<AttributesRef>>(), 8);
 }
 
 #[test]
@@ -296,78 +296,6 @@ fn both_families_of_a_set_are_sent_and_counted_apart() {
 }
 
 #[test]
-fn a_refresh_repeats_one_family_even_after_a_detour() {
-    let mut pool = AttributePool::default();
-    let [a, b] = [0, 2].map(|number| pool.intern(set(number)));
-    let mut rib = AdjRibOut::new();
-    rib.set_wanted(host(0), Some(a.clone()));
-    rib.set_wanted(prefix("2001:db8::/64"), {
-        let mut ipv6 = set(0);
-        ipv6.next_hop = next_hop("2001:db8::1");
-        Some(pool.intern(ipv6))
-    });
-    take(&mut rib, UNBOUNDED);
-    rib.requeue(Family::Ipv4Unicast);
-    assert_eq!(Family::ALL.map(|family| rib.pending_count(family)), [1, 0]);
-    rib.set_wanted(host(0), Some(b));
-    rib.set_wanted(host(0), Some(a));
-    let repeated = ["+10.0.0.0/32 via 192.0.2.1 med 0"];
-    assert_eq!(lines(&take(&mut rib, UNBOUNDED)), repeated);
-    assert_eq!(take(&mut rib, UNBOUNDED), []);
-}
-
-#[test]
-fn a_refresh_while_something_else_is_pending_repeats_what_was_sent_if_it_comes_back() {
-    let mut pool = AttributePool::default();
-    let [a, b] = [0, 2].map(|number| pool.intern(set(number)));
-    let mut rib = AdjRibOut::new();
-    rib.set_wanted(host(0), Some(a.clone()));
-    take(&mut rib, UNBOUNDED);
-    rib.set_wanted(host(0), Some(b));
-    rib.requeue(Family::Ipv4Unicast);
-    rib.set_wanted(host(0), Some(a));
-    let repeated = ["+10.0.0.0/32 via 192.0.2.1 med 0"];
-    assert_eq!(lines(&take(&mut rib, UNBOUNDED)), repeated);
-}
-
-#[test]
-fn a_refresh_of_a_prefix_to_be_withdrawn_withdraws_it() {
-    let mut pool = AttributePool::default();
-    let mut rib = AdjRibOut::new();
-    rib.set_wanted(host(0), Some(pool.intern(set(0))));
-    take(&mut rib, UNBOUNDED);
-    rib.set_wanted(host(0), None);
-    rib.requeue(Family::Ipv4Unicast);
-    assert_eq!(lines(&take(&mut rib, UNBOUNDED)), ["-10.0.0.0/32"]);
-}
-
-#[test]
-fn a_lost_session_leaves_every_wish_to_be_sent_and_nothing_to_be_withdrawn() {
-    let mut pool = AttributePool::default();
-    let [a, b] = [0, 2].map(|number| pool.intern(set(number)));
-    let mut rib = AdjRibOut::new();
-    for number in 0..4 {
-        rib.set_wanted(host(number), Some(a.clone()));
-    }
-    take(&mut rib, UNBOUNDED);
-    rib.set_wanted(host(1), Some(b.clone()));
-    rib.set_wanted(host(2), None);
-    rib.set_wanted(host(4), Some(b));
-    rib.clear();
-    assert_eq!(rib.sent_count(Family::Ipv4Unicast), 0);
-    assert_eq!(rib.pending_count(Family::Ipv4Unicast), 4);
-    assert_eq!(
-        lines(&take(&mut rib, UNBOUNDED)),
-        [
-            "+10.0.0.1/32 via 192.0.2.1 med 1",
-            "+10.0.0.4/32 via 192.0.2.1 med 1",
-            "+10.0.0.0/32 via 192.0.2.1 med 0",
-            "+10.0.0.3/32 via 192.0.2.1 med 0",
-        ]
-    );
-}
-
-#[test]
 fn sets_that_nobody_is_sent_any_more_die() {
     let mut pool = AttributePool::default();
     let mut rib = AdjRibOut::new();
@@ -411,8 +339,6 @@ impl Peer {
 enum Step {
     Want(u32, Option<u32>),
     Take(usize),
-    Refresh,
-    SessionLost,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -420,8 +346,6 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (0..40u32, prop::option::weighted(0.7, 0..4u32))
             .prop_map(|(prefix, set)| Step::Want(prefix, set)),
         3 => (0..200usize).prop_map(Step::Take),
-        1 => Just(Step::Refresh),
-        1 => Just(Step::SessionLost),
     ]
 }
 
@@ -445,11 +369,6 @@ proptest! {
                     rib.set_wanted(host(number), None);
                 }
                 Step::Take(budget) => peer.receive(take(&mut rib, budget)),
-                Step::Refresh => rib.requeue(Family::Ipv4Unicast),
-                Step::SessionLost => {
-                    peer.0.clear();
-                    rib.clear();
-                }
             }
             let sent: BTreeMap<_, _> =
                 rib.iter_sent().map(|(prefix, set)| (prefix, (**set).clone())).collect();
@@ -499,12 +418,6 @@ fn a_route_that_fits_no_message_is_not_sent_and_takes_back_what_was() {
 
     rib.set_wanted(host(1), Some(huge));
     assert_eq!(take(&mut rib, UNBOUNDED), []);
-
-    // Each session tries again.
-    rib.clear();
-    assert_eq!(rib.pending_count(Family::Ipv4Unicast), 2);
-    assert_eq!(take(&mut rib, UNBOUNDED), []);
-    assert_eq!(rib.pending_count(Family::Ipv4Unicast), 0);
 
     let small = pool.intern(set(2));
     rib.set_wanted(host(0), Some(small.clone()));

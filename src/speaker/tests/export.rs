@@ -387,3 +387,90 @@ fn an_ipv6_session_from_a_link_local_address_never_names_it_as_next_hop() {
     let update = updates_by(&network, A).remove(0);
     assert_eq!(update.reach[0].next_hop.address.to_string(), "fd00::1");
 }
+
+/// Host 0 with hosts 1 and 2 in its AS and host 3 in another, all sent the same decisions.
+fn one_with_three_peers() -> Network {
+    let mut network = Network::new(1, Conditions::perfect());
+    for host in 0..4 {
+        network.add(Speaker::new(u64::try_from(host).unwrap()), address(host));
+    }
+    let peers = vec![peer(1, 64512), peer(2, 64512), peer(3, 65000)];
+    configure(&mut network, 0, config(0, 64512, peers));
+    for (host, asn) in [(1, 64512), (2, 64512), (3, 65000)] {
+        configure(&mut network, host, config(host, asn, vec![peer(0, 64512)]));
+        network.input(host, Input::ExportsComplete);
+    }
+    network.input(0, Input::ExportsComplete);
+    network.run(seconds(10));
+    network
+}
+
+fn sent_to(network: &Network, host: HostId) -> Vec<Message> {
+    let sent = network.sent.iter().filter(|sent| sent.to == host);
+    let messages = sent.map(|sent| sent.message.clone());
+    messages
+        .filter(|message| *message != Message::Keepalive)
+        .collect()
+}
+
+#[test]
+fn peers_that_are_told_the_same_share_one_adj_rib_out_and_others_do_not() {
+    let mut network = one_with_three_peers();
+    network.sent.clear();
+    network.input(0, export(&["10.1.0.0/16", "10.2.0.0/16"], &plain()));
+    network.run(seconds(1));
+    assert_eq!(sent_to(&network, 1).len(), 1);
+    assert_eq!(sent_to(&network, 1), sent_to(&network, 2));
+    assert_ne!(sent_to(&network, 1), sent_to(&network, 3));
+    let groups = &network.hosts[0].speaker.update_groups;
+    let members = |peer| groups.of(PeerId(peer)).unwrap().members();
+    assert_eq!(members(1).collect::<Vec<_>>(), [PeerId(1), PeerId(2)]);
+    assert_eq!(members(3).collect::<Vec<_>>(), [PeerId(3)]);
+}
+
+#[test]
+fn a_session_that_is_new_in_its_group_is_sent_the_table_and_the_others_nothing() {
+    let mut network = one_with_three_peers();
+    network.input(0, export(&["10.1.0.0/16", "10.2.0.0/16"], &plain()));
+    network.run(seconds(1));
+    network.cut(0, 2);
+    network.run(Duration::from_millis(10));
+    let waits = network.hosts[0]
+        .speaker
+        .advertised(PeerId(2), prefix("10.1.0.0/16"));
+    assert_eq!(waits, Advertised::NotSent(NotSent::NoSession));
+    network.sent.clear();
+    network.input(0, export(&["10.2.0.0/16"], &None));
+    network.run(seconds(30));
+    let updates = |host| sent_to(&network, host);
+    assert_eq!(updates(1).len(), 1, "{:?}", updates(1));
+    let to_2 = network.hosts[2].speaker.received(PeerId(0));
+    let to_2: Vec<Prefix> = to_2.map(|(prefix, ..)| prefix).collect();
+    assert_eq!(to_2, [prefix("10.1.0.0/16")]);
+    let ends = updates(2);
+    let ends = ends
+        .iter()
+        .filter(|message| matches!(message, Message::EndOfRib(_)));
+    assert_eq!(ends.count(), 2);
+}
+
+/// One of them moves to other decisions: no route of the rest is touched.
+#[test]
+fn a_peer_that_leaves_its_group_for_another_is_sent_the_difference_alone() {
+    let mut network = one_with_three_peers();
+    network.input(0, export(&["10.1.0.0/16", "10.2.0.0/16"], &plain()));
+    network.input(0, export_to(GroupId(7), &["10.2.0.0/16"], &plain()));
+    network.run(seconds(1));
+    network.sent.clear();
+    let mut moved = peer(2, 64512);
+    moved.group = GroupId(7);
+    let peers = vec![peer(1, 64512), moved, peer(3, 65000)];
+    configure(&mut network, 0, config(0, 64512, peers));
+    network.run(seconds(1));
+    assert_eq!(sent_to(&network, 1), []);
+    let to_2 = sent_to(&network, 2);
+    assert!(
+        matches!(&to_2[..], [Message::Update(update)] if update.withdrawn == [prefix("10.1.0.0/16")]),
+        "{to_2:?}"
+    );
+}
