@@ -90,7 +90,7 @@ fn why_not(network: &Network, host: HostId, text: &str) -> NotSent {
     let reflector = &network.hosts[REFLECTOR].speaker;
     match reflector.advertised(id, prefix(text)) {
         Advertised::NotSent(reason) => reason,
-        other => panic!("{other:?}"),
+        other @ (Advertised::Announced(_) | Advertised::Pending) => panic!("{other:?}"),
     }
 }
 
@@ -344,7 +344,7 @@ fn a_session_that_comes_later_gets_what_was_learned_before_and_then_end_of_rib()
     assert_eq!(holders(&network, "10.1.0.0/26"), [2]);
     let to_late = network.sent.iter().filter(|sent| sent.to == 2);
     let to_late: Vec<&Message> = to_late.map(|sent| &sent.message).collect();
-    let place = |is: fn(&&Message) -> bool| to_late.iter().position(|message| is(message));
+    let place = |is: fn(&&Message) -> bool| to_late.iter().position(is);
     let route = place(|message| matches!(message, Message::Update(_))).unwrap();
     let end = place(|message| matches!(message, Message::EndOfRib(_))).unwrap();
     assert!(route < end, "{to_late:?}");
