@@ -162,8 +162,9 @@ impl Speaker {
     #[must_use]
     pub fn supplied_peers(&self) -> BTreeSet<PeerId> {
         let sessions = self.sessions.iter();
-        let supplied = sessions.filter(|(_, session)| {
-            session.has_initial_routes() && session.view().prefixes_pending == 0
+        let supplied = sessions.filter(|(id, session)| {
+            let group = self.update_groups.of(**id);
+            session.has_initial_routes() && group.is_none_or(|group| group.pending_count(**id) == 0)
         });
         supplied.map(|(id, _)| *id).collect()
     }
