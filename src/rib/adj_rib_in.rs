@@ -51,6 +51,9 @@ pub struct AdjRibIn {
     receiver: Receiver,
     routes: PrefixMap<AttributesRef>,
     sets: HeldSets,
+    /// Prefixes whose route is from a session before the present one, and was not announced again
+    /// (RFC 4724 section 4.2). Apart from the routes: only between two sessions is there any.
+    stale: PrefixMap<()>,
 }
 
 impl AdjRibIn {
@@ -61,6 +64,7 @@ impl AdjRibIn {
             receiver,
             routes: PrefixMap::default(),
             sets: HeldSets::default(),
+            stale: PrefixMap::default(),
         }
     }
 
@@ -69,8 +73,7 @@ impl AdjRibIn {
     pub fn apply(&mut self, update: &Update, pool: &mut AttributePool) -> Vec<Prefix> {
         let mut changed = Vec::new();
         for prefix in withdrawn(update) {
-            if let Some(before) = self.routes.remove(&prefix) {
-                self.sets.release(&before);
+            if self.forget(&prefix) {
                 changed.push(prefix);
             }
         }
@@ -81,6 +84,7 @@ impl AdjRibIn {
             });
             self.sets.hold(&attributes, reach.prefixes.len());
             for prefix in &reach.prefixes {
+                self.stale.remove(prefix);
                 let before = self.routes.insert(*prefix, attributes.clone());
                 if before.as_ref() != Some(&attributes) {
                     changed.push(*prefix);
@@ -93,6 +97,47 @@ impl AdjRibIn {
         changed.sort_unstable();
         changed.dedup();
         changed
+    }
+
+    /// The session is lost, and what the peer sent of a family stays until it is announced again,
+    /// withdrawn, or swept: all of it is stale.
+    pub fn mark_stale(&mut self, family: Family) {
+        for prefix in self.routes.prefixes() {
+            if prefix.family() == family {
+                self.stale.insert(prefix, ());
+            }
+        }
+    }
+
+    /// Forgets the routes of a family that are still stale; returns their prefixes, in order.
+    pub fn sweep_stale(&mut self, family: Family) -> Vec<Prefix> {
+        let stale = self.stale.prefixes();
+        let swept: Vec<Prefix> = stale.filter(|prefix| prefix.family() == family).collect();
+        for prefix in &swept {
+            self.forget(prefix);
+        }
+        swept
+    }
+
+    /// Whether the route to a prefix is from a session before the present one.
+    #[must_use]
+    pub fn is_stale(&self, prefix: &Prefix) -> bool {
+        self.stale.get(prefix).is_some()
+    }
+
+    /// How many routes of a family are stale.
+    #[must_use]
+    pub fn stale_count(&self, family: Family) -> usize {
+        self.stale.count(family)
+    }
+
+    fn forget(&mut self, prefix: &Prefix) -> bool {
+        self.stale.remove(prefix);
+        let Some(before) = self.routes.remove(prefix) else {
+            return false;
+        };
+        self.sets.release(&before);
+        true
     }
 
     /// The route to a prefix, eligible or not.
@@ -192,6 +237,7 @@ impl AdjRibIn {
     /// Forgets everything; returns the prefixes there were routes to, in order.
     pub fn clear(&mut self) -> Vec<Prefix> {
         self.sets = HeldSets::default();
+        self.stale = PrefixMap::default();
         let routes = std::mem::take(&mut self.routes);
         routes.prefixes().collect()
     }

@@ -8,7 +8,7 @@ use super::io::{Event, Output};
 use crate::bgp::Ending;
 use crate::bgp::wire::Update;
 use crate::rib::{Change, Path, SourceId};
-use crate::types::{GroupId, PeerId, Prefix, RouteAttributes};
+use crate::types::{Family, GroupId, PeerId, Prefix, RouteAttributes};
 
 impl Speaker {
     /// Export decisions changed.
@@ -89,6 +89,27 @@ impl Speaker {
             reason: why.to_string(),
         });
         for prefix in prefixes {
+            self.route_changed(id, prefix);
+        }
+        self.pool.sweep();
+    }
+
+    /// What a peer sent of a family is kept over the loss of its session: until it is announced again,
+    /// withdrawn or [swept](Self::sweep_stale).
+    #[cfg_attr(not(test), expect(dead_code, reason = "no session asks for it"))]
+    pub(super) fn mark_stale(&mut self, id: PeerId, family: Family) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.adj_rib_in.mark_stale(family);
+        }
+    }
+
+    /// What of it was not announced again goes.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no session asks for it"))]
+    pub(super) fn sweep_stale(&mut self, id: PeerId, family: Family) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        for prefix in session.adj_rib_in.sweep_stale(family) {
             self.route_changed(id, prefix);
         }
         self.pool.sweep();

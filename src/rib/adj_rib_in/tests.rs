@@ -246,3 +246,47 @@ fn attributes_are_counted_once_a_set_and_no_longer_than_a_route_has_them() {
     rib.clear();
     assert_eq!(rib.attribute_octets(), 0);
 }
+
+#[test]
+fn what_is_stale_stays_until_it_is_announced_again_withdrawn_or_swept() {
+    let (mut rib, mut pool) = (rib(), AttributePool::default());
+    let four = ["10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24", "10.0.3.0/24"];
+    rib.apply(&update(&[], &four, via(65001)), &mut pool);
+    rib.mark_stale(Family::Ipv4Unicast);
+    assert_eq!(rib.stale_count(Family::Ipv4Unicast), 4);
+    assert!(
+        four.iter()
+            .all(|text| rib.eligible(&prefix(text)).is_some())
+    );
+    // The same again is no change, and stale no more.
+    let again = update(&four[1..2], &four[..1], via(65001));
+    assert_eq!(rib.apply(&again, &mut pool), [prefix(four[1])]);
+    assert!(!rib.is_stale(&prefix(four[0])));
+    assert!(rib.is_stale(&prefix(four[2])));
+    assert_eq!(
+        rib.sweep_stale(Family::Ipv4Unicast),
+        [prefix(four[2]), prefix(four[3])]
+    );
+    assert_eq!(rib.stale_count(Family::Ipv4Unicast), 0);
+    assert_eq!(rib.count(Family::Ipv4Unicast), 1);
+    assert_eq!(rib.sweep_stale(Family::Ipv4Unicast), []);
+}
+
+#[test]
+fn each_family_is_stale_by_itself_and_what_is_swept_leaves_no_memory() {
+    let (mut rib, mut pool) = (rib(), AttributePool::default());
+    rib.apply(&update(&[], &["10.0.0.0/24"], via(65001)), &mut pool);
+    let mut ipv6 = update(&[], &["2001:db8:1::/48"], via(65002));
+    ipv6.reach[0].next_hop = next_hop("2001:db8::1");
+    rib.apply(&ipv6, &mut pool);
+    rib.mark_stale(Family::Ipv6Unicast);
+    assert_eq!(rib.sweep_stale(Family::Ipv4Unicast), []);
+    assert_eq!(
+        rib.sweep_stale(Family::Ipv6Unicast),
+        [prefix("2001:db8:1::/48")]
+    );
+    assert_eq!(rib.count(Family::Ipv4Unicast), 1);
+    rib.mark_stale(Family::Ipv4Unicast);
+    rib.sweep_stale(Family::Ipv4Unicast);
+    assert_eq!(rib.attribute_octets(), 0);
+}

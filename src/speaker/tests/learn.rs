@@ -329,3 +329,25 @@ fn update_octets(as_path: &[u8]) -> Vec<u8> {
     message.extend([16, 10, 9]);
     message
 }
+
+#[test]
+fn stale_routes_are_used_until_they_are_swept() {
+    let mut network = router_with_two_nodes();
+    network.input(1, export(&["10.96.0.10/32", "10.96.0.11/32"], &plain()));
+    network.run(seconds(1));
+    let speaker = &mut network.hosts[0].speaker;
+    speaker.mark_stale(PeerId(1), Family::Ipv4Unicast);
+    assert_eq!(next_hops(&network, "10.96.0.10"), ["10.0.0.2"]);
+    network.input(
+        1,
+        export(&["10.96.0.10/32"], &route(|route| route.med = Some(5))),
+    );
+    network.run(seconds(1));
+    let speaker = &mut network.hosts[0].speaker;
+    speaker.sweep_stale(PeerId(1), Family::Ipv4Unicast);
+    assert_eq!(next_hops(&network, "10.96.0.10"), ["10.0.0.2"]);
+    assert!(next_hops(&network, "10.96.0.11").is_empty());
+    let mut said = std::iter::from_fn(|| network.hosts[0].speaker.poll_output());
+    let gone = prefix("10.96.0.11/32");
+    assert!(said.any(|output| matches!(output, Output::RouteChange { prefix } if prefix == gone)));
+}
