@@ -24,6 +24,7 @@ mod peers;
 mod policies;
 mod raw;
 mod remote;
+mod restart_time;
 mod trust;
 
 #[cfg(test)]
@@ -42,7 +43,9 @@ pub use remote::{HttpUrl, OciReference, RepositoryName, is_loopback};
 
 use crate::candidates::AdvertiseConfig;
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
-use crate::types::{Asn, ConnectMode, Digest, FirstAs, HoldTime, ReceiveLimits, RouterId};
+use crate::types::{
+    Asn, ConnectMode, Digest, FirstAs, HoldTime, ReceiveLimits, RestartTime, RouterId,
+};
 use raw::{Report, Section, Value};
 
 /// A valid configuration.
@@ -98,6 +101,8 @@ pub struct BgpConfig {
     pub listen: Vec<SocketAddr>,
     /// What we propose.
     pub hold_time: HoldTime,
+    /// `graceful-restart`: for peers that do not say otherwise; none where it is off.
+    pub restart_time: Option<RestartTime>,
 }
 
 /// Where our BGP Identifier comes from.
@@ -136,6 +141,8 @@ pub struct Peer {
     pub first_as: FirstAs,
     /// `max-received`.
     pub limits: ReceiveLimits,
+    /// `restart-time`; none where there is no graceful restart.
+    pub restart_time: Option<RestartTime>,
 }
 
 /// One of `[[policies]]` or `[[import-policies]]`.
@@ -303,6 +310,7 @@ impl Config {
             router_id: _,
             listen: _,
             hold_time: _,
+            restart_time: _,
         } = bgp;
         let ApiConfig { socket, metrics } = api;
         let differing = [

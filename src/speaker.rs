@@ -30,6 +30,8 @@ mod import;
 mod io;
 mod limits;
 mod next_hops;
+mod refresh;
+mod restart;
 mod routes;
 mod session;
 mod tolerated;
@@ -39,10 +41,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use crate::bgp::{ConnectionIds, Context, Ending, PeerOutput, Random};
+use crate::bgp::{ConnectionIds, Context, PeerOutput, Random};
 use crate::rib::{AttributePool, LocRib, Multipath, NextHopTable};
 use crate::types::{PeerId, Prefix, RouteVersion};
 use exports::Exports;
+use restart::{Departure, Restart};
 use session::Session;
 
 pub use crate::bgp::{ConnectionId, Deadline, SessionState};
@@ -51,6 +54,7 @@ pub use config::{Learning, NextHops, PeerConfig, SpeakerConfig};
 pub use import::{Import, Undecided, UndecidedRoute, route_attributes};
 pub use io::{Event, Input, Output};
 pub use limits::Quota;
+pub use restart::{RestartView, StaleView};
 pub use tolerated::{Fault, FaultCounts, LastFault, Tolerated, Treatment};
 pub use view::{Advertised, NotSent, PeerView, SessionView};
 
@@ -76,8 +80,9 @@ pub struct Speaker {
     unserved: BTreeSet<PeerId>,
     ids: ConnectionIds,
     random: Random,
-    /// Why all sessions ended, once they have.
-    shutdown: Option<String>,
+    restart: Restart,
+    /// That all sessions are to be over, once they are.
+    departure: Option<Departure>,
     /// The time of the last input or timeout.
     now: Option<Instant>,
 }
@@ -103,7 +108,8 @@ impl Speaker {
             unserved: BTreeSet::new(),
             ids: ConnectionIds::default(),
             random: Random::new(seed),
-            shutdown: None,
+            restart: Restart::default(),
+            departure: None,
             now: None,
         }
     }
@@ -161,9 +167,12 @@ impl Speaker {
             Input::NextHops(answers) => self.next_hops_are(answers),
             Input::Export { group, changes } => self.export(group, &changes),
             Input::ExportsComplete => self.exports_complete(),
-            Input::Shutdown { message } => self.shut_down(now, message),
+            Input::Restart { message } => self.make_way(now, message),
+            Input::Leave { message } => self.leave(now, message),
+            Input::Join => self.join(now),
         }
         self.settle_next_hops();
+        self.settle_restart();
         self.send_due_keepalives(now);
     }
 
@@ -173,8 +182,11 @@ impl Speaker {
         let ids: Vec<PeerId> = self.sessions.keys().copied().collect();
         for id in ids {
             self.on_peer(now, id, |peer, context| peer.handle_timeout(context));
+            self.see_off(now, id);
         }
+        self.expire_restarts(now);
         self.settle_next_hops();
+        self.settle_restart();
     }
 
     /// The next thing to do, until there is none.
@@ -192,11 +204,12 @@ impl Speaker {
     /// When to call [`handle_timeout`](Self::handle_timeout); never, if nothing is waited for.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Deadline> {
-        let deadlines = self
-            .sessions
-            .values()
-            .filter_map(|session| session.fsm.deadline());
-        deadlines.min_by_key(|deadline| deadline.at)
+        let deadlines = self.sessions.values().filter_map(Session::deadline);
+        let leaving = self.leaving_until().map(|at| Deadline {
+            at,
+            reason: "LeaveTimer",
+        });
+        deadlines.chain(leaving).min_by_key(|deadline| deadline.at)
     }
 
     /// Connections that [`handle_timeout`](Self::handle_timeout) would end for the peer's silence.
@@ -240,15 +253,6 @@ impl Speaker {
         });
     }
 
-    fn shut_down(&mut self, now: Instant, message: String) {
-        let ending = Ending::Shutdown(message.clone());
-        self.shutdown = Some(message);
-        let ids: Vec<PeerId> = self.sessions.keys().copied().collect();
-        for id in ids {
-            self.on_peer(now, id, |peer, _| peer.stop(&ending, now));
-        }
-    }
-
     /// A driver that always has input may never get to call `handle_timeout`; a peer must not
     /// lose the session for it.
     fn send_due_keepalives(&mut self, now: Instant) {
@@ -267,6 +271,7 @@ impl Speaker {
             session.send_pending(now);
         }
         self.drain(now, id);
+        self.see_off(now, id);
     }
 
     fn on_connection(
@@ -332,25 +337,21 @@ impl Speaker {
                 self.connections.remove(&connection);
                 self.outputs.push_back(Output::Close { connection });
             }
-            PeerOutput::Established => self.session_up(id),
-            PeerOutput::Down(ending) => self.session_down(id, &ending),
+            PeerOutput::Established => self.session_up(now, id),
+            PeerOutput::Down(ending) => self.session_down(now, id, &ending),
             PeerOutput::AttemptFailed(ending) => self.report(Event::AttemptFailed {
                 peer: id,
                 reason: ending.to_string(),
             }),
             PeerOutput::Paused => self.paused(now, id),
             PeerOutput::Update(update) => self.learn(now, id, update),
-            PeerOutput::EndOfRib(family) => {
-                self.count_update(id);
-                if let Some(session) = self.sessions.get_mut(&id) {
-                    session.end_of_rib(family);
-                }
-            }
+            PeerOutput::EndOfRib(family) => self.end_of_rib(id, family),
             PeerOutput::RefreshRequested(family) => {
                 if let Some(session) = self.sessions.get_mut(&id) {
-                    session.adj_rib_out.requeue(family);
+                    session.refresh.request(family);
                 }
             }
+            PeerOutput::RefreshMark(mark, family) => self.refresh_mark(now, id, mark, family),
         }
     }
 

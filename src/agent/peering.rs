@@ -75,6 +75,7 @@ impl Peering {
             barred: passwords.missing(&peer.name).map(str::to_owned),
             first_as: peer.first_as,
             limits: peer.limits,
+            restart_time: peer.restart_time,
         });
         let peers = peers.collect();
         SpeakerConfig {

@@ -3,10 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::raw::{Report, Section, Value};
-use super::{BgpConfig, RouterIdConfig, hold_time};
-use crate::types::{Asn, BGP_PORT, HoldTime, RouterId};
+use super::{BgpConfig, RouterIdConfig, hold_time, restart_time};
+use crate::types::{Asn, BGP_PORT, HoldTime, RestartTime, RouterId};
 
-pub(super) const KEYS: &[&str] = &["asn", "router-id", "listen", "hold-time"];
+pub(super) const KEYS: &[&str] = &[
+    "asn",
+    "router-id",
+    "listen",
+    "hold-time",
+    "graceful-restart",
+];
 
 /// What Calico's default BGPConfiguration has, so that its users need not look it up.
 const ASN_DEFAULT: Asn = Asn(64512);
@@ -19,11 +25,14 @@ pub(super) fn read(top: &Section<'_>, report: &mut Report) -> BgpConfig {
     let router_id = section.value("router-id").and_then(router_id_of);
     let hold_time_of = |value: Value<'_>| hold_time::read(&value, report);
     let hold_time = section.value("hold-time").and_then(hold_time_of);
+    let restart_time_of = |value: Value<'_>| restart_time::read(&value, report);
+    let restart_time = section.value("graceful-restart").and_then(restart_time_of);
     BgpConfig {
         asn: asn.unwrap_or(ASN_DEFAULT),
         router_id: router_id.unwrap_or(RouterIdConfig::Auto),
         listen: listen(section.value("listen").as_ref(), report),
         hold_time: hold_time.unwrap_or(HoldTime::DEFAULT),
+        restart_time: restart_time.unwrap_or(Some(RestartTime::DEFAULT)),
     }
 }
 

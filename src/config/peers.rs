@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::raw::{Report, Section, Value};
-use super::{BgpConfig, Peer, bgp, max_received, unusable};
+use super::{BgpConfig, Peer, bgp, max_received, restart_time, unusable};
 use crate::types::{BGP_PORT, ConnectMode, Family, FirstAs};
 
 pub(super) const KEYS: &[&str] = &[
@@ -20,6 +20,7 @@ pub(super) const KEYS: &[&str] = &[
     "labels",
     "enforce-first-as",
     "max-received",
+    "restart-time",
 ];
 
 /// Each table's peer; nothing for one that is not valid.
@@ -117,6 +118,9 @@ fn peer(
         Some(false) => FirstAs::Any,
     };
     let limits = max_received::read(section.value("max-received").as_ref(), report);
+    let restart_time = section
+        .value("restart-time")
+        .and_then(|value| restart_time::read(&value, report));
     let address = address?;
     Some(Peer {
         name: match name {
@@ -139,6 +143,7 @@ fn peer(
         labels: labels.unwrap_or_default(),
         first_as,
         limits,
+        restart_time: restart_time.unwrap_or(bgp.restart_time),
     })
 }
 

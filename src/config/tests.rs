@@ -14,7 +14,7 @@ use super::{
 };
 use crate::candidates::{AddressSharing, AdvertiseConfig, PodCidrs, RouteLimits};
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
-use crate::types::{Asn, ConnectMode, FirstAs, HoldTime, ReceiveLimits};
+use crate::types::{Asn, ConnectMode, FirstAs, HoldTime, ReceiveLimits, RestartTime};
 
 const REFERENCE: &str = include_str!("reference.toml");
 
@@ -117,6 +117,7 @@ fn an_empty_file_is_all_defaults() {
                 router_id: RouterIdConfig::Auto,
                 listen: vec!["0.0.0.0:179".parse().unwrap(), "[::]:179".parse().unwrap()],
                 hold_time: HoldTime::DEFAULT,
+                restart_time: Some(RestartTime::DEFAULT),
             },
             advertise: AdvertiseConfig {
                 pod_cidrs: PodCidrs::Advertise,
@@ -182,8 +183,28 @@ fn a_peer_needs_an_address_and_an_as_and_nothing_else() {
             labels: BTreeMap::new(),
             first_as: FirstAs::Peers,
             limits: ReceiveLimits::DEFAULT,
+            restart_time: Some(RestartTime::DEFAULT),
         }]
     );
+}
+
+#[test]
+fn a_peer_restarts_as_all_do_unless_it_says_otherwise() {
+    let peers = "[[peers]]\naddress = '10.0.0.1'\nasn = 1\n\
+                 [[peers]]\naddress = '10.0.0.2'\nasn = 1\nrestart-time = '1m30s'\n\
+                 [[peers]]\naddress = '10.0.0.3'\nasn = 1\nrestart-time = 'off'\n";
+    let times = |bgp: &str| {
+        let config = parse(&format!("{bgp}{peers}"));
+        let times = config.peers.iter().map(|peer| peer.restart_time);
+        times
+            .map(|time| time.map(RestartTime::as_secs))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(times(""), [Some(120), Some(90), None]);
+    let off = "[bgp]\ngraceful-restart = 'off'\n";
+    assert_eq!(times(off), [None, Some(90), None]);
+    let long = "[bgp]\ngraceful-restart = '1h'\n";
+    assert_eq!(times(long), [Some(3600), Some(90), None]);
 }
 
 #[test]
@@ -421,6 +442,10 @@ fn the_words_for_bgp() {
         "[bgp]\nhold-time = '90'",
         "[bgp]\nhold-time = '1500ms'",
         "[bgp]\nhold-time = '19h'",
+        "[bgp]\ngraceful-restart = '0s'",
+        "[bgp]\ngraceful-restart = '1h8m16s'",
+        "[bgp]\ngraceful-restart = 'on'",
+        "[bgp]\ngraceful-restart = true",
         "[bgp]\nlisten = ['0.0.0.0']",
         "[bgp]\nlisten = ['0.0.0.0:179', '0.0.0.0:179', '224.0.0.1:179']",
     ]));

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::bgp::{OpenParameters, PeerSettings};
 use crate::types::{
     Asn, BGP_PORT, ConnectMode, Family, FirstAs, GroupId, HoldTime, Password, PeerId,
-    ReceiveLimits, RouterId,
+    ReceiveLimits, RestartTime, RouterId,
 };
 
 /// Everything the operator decides about the speaker. Given whole; the speaker works out what
@@ -74,6 +74,9 @@ pub struct PeerConfig {
     pub first_as: FirstAs,
     /// How much it may send.
     pub limits: ReceiveLimits,
+    /// How long either end keeps the other's routes without it, at most (RFC 4724); none where neither
+    /// does.
+    pub restart_time: Option<RestartTime>,
     /// Why nobody may dial, where that is so: what is wrong with its key, say.
     pub barred: Option<String>,
 }
@@ -110,6 +113,7 @@ impl PeerConfig {
             password: None,
             first_as: FirstAs::Peers,
             limits: ReceiveLimits::DEFAULT,
+            restart_time: Some(RestartTime::DEFAULT),
             barred: None,
         }
     }
@@ -142,6 +146,7 @@ impl PeerSettings {
             password,
             first_as,
             limits: _,
+            restart_time,
             barred,
         } = peer;
         Self {
@@ -156,6 +161,7 @@ impl PeerSettings {
                 peer_asn: *asn,
                 hold_time: *hold_time,
                 first_as: *first_as,
+                restart_time: *restart_time,
             },
         }
     }

@@ -13,10 +13,11 @@ use super::export::{ExportSession, Exporter};
 use super::exports::GroupTable;
 use super::io::Event;
 use super::limits::Quota;
+use super::refresh::Refreshes;
 use super::tolerated::{Fault, FaultCounts, Tolerated, Treatment};
 use super::view::{NotSent, PeerView, SessionView};
-use crate::bgp::wire::{Message, Update};
-use crate::bgp::{Negotiated, Peer};
+use crate::bgp::wire::{GracefulRestart, Message, Update};
+use crate::bgp::{Deadline, Deferral, Ending, Helper, Negotiated, Peer, Task};
 use crate::rib::{AdjRibIn, AdjRibOut, AttributePool, Neighbor, Path, Receiver, Source};
 use crate::types::{Family, GroupId, PeerId, Prefix, RouteAttributes, RouteVersion};
 
@@ -27,7 +28,16 @@ pub(super) struct Session {
     pub(super) fsm: Peer,
     pub(super) adj_rib_in: AdjRibIn,
     pub(super) adj_rib_out: AdjRibOut,
-    /// The peer as the decision process sees it, while the session is up.
+    /// What the peer says of its restart, while the session is up and both ends restart gracefully.
+    pub(super) offer: Option<GracefulRestart>,
+    /// Which of its routes are stale.
+    pub(super) helper: Helper,
+    /// Whether its table is waited for at our own start.
+    pub(super) deferral: Deferral,
+    /// What it asked for again.
+    pub(super) refresh: Refreshes,
+    /// The peer as the decision process sees it, while the session is up or any of its routes is kept
+    /// without it.
     pub(super) neighbor: Option<Arc<Neighbor>>,
     /// The latest announcement of each route that is asked about, where that is done: of those
     /// in the Adj-RIB-In that may be used.
@@ -67,8 +77,17 @@ pub(super) type Reports = Vec<Event>;
 const REPORTS_MAX: usize = 8;
 
 impl Session {
-    pub(super) fn new(config: PeerConfig, fsm: Peer, speaker: &SpeakerConfig) -> Self {
+    pub(super) fn new(
+        now: Instant,
+        config: PeerConfig,
+        fsm: Peer,
+        speaker: &SpeakerConfig,
+    ) -> Self {
         Self {
+            offer: None,
+            helper: Helper::default(),
+            deferral: Deferral::new(now, config.restart_time),
+            refresh: Refreshes::default(),
             follows: config.group,
             config,
             fsm,
@@ -88,26 +107,52 @@ impl Session {
         }
     }
 
-    /// The session is up, with nothing sent and nothing received.
-    pub(super) fn went_up(&mut self, speaker: &SpeakerConfig) {
+    /// The session is up, with nothing sent and nothing received on it. Returns what becomes of the
+    /// routes that were kept, and the prefixes of those that this may make a difference to.
+    pub(super) fn went_up(
+        &mut self,
+        now: Instant,
+        speaker: &SpeakerConfig,
+    ) -> (Vec<Task>, Vec<Prefix>) {
         let Some((negotiated, local)) = self.fsm.session() else {
-            return;
+            return (Vec::new(), Vec::new());
         };
         let receiver = receiver(speaker, Some(local.ip()));
-        self.neighbor = Some(Arc::new(Neighbor {
+        let neighbor = Neighbor {
             id: self.config.id,
             asn: self.config.asn,
             peering: negotiated.codec.peering,
             router_id: negotiated.router_id,
             address: self.config.address,
-        }));
-        self.adj_rib_in = AdjRibIn::new(receiver);
+        };
+        let families = negotiated.families.clone();
+        self.offer.clone_from(&negotiated.restart);
+        self.deferral.up(self.offer.as_ref(), &families);
+        let tasks = self
+            .helper
+            .back(now, self.offer.as_ref(), &families, self.patience());
+        let is_other = self.neighbor.as_deref() != Some(&neighbor);
+        let concerned = match (self.received(), is_other) {
+            (0, _) => {
+                self.adj_rib_in = AdjRibIn::new(receiver);
+                Vec::new()
+            }
+            (_, false) => self.adj_rib_in.set_addresses(receiver.addresses),
+            (_, true) => {
+                self.adj_rib_in.set_addresses(receiver.addresses);
+                let all = self.adj_rib_in.iter().map(|(prefix, ..)| prefix);
+                all.collect()
+            }
+        };
+        self.neighbor = Some(Arc::new(neighbor));
         self.adj_rib_out = AdjRibOut::new();
+        self.refresh = Refreshes::default();
         self.updates_received = 0;
         self.updates_sent = 0;
         self.end_of_rib = EndOfRib::Due;
         self.reported.clear();
         self.warned.clear();
+        (tasks, concerned)
     }
 
     /// Takes up which addresses are ours. Returns the prefixes of the routes for which that may make a
@@ -118,16 +163,15 @@ impl Session {
             .set_addresses(receiver(speaker, local).addresses)
     }
 
-    /// The session is over: the peer has nothing of us, and we nothing of it. Returns the
-    /// prefixes it had announced.
-    pub(super) fn went_down(&mut self) -> Vec<Prefix> {
-        self.neighbor = None;
-        self.versions.clear();
-        self.kept.clear();
-        self.awaiting.clear();
+    /// The session is over: the peer has nothing of us. Returns what becomes of what we have of it.
+    pub(super) fn went_down(&mut self, now: Instant, why: &Ending) -> Vec<Task> {
         self.complete.clear();
         self.adj_rib_out = AdjRibOut::new();
-        self.adj_rib_in.clear()
+        self.refresh = Refreshes::default();
+        self.deferral.down();
+        let offer = self.offer.take();
+        let kept = offer.filter(|offer| why.spares_routes(offer));
+        self.helper.lost(now, kept.as_ref())
     }
 
     /// The peer has sent its initial table of a family (RFC 4724 section 2).
@@ -208,6 +252,38 @@ impl Session {
         reports
     }
 
+    /// The peer is to have nothing.
+    pub(super) fn withdraw_all(&mut self, tables: &BTreeMap<GroupId, GroupTable>) {
+        let table = tables.get(&self.follows).into_iter();
+        let wished = table.flat_map(|table| table.keys().copied());
+        let sent = self.adj_rib_out.iter_sent().map(|(prefix, _)| prefix);
+        let prefixes: BTreeSet<Prefix> = wished.chain(sent).collect();
+        for prefix in prefixes {
+            self.adj_rib_out.set_wanted(prefix, None);
+        }
+    }
+
+    /// Whether nothing is left to be said, and the kernel has taken all that was.
+    pub(super) fn has_sent_everything(&self) -> bool {
+        self.fsm.session().is_none() || self.pending() == 0 && !self.fsm.is_writing()
+    }
+
+    /// When the speaker wants to be woken for this peer.
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        let helper = self.helper.deadline().map(|at| Deadline {
+            at,
+            reason: "RestartTimer",
+        });
+        let deferral = self.deferral.deadline().map(|at| Deadline {
+            at,
+            reason: "SelectionDeferralTimer",
+        });
+        let all = [self.fsm.deadline(), helper, deferral]
+            .into_iter()
+            .flatten();
+        all.min_by_key(|deadline| deadline.at)
+    }
+
     /// Sends as much of what is pending as the connection has room for; after the initial table
     /// each family's End-of-RIB (RFC 4724 section 2). Called only once exports are complete.
     pub(super) fn send_pending(&mut self, now: Instant) {
@@ -216,16 +292,33 @@ impl Session {
         };
         let mut octets = Vec::new();
         let codec = negotiated.codec;
+        // RFC 7313 section 4: what is asked for again begins after the initial table.
+        if self.end_of_rib == EndOfRib::Sent {
+            self.refresh
+                .begin(negotiated, &mut self.adj_rib_out, &mut octets);
+        }
         let messages = self
             .adj_rib_out
             .take_updates(self.fsm.credit(), codec, &mut octets);
         self.updates_sent += count(messages);
+        if self.end_of_rib == EndOfRib::Sent {
+            self.refresh.end(codec, &self.adj_rib_out, &mut octets);
+        }
         if self.end_of_rib == EndOfRib::Due && self.pending() == 0 {
             for family in &negotiated.families {
                 Message::EndOfRib(*family).encode(codec, &mut octets);
             }
             self.updates_sent += count(negotiated.families.len());
             self.end_of_rib = EndOfRib::Sent;
+            if self
+                .refresh
+                .begin(negotiated, &mut self.adj_rib_out, &mut octets)
+            {
+                let budget = self.fsm.credit().saturating_sub(octets.len());
+                let messages = self.adj_rib_out.take_updates(budget, codec, &mut octets);
+                self.updates_sent += count(messages);
+                self.refresh.end(codec, &self.adj_rib_out, &mut octets);
+            }
         }
         if !octets.is_empty() {
             self.fsm.send(now, &octets);
@@ -321,6 +414,7 @@ impl Session {
                 .sum(),
             prefixes_pending: self.pending(),
             prefixes_received: self.received(),
+            stale: self.stale_view(),
             updates_sent: self.updates_sent,
             updates_received: self.updates_received,
             faults: self.faults.clone(),

@@ -10,6 +10,7 @@ mod limits;
 #[path = "../../tests/sim/network.rs"]
 mod network;
 mod next_hops;
+mod restart;
 mod sessions;
 
 use std::collections::BTreeSet;

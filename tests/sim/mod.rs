@@ -29,10 +29,11 @@ enum Story {
     Pair,
     Router,
     Fair,
+    Restarts,
 }
 
 impl Story {
-    const ALL: [Self; 3] = [Self::Pair, Self::Router, Self::Fair];
+    const ALL: [Self; 4] = [Self::Pair, Self::Router, Self::Fair, Self::Restarts];
 
     /// What the file of failed seeds calls it.
     fn name(self) -> &'static str {
@@ -40,6 +41,7 @@ impl Story {
             Self::Pair => "pair",
             Self::Router => "router",
             Self::Fair => "fair",
+            Self::Restarts => "restarts",
         }
     }
 
@@ -48,6 +50,7 @@ impl Story {
             Self::Pair => (2, Weather::Foul),
             Self::Router => (3, Weather::Foul),
             Self::Fair => (3, Weather::Fair),
+            Self::Restarts => return Scenario::new(seed, 2, Weather::Fair).run_restarts(),
         };
         Scenario::new(seed, hosts, weather).run();
     }
@@ -66,6 +69,11 @@ fn a_router_and_two_nodes_agree_whatever_happens_between_them() {
 #[test]
 fn without_a_fault_no_session_ever_changes() {
     for_each_seed(Story::Fair);
+}
+
+#[test]
+fn nothing_is_lost_when_either_end_restarts_or_both() {
+    for_each_seed(Story::Restarts);
 }
 
 fn for_each_seed(story: Story) {

@@ -8,7 +8,7 @@ use super::*;
 use crate::bgp::wire::{
     AsWidth, CeaseSubcode, CodecContext, Message, Notification, Peering, decode,
 };
-use crate::types::{Asn, FirstAs, HoldTime, RouterId};
+use crate::types::{Asn, FirstAs, HoldTime, RestartTime, RouterId};
 
 #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
 fn epoch() -> Instant {
@@ -28,6 +28,7 @@ fn settings(asns: [u32; 2], ids: [u32; 2], host: usize, connect_mode: ConnectMod
             peer_asn: Asn(asns[1 - host]),
             hold_time: HoldTime::DEFAULT,
             first_as: FirstAs::Peers,
+            restart_time: Some(RestartTime::DEFAULT),
         },
     }
 }
@@ -84,7 +85,7 @@ impl World {
                 random: &mut random,
             };
             let settings = settings(asns, ids, host, ConnectMode::Active);
-            let peer = Peer::new(settings, &mut context);
+            let peer = Peer::new(settings, OwnRestart::Over, &mut context);
             world.hosts.push(Host {
                 peer,
                 ids: ids_of_host,
@@ -168,7 +169,8 @@ impl World {
                 | PeerOutput::Paused
                 | PeerOutput::Update(_)
                 | PeerOutput::EndOfRib(_)
-                | PeerOutput::RefreshRequested(_) => panic!("{output:?} in {self:#?}"),
+                | PeerOutput::RefreshRequested(_)
+                | PeerOutput::RefreshMark(..) => panic!("{output:?} in {self:#?}"),
             }
         }
     }
@@ -251,7 +253,7 @@ impl Alone {
             ids: &mut ids,
             random: &mut random,
         };
-        let peer = Peer::new(settings, &mut context);
+        let peer = Peer::new(settings, OwnRestart::Over, &mut context);
         Self {
             peer,
             ids,
