@@ -10,6 +10,7 @@ mod completions;
 mod config;
 mod environment;
 mod explain;
+mod leave;
 pub mod logging;
 mod output;
 mod policy;
@@ -33,6 +34,7 @@ use jiff::Timestamp;
 
 use crate::agent::LostLines;
 use client::Client;
+use leave::{JoinArgs, LeaveArgs};
 use logging::LoggedBy;
 use output::OutputFormat;
 use status::StatusArgs;
@@ -83,6 +85,8 @@ enum Command {
     Status(StatusArgs),
     Routes(routes::RoutesArgs),
     Explain(explain::ExplainArgs),
+    Leave(LeaveArgs),
+    Join(JoinArgs),
     Config(config::ConfigArgs),
     Policy(policy::PolicyArgs),
     Completions(completions::CompletionsArgs),
@@ -129,6 +133,8 @@ impl Cli {
             Command::Status(_)
             | Command::Routes(_)
             | Command::Explain(_)
+            | Command::Leave(_)
+            | Command::Join(_)
             | Command::Config(_)
             | Command::Policy(_)
             | Command::Completions(_) => LoggedBy::Command,
@@ -187,6 +193,8 @@ impl Cli {
             }
             Command::Routes(args) => wait_for(routes::run(&client, &args, format, out)),
             Command::Explain(args) => wait_for(explain::run(&client, &args, format, out)),
+            Command::Leave(args) => wait_for(leave::leave(&args, &client, format, out)),
+            Command::Join(JoinArgs {}) => wait_for(leave::join(&client, format, out)),
             Command::Config(args) => config::run(&args, &overrides(), format, out),
             Command::Policy(args) => policy::run(&args, &client, format, now, out),
             Command::Completions(args) => completions::run(&args, out),

@@ -415,6 +415,7 @@ impl Session {
             prefixes_pending: self.pending(),
             prefixes_received: self.received(),
             stale: self.stale_view(),
+            awaited: self.deferral.is_waiting(),
             updates_sent: self.updates_sent,
             updates_received: self.updates_received,
             faults: self.faults.clone(),

@@ -35,6 +35,8 @@ pub struct PeerView {
     pub prefixes_received: usize,
     /// What of it is kept over the loss of a session; none where nothing is.
     pub stale: Option<StaleView>,
+    /// Whether its table is waited for, since our own start.
+    pub awaited: bool,
     /// UPDATE messages sent in this session, End-of-RIB included.
     pub updates_sent: u64,
     /// UPDATE messages received in this session, End-of-RIB included.
