@@ -28,6 +28,7 @@ mod fib;
 mod http;
 mod imports;
 mod last;
+mod leaving;
 mod links;
 mod load;
 mod lost_lines;

@@ -8,6 +8,8 @@
 //! | `GET /v1/received?peer=NAME` | [`ReceivedRoutes`], each route on a line of its own |
 //! | `GET /v1/explain?subject=PREFIX` or `NAMESPACE/SERVICE` | [`Explanation`] |
 //! | `POST /v1/policy/approve?id=ID` | [`Approved`] |
+//! | `POST /v1/leave`, `?if-removed=NAMESPACE/DAEMONSET` | [`Membership`] |
+//! | `POST /v1/join` | [`Membership`] |
 //! | `GET /v1/policy/batch?learned=BOOLEAN` | [`Document`](crate::cases::Document): all that policies are given; with `learned` what import policies are, too |
 //! | `GET /v1/policy/shadow` | [`ShadowReport`] |
 //!
@@ -19,6 +21,7 @@
 
 mod faults;
 mod kernel;
+mod membership;
 mod routes;
 mod services;
 mod sessions;
@@ -37,12 +40,13 @@ use crate::types::{Asn, Prefix, ROUTER_ID_ANNOTATION, RouterId};
 
 pub use faults::{FaultCount, LastFault, PeerFaults};
 pub use kernel::{KernelPath, KernelStatus};
+pub use membership::Membership;
 pub use routes::{
     DecisionReport, Lost, PathReport, ReceivedRoute, ReceivedRoutes, Route, Routes, Sent,
     StepReport, Usage,
 };
 pub use services::{ServiceRoutes, Withheld};
-pub use sessions::{NotificationCount, SessionEnd, SessionRecord};
+pub use sessions::{NotificationCount, SessionEnd, SessionRecord, StaleRoutes};
 pub use shadow::{
     LearnedDifference, LearnedUse, ShadowComparison, ShadowCounts, ShadowDifference, ShadowPolicy,
     ShadowReport,

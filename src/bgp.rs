@@ -6,6 +6,7 @@
 //! | `connection` | the FSM of one TCP connection: OpenSent, OpenConfirm, Established |
 //! | `peer` | one peer: dialling, pauses, at most two connections and their collision |
 //! | `ending` | every way a connection ends: what the peer is told, what the operator reads |
+//! | `restart` | what of routes outlives a session: graceful restart |
 //! | `timers`, `random` | named timers; jitter |
 //!
 //! RFC 4271 section 8 describes one FSM for each connection, Idle, Connect and Active included.
@@ -19,15 +20,17 @@ mod connection;
 mod ending;
 mod peer;
 mod random;
+mod restart;
 mod timers;
 
 use std::fmt;
 
-pub(crate) use connection::OpenParameters;
+pub(crate) use connection::{Negotiated, OpenParameters, Refresh};
 pub(crate) use ending::Ending;
 pub(crate) use peer::{ConnectionIds, Context, Peer, PeerOutput, PeerSettings};
 pub use peer::{NotificationCounts, SessionEnd, SessionHistory};
 pub use random::Random;
+pub(crate) use restart::{Deferral, Helper, OwnRestart, Task};
 pub use timers::Deadline;
 
 /// One TCP connection, dialled or accepted, never reused.

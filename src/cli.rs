@@ -12,6 +12,7 @@ mod config;
 mod environment;
 mod explain;
 mod learned;
+mod leave;
 pub mod logging;
 mod output;
 mod policy;
@@ -35,6 +36,7 @@ use jiff::Timestamp;
 
 use crate::agent::LostLines;
 use client::Client;
+use leave::{JoinArgs, LeaveArgs};
 use logging::LoggedBy;
 use output::OutputFormat;
 use status::StatusArgs;
@@ -85,6 +87,8 @@ enum Command {
     Status(StatusArgs),
     Routes(routes::RoutesArgs),
     Explain(explain::ExplainArgs),
+    Leave(LeaveArgs),
+    Join(JoinArgs),
     Config(config::ConfigArgs),
     Policy(policy::PolicyArgs),
     Calico(calico::CalicoArgs),
@@ -132,6 +136,8 @@ impl Cli {
             Command::Status(_)
             | Command::Routes(_)
             | Command::Explain(_)
+            | Command::Leave(_)
+            | Command::Join(_)
             | Command::Config(_)
             | Command::Policy(_)
             | Command::Calico(_)
@@ -192,6 +198,8 @@ impl Cli {
             }
             Command::Routes(args) => wait_for(routes::run(&client, &args, format, out)),
             Command::Explain(args) => wait_for(explain::run(&client, &args, format, out)),
+            Command::Leave(args) => wait_for(leave::leave(&args, &client, format, out)),
+            Command::Join(JoinArgs {}) => wait_for(leave::join(&client, format, out)),
             Command::Config(args) => config::run(&args, &overrides(), format, out),
             Command::Policy(args) => policy::run(&args, &client, format, now, out),
             Command::Calico(args) => calico::run(&args, format, out, err),

@@ -27,6 +27,7 @@ mod peers;
 mod policies;
 mod raw;
 mod remote;
+mod restart_time;
 mod trust;
 
 #[cfg(test)]
@@ -51,7 +52,7 @@ use crate::candidates::AdvertiseConfig;
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
 use crate::types::{
     Asn, ClusterId, ConnectMode, Digest, FirstAs, HoldTime, IpPool, NextHopMode, PeerType,
-    ReceiveLimits, Reflection, RouterId,
+    ReceiveLimits, Reflection, RestartTime, RouterId,
 };
 use raw::{Report, Section, Value};
 
@@ -114,6 +115,8 @@ pub struct BgpConfig {
     pub listen: Vec<SocketAddr>,
     /// What we propose.
     pub hold_time: HoldTime,
+    /// `graceful-restart`: for peers that do not say otherwise; none where it is off.
+    pub restart_time: Option<RestartTime>,
 }
 
 /// Where our BGP Identifier comes from.
@@ -166,6 +169,8 @@ pub struct Peer {
     pub ttl_security: Option<NonZeroU8>,
     /// `keepalive-time`, shorter than the hold time.
     pub keepalive_time: Option<Duration>,
+    /// `restart-time`; none where there is no graceful restart.
+    pub restart_time: Option<RestartTime>,
 }
 
 /// One of `[[policies]]` or `[[import-policies]]`.
@@ -338,6 +343,7 @@ impl Config {
             cluster_id: _,
             listen: _,
             hold_time: _,
+            restart_time: _,
         } = bgp;
         let ApiConfig { socket, metrics } = api;
         let differing = [

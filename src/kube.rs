@@ -31,7 +31,7 @@
 //!
 //! A source that is in trouble sends nothing, so its last state stands; its [`Health`] says what
 //! is wrong. Only an object that was seen to change or to go changes a fact. Nothing in here
-//! knows BGP, and only [`watch`], [`events`] and [`connect()`] are async.
+//! knows BGP, and only [`watch`], [`events`], [`removal`] and [`connect()`] are async.
 
 mod calico;
 mod connect;
@@ -42,6 +42,7 @@ pub mod files;
 pub(crate) mod fixtures;
 mod health;
 mod index;
+pub mod removal;
 pub mod secrets;
 pub mod watch;
 

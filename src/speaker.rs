@@ -35,6 +35,8 @@ mod io;
 mod limits;
 mod next_hops;
 mod reflection;
+mod refresh;
+mod restart;
 mod routes;
 mod session;
 mod tolerated;
@@ -45,11 +47,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use crate::bgp::{ConnectionIds, Context, Ending, PeerOutput, Random};
+use crate::bgp::{ConnectionIds, Context, PeerOutput, Random};
 use crate::rib::{AttributePool, LocRib, Multipath, NextHopTable};
 use crate::types::{PeerId, Prefix, RouteVersion};
 use deadlines::Deadlines;
 use exports::Exports;
+use restart::{Departure, Restart};
 use session::Session;
 use update_groups::UpdateGroups;
 
@@ -59,6 +62,7 @@ pub use config::{Learning, NextHops, PeerConfig, SpeakerConfig};
 pub use import::{Import, Undecided, UndecidedRoute, route_attributes};
 pub use io::{Event, Input, Output};
 pub use limits::Quota;
+pub use restart::{RestartView, StaleView};
 pub use tolerated::{Fault, FaultCounts, LastFault, Tolerated, Treatment};
 pub use view::{Advertised, NotSent, PeerView, SessionView};
 
@@ -89,8 +93,9 @@ pub struct Speaker {
     unserved: BTreeSet<PeerId>,
     ids: ConnectionIds,
     random: Random,
-    /// Why all sessions ended, once they have.
-    shutdown: Option<String>,
+    restart: Restart,
+    /// That all sessions are to be over, once they are.
+    departure: Option<Departure>,
     /// The time of the last input or timeout.
     now: Option<Instant>,
 }
@@ -119,7 +124,8 @@ impl Speaker {
             unserved: BTreeSet::new(),
             ids: ConnectionIds::default(),
             random: Random::new(seed),
-            shutdown: None,
+            restart: Restart::default(),
+            departure: None,
             now: None,
         }
     }
@@ -177,9 +183,12 @@ impl Speaker {
             Input::NextHops(answers) => self.next_hops_are(answers),
             Input::Export { group, changes } => self.export(group, &changes),
             Input::ExportsComplete => self.exports_complete(),
-            Input::Shutdown { message } => self.shut_down(now, message),
+            Input::Restart { message } => self.make_way(now, message),
+            Input::Leave { message } => self.leave(now, message),
+            Input::Join => self.join(now),
         }
         self.settle_next_hops();
+        self.settle_restart();
         self.send_due_keepalives(now);
     }
 
@@ -188,8 +197,11 @@ impl Speaker {
         self.now = Some(now);
         for id in self.deadlines.due(now) {
             self.on_peer(now, id, |peer, context| peer.handle_timeout(context));
+            self.expire_restart(now, id);
         }
+        self.see_all_off(now);
         self.settle_next_hops();
+        self.settle_restart();
     }
 
     /// The next thing to do, until there is none.
@@ -208,7 +220,12 @@ impl Speaker {
     /// When to call [`handle_timeout`](Self::handle_timeout); never, if nothing is waited for.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Deadline> {
-        self.deadlines.first()
+        let leaving = self.leaving_until().map(|at| Deadline {
+            at,
+            reason: "LeaveTimer",
+        });
+        let first = self.deadlines.first().into_iter();
+        first.chain(leaving).min_by_key(|deadline| deadline.at)
     }
 
     /// Connections that [`handle_timeout`](Self::handle_timeout) would end for the peer's silence.
@@ -253,15 +270,6 @@ impl Speaker {
         });
     }
 
-    fn shut_down(&mut self, now: Instant, message: String) {
-        let ending = Ending::Shutdown(message.clone());
-        self.shutdown = Some(message);
-        let ids: Vec<PeerId> = self.sessions.keys().copied().collect();
-        for id in ids {
-            self.on_peer(now, id, |peer, _| peer.stop(&ending, now));
-        }
-    }
-
     /// A driver that always has input may never get to call `handle_timeout`; a peer must not
     /// lose the session for it.
     fn send_due_keepalives(&mut self, now: Instant) {
@@ -276,16 +284,23 @@ impl Speaker {
 
     /// Makes UPDATEs for one peer, and hands over whatever its connections have to say.
     fn serve(&mut self, now: Instant, id: PeerId) {
+        // A reflector's table is not complete before its peers' are, at its own start.
+        let reflects = self
+            .config
+            .as_ref()
+            .is_some_and(|it| it.cluster_id.is_some());
+        let is_whole = !reflects || self.is_restart_over();
         if let Some(session) = self.sessions.get_mut(&id)
             && let Some(group) = self.update_groups.of_mut(id)
         {
             let before = group.streamed();
-            session.send_pending(now, group);
+            session.send_pending(now, group, is_whole);
             if group.streamed() != before {
                 self.unserved.extend(group.behind());
             }
         }
         self.drain(now, id);
+        self.see_off(now, id);
     }
 
     fn on_connection(
@@ -334,7 +349,7 @@ impl Speaker {
                 random: &mut self.random,
             };
             let Some(output) = session.fsm.poll(&mut context) else {
-                self.deadlines.set(id, session.fsm.deadline());
+                self.deadlines.set(id, session.deadline());
                 return;
             };
             self.handle_peer_output(now, id, output);
@@ -352,25 +367,21 @@ impl Speaker {
                 self.connections.remove(&connection);
                 self.outputs.push_back(Output::Close { connection });
             }
-            PeerOutput::Established => self.session_up(id),
-            PeerOutput::Down(ending) => self.session_down(id, &ending),
+            PeerOutput::Established => self.session_up(now, id),
+            PeerOutput::Down(ending) => self.session_down(now, id, &ending),
             PeerOutput::AttemptFailed(ending) => self.report(Event::AttemptFailed {
                 peer: id,
                 reason: ending.to_string(),
             }),
             PeerOutput::Paused => self.paused(now, id),
             PeerOutput::Update(update) => self.learn(now, id, update),
-            PeerOutput::EndOfRib(family) => {
-                self.count_update(id);
-                if let Some(session) = self.sessions.get_mut(&id) {
-                    session.end_of_rib(family);
-                }
-            }
+            PeerOutput::EndOfRib(family) => self.end_of_rib(id, family),
             PeerOutput::RefreshRequested(family) => {
-                if let Some(group) = self.update_groups.of_mut(id) {
-                    group.refresh(id, family);
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.refresh.request(family);
                 }
             }
+            PeerOutput::RefreshMark(mark, family) => self.refresh_mark(now, id, mark, family),
         }
     }
 

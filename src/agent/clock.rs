@@ -21,6 +21,20 @@ pub(crate) fn unix_time() -> u64 {
     seconds(time_of_day())
 }
 
+/// How long the machine has been up; for ever where that cannot be told.
+pub(crate) fn uptime() -> Duration {
+    std::fs::read_to_string("/proc/uptime")
+        .ok()
+        .and_then(|text| parse_uptime(&text))
+        .unwrap_or(Duration::MAX)
+}
+
+/// Seconds with a fraction, and what does not matter.
+fn parse_uptime(text: &str) -> Option<Duration> {
+    let seconds = text.split_ascii_whitespace().next()?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
 /// A moment of the monotonic clock in whole seconds since 1970, for people.
 pub(crate) fn unix_time_of(moment: Instant) -> u64 {
     let (now, time) = (now(), time_of_day());
@@ -63,6 +77,15 @@ mod tests {
         let told = unix_time_of(moment);
         assert!((0..10_000).all(|_| unix_time_of(moment) == told));
         assert!(unix_time().abs_diff(told) <= 3);
+    }
+
+    #[test]
+    fn the_machine_is_up_for_as_long_as_the_kernel_says() {
+        let half = Duration::from_millis(12_500);
+        assert_eq!(parse_uptime("12.50 49.21\n"), Some(half));
+        assert_eq!(parse_uptime("-1 0"), None);
+        assert_eq!(parse_uptime(""), None);
+        assert!(uptime() > Duration::ZERO);
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl SpeakerHandle {
         let doors = Doors::default();
         let next_hops = Arc::new(Notify::new());
         let driver = Driver {
-            speaker: Speaker::new(seed),
+            speaker: Speaker::new(seed).started_after(clock::uptime()),
             connections: BTreeMap::new(),
             listeners: Listeners::new(doors.clone(), events.clone()),
             doors: doors.clone(),
@@ -231,7 +231,8 @@ impl SpeakerHandle {
         self.commands.closed().await;
     }
 
-    /// Ends every session with `message` (RFC 9003) and waits for the farewells to leave.
+    /// Ends every session, for a process that takes this one's place (RFC 4724), or with `message` where
+    /// the peer does not wait for that (RFC 9003); and waits for the last octets to leave.
     pub async fn stop(&self, message: &str) {
         let (stopped, done) = oneshot::channel();
         let command = Command::Stop(Stop {
@@ -484,7 +485,7 @@ impl Driver {
     }
 
     async fn stop(mut self, message: String, mut happened: mpsc::Receiver<SocketEvent>) {
-        self.feed(Input::Shutdown { message });
+        self.feed(Input::Restart { message });
         self.listeners.listen_on(&[]).ok();
         // Every connection task holds a sender: the channel ends when the last of them is done.
         let Self {
@@ -520,6 +521,23 @@ impl Driver {
             }
             Event::AttemptFailed { peer, reason } => {
                 info!(peer = name(peer), reason, "no session yet");
+            }
+            Event::RoutesKept { peer, routes, time } => {
+                let (peer, seconds) = (name(peer), time.as_secs());
+                info!(
+                    peer,
+                    routes, seconds, "the peer's routes are kept meanwhile"
+                );
+                self.notices.tell(Notice::RoutesKept {
+                    peer,
+                    routes: *routes,
+                    seconds,
+                });
+            }
+            Event::RoutesExpired { peer, routes } => {
+                let (peer, routes) = (name(peer), *routes);
+                warn!(peer, routes, "routes that were kept for the peer are gone");
+                self.notices.tell(Notice::RoutesExpired { peer, routes });
             }
             Event::Paused { peer, pause, ends } => {
                 let seconds = pause.as_secs_f64().ceil();

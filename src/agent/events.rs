@@ -81,6 +81,14 @@ pub(super) enum Notice {
     SessionEstablished { peer: String },
     /// An established session ended.
     SessionDown { peer: String, reason: String },
+    /// A session ended, and what its peer sent is kept until it is back.
+    RoutesKept {
+        peer: String,
+        routes: usize,
+        seconds: u64,
+    },
+    /// It was not back in time, or did not send them again.
+    RoutesExpired { peer: String, routes: usize },
     /// An address of a Service is somebody else's, and not announced; in words.
     AddressRefused {
         service: ServiceKey,
@@ -95,7 +103,7 @@ pub(super) enum Notice {
 }
 
 /// Every reason a notice can have: those that never came to pass are counted, too, as none.
-const REASONS: [&str; 12] = [
+const REASONS: [&str; 14] = [
     "PolicyFailing",
     "RouteHeld",
     "PolicyRecovered",
@@ -106,6 +114,8 @@ const REASONS: [&str; 12] = [
     "ConfigurationReloaded",
     "SessionEstablished",
     "SessionDown",
+    "RoutesKept",
+    "RoutesExpired",
     "AddressRefused",
     "ResourceNotHeeded",
 ];
@@ -224,6 +234,25 @@ impl Notice {
                 "Peer",
                 format!("BGP session with {peer} down: {reason}"),
             ),
+            Self::RoutesKept {
+                peer,
+                routes,
+                seconds,
+            } => (
+                Normal,
+                "RoutesKept",
+                "Peer",
+                format!("{routes} routes of {peer} are kept for {seconds} s while it restarts"),
+            ),
+            Self::RoutesExpired { peer, routes } => (
+                Warning,
+                "RoutesExpired",
+                "Peer",
+                format!(
+                    "{routes} routes that were kept for {peer} are gone: it did not send them again \
+                     within its restart time"
+                ),
+            ),
             Self::AddressRefused { refusal, .. } => {
                 (Warning, "AddressRefused", "Advertise", refusal.to_owned())
             }
@@ -257,7 +286,9 @@ impl Notice {
             | Self::ChangeHeld { .. }
             | Self::ConfigurationReloaded
             | Self::SessionEstablished { .. }
-            | Self::SessionDown { .. } => Regarding::Node,
+            | Self::SessionDown { .. }
+            | Self::RoutesKept { .. }
+            | Self::RoutesExpired { .. } => Regarding::Node,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The two HTTP servers: the command line's on a Unix socket, and health and metrics on TCP.
 //!
-//! Both only read, but for one request on the socket: the approval of a change that is held back.
+//! Both only read, but for three requests on the socket: the approval of a change that is held back,
+//! and those by which the node leaves its peers and joins them again.
 //! Whoever may open the socket's file (mode 0600) may ask; the TCP one tells nothing that names a
 //! Service.
 
@@ -27,6 +28,7 @@ use serde::de::DeserializeOwned;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
+use super::leaving;
 use super::metrics;
 use super::record::LearnedRoutes;
 use super::reload::NotApproved;
@@ -118,6 +120,8 @@ pub(super) async fn serve_socket(
         .route("/v1/received", get(received))
         .route("/v1/explain", get(explain))
         .route("/v1/policy/approve", post(approve))
+        .route("/v1/leave", post(leave))
+        .route("/v1/join", post(join))
         .route("/v1/policy/batch", get(policy_batch))
         .route("/v1/policy/shadow", get(shadow))
         .fallback(async || {
@@ -302,6 +306,32 @@ async fn approve(
         })
     })
     .await
+}
+
+/// The query of `/v1/leave`.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct LeaveQuery {
+    if_removed: Option<String>,
+}
+
+async fn leave(
+    State(reporter): State<Arc<Reporter>>,
+    Asked(LeaveQuery { if_removed }): Asked<LeaveQuery>,
+) -> Response {
+    // Longer than an answer otherwise takes: two parts with a bound each of their own.
+    let left = match if_removed {
+        Some(daemon_set) => leaving::leave_if_removed(&reporter.speaker, &daemon_set).await,
+        None => leaving::leave(&reporter.speaker).await,
+    };
+    match left {
+        Ok(membership) => Json(membership).into_response(),
+        Err(problem) => error(StatusCode::BAD_REQUEST, &format!("{problem:#}")),
+    }
+}
+
+async fn join(State(reporter): State<Arc<Reporter>>) -> Response {
+    answer(async { Ok(Json(leaving::join(&reporter.speaker).await?).into_response()) }).await
 }
 
 /// The query of `/v1/policy/batch`.

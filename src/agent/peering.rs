@@ -81,6 +81,7 @@ impl Peering {
             own_asn_allowed: peer.own_asn_allowed,
             ttl_security: peer.ttl_security,
             keepalive_time: peer.keepalive_time,
+            restart_time: peer.restart_time,
         });
         let peers = peers.collect();
         SpeakerConfig {

@@ -24,6 +24,22 @@ pub struct SessionRecord {
     /// Families that we announced in the OPEN of the session that is up, and the peer did not: no
     /// routes of theirs are exchanged.
     pub families_missing: Vec<Family>,
+    /// What of the peer's routes is kept over the loss of its session.
+    pub stale: Option<StaleRoutes>,
+    /// Whether the agent, at its start, waits for the peer to say all that it has.
+    pub awaited: bool,
+}
+
+/// Routes of a peer that restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StaleRoutes {
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+    /// When they go, if the peer does not say them again.
+    pub until: u64,
+    /// How many it has not said again.
+    pub routes: u64,
 }
 
 /// The end of a session, or of an attempt at one.

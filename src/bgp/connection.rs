@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use super::ending::{Ending, MessageKind};
 use super::random::Random;
+use super::restart::OwnRestart;
 use super::timers::{Timer, Timers};
 use super::wire::{
-    self, AsWidth, Capability, CodecContext, ErrorCode, MESSAGE_BYTES_MAX, Message, Notification,
-    Open, OpenSubcode, Peering, Update,
+    self, AsWidth, Capability, CodecContext, ErrorCode, GracefulRestart, MESSAGE_BYTES_MAX,
+    Message, Notification, Open, OpenSubcode, Peering, RefreshMark, Update,
 };
 use super::{ConnectionId, SessionState};
-use crate::types::{Asn, Family, FirstAs, HoldTime, RouterId};
+use crate::types::{Asn, Family, FirstAs, HoldTime, RestartTime, RouterId};
 
 /// How long a connection may wait for the peer's OPEN (RFC 4271 section 8.2.2, OpenSent: a
 /// large value, 4 minutes suggested).
@@ -67,6 +68,8 @@ pub(crate) struct OpenParameters {
     pub(crate) keepalive_time: Option<Duration>,
     /// What its routes' AS_PATH must begin with.
     pub(crate) first_as: FirstAs,
+    /// How long we ask the peer to keep our routes without us; none where neither end keeps any.
+    pub(crate) restart_time: Option<RestartTime>,
 }
 
 impl OpenParameters {
@@ -77,6 +80,21 @@ impl OpenParameters {
         } else {
             Peering::External
         }
+    }
+
+    /// What our OPEN says of restarts: R, F and the families where we restart gracefully. Some send
+    /// End-of-RIB only to those who say that they do, so where we do not, it is said of no family.
+    fn restart_capability(&self, own: OwnRestart) -> Capability {
+        let Some(time) = self.restart_time else {
+            return Capability::END_OF_RIB;
+        };
+        let offer = GracefulRestart {
+            restarted: own.is_under_way(),
+            keeps_over_notification: true,
+            restart_time: time.duration(),
+            families: Family::ALL.map(|family| (family, own.forwarding())).into(),
+        };
+        offer.capability()
     }
 
     /// The AS that the AS_PATH of everything it announces must begin with, where one is.
@@ -97,8 +115,21 @@ pub(crate) struct Negotiated {
     pub(crate) router_id: RouterId,
     /// Families both announced, in the order of [`Family::ALL`]; never empty.
     pub(crate) families: Vec<Family>,
+    /// What the peer says of its restart; none where one of the two does not restart gracefully.
+    pub(crate) restart: Option<GracefulRestart>,
+    /// How a ROUTE-REFRESH is answered.
+    pub(crate) refresh: Refresh,
     /// How octets are read and written.
     pub(crate) codec: CodecContext,
+}
+
+/// How a ROUTE-REFRESH is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refresh {
+    /// With the routes (RFC 2918).
+    Plain,
+    /// With the routes between two marks (RFC 7313).
+    Marked,
 }
 
 /// What became of the next message received.
@@ -118,6 +149,8 @@ pub(super) enum Step {
     EndOfRib(Family),
     /// The peer wants a family's routes again.
     RefreshRequested(Family),
+    /// The peer says a family's routes again, from here or to here.
+    RefreshMark(RefreshMark, Family),
     /// Nothing to know about.
     Quiet,
     /// The connection is over; the NOTIFICATION, where one is due, is in the output.
@@ -181,7 +214,7 @@ impl Connection {
     }
 
     /// Sends our OPEN, unless it was sent before.
-    pub(super) fn open(&mut self, now: Instant) {
+    pub(super) fn open(&mut self, now: Instant, own: OwnRestart) {
         if !matches!(self.state, State::Waiting) {
             return;
         }
@@ -189,9 +222,8 @@ impl Connection {
         self.timers.start(Timer::Hold, now + OPEN_HOLD);
         let mut capabilities: Vec<_> = Family::ALL.map(Capability::Multiprotocol).into();
         capabilities.push(Capability::RouteRefresh);
-        // Some send End-of-RIB only to those who say that they do. Without families it promises no
-        // more about our own restart (RFC 4724 section 3).
-        capabilities.push(Capability::END_OF_RIB);
+        capabilities.push(Capability::EnhancedRouteRefresh);
+        capabilities.push(self.parameters.restart_capability(own));
         capabilities.push(Capability::FourOctetAsn(self.parameters.local_asn));
         self.send_message(
             now,
@@ -250,7 +282,10 @@ impl Connection {
     /// Ends the connection: the NOTIFICATION the ending asks for is the last output.
     pub(super) fn end(&mut self, now: Instant, ending: Ending) -> Step {
         if !matches!(self.state, State::Ended) {
-            if let Some(notification) = ending.notification() {
+            if let Some(mut notification) = ending.notification() {
+                if ending.is_final() && self.keeps_over_notification() {
+                    notification = notification.into_hard_reset();
+                }
                 self.told = Some(notification.error);
                 self.send_message(now, &Message::Notification(notification));
             }
@@ -287,6 +322,11 @@ impl Connection {
         } else if octets > 0 && self.timers.runs(Timer::SendHold) {
             self.timers.start(Timer::SendHold, now + self.send_hold());
         }
+    }
+
+    /// Whether anything waits for the kernel to take it.
+    pub(super) fn is_writing(&self) -> bool {
+        self.outstanding > 0
     }
 
     /// Octets of UPDATEs that may be made at present.
@@ -383,7 +423,9 @@ impl Connection {
             Message::Notification(notification) => self.end(now, self.told_by(notification)),
             Message::Update(_) | Message::EndOfRib(_) => self.unexpected(now, MessageKind::Update),
             Message::Keepalive => self.unexpected(now, MessageKind::Keepalive),
-            Message::RouteRefresh(_) | Message::ForeignRouteRefresh { .. } => {
+            Message::RouteRefresh(_)
+            | Message::RefreshMark(..)
+            | Message::ForeignRouteRefresh { .. } => {
                 self.unexpected(now, MessageKind::RouteRefresh)
             }
         }
@@ -404,7 +446,9 @@ impl Connection {
             Message::Notification(notification) => self.end(now, self.told_by(notification)),
             Message::Open(_) => self.unexpected(now, MessageKind::Open),
             Message::Update(_) | Message::EndOfRib(_) => self.unexpected(now, MessageKind::Update),
-            Message::RouteRefresh(_) | Message::ForeignRouteRefresh { .. } => {
+            Message::RouteRefresh(_)
+            | Message::RefreshMark(..)
+            | Message::ForeignRouteRefresh { .. } => {
                 self.unexpected(now, MessageKind::RouteRefresh)
             }
         }
@@ -428,6 +472,10 @@ impl Connection {
             Message::RouteRefresh(family) => {
                 self.restart_hold(now);
                 Step::RefreshRequested(family)
+            }
+            Message::RefreshMark(mark, family) => {
+                self.restart_hold(now);
+                Step::RefreshMark(mark, family)
             }
             Message::Notification(notification) => {
                 self.end(now, Ending::NotificationReceived(notification))
@@ -469,6 +517,14 @@ impl Connection {
         }
         let four_octets =
             |capability: &Capability| matches!(capability, Capability::FourOctetAsn(_));
+        let offer = GracefulRestart::among(&open.capabilities);
+        let refresh = match open
+            .capabilities
+            .contains(&Capability::EnhancedRouteRefresh)
+        {
+            true => Refresh::Marked,
+            false => Refresh::Plain,
+        };
         let as_width = if open.capabilities.iter().any(four_octets) {
             AsWidth::FourOctets
         } else {
@@ -478,12 +534,20 @@ impl Connection {
             hold_time: ours.hold_time.negotiate(open.hold_time),
             router_id: open.router_id,
             families,
+            restart: offer.filter(|_| ours.restart_time.is_some()),
+            refresh,
             codec: CodecContext {
                 as_width,
                 peering: ours.peering(),
                 first_as: ours.required_first_as(),
             },
         })
+    }
+
+    /// Whether the peer keeps our routes over a NOTIFICATION that is no Hard Reset (RFC 8538).
+    fn keeps_over_notification(&self) -> bool {
+        let offer = self.negotiated().and_then(|agreed| agreed.restart.as_ref());
+        offer.is_some_and(|offer| offer.keeps_over_notification)
     }
 
     fn hold_expired(&mut self, now: Instant) -> Step {
@@ -541,6 +605,7 @@ fn common_families(theirs: &[Capability]) -> Vec<Family> {
         Capability::Multiprotocol(_) => true,
         Capability::Unknown { code, .. } => *code == MULTIPROTOCOL_CODE,
         Capability::RouteRefresh
+        | Capability::EnhancedRouteRefresh
         | Capability::GracefulRestart { .. }
         | Capability::FourOctetAsn(_) => false,
     };

@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use super::SessionState;
-use super::wire::{CeaseSubcode, ErrorCode, MessageError, Notification, OpenSubcode};
+use super::wire::{
+    CeaseSubcode, ErrorCode, GracefulRestart, MessageError, Notification, OpenSubcode,
+};
 use crate::types::{Asn, Family, HoldTime, ROUTER_ID_ANNOTATION, RouterId};
 
 /// Why a connection, or an attempt at one, is over.
@@ -118,6 +120,9 @@ pub(crate) enum Ending {
     /// The operator wants all sessions to end.
     #[error("shut down: {0}")]
     Shutdown(String),
+    /// This process ends, and another will take its place: what the peer has of us stays good.
+    #[error("agent restarting: the peer keeps our routes meanwhile (RFC 4724)")]
+    Restarting,
 }
 
 /// The types of message, as RFC 6608 has them named in a NOTIFICATION.
@@ -144,7 +149,9 @@ impl Ending {
             | Self::Lost(_)
             | Self::ConnectFailed(_)
             | Self::ConnectTimeout(_)
-            | Self::SignedConnectTimeout(_) => return None,
+            | Self::SignedConnectTimeout(_)
+            // RFC 4724 section 4.1: a NOTIFICATION would end what graceful restart keeps.
+            | Self::Restarting => return None,
             Self::Malformed(error) => error.notification.clone(),
             Self::HoldTimerExpired(_) | Self::NoOpen(_) => ErrorCode::HoldTimerExpired.into(),
             Self::SendHoldExpired(_) => ErrorCode::SendHoldTimerExpired.into(),
@@ -201,7 +208,70 @@ impl Ending {
             | Self::AttributeMemory { .. }
             | Self::Deconfigured
             | Self::ConfigurationChanged
-            | Self::Shutdown(_) => None,
+            | Self::Shutdown(_)
+            | Self::Restarting => None,
+        }
+    }
+
+    /// Whether the peer's routes outlive the session, where it said this of its restart: a session
+    /// that ends with a NOTIFICATION, by either side, lets them do so only where both sides say so
+    /// (RFC 8538 section 4); one that somebody wants to end never does.
+    pub(crate) fn spares_routes(&self, offer: &GracefulRestart) -> bool {
+        match self {
+            Self::Closed | Self::Lost(_) | Self::Restarting => true,
+            Self::NotificationReceived(notification) => {
+                offer.keeps_over_notification
+                    && notification.error != ErrorCode::Cease(CeaseSubcode::HardReset)
+            }
+            Self::HoldTimerExpired(_)
+            | Self::SendHoldExpired(_)
+            | Self::Malformed(_)
+            | Self::Unexpected { .. } => offer.keeps_over_notification,
+            Self::ConnectFailed(_)
+            | Self::ConnectTimeout(_)
+            | Self::SignedConnectTimeout(_)
+            | Self::NoOpen(_)
+            | Self::BadPeerAs { .. }
+            | Self::BadIdentifier(_)
+            | Self::IdentifierRefused(_)
+            | Self::NoCommonFamily
+            | Self::Impatient
+            | Self::Collision
+            | Self::MaximumPrefixes { .. }
+            | Self::AttributeMemory { .. }
+            | Self::Deconfigured
+            | Self::ConfigurationChanged
+            | Self::Shutdown(_) => false,
+        }
+    }
+
+    /// Whether our routes are to go from the peer with the session, whatever was agreed: a Hard
+    /// Reset says so (RFC 8538 section 3). A session whose configuration changed is back at once.
+    pub(super) fn is_final(&self) -> bool {
+        match self {
+            Self::MaximumPrefixes { .. }
+            | Self::AttributeMemory { .. }
+            | Self::Deconfigured
+            | Self::Shutdown(_) => true,
+            Self::NotificationReceived(_)
+            | Self::Closed
+            | Self::Lost(_)
+            | Self::ConnectFailed(_)
+            | Self::ConnectTimeout(_)
+            | Self::SignedConnectTimeout(_)
+            | Self::HoldTimerExpired(_)
+            | Self::NoOpen(_)
+            | Self::SendHoldExpired(_)
+            | Self::Malformed(_)
+            | Self::Unexpected { .. }
+            | Self::BadPeerAs { .. }
+            | Self::BadIdentifier(_)
+            | Self::IdentifierRefused(_)
+            | Self::NoCommonFamily
+            | Self::Impatient
+            | Self::Collision
+            | Self::ConfigurationChanged
+            | Self::Restarting => false,
         }
     }
 
@@ -220,7 +290,8 @@ impl Ending {
             | Self::Collision
             | Self::Deconfigured
             | Self::ConfigurationChanged
-            | Self::Shutdown(_) => false,
+            | Self::Shutdown(_)
+            | Self::Restarting => false,
             Self::HoldTimerExpired(_)
             | Self::NoOpen(_)
             | Self::SendHoldExpired(_)
@@ -262,7 +333,8 @@ impl Ending {
             | Self::Collision
             | Self::Deconfigured
             | Self::ConfigurationChanged
-            | Self::Shutdown(_) => None,
+            | Self::Shutdown(_)
+            | Self::Restarting => None,
         }
     }
 }

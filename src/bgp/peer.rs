@@ -33,8 +33,9 @@ use std::time::Instant;
 use super::connection::{Connection, Direction, Negotiated, OpenParameters, Step};
 use super::ending::Ending;
 use super::random::Random;
+use super::restart::OwnRestart;
 use super::timers::{Deadline, Timer, Timers};
-use super::wire::Update;
+use super::wire::{RefreshMark, Update};
 use super::{ConnectionId, SessionState};
 use crate::types::{ConnectMode, Family, Password};
 use damping::Damping;
@@ -114,12 +115,16 @@ pub(crate) enum PeerOutput {
     EndOfRib(Family),
     /// The peer wants a family's routes again.
     RefreshRequested(Family),
+    /// The peer says a family's routes again, from here or to here.
+    RefreshMark(RefreshMark, Family),
 }
 
 /// One peer.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     settings: PeerSettings,
+    /// What its next OPEN says of our restart.
+    own_restart: OwnRestart,
     dial: Dial,
     timers: Timers,
     /// At most one of each direction.
@@ -136,9 +141,14 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// A peer that is dialled at once, if it is to be dialled; stopped, if it is barred.
-    pub(crate) fn new(settings: PeerSettings, context: &mut Context<'_>) -> Self {
+    pub(crate) fn new(
+        settings: PeerSettings,
+        own_restart: OwnRestart,
+        context: &mut Context<'_>,
+    ) -> Self {
         let mut peer = Self {
             settings,
+            own_restart,
             dial: Dial::Passive,
             timers: Timers::default(),
             connections: Vec::with_capacity(2),
@@ -256,6 +266,11 @@ impl Peer {
         }
     }
 
+    /// What OPENs say of our restart from here on.
+    pub(crate) fn set_own_restart(&mut self, own_restart: OwnRestart) {
+        self.own_restart = own_restart;
+    }
+
     /// Ends everything for good.
     pub(crate) fn stop(&mut self, ending: &Ending, now: Instant) {
         self.cancel_dial();
@@ -317,6 +332,11 @@ impl Peer {
     /// Octets of UPDATEs that may be made at present; none without a session.
     pub(crate) fn credit(&self) -> usize {
         self.established().map_or(0, Connection::credit)
+    }
+
+    /// Whether octets were handed over that the kernel has not taken yet.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.established().is_some_and(Connection::is_writing)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout), and for which timer.
@@ -418,6 +438,10 @@ impl Peer {
             Step::RefreshRequested(family) => {
                 self.outputs.push_back(PeerOutput::RefreshRequested(family));
             }
+            Step::RefreshMark(mark, family) => {
+                self.outputs
+                    .push_back(PeerOutput::RefreshMark(mark, family));
+            }
             Step::Ended(ending) => {
                 let Some(mut ended) = self.remove(id) else {
                     return;
@@ -513,7 +537,7 @@ impl Peer {
             return;
         }
         for connection in &mut self.connections {
-            connection.open(now);
+            connection.open(now, self.own_restart);
         }
     }
 

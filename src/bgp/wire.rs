@@ -8,6 +8,7 @@ mod attribute;
 mod capability;
 mod error;
 mod error_code;
+mod graceful_restart;
 mod message;
 mod nlri;
 mod notification;
@@ -22,7 +23,8 @@ pub use attribute::{
 pub use capability::Capability;
 pub use error::{AttributeAction, AttributeError, MessageError};
 pub use error_code::{CeaseSubcode, ErrorCode, ErrorNames, OpenSubcode, UpdateSubcode};
-pub use message::{HEADER_BYTES, MESSAGE_BYTES_MAX, Message, decode};
+pub use graceful_restart::{Forwarding, GracefulRestart};
+pub use message::{HEADER_BYTES, MESSAGE_BYTES_MAX, Message, RefreshMark, decode};
 pub use notification::Notification;
 pub use open::{Open, VERSION};
 pub use update::{AttributesTooLarge, NextHop, Reach, Update, encode_updates};

@@ -16,7 +16,7 @@ use crate::policy::Direction;
 use crate::topology::{PasswordSource, Peering};
 use crate::types::{
     BGP_PORT, ConnectMode, Encapsulation, Family, HoldTime, IpPool, NextHopMode, PoolRoutes,
-    Prefix, Reflection, Tunnelled,
+    Prefix, Reflection, RestartTime, Tunnelled,
 };
 
 /// Where a Secret is expected to be mounted.
@@ -94,6 +94,8 @@ struct Peer {
     ttl_security: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keepalive_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restart_time: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -278,13 +280,6 @@ fn peer(peering: &Peering, notes: &mut Vec<String>) -> Peer {
         password,
         filters: _,
     } = peering;
-    if let Some(time) = restart_time {
-        let seconds = time.as_secs();
-        notes.push(format!(
-            "peer {name} is to be waited for for {seconds} seconds after a restart of it, which a \
-             file does not say"
-        ));
-    }
     // What a hold time of 90 seconds allows.
     let usual = 1..u64::from(HoldTime::DEFAULT.as_secs());
     let keepalive = keepalive_time.map(|time| time.as_secs());
@@ -326,5 +321,6 @@ fn peer(peering: &Peering, notes: &mut Vec<String>) -> Peer {
         keepalive_time: keepalive
             .filter(|seconds| usual.contains(seconds))
             .map(|seconds| format!("{seconds}s")),
+        restart_time: restart_time.map(|time| format!("{}s", RestartTime::nearest(time).as_secs())),
     }
 }

@@ -95,7 +95,6 @@ impl Client {
         }
     }
 
-    #[cfg(test)]
     pub(super) fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }

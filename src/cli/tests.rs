@@ -57,6 +57,8 @@ fn every_command_explains_itself() {
     assert_snapshot!("help_explain", help(&["explain"]));
     assert_snapshot!("help_config", help(&["config"]));
     assert_snapshot!("help_config_check", help(&["config", "check"]));
+    assert_snapshot!("help_leave", help(&["leave"]));
+    assert_snapshot!("help_join", help(&["join"]));
     assert_snapshot!("help_policy", help(&["policy"]));
     assert_snapshot!("help_policy_bench", help(&["policy", "bench"]));
     assert_snapshot!("help_policy_build", help(&["policy", "build"]));

@@ -3,10 +3,17 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::raw::{Report, Section, Value};
-use super::{BgpConfig, RouterIdConfig, hold_time};
-use crate::types::{Asn, BGP_PORT, ClusterId, HoldTime, RouterId};
+use super::{BgpConfig, RouterIdConfig, hold_time, restart_time};
+use crate::types::{Asn, BGP_PORT, ClusterId, HoldTime, RestartTime, RouterId};
 
-pub(super) const KEYS: &[&str] = &["asn", "router-id", "cluster-id", "listen", "hold-time"];
+pub(super) const KEYS: &[&str] = &[
+    "asn",
+    "router-id",
+    "cluster-id",
+    "listen",
+    "hold-time",
+    "graceful-restart",
+];
 
 /// What Calico's default BGPConfiguration has, so that its users need not look it up.
 const ASN_DEFAULT: Asn = Asn(64512);
@@ -24,6 +31,7 @@ impl Default for BgpConfig {
             cluster_id: None,
             listen: LISTEN_DEFAULT.to_vec(),
             hold_time: HoldTime::DEFAULT,
+            restart_time: Some(RestartTime::DEFAULT),
         }
     }
 }
@@ -38,12 +46,15 @@ pub(super) fn read(top: &Section<'_>, report: &mut Report) -> BgpConfig {
     let cluster_id = section.value("cluster-id").and_then(cluster_id_of);
     let hold_time_of = |value: Value<'_>| hold_time::read(&value, report);
     let hold_time = section.value("hold-time").and_then(hold_time_of);
+    let restart_time_of = |value: Value<'_>| restart_time::read(&value, report);
+    let restart_time = section.value("graceful-restart").and_then(restart_time_of);
     BgpConfig {
         asn: asn.unwrap_or(ASN_DEFAULT),
         router_id: router_id.unwrap_or(RouterIdConfig::Auto),
         cluster_id,
         listen: listen(section.value("listen").as_ref(), report),
         hold_time: hold_time.unwrap_or(HoldTime::DEFAULT),
+        restart_time: restart_time.unwrap_or(Some(RestartTime::DEFAULT)),
     }
 }
 

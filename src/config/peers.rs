@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::peer_options::{self, SessionOptions};
 use super::raw::{Report, Section, Value};
-use super::{BgpConfig, Peer, bgp, max_received, unusable};
+use super::{BgpConfig, Peer, bgp, max_received, restart_time, unusable};
 use crate::types::{BGP_PORT, ConnectMode, Family, FirstAs, PeerType, Reflection};
 
 /// Its own; those of [`peer_options`] are keys of it, too.
@@ -23,6 +23,7 @@ pub(super) const KEYS: &[&str] = &[
     "enforce-first-as",
     "max-received",
     "route-reflector-client",
+    "restart-time",
 ];
 
 /// Each table's peer; nothing for one that is not valid.
@@ -130,6 +131,9 @@ fn peer(
     } = peer_options::read(section, bgp, report);
     let is_internal = asn.map(|asn| asn == local_asn.unwrap_or(bgp.asn));
     let reflection = reflection(section, bgp, is_internal, report);
+    let restart_time = section
+        .value("restart-time")
+        .and_then(|value| restart_time::read(&value, report));
     let address = address?;
     Some(Peer {
         name: match name {
@@ -159,6 +163,7 @@ fn peer(
         own_asn_allowed,
         ttl_security,
         keepalive_time,
+        restart_time: restart_time.unwrap_or(bgp.restart_time),
     })
 }
 

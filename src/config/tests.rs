@@ -2,6 +2,7 @@
 
 mod environment;
 mod peer_options;
+mod restart_time;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -17,6 +18,7 @@ use crate::candidates::{AddressSharing, AdvertiseConfig, PodCidrs, RouteLimits};
 use crate::policy::{Audience, ChainDefault, Limits, Mode, OnError};
 use crate::types::{
     Asn, ConnectMode, FirstAs, HoldTime, NextHopMode, PeerType, ReceiveLimits, Reflection,
+    RestartTime,
 };
 
 const REFERENCE: &str = include_str!("reference.toml");
@@ -121,6 +123,7 @@ fn an_empty_file_is_all_defaults() {
                 cluster_id: None,
                 listen: vec!["0.0.0.0:179".parse().unwrap(), "[::]:179".parse().unwrap()],
                 hold_time: HoldTime::DEFAULT,
+                restart_time: Some(RestartTime::DEFAULT),
             },
             calico: super::CalicoConfig::default(),
             advertise: AdvertiseConfig {
@@ -195,6 +198,7 @@ fn a_peer_needs_an_address_and_an_as_and_nothing_else() {
             own_asn_allowed: 0,
             ttl_security: None,
             keepalive_time: None,
+            restart_time: Some(RestartTime::DEFAULT),
         }]
     );
 }
@@ -443,6 +447,10 @@ fn the_words_for_bgp() {
         "[bgp]\nhold-time = '90'",
         "[bgp]\nhold-time = '1500ms'",
         "[bgp]\nhold-time = '19h'",
+        "[bgp]\ngraceful-restart = '0s'",
+        "[bgp]\ngraceful-restart = '1h8m16s'",
+        "[bgp]\ngraceful-restart = 'on'",
+        "[bgp]\ngraceful-restart = true",
         "[bgp]\nlisten = ['0.0.0.0']",
         "[bgp]\nlisten = ['0.0.0.0:179', '0.0.0.0:179', '224.0.0.1:179']",
     ]));

@@ -164,8 +164,9 @@ impl Fib {
             self.compare_parts_of(prefix);
         }
         // Cheap to look at, and few.
+        let was_block = |block: &Prefix| before.get(block) == Some(&Ownership::Block);
         self.changed
-            .extend(blocks(&own).filter(|block| !before.contains_key(block)));
+            .extend(blocks(&own).filter(|block| !was_block(block)));
     }
 
     /// Of these, which are known by now, it changed whether and why they are not left to BGP.

@@ -11,7 +11,7 @@ use crate::types::Prefix;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {
     /// A block that the node announces for its pods: what none of them has is
-    /// [to be discarded](super::OwnBlocks).
+    /// [to be discarded](crate::types::OwnBlocks).
     Block,
     /// The node's pods are there.
     Pods,

@@ -11,7 +11,7 @@
 //! all of them together, and of how many objects there are.
 //!
 //! **Trouble** changes no fact: a file that cannot be read, does not parse or is beyond a bound keeps the objects it
-//! had, a directory that is gone keeps them all, and [`Health`] says so. Only a
+//! had, a directory that is gone keeps them all, and [`Health`](super::Health) says so. Only a
 //! file that is no longer there takes its objects along.
 
 mod manifest;

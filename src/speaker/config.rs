@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::bgp::{OpenParameters, PeerSettings};
 use crate::types::{
     Asn, BGP_PORT, ClusterId, ConnectMode, Family, FirstAs, GroupId, HoldTime, NextHopMode,
-    Password, PeerId, ReceiveLimits, Reflection, RouterId,
+    Password, PeerId, ReceiveLimits, Reflection, RestartTime, RouterId,
 };
 
 /// Everything the operator decides about the speaker. Given whole; the speaker works out what
@@ -91,6 +91,9 @@ pub struct PeerConfig {
     pub ttl_security: Option<NonZeroU8>,
     /// How often it is sent a KEEPALIVE, where a third of the hold time is too rarely.
     pub keepalive_time: Option<Duration>,
+    /// How long either end keeps the other's routes without it, at most (RFC 4724); none where neither
+    /// does.
+    pub restart_time: Option<RestartTime>,
     /// Why nobody may dial, where that is so: what is wrong with its key, say.
     pub barred: Option<String>,
 }
@@ -139,6 +142,7 @@ impl PeerConfig {
             own_asn_allowed: 0,
             ttl_security: None,
             keepalive_time: None,
+            restart_time: Some(RestartTime::DEFAULT),
             barred: None,
         }
     }
@@ -178,6 +182,7 @@ impl PeerSettings {
             own_asn_allowed: _,
             ttl_security,
             keepalive_time,
+            restart_time,
             barred,
         } = peer;
         Self {
@@ -194,6 +199,7 @@ impl PeerSettings {
                 hold_time: *hold_time,
                 keepalive_time: *keepalive_time,
                 first_as: *first_as,
+                restart_time: *restart_time,
             },
         }
     }

@@ -7,8 +7,8 @@ use std::time::Instant;
 use super::Speaker;
 use super::config::{PeerConfig, SpeakerConfig};
 use super::session::Session;
-use crate::bgp::{Ending, Peer, PeerSettings};
-use crate::types::{NextHopMode, PeerId, Reflection};
+use crate::bgp::{Ending, Peer, PeerSettings, Task};
+use crate::types::{Family, NextHopMode, PeerId, Reflection};
 
 impl Speaker {
     pub(super) fn configure(&mut self, now: Instant, config: SpeakerConfig) {
@@ -81,26 +81,30 @@ impl Speaker {
         session.is_some_and(|session| *session.fsm.settings() == settings)
     }
 
-    fn remove(&mut self, now: Instant, id: PeerId, why: &Ending) {
+    pub(super) fn remove(&mut self, now: Instant, id: PeerId, why: &Ending) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.fsm.stop(why, now);
             self.drain(now, id);
+            // Also what was kept over the loss of a session before.
+            self.tend(id, Family::ALL.map(Task::Forget));
             self.sessions.remove(&id);
             self.deadlines.set(id, None);
         }
     }
 
-    fn add(&mut self, now: Instant, peer: PeerConfig) {
+    pub(super) fn add(&mut self, now: Instant, peer: PeerConfig) {
         let Some(config) = self.config.clone() else {
             return;
         };
         let id = peer.id;
         let settings = PeerSettings::new(&config, &peer);
-        let mut fsm = self.with_context(now, |context| Peer::new(settings, context));
-        if let Some(message) = &self.shutdown {
-            fsm.stop(&Ending::Shutdown(message.clone()), now);
+        let own_restart = self.restart.towards(&peer);
+        let mut fsm = self.with_context(now, |context| Peer::new(settings, own_restart, context));
+        if let Some(departure) = &self.departure {
+            fsm.stop(&Ending::Shutdown(departure.message().to_owned()), now);
         }
-        self.sessions.insert(id, Session::new(peer, fsm, &config));
+        self.sessions
+            .insert(id, Session::new(now, peer, fsm, &config));
         self.drain(now, id);
     }
 }

@@ -99,11 +99,22 @@ pub enum Input {
     /// The first complete set of export decisions has been given. Until then nothing is
     /// announced to anybody; after it each session's initial table ends with an End-of-RIB.
     ExportsComplete,
-    /// Every session is to end with Cease/Administrative Shutdown and this text (RFC 9003).
-    Shutdown {
+    /// The process ends and another will take its place: sessions with peers that keep our routes
+    /// meanwhile (RFC 4724) are closed without a word, all others with Cease/Administrative Shutdown
+    /// and this text (RFC 9003).
+    Restart {
         /// Why; cut at 128 octets.
         message: String,
     },
+    /// The node is to be gone from its peers: what they were sent is withdrawn; once that has left,
+    /// or after three seconds, every session ends with Cease/Administrative Shutdown and this text.
+    /// None begins before a [`Join`](Self::Join).
+    Leave {
+        /// Why; cut at 128 octets.
+        message: String,
+    },
+    /// Sessions are wanted again after [`Leave`](Self::Leave).
+    Join,
 }
 
 /// What the driver must do or may want to know.
@@ -178,6 +189,22 @@ pub enum Event {
         peer: PeerId,
         /// Why.
         reason: String,
+    },
+    /// The session is lost, and what the peer sent is kept until it says it again (RFC 4724).
+    RoutesKept {
+        /// Whose.
+        peer: PeerId,
+        /// How many.
+        routes: usize,
+        /// For how long at most.
+        time: Duration,
+    },
+    /// What was kept has gone: the peer did not come back in time, or did not say it again.
+    RoutesExpired {
+        /// Whose.
+        peer: PeerId,
+        /// How many.
+        routes: usize,
     },
     /// A peer's sessions or attempts ended in a row: nobody dials for a while, and what the peer
     /// dials is closed. [`Speaker::admissions`](super::Speaker::admissions) has changed.

@@ -88,7 +88,10 @@ impl Session {
 
     fn held(&self, quota: Quota) -> usize {
         match quota {
-            Quota::Prefixes(family) => self.adj_rib_in.count(family),
+            // What a peer says in the place of what it said before its restart is no more than before.
+            Quota::Prefixes(family) => {
+                self.adj_rib_in.count(family) - self.adj_rib_in.stale_count(family)
+            }
             Quota::AttributeBytes => self.adj_rib_in.attribute_octets(),
         }
     }

@@ -124,6 +124,9 @@ impl Speaker {
             return;
         }
         let prefixes = std::mem::take(&mut self.to_pass_on);
+        if !self.announces() {
+            return;
+        }
         let Some(config) = &self.config else {
             return;
         };

@@ -21,7 +21,7 @@ impl Speaker {
         changes: &[(Prefix, Option<Arc<RouteAttributes>>)],
     ) {
         self.exports.record(group, changes);
-        if !self.exports.is_complete() {
+        if !self.announces() {
             return;
         }
         let Some(config) = &self.config else {
@@ -59,6 +59,9 @@ impl Speaker {
     }
 
     fn regroup(&mut self, id: PeerId) {
+        if !self.announces() {
+            return;
+        }
         let (Some(session), Some(config)) = (self.sessions.get_mut(&id), &self.config) else {
             return;
         };
@@ -69,7 +72,6 @@ impl Speaker {
         let (exported, reflection) = (session.follows, session.config.reflection);
         if let Some(recipient) = session.recipient()
             && let Some(session) = session.export_session(config)
-            && self.exports.is_complete()
             && let Some(kept_back) = self.update_groups.place(
                 (id, recipient),
                 Facts {
@@ -98,34 +100,36 @@ impl Speaker {
     }
 
     /// A session came up.
-    pub(super) fn session_up(&mut self, id: PeerId) {
+    pub(super) fn session_up(&mut self, now: Instant, id: PeerId) {
         if let (Some(session), Some(config)) = (self.sessions.get_mut(&id), &self.config) {
-            session.went_up(config);
+            let (tasks, concerned) = session.went_up(now, config);
             self.report(Event::Established { peer: id });
+            self.tend(id, tasks);
+            for prefix in concerned {
+                self.route_changed(id, prefix);
+            }
             self.regroup(id);
         }
     }
 
-    /// A session is over: nothing of it may outlive it.
-    pub(super) fn session_down(&mut self, id: PeerId, why: &Ending) {
+    /// A session is over: nothing of it outlives it, but for what graceful restart keeps.
+    pub(super) fn session_down(&mut self, now: Instant, id: PeerId, why: &Ending) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
-        let prefixes = session.went_down();
+        let tasks = session.went_down(now, why);
         self.update_groups.leave(id);
         self.report(Event::Down {
             peer: id,
             reason: why.to_string(),
         });
-        for prefix in prefixes {
-            self.route_changed(id, prefix);
-        }
+        self.tend(id, tasks);
+        self.tell_what_is_kept(now, id);
         self.pool.sweep();
     }
 
     /// What a peer sent of a family is kept over the loss of its session: until it is announced again,
     /// withdrawn or [swept](Self::sweep_stale).
-    #[cfg_attr(not(test), expect(dead_code, reason = "no session asks for it"))]
     pub(super) fn mark_stale(&mut self, id: PeerId, family: Family) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.adj_rib_in.mark_stale(family);
@@ -133,7 +137,6 @@ impl Speaker {
     }
 
     /// What of it was not announced again goes.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no session asks for it"))]
     pub(super) fn sweep_stale(&mut self, id: PeerId, family: Family) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;

@@ -12,10 +12,11 @@ use super::config::{PeerConfig, SpeakerConfig};
 use super::export::ExportSession;
 use super::io::Event;
 use super::limits::Quota;
+use super::refresh::Refreshes;
 use super::tolerated::{Fault, FaultCounts, Tolerated, Treatment};
 use super::view::{NotSent, PeerView, SessionView};
-use crate::bgp::Peer;
-use crate::bgp::wire::{CodecContext, Message, Update};
+use crate::bgp::wire::{CodecContext, GracefulRestart, Message, Update};
+use crate::bgp::{Deadline, Deferral, Ending, Helper, Peer, Task};
 use crate::rib::{AdjRibIn, Neighbor, Path, Receiver, Recipient, Source, UpdateGroup};
 use crate::types::{ClusterId, Family, GroupId, PeerId, Prefix, RouteVersion};
 
@@ -25,7 +26,16 @@ pub(super) struct Session {
     pub(super) config: PeerConfig,
     pub(super) fsm: Peer,
     pub(super) adj_rib_in: AdjRibIn,
-    /// The peer as the decision process sees it, while the session is up.
+    /// What the peer says of its restart, while the session is up and both ends restart gracefully.
+    pub(super) offer: Option<GracefulRestart>,
+    /// Which of its routes are stale.
+    pub(super) helper: Helper,
+    /// Whether its table is waited for at our own start.
+    pub(super) deferral: Deferral,
+    /// What it asked for again.
+    pub(super) refresh: Refreshes,
+    /// The peer as the decision process sees it, while the session is up or any of its routes is kept
+    /// without it.
     pub(super) neighbor: Option<Arc<Neighbor>>,
     /// The latest announcement of each route that is asked about, where that is done: of those
     /// in the Adj-RIB-In that may be used.
@@ -62,9 +72,18 @@ enum EndOfRib {
 pub(super) const REPORTS_MAX: usize = 8;
 
 impl Session {
-    pub(super) fn new(config: PeerConfig, fsm: Peer, speaker: &SpeakerConfig) -> Self {
+    pub(super) fn new(
+        now: Instant,
+        config: PeerConfig,
+        fsm: Peer,
+        speaker: &SpeakerConfig,
+    ) -> Self {
         Self {
             adj_rib_in: AdjRibIn::new(receiver(speaker, &config, None)),
+            offer: None,
+            helper: Helper::default(),
+            deferral: Deferral::new(now, config.restart_time),
+            refresh: Refreshes::default(),
             follows: config.group,
             config,
             fsm,
@@ -82,25 +101,51 @@ impl Session {
         }
     }
 
-    /// The session is up, with nothing sent and nothing received.
-    pub(super) fn went_up(&mut self, speaker: &SpeakerConfig) {
+    /// The session is up, with nothing sent and nothing received on it. Returns what becomes of the
+    /// routes that were kept, and the prefixes of those that this may make a difference to.
+    pub(super) fn went_up(
+        &mut self,
+        now: Instant,
+        speaker: &SpeakerConfig,
+    ) -> (Vec<Task>, Vec<Prefix>) {
         let Some((negotiated, local)) = self.fsm.session() else {
-            return;
+            return (Vec::new(), Vec::new());
         };
         let receiver = receiver(speaker, &self.config, Some(local.ip()));
-        self.neighbor = Some(Arc::new(Neighbor {
+        let neighbor = Neighbor {
             id: self.config.id,
             asn: self.config.asn,
             peering: negotiated.codec.peering,
             router_id: negotiated.router_id,
             address: self.config.address,
-        }));
-        self.adj_rib_in = AdjRibIn::new(receiver);
+        };
+        let families = negotiated.families.clone();
+        self.offer.clone_from(&negotiated.restart);
+        self.deferral.up(self.offer.as_ref(), &families);
+        let tasks = self
+            .helper
+            .back(now, self.offer.as_ref(), &families, self.patience());
+        let is_other = self.neighbor.as_deref() != Some(&neighbor);
+        let concerned = match (self.received(), is_other) {
+            (0, _) => {
+                self.adj_rib_in = AdjRibIn::new(receiver);
+                Vec::new()
+            }
+            (_, false) => self.adj_rib_in.set_receiver(receiver),
+            (_, true) => {
+                self.adj_rib_in.set_receiver(receiver);
+                let all = self.adj_rib_in.iter().map(|(prefix, ..)| prefix);
+                all.collect()
+            }
+        };
+        self.neighbor = Some(Arc::new(neighbor));
+        self.refresh = Refreshes::default();
         self.updates_received = 0;
         self.updates_sent = 0;
         self.end_of_rib = EndOfRib::Due;
         self.reported.clear();
         self.warned.clear();
+        (tasks, concerned)
     }
 
     /// Takes up what received routes are checked against. Returns the prefixes of the routes for which that may make a
@@ -111,15 +156,14 @@ impl Session {
         self.adj_rib_in.set_receiver(receiver)
     }
 
-    /// The session is over: the peer has nothing of us, and we nothing of it. Returns the
-    /// prefixes it had announced.
-    pub(super) fn went_down(&mut self) -> Vec<Prefix> {
-        self.neighbor = None;
-        self.versions.clear();
-        self.kept.clear();
-        self.awaiting.clear();
+    /// The session is over: the peer has nothing of us. Returns what becomes of what we have of it.
+    pub(super) fn went_down(&mut self, now: Instant, why: &Ending) -> Vec<Task> {
         self.complete.clear();
-        self.adj_rib_in.clear()
+        self.refresh = Refreshes::default();
+        self.deferral.down();
+        let offer = self.offer.take();
+        let kept = offer.filter(|offer| why.spares_routes(offer));
+        self.helper.lost(now, kept.as_ref())
     }
 
     /// The peer has sent its initial table of a family (RFC 4724 section 2).
@@ -182,21 +226,59 @@ impl Session {
         self.reported.clear();
     }
 
+    /// Whether nothing is left to be said, and the kernel has taken all that was.
+    pub(super) fn has_sent_everything(&self, group: Option<&UpdateGroup>) -> bool {
+        let is_settled = group.is_none_or(|group| group.is_settled(self.config.id));
+        self.fsm.session().is_none() || is_settled && !self.fsm.is_writing()
+    }
+
+    /// When the speaker wants to be woken for this peer.
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        let helper = self.helper.deadline().map(|at| Deadline {
+            at,
+            reason: "RestartTimer",
+        });
+        let deferral = self.deferral.deadline().map(|at| Deadline {
+            at,
+            reason: "SelectionDeferralTimer",
+        });
+        let all = [self.fsm.deadline(), helper, deferral]
+            .into_iter()
+            .flatten();
+        all.min_by_key(|deadline| deadline.at)
+    }
+
     /// Sends as much of what the peer has before it as the connection has room for; after the initial
-    /// table each family's End-of-RIB (RFC 4724 section 2). Called only once exports are complete.
-    pub(super) fn send_pending(&mut self, now: Instant, group: &mut UpdateGroup) {
+    /// table, once that is whole, each family's End-of-RIB (RFC 4724 section 2). Called only once exports
+    /// are complete.
+    pub(super) fn send_pending(&mut self, now: Instant, group: &mut UpdateGroup, is_whole: bool) {
         let Some((negotiated, _)) = self.fsm.session() else {
             return;
         };
         let (id, mut octets) = (self.config.id, Vec::new());
+        // RFC 7313 section 4: what is asked for again begins after the initial table.
+        if self.end_of_rib == EndOfRib::Sent {
+            self.refresh.begin(negotiated, id, group, &mut octets);
+        }
         let messages = group.take_updates(id, self.fsm.credit(), &mut octets);
         self.updates_sent += count(messages);
-        if self.end_of_rib == EndOfRib::Due && group.is_settled(id) {
+        if self.end_of_rib == EndOfRib::Sent && group.is_settled(id) {
+            self.refresh.end(negotiated.codec, &mut octets);
+        }
+        if self.end_of_rib == EndOfRib::Due && is_whole && group.is_settled(id) {
             for family in &negotiated.families {
                 Message::EndOfRib(*family).encode(negotiated.codec, &mut octets);
             }
             self.updates_sent += count(negotiated.families.len());
             self.end_of_rib = EndOfRib::Sent;
+            if self.refresh.begin(negotiated, id, group, &mut octets) {
+                let budget = self.fsm.credit().saturating_sub(octets.len());
+                let messages = group.take_updates(id, budget, &mut octets);
+                self.updates_sent += count(messages);
+                if group.is_settled(id) {
+                    self.refresh.end(negotiated.codec, &mut octets);
+                }
+            }
         }
         if !octets.is_empty() {
             self.fsm.send(now, &octets);
@@ -290,6 +372,8 @@ impl Session {
             prefixes_sent: group.map_or(0, |group| group.sent_count(id)),
             prefixes_pending: group.map_or(0, |group| group.pending_count(id)),
             prefixes_received: self.received(),
+            stale: self.stale_view(),
+            awaited: self.deferral.is_waiting(),
             updates_sent: self.updates_sent,
             updates_received: self.updates_received,
             faults: self.faults.clone(),

@@ -11,6 +11,7 @@ mod limits;
 mod network;
 mod next_hops;
 mod reflection;
+mod restart;
 mod sessions;
 
 use std::collections::BTreeSet;

@@ -105,6 +105,20 @@ impl UpdateGroups {
         told
     }
 
+    /// Nobody is to have anything.
+    pub(super) fn withdraw_all(&mut self, offer: &Offer<'_>) {
+        for group in self.groups.values_mut() {
+            let table = offer.tables.get(&group.facts.exported).into_iter();
+            let own = table.flat_map(|table| table.keys().copied());
+            let sent = group.peers.adj_rib_out().iter_sent();
+            let sent = sent.map(|(prefix, _)| prefix);
+            let all: BTreeSet<Prefix> = own.chain(offer.learned_prefixes()).chain(sent).collect();
+            for prefix in all {
+                group.peers.set_wanted(prefix, None);
+            }
+        }
+    }
+
     /// A peer belongs to the group with these facts: it goes there with what it has. Returns what is
     /// kept back from it; nothing where it is there already.
     pub(super) fn place(

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::Speaker;
 use super::reflection::Offer;
+use super::restart::StaleView;
 use super::session::Session;
 use super::tolerated::FaultCounts;
 use crate::bgp::wire::AttributesTooLarge;
@@ -33,6 +34,10 @@ pub struct PeerView {
     pub prefixes_pending: usize,
     /// Prefixes the peer sent and has not withdrawn.
     pub prefixes_received: usize,
+    /// What of it is kept over the loss of a session; none where nothing is.
+    pub stale: Option<StaleView>,
+    /// Whether its table is waited for, since our own start.
+    pub awaited: bool,
     /// UPDATE messages sent in this session, End-of-RIB included.
     pub updates_sent: u64,
     /// UPDATE messages received in this session, End-of-RIB included.
@@ -170,12 +175,14 @@ impl Speaker {
     }
 
     /// Whether every peer has a session and has sent its initial table, all of it decided about and
-    /// its next hops looked up: what the Loc-RIB does not use by then, nobody announces.
+    /// its next hops looked up: what the Loc-RIB does not use by then, nobody announces. Who has not
+    /// done so within the restart time has nothing that is worth waiting for.
     #[must_use]
     pub fn has_initial_routes(&self) -> bool {
         let mut sessions = self.sessions.values();
+        let is_past = |session: &Session| self.now.is_some_and(|now| session.deferral.is_past(now));
         self.config.is_some()
-            && sessions.all(Session::has_initial_routes)
+            && sessions.all(|session| session.has_initial_routes() || is_past(session))
             && self.unanswered_next_hops(1).is_empty()
     }
 

@@ -212,6 +212,7 @@ fn reflector(name: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "printed, and not asserted")]
 async fn a_mesh_gives_way_to_reflectors_as_the_seeds_have_it_done() {
     let cluster = Cluster::start().await;
     cluster.have_mesh_of(&NODES);

@@ -255,28 +255,69 @@ fn a_peer_of_a_wrong_as_is_refused() {
 }
 
 #[test]
-fn a_stopped_agent_says_cease_to_bird() {
+fn an_agent_that_leaves_says_cease_to_bird() {
     let pair = Pair::new();
     let mut bird = pair.bird(pair.neighbor());
-    stops_with(&pair, &bird);
+    let agent = leaves(&pair, &bird);
     let info = bird.ask("show protocols all n0").unwrap() + &bird.process().log();
     assert!(info.contains("Administrative shutdown"), "{info}");
+    joins(&pair, &agent, &bird);
 }
 
 #[test]
-fn a_stopped_agent_says_cease_to_frr() {
+fn an_agent_that_leaves_says_cease_to_frr() {
     let pair = Pair::new();
     let frr = Frr::start(&pair.router_host, &router_config(pair.neighbor()));
-    stops_with(&pair, &frr);
+    let agent = leaves(&pair, &frr);
     let said = eventually(CHANGE_LIMIT, || frr.last_notification(pair.address()));
-    assert_eq!(said, "Cease/Administrative Shutdown");
+    // As a Hard Reset where it says that it knows those (RFC 8538).
+    let known = ["Cease/Administrative Shutdown", "Cease/Hard Reset"];
+    assert!(known.contains(&said.as_str()), "{said}");
+    joins(&pair, &agent, &frr);
 }
 
+/// `rutter leave` takes everything back at once.
+fn leaves(pair: &Pair, router: &dyn Router) -> Agent {
+    let agent = pair.agent(pair.peer());
+    pair.settles(&agent, router);
+    let said = agent.rutter(&["leave"]).unwrap();
+    assert!(said.contains("every session has ended"), "{said}");
+    eventually(CHANGE_LIMIT, || router.has_exactly(&Table::default()));
+    let peer = agent.peer("tor").unwrap();
+    assert_eq!(peer.last_error.as_deref(), Some("shut down: rutter leave"));
+    agent
+}
+
+/// `rutter join` brings it back.
+fn joins(pair: &Pair, agent: &Agent, router: &dyn Router) {
+    agent.rutter(&["join"]).unwrap();
+    pair.settles(agent, router);
+}
+
+#[test]
+fn an_agent_whose_daemon_set_nobody_knows_does_not_leave() {
+    let pair = Pair::new();
+    let bird = pair.bird(pair.neighbor());
+    let agent = pair.agent(pair.peer());
+    pair.settles(&agent, &bird);
+    let said = agent
+        .rutter(&["leave", "--if-removed", "rutter-system/rutter"])
+        .unwrap();
+    assert!(said.contains("nobody can say"), "{said}");
+    assert!(agent.rutter(&["leave", "--if-removed", "rutter"]).is_err());
+    throughout(Duration::from_secs(1), || bird.has_exactly(&pair.table()));
+    pair.settles(&agent, &bird);
+}
+
+/// GoBGP does not restart gracefully unless it is told to.
 #[test]
 fn a_stopped_agent_says_cease_to_gobgp() {
     let pair = Pair::new();
     let mut gobgp = pair.router(RouterKind::Gobgp);
-    stops_with(&pair, gobgp.as_ref());
+    let mut agent = pair.agent(pair.peer());
+    pair.settles(&agent, gobgp.as_ref());
+    assert!(agent.process().stop().success());
+    eventually(CHANGE_LIMIT, || gobgp.has_exactly(&Table::default()));
     let log = gobgp.process().log();
     assert!(
         log.contains("code 6(cease) subcode 2(administrative shutdown)"),
@@ -284,36 +325,62 @@ fn a_stopped_agent_says_cease_to_gobgp() {
     );
 }
 
-/// SIGTERM ends the agent with success and the session with it; nothing of it remains.
-fn stops_with(pair: &Pair, router: &dyn Router) {
-    let mut agent = pair.agent(pair.peer());
-    pair.settles(&agent, router);
-    assert!(agent.process().stop().success());
-    eventually(CHANGE_LIMIT, || router.has_exactly(&Table::default()));
+#[test]
+fn an_agent_that_is_killed_or_stopped_and_returns_costs_no_route() {
+    for kind in [RouterKind::Bird, RouterKind::Frr] {
+        let pair = Pair::new();
+        let router = pair.router(kind);
+        let mut agent = pair.agent(pair.peer());
+        pair.settles(&agent, router.as_ref());
+        for ends in [Ends::ByKill, Ends::BySigterm] {
+            match ends {
+                Ends::ByKill => drop(agent.process().kill()),
+                Ends::BySigterm => assert!(agent.process().stop().success()),
+            }
+            let away = || match router.established_with(&[pair.address()]) {
+                Ok(()) => Err("still established".to_owned()),
+                Err(_) => router.has_exactly(&pair.table()),
+            };
+            eventually(CHANGE_LIMIT, away);
+            agent.start_again();
+            // At no moment until it is back, and has said all that it has.
+            eventually(START_LIMIT, || {
+                let kept = router.has_exactly(&pair.table());
+                assert!(kept.is_ok(), "{kind:?} lost routes, {ends:?}: {kept:?}");
+                router.established_with(&[pair.address()])?;
+                agent.is_well()
+            });
+            throughout(Duration::from_secs(1), || router.has_exactly(&pair.table()));
+            println!("{kind:?} kept every route, {ends:?}");
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ends {
+    ByKill,
+    BySigterm,
 }
 
 #[test]
-fn a_killed_agent_is_noticed_at_once_and_returns() {
-    for kind in RouterKind::ALL {
+fn what_an_agent_that_returns_has_no_more_is_taken_back() {
+    for kind in [RouterKind::Bird, RouterKind::Frr] {
         let pair = Pair::new();
-        let router = router::start(
-            kind,
-            &pair.router_host,
-            // Not the hold timer: the kernel closes the connection.
-            &router_config(Neighbor {
-                hold_time: 90,
-                ..pair.neighbor()
-            }),
-        );
-        let mut config = pair.agent_config(pair.peer());
-        config.hold_time = 90;
-        let mut agent = Agent::start(&pair.node.host, pair.node.name, &config);
+        let router = pair.router(kind);
+        let mut agent = pair.agent(pair.peer());
         pair.settles(&agent, router.as_ref());
         agent.process().kill();
-        eventually(Duration::from_secs(20), || {
-            router.has_exactly(&Table::default())
-        });
+        let mut config = pair.agent_config(pair.peer());
+        config.load_balancer_cidrs.clear();
+        agent.configure(&config);
         agent.start_again();
-        pair.settles(&agent, router.as_ref());
+        // Well before the two minutes after which they would go anyway.
+        eventually(Duration::from_secs(40), || {
+            router.established_with(&[pair.address()])?;
+            match router.has_exactly(&pair.table()) {
+                Ok(()) => Err("everything is still there".to_owned()),
+                Err(_) => Ok(()),
+            }
+        });
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Instant;
 
 use rutter::bgp::wire::{AsPath, Message, PathAttributes, Update};
 use rutter::rib::{AttributeSet, AttributesRef, LocRib, Multipath, Path, Resolvability, Source};
 use rutter::speaker::{Event, Learning, PeerConfig, SessionState, Speaker};
-use rutter::types::{Community, Family, Installation, Prefix};
+use rutter::types::{Community, Family, Installation, Prefix, RestartTime};
 
 use super::importer::{Answer, Key, Looks};
 use super::network::{Host, HostId, Network, Sent, peer_id};
@@ -27,6 +28,7 @@ pub(super) fn in_flight(scenario: &mut Scenario) {
             host.backlog_bytes_max
         );
         up_and_down_in_turn(host);
+        nothing_outlives_the_restart_time(host, scenario.network.now);
     }
     for host in 0..scenario.owners.len() {
         if !std::mem::take(&mut scenario.network.hosts[host].stirred) {
@@ -307,6 +309,17 @@ pub(super) fn refreshed(scenario: &mut Scenario, from: HostId, to: HostId, famil
     in_flight(scenario);
 }
 
+/// No path from a dead session survives its restart time.
+fn nothing_outlives_the_restart_time(host: &Host, now: Instant) {
+    for peer in host.speaker.peers().filter(|peer| peer.session.is_none()) {
+        let dead = now.saturating_duration_since(peer.since);
+        assert!(
+            dead < RestartTime::DEFAULT.duration() || peer.prefixes_received == 0,
+            "dead for {dead:?}: {peer:?}"
+        );
+    }
+}
+
 fn up_and_down_in_turn(host: &Host) {
     let mut up = BTreeMap::new();
     for (_, event) in &host.events {
@@ -318,6 +331,8 @@ fn up_and_down_in_turn(host: &Host) {
             | Event::Paused { .. }
             | Event::Tolerated { .. }
             | Event::NearLimit { .. }
+            | Event::RoutesKept { .. }
+            | Event::RoutesExpired { .. }
             | Event::Unresolved { .. }
             | Event::NoNextHop { .. }
             | Event::CannotSend { .. } => continue,
@@ -431,6 +446,8 @@ pub(super) fn transitions(host: &Host) -> usize {
         | Event::Paused { .. }
         | Event::Tolerated { .. }
         | Event::NearLimit { .. }
+        | Event::RoutesKept { .. }
+        | Event::RoutesExpired { .. }
         | Event::Unresolved { .. }
         | Event::NoNextHop { .. }
         | Event::CannotSend { .. } => false,

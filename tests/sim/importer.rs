@@ -67,6 +67,10 @@ impl Importer {
         }
     }
 
+    pub(super) fn rule(&self) -> u64 {
+        self.rule
+    }
+
     pub(super) fn set_rule(&mut self, rule: u64) {
         self.rule = rule;
     }

@@ -32,10 +32,17 @@ enum Story {
     Router,
     Fair,
     Reflectors,
+    Restarts,
 }
 
 impl Story {
-    const ALL: [Self; 4] = [Self::Pair, Self::Router, Self::Fair, Self::Reflectors];
+    const ALL: [Self; 5] = [
+        Self::Pair,
+        Self::Router,
+        Self::Fair,
+        Self::Reflectors,
+        Self::Restarts,
+    ];
 
     /// What the file of failed seeds calls it.
     fn name(self) -> &'static str {
@@ -44,13 +51,14 @@ impl Story {
             Self::Router => "router",
             Self::Fair => "fair",
             Self::Reflectors => "reflectors",
+            Self::Restarts => "restarts",
         }
     }
 
     /// How many runs of the others take as long as one of it.
     fn weight(self) -> u64 {
         match self {
-            Self::Pair | Self::Router | Self::Fair => 1,
+            Self::Pair | Self::Router | Self::Fair | Self::Restarts => 1,
             Self::Reflectors => 20,
         }
     }
@@ -61,6 +69,7 @@ impl Story {
             Self::Router => (3, Weather::Foul),
             Self::Fair => (3, Weather::Fair),
             Self::Reflectors => return Reflected::new(seed).run(),
+            Self::Restarts => return Scenario::new(seed, 2, Weather::Fair).run_restarts(),
         };
         Scenario::new(seed, hosts, weather).run();
     }
@@ -84,6 +93,11 @@ fn without_a_fault_no_session_ever_changes() {
 #[test]
 fn reflectors_pass_on_what_they_should_whatever_happens() {
     for_each_seed(Story::Reflectors);
+}
+
+#[test]
+fn nothing_is_lost_when_either_end_restarts_or_both() {
+    for_each_seed(Story::Restarts);
 }
 
 fn for_each_seed(story: Story) {

@@ -177,6 +177,31 @@ impl Network {
         self.hosts[host].speaker.handle_input(self.now, input);
     }
 
+    /// The host's process ends without a word and this one takes its place, with nothing: what the
+    /// kernel had taken of the old one still arrives, and then the end of each connection.
+    pub(super) fn replace(&mut self, host: HostId, speaker: Speaker) {
+        let one = &mut self.hosts[host];
+        one.speaker = speaker;
+        one.events.clear();
+        one.changed.clear();
+        one.stirred = true;
+        for pipe in 0..self.pipes.len() {
+            for end in 0..2 {
+                let one = &mut self.pipes[pipe].ends[end];
+                if one.host != host {
+                    continue;
+                }
+                let was_open = std::mem::take(&mut one.open);
+                one.connection = None;
+                one.backlog.clear();
+                one.undecoded.clear();
+                if was_open && self.pipes[pipe].ends[1 - end].connection.is_some() {
+                    self.post(pipe, 1 - end, Parcel::Fin);
+                }
+            }
+        }
+    }
+
     /// Lets everything happen that happens within this time.
     pub(super) fn run(&mut self, time: Duration) {
         let end = self.now + time;

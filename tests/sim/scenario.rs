@@ -3,6 +3,7 @@
 
 mod imports;
 mod numbers;
+mod restarts;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -146,6 +147,7 @@ impl Scenario {
             68..72 if self.is_foul() => self.refuse_for_a_while(host),
             72..76 if self.is_foul() => self.swallow_for_a_while(),
             76..80 if self.is_foul() => self.stall_for_a_while(host),
+            88..91 if self.is_foul() => self.restart(host),
             80..85 => self.request_refresh(host),
             85..88 => self.change_import_rule(host),
             _ => {}

@@ -298,9 +298,17 @@ impl Agent {
     /// # Errors
     /// What `rutter policy approve` complains of.
     pub(crate) fn approve(&self, id: &str) -> Result<String, String> {
+        self.rutter(&["policy", "approve", id])
+    }
+
+    /// `rutter` with these arguments.
+    ///
+    /// # Errors
+    /// What it complains of.
+    pub(crate) fn rutter(&self, arguments: &[&str]) -> Result<String, String> {
         let mut rutter = impatient(RUTTER);
         rutter.arg("--socket").arg(socket(self.folder.path()));
-        run(rutter.args(["policy", "approve", id]))
+        run(rutter.args(arguments))
     }
 
     fn ask<T: DeserializeOwned>(&self, command: &[&str]) -> Result<T, String> {

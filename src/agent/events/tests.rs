@@ -180,7 +180,16 @@ fn every_reason_is_counted_from_the_start() {
         Notice::ChangeHeld { change: error },
         Notice::ConfigurationReloaded,
         Notice::SessionEstablished { peer: peer.clone() },
-        Notice::SessionDown { peer, reason },
+        Notice::SessionDown {
+            peer: peer.clone(),
+            reason,
+        },
+        Notice::RoutesKept {
+            peer: peer.clone(),
+            routes: 0,
+            seconds: 0,
+        },
+        Notice::RoutesExpired { peer, routes: 0 },
         Notice::AddressRefused {
             service: ServiceKey::new("shop", "web"),
             refusal: String::new(),

@@ -30,6 +30,21 @@ impl Table {
                 (peer_labels(peer), u64::from(paused))
             }),
         );
+        self.gauge(
+            "bgp_routes_stale",
+            "Routes that are kept over the loss of a session, and were not said again.",
+            peers.iter().map(|peer| {
+                let stale = peer.record.stale.map_or(0, |stale| stale.routes);
+                (peer_labels(peer), stale)
+            }),
+        );
+        self.gauge(
+            "bgp_restart_awaited",
+            "1 while the agent, at its start, waits for the peer to say all that it has.",
+            peers
+                .iter()
+                .map(|peer| (peer_labels(peer), u64::from(peer.record.awaited))),
+        );
         self.counter(
             "bgp_notifications",
             "NOTIFICATION messages, by the names of their code and subcode.",

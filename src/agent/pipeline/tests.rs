@@ -193,7 +193,9 @@ fn told(inputs: &[Input]) -> Vec<String> {
             | Input::Arriving { .. }
             | Input::Resolution(_)
             | Input::NextHops(_)
-            | Input::Shutdown { .. }) => panic!("{other:?}"),
+            | Input::Restart { .. }
+            | Input::Leave { .. }
+            | Input::Join) => panic!("{other:?}"),
         })
         .collect()
 }

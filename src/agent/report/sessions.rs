@@ -1,7 +1,7 @@
 //! What became of a peer's sessions, for status and metrics.
 
 use crate::agent::clock;
-use crate::api::{NotificationCount, SessionEnd, SessionRecord};
+use crate::api::{NotificationCount, SessionEnd, SessionRecord, StaleRoutes};
 use crate::speaker::{NotificationCounts, PeerView};
 use crate::types::Family;
 
@@ -23,6 +23,12 @@ pub(super) fn record(view: &PeerView) -> SessionRecord {
         notifications_sent: counts(&history.notifications_sent),
         notifications_received: counts(&history.notifications_received),
         families_missing: Family::ALL.into_iter().filter(missing).collect(),
+        stale: view.stale.map(|stale| StaleRoutes {
+            since: clock::unix_time_of(stale.since),
+            until: clock::unix_time_of(stale.until),
+            routes: stale.routes as u64,
+        }),
+        awaited: view.awaited,
     }
 }
 

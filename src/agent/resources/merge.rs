@@ -18,7 +18,7 @@ use super::Said;
 use crate::calico::{LoadBalancerAggregation, NodeConfig};
 use crate::config::{BgpConfig, CalicoResources, Config, Overrides, Peer};
 use crate::topology::{PasswordSource, Peering};
-use crate::types::{Asn, FirstAs, Prefix, ReceiveLimits};
+use crate::types::{Asn, FirstAs, Prefix, ReceiveLimits, RestartTime};
 
 /// The file's and the resources'.
 #[derive(Clone, Debug, PartialEq)]
@@ -210,7 +210,9 @@ impl Merged {
                 .peer_addresses
                 .insert(peering.address, name.clone());
             advertise.own_addresses.extend(peering.local_address);
-            self.config.peers.push(peer(name, group, peering));
+            let usual = self.config.bgp.restart_time;
+            let peer = peer(name, group, peering, usual);
+            self.config.peers.push(peer);
         }
     }
 }
@@ -230,7 +232,7 @@ fn free(name: &str, taken: &BTreeSet<String>) -> String {
 }
 
 /// All peerings of one template are decided about together.
-fn peer(name: String, group: String, peering: &Peering) -> Peer {
+fn peer(name: String, group: String, peering: &Peering, usual: Option<RestartTime>) -> Peer {
     let Peering {
         name: _,
         peer_type,
@@ -246,7 +248,7 @@ fn peer(name: String, group: String, peering: &Peering) -> Peer {
         own_asn_allowed,
         ttl_security,
         keepalive_time,
-        restart_time: _,
+        restart_time,
         password,
         filters: _,
     } = peering;
@@ -270,6 +272,8 @@ fn peer(name: String, group: String, peering: &Peering) -> Peer {
         own_asn_allowed: *own_asn_allowed,
         ttl_security: *ttl_security,
         keepalive_time: *keepalive_time,
+        // Who switched it off in the file wants none.
+        restart_time: usual.map(|usual| restart_time.map_or(usual, RestartTime::nearest)),
         first_as: FirstAs::Peers,
         limits: ReceiveLimits::DEFAULT,
     }

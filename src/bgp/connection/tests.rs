@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::bgp::wire::{
-    CeaseSubcode, ErrorCode, Notification, OpenSubcode, PathAttributes, decode,
+    CeaseSubcode, ErrorCode, Forwarding, Notification, OpenSubcode, PathAttributes, decode,
 };
 
 const OURS: Asn = Asn(64512);
@@ -34,6 +34,7 @@ fn parameters(peer_asn: Asn) -> OpenParameters {
         hold_time: HoldTime::DEFAULT,
         keepalive_time: None,
         first_as: FirstAs::Peers,
+        restart_time: Some(RestartTime::DEFAULT),
     }
 }
 
@@ -80,7 +81,7 @@ impl Bench {
             random: Random::new(1),
         };
         if state >= SessionState::OpenSent {
-            bench.connection.open(bench.now);
+            bench.connection.open(bench.now, OwnRestart::Over);
         }
         if state >= SessionState::OpenConfirm {
             bench.receive(&Message::Open(their_open()));
@@ -150,7 +151,7 @@ fn update() -> Message {
     })
 }
 
-fn every_message() -> [Message; 7] {
+fn every_message() -> [Message; 8] {
     [
         Message::Open(their_open()),
         update(),
@@ -158,6 +159,7 @@ fn every_message() -> [Message; 7] {
         Message::Notification(Notification::cease(CeaseSubcode::AdministrativeReset)),
         Message::Keepalive,
         Message::RouteRefresh(Family::Ipv4Unicast),
+        Message::RefreshMark(RefreshMark::Begin, Family::Ipv4Unicast),
         Message::ForeignRouteRefresh {
             afi: 25,
             subtype: 0,
@@ -187,6 +189,7 @@ fn open_sent_takes_an_open_and_a_notification() {
         (Idle, vec![fsm_error(1, 4)]),
         (Idle, vec![fsm_error(1, 5)]),
         (Idle, vec![fsm_error(1, 5)]),
+        (Idle, vec![fsm_error(1, 5)]),
     ];
     assert_eq!(transitions(SessionState::OpenSent), expected);
 }
@@ -200,6 +203,7 @@ fn open_confirm_takes_a_keepalive_and_a_notification() {
         (Idle, vec![fsm_error(2, 2)]),
         (Idle, vec![]),
         (Established, vec![]),
+        (Idle, vec![fsm_error(2, 5)]),
         (Idle, vec![fsm_error(2, 5)]),
         (Idle, vec![fsm_error(2, 5)]),
     ];
@@ -217,6 +221,7 @@ fn established_takes_everything_but_an_open() {
         (Established, vec![]),
         (Established, vec![]),
         (Established, vec![]),
+        (Established, vec![]),
     ];
     assert_eq!(transitions(SessionState::Established), expected);
 }
@@ -230,7 +235,7 @@ fn a_connection_that_waits_reads_nothing_until_it_is_opened() {
     }
     let mut bench = Bench::new(SessionState::Connect);
     bench.receive(&Message::Open(their_open()));
-    bench.connection.open(bench.now);
+    bench.connection.open(bench.now, OwnRestart::Over);
     bench.receive_octets(&[]);
     assert_eq!(bench.connection.state(), SessionState::OpenConfirm);
 }
@@ -254,10 +259,113 @@ fn messages_arrive_in_pieces_of_any_size() {
     ));
 }
 
+/// Both families, with flags and time, and with flags of each family.
+fn restart_capability(restart: u16, flags: u8) -> Capability {
+    Capability::GracefulRestart {
+        restart,
+        families: vec![[0, 1, 1, flags], [0, 2, 1, flags]],
+    }
+}
+
+/// What our OPEN says of our own restart.
+fn said_of_restart(time: Option<RestartTime>, own: OwnRestart) -> Capability {
+    let mut bench = Bench::new(SessionState::Connect);
+    bench.connection.parameters.restart_time = time;
+    bench.connection.open(bench.now, own);
+    let [Message::Open(open)] = &bench.sent()[..] else {
+        panic!("one OPEN");
+    };
+    let is_it = |one: &&Capability| matches!(one, Capability::GracefulRestart { .. });
+    open.capabilities.iter().find(is_it).unwrap().clone()
+}
+
+#[test]
+fn our_open_says_that_we_restarted_and_whether_packets_went_on() {
+    let time = RestartTime::from_secs(300).ok();
+    let under_way = OwnRestart::UnderWay;
+    assert_eq!(
+        said_of_restart(time, under_way(Forwarding::Preserved)),
+        restart_capability(0x8000 | 0x4000 | 300, 0x80)
+    );
+    assert_eq!(
+        said_of_restart(time, under_way(Forwarding::Lost)),
+        restart_capability(0x8000 | 0x4000 | 300, 0)
+    );
+    assert_eq!(
+        said_of_restart(time, OwnRestart::Over),
+        restart_capability(0x4000 | 300, 0x80)
+    );
+    assert_eq!(
+        said_of_restart(None, under_way(Forwarding::Preserved)),
+        Capability::END_OF_RIB
+    );
+}
+
+#[test]
+fn a_restart_is_agreed_on_where_both_ends_say_so() {
+    let agreed = |theirs: Option<Capability>, ours: Option<RestartTime>| {
+        let mut bench = Bench::new(SessionState::OpenSent);
+        bench.connection.parameters.restart_time = ours;
+        let mut open = their_open();
+        open.capabilities.extend(theirs);
+        bench.receive(&Message::Open(open));
+        bench.connection.negotiated().unwrap().restart.clone()
+    };
+    let ours = Some(RestartTime::DEFAULT);
+    let capability = || Some(restart_capability(0x4000 | 30, 0x80));
+    let offer = agreed(capability(), ours).unwrap();
+    assert!(offer.keeps_over_notification && !offer.restarted);
+    assert_eq!(offer.restart_time, Duration::from_secs(30));
+    assert_eq!(offer.families[&Family::Ipv6Unicast], Forwarding::Preserved);
+    // One that helps and does not restart itself.
+    let helper = agreed(Some(Capability::END_OF_RIB), ours).unwrap();
+    assert!(helper.families.is_empty());
+    assert_eq!(agreed(None, ours), None);
+    assert_eq!(agreed(capability(), None), None);
+}
+
+/// The NOTIFICATION that ends an established session whose peer said this of restarts.
+fn farewell(theirs: Capability, ending: Ending) -> Vec<Message> {
+    let mut bench = Bench::new(SessionState::OpenSent);
+    let mut open = their_open();
+    open.capabilities.push(theirs);
+    bench.receive(&Message::Open(open));
+    bench.receive(&Message::Keepalive);
+    bench.sent();
+    bench.connection.end(bench.now, ending);
+    bench.sent()
+}
+
+#[test]
+fn what_ends_for_good_is_a_hard_reset_to_those_who_know_it() {
+    let knows = || restart_capability(0x4000 | 30, 0x80);
+    let shutdown = || Ending::Shutdown("bye".into());
+    let hard = ErrorCode::Cease(CeaseSubcode::HardReset);
+    assert_eq!(
+        farewell(knows(), shutdown()),
+        [notification(hard, b"\x06\x02\x03bye")]
+    );
+    assert_eq!(
+        farewell(knows(), Ending::ConfigurationChanged),
+        [Message::Notification(Notification::cease(
+            CeaseSubcode::OtherConfigurationChange
+        ))]
+    );
+    let plain = restart_capability(30, 0x80);
+    let cease = CeaseSubcode::AdministrativeShutdown;
+    assert_eq!(
+        farewell(plain, shutdown()),
+        [Message::Notification(Notification::cease_with_text(
+            cease, "bye"
+        ))]
+    );
+    assert_eq!(farewell(knows(), Ending::Restarting), []);
+}
+
 #[test]
 fn our_open_names_what_we_can_do() {
     let mut bench = Bench::new(SessionState::Connect);
-    bench.connection.open(bench.now);
+    bench.connection.open(bench.now, OwnRestart::Over);
     let [Message::Open(open)] = &bench.sent()[..] else {
         panic!("one OPEN");
     };
@@ -269,7 +377,8 @@ fn our_open_names_what_we_can_do() {
             Capability::Multiprotocol(Family::Ipv4Unicast),
             Capability::Multiprotocol(Family::Ipv6Unicast),
             Capability::RouteRefresh,
-            Capability::END_OF_RIB,
+            Capability::EnhancedRouteRefresh,
+            restart_capability(0x4078, 0x80),
             Capability::FourOctetAsn(OURS),
         ],
     };

@@ -8,7 +8,7 @@ use super::*;
 use crate::bgp::wire::{
     AsWidth, CeaseSubcode, CodecContext, Message, Notification, Peering, decode,
 };
-use crate::types::{Asn, FirstAs, HoldTime, RouterId};
+use crate::types::{Asn, FirstAs, HoldTime, RestartTime, RouterId};
 
 #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
 fn epoch() -> Instant {
@@ -30,6 +30,7 @@ fn settings(asns: [u32; 2], ids: [u32; 2], host: usize, connect_mode: ConnectMod
             hold_time: HoldTime::DEFAULT,
             keepalive_time: None,
             first_as: FirstAs::Peers,
+            restart_time: Some(RestartTime::DEFAULT),
         },
     }
 }
@@ -86,7 +87,7 @@ impl World {
                 random: &mut random,
             };
             let settings = settings(asns, ids, host, ConnectMode::Active);
-            let peer = Peer::new(settings, &mut context);
+            let peer = Peer::new(settings, OwnRestart::Over, &mut context);
             world.hosts.push(Host {
                 peer,
                 ids: ids_of_host,
@@ -170,7 +171,8 @@ impl World {
                 | PeerOutput::Paused
                 | PeerOutput::Update(_)
                 | PeerOutput::EndOfRib(_)
-                | PeerOutput::RefreshRequested(_) => panic!("{output:?} in {self:#?}"),
+                | PeerOutput::RefreshRequested(_)
+                | PeerOutput::RefreshMark(..) => panic!("{output:?} in {self:#?}"),
             }
         }
     }
@@ -253,7 +255,7 @@ impl Alone {
             ids: &mut ids,
             random: &mut random,
         };
-        let peer = Peer::new(settings, &mut context);
+        let peer = Peer::new(settings, OwnRestart::Over, &mut context);
         Self {
             peer,
             ids,

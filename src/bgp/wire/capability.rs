@@ -8,6 +8,7 @@ const MULTIPROTOCOL: u8 = 1;
 const ROUTE_REFRESH: u8 = 2;
 const GRACEFUL_RESTART: u8 = 64;
 const FOUR_OCTET_ASN: u8 = 65;
+const ENHANCED_ROUTE_REFRESH: u8 = 70;
 
 /// One capability of an OPEN.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,10 +17,12 @@ pub enum Capability {
     Multiprotocol(Family),
     /// Answers ROUTE-REFRESH (RFC 2918).
     RouteRefresh,
+    /// Marks where its answer to a ROUTE-REFRESH begins and ends (RFC 7313).
+    EnhancedRouteRefresh,
     /// Speaks AS numbers of four octets (RFC 6793).
     FourOctetAsn(Asn),
     /// Sends End-of-RIB, and keeps forwarding through a restart where families are named (RFC
-    /// 4724 section 3).
+    /// 4724 section 3). [`GracefulRestart`](super::GracefulRestart) says what it means.
     GracefulRestart {
         /// The flags, and the restart time in the lower twelve bits.
         restart: u16,
@@ -82,6 +85,8 @@ fn decode(code: u8, value: &[u8]) -> Result<Capability, InvalidCapability> {
         }
         ROUTE_REFRESH if value.is_empty() => Ok(Capability::RouteRefresh),
         ROUTE_REFRESH => Err(wrong_length(0)),
+        ENHANCED_ROUTE_REFRESH if value.is_empty() => Ok(Capability::EnhancedRouteRefresh),
+        ENHANCED_ROUTE_REFRESH => Err(wrong_length(0)),
         GRACEFUL_RESTART => Ok(graceful_restart(value).unwrap_or_else(unknown)),
         FOUR_OCTET_ASN => {
             let octets = value.try_into().map_err(|_| wrong_length(4))?;
@@ -120,6 +125,7 @@ impl Capability {
                 out.extend_from_slice(&[0, safi]);
             }
             Self::RouteRefresh => out.extend_from_slice(&[ROUTE_REFRESH, 0]),
+            Self::EnhancedRouteRefresh => out.extend_from_slice(&[ENHANCED_ROUTE_REFRESH, 0]),
             Self::GracefulRestart { restart, families } => {
                 let length = u8::try_from(2 + 4 * families.len()).ok()?;
                 out.extend_from_slice(&[GRACEFUL_RESTART, length]);

@@ -1,4 +1,4 @@
-//! The message header and the five kinds of message (RFC 4271 section 4, RFC 2918).
+//! The message header and the five kinds of message (RFC 4271 section 4, RFC 2918, RFC 7313).
 
 use super::update::{decode_update, encode_end_of_rib, encode_updates};
 use super::{CodecContext, ErrorCode, MessageError, Notification, Open, Update, nlri};
@@ -30,8 +30,10 @@ pub enum Message {
     Keepalive,
     /// Asks for a family's routes again (RFC 2918).
     RouteRefresh(Family),
-    /// A ROUTE-REFRESH to be ignored: of a family we do not speak (RFC 2918 section 4), or one
-    /// that requests nothing (RFC 7313 section 5).
+    /// A ROUTE-REFRESH of another subtype: what was asked for begins here, or ends (RFC 7313).
+    RefreshMark(RefreshMark, Family),
+    /// A ROUTE-REFRESH to be ignored: of a family we do not speak (RFC 2918 section 4), or of a
+    /// subtype that does not exist (RFC 7313 section 5).
     ForeignRouteRefresh {
         /// Address family identifier.
         afi: u16,
@@ -40,6 +42,16 @@ pub enum Message {
         /// Subsequent address family identifier.
         safi: u8,
     },
+}
+
+/// The two ends of an answer to a ROUTE-REFRESH (RFC 7313 section 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RefreshMark {
+    /// BoRR: what the sender has of the family follows.
+    Begin = 1,
+    /// EoRR: that was all of it.
+    End = 2,
 }
 
 /// The first message in `received` and how many octets it took; none while it is incomplete.
@@ -98,6 +110,10 @@ impl Message {
             Self::RouteRefresh(family) => {
                 let (afi, safi) = nlri::afi_safi(*family);
                 encode_route_refresh(afi, 0, safi, out);
+            }
+            Self::RefreshMark(mark, family) => {
+                let (afi, safi) = nlri::afi_safi(*family);
+                encode_route_refresh(afi, *mark as u8, safi, out);
             }
             Self::ForeignRouteRefresh { afi, subtype, safi } => {
                 encode_route_refresh(*afi, *subtype, *safi, out);
@@ -185,9 +201,11 @@ fn decode_route_refresh(body: &[u8]) -> Result<Message, MessageError> {
         return Err(header_error(2, Vec::new(), what));
     };
     let afi = u16::from_be_bytes([afi_high, afi_low]);
-    Ok(match nlri::family(afi, safi) {
-        Some(family) if subtype == 0 => Message::RouteRefresh(family),
-        Some(_) | None => Message::ForeignRouteRefresh { afi, subtype, safi },
+    Ok(match (nlri::family(afi, safi), subtype) {
+        (Some(family), 0) => Message::RouteRefresh(family),
+        (Some(family), 1) => Message::RefreshMark(RefreshMark::Begin, family),
+        (Some(family), 2) => Message::RefreshMark(RefreshMark::End, family),
+        (Some(_) | None, _) => Message::ForeignRouteRefresh { afi, subtype, safi },
     })
 }
 

@@ -1,4 +1,5 @@
-//! NOTIFICATION (RFC 4271 sections 4.5 and 6, RFC 4486, RFC 9003), on the wire and in words.
+//! NOTIFICATION (RFC 4271 sections 4.5 and 6, RFC 4486, RFC 8538, RFC 9003), on the wire and in
+//! words.
 
 use std::fmt;
 
@@ -54,6 +55,29 @@ impl Notification {
             error: ErrorCode::Cease(subcode),
             data: [&[length], text.as_bytes()].concat(),
         }
+    }
+
+    /// The same as a Hard Reset, which ends what graceful restart would keep (RFC 8538 section 3).
+    #[must_use]
+    pub fn into_hard_reset(self) -> Self {
+        let (code, subcode) = self.error.into();
+        Self {
+            error: ErrorCode::Cease(CeaseSubcode::HardReset),
+            data: [&[code, subcode], &self.data[..]].concat(),
+        }
+    }
+
+    /// What a Hard Reset carries, where it carries something.
+    #[must_use]
+    pub fn hard_reset(&self) -> Option<Self> {
+        let hard = self.error == ErrorCode::Cease(CeaseSubcode::HardReset);
+        let [code, subcode, data @ ..] = &self.data[..] else {
+            return None;
+        };
+        hard.then(|| Self {
+            error: (*code, *subcode).into(),
+            data: data.to_vec(),
+        })
     }
 
     /// The text of a Cease that carries one (RFC 9003 section 2), fit for a log: octets that are
@@ -125,6 +149,12 @@ impl fmt::Display for Notification {
     /// text follows in hexadecimal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)?;
+        // Only one deep: what a peer sends decides nothing about our stack.
+        if let Some(inside) = self.hard_reset()
+            && inside.error != self.error
+        {
+            return write!(f, " of {inside}");
+        }
         if let Some(text) = self.text() {
             return write!(f, ": {text}");
         }

@@ -160,6 +160,7 @@ fn agreed_asn(two_octets: u16, capabilities: &[Capability]) -> Result<Asn, Messa
         Capability::FourOctetAsn(asn) => Some(*asn),
         Capability::Multiprotocol(_)
         | Capability::RouteRefresh
+        | Capability::EnhancedRouteRefresh
         | Capability::GracefulRestart { .. }
         | Capability::Unknown { .. } => None,
     });

@@ -5,7 +5,7 @@ use std::fs;
 use super::*;
 use crate::cli::testing::{Ran, run};
 use crate::config::{Config, Overrides};
-use crate::types::{ClusterId, ConnectMode, NextHopMode, Reflection};
+use crate::types::{ClusterId, ConnectMode, NextHopMode, Reflection, RestartTime};
 
 const RESOURCES: &str = r#"
 apiVersion: v1
@@ -66,6 +66,7 @@ spec:
   numAllowedLocalASNumbers: 1
   ttlSecurity: 2
   keepaliveTime: 10s
+  maxRestartTime: 3m
   reachableBy: 192.0.2.253
   sourceAddress: None
   password: {secretKeyRef: {name: bgp, key: tor}}
@@ -126,6 +127,8 @@ fn the_file_of_a_reflector_says_what_the_resources_do() {
         assert_eq!(peer.own_asn_allowed, peering.own_asn_allowed);
         assert_eq!(peer.ttl_security, peering.ttl_security);
         assert_eq!(peer.keepalive_time, peering.keepalive_time);
+        let asked = peering.restart_time.map(RestartTime::nearest);
+        assert_eq!(peer.restart_time, asked.or(Some(RestartTime::DEFAULT)));
         assert_eq!(peer.password_file.is_some(), peering.password.is_some());
     }
     let tor = &config.peers[1];

@@ -30,6 +30,8 @@ fn words(peer: &PeerStatus, now: Timestamp) -> Vec<String> {
         notifications_sent,
         notifications_received,
         families_missing,
+        stale,
+        awaited,
     } = &peer.record;
     let mut said = Vec::new();
     if let Some(until) = paused_until {
@@ -58,6 +60,17 @@ fn words(peer: &PeerStatus, now: Timestamp) -> Vec<String> {
         if !counts.is_empty() {
             said.push(format!("NOTIFICATIONs {way}: {}", counts.join(", ")));
         }
+    }
+    if let Some(stale) = stale {
+        let until = text::since(stale.until, now);
+        let routes = text::count(stale.routes, "route");
+        said.push(format!(
+            "{routes} kept until {until} while it restarts, stale since {}",
+            text::since(stale.since, now)
+        ));
+    }
+    if *awaited && is_established(peer) {
+        said.push("the end of its table is waited for".to_owned());
     }
     for family in families_missing {
         said.push(format!("the peer carries no {family} routes"));

@@ -152,6 +152,8 @@ fn what_became_of_sessions_is_told_where_there_is_something_to_tell() {
                 ],
                 notifications_received: vec![count("Cease", "Administrative Reset", 2)],
                 families_missing: Vec::new(),
+                stale: None,
+                awaited: false,
             },
             ..without_session(peer("tor", "192.168.83.1"), "Idle", Some(malformed))
         },

@@ -38,7 +38,9 @@ fn a_peer_taken_out_is_told_so() {
     configure(&mut network, A, config(A, 64512, vec![]));
     assert_eq!(
         sent_by(&network, A),
-        [cease(CeaseSubcode::PeerDeconfigured)]
+        [Message::Notification(
+            Notification::cease(CeaseSubcode::PeerDeconfigured).into_hard_reset()
+        )]
     );
     assert!(network.hosts[A].speaker.peers().next().is_none());
     assert!(matches!(

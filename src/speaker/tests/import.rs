@@ -132,9 +132,16 @@ fn an_answer_about_a_route_of_a_former_session_is_void() {
     announce(&mut network, 1);
     let first = version(&mut network);
     decide(&mut network, first, preferred(1));
+    // What is kept over the loss of the session was decided about; what comes after its time is not.
+    network.hosts[A].listening = false;
+    network.hosts[B].listening = false;
     network.cut(A, B);
     network.run(Duration::from_millis(10));
+    assert_eq!(used(&network), Some((Some(1), Some(200))));
+    network.run(seconds(121));
     assert_eq!(used(&network), None);
+    network.hosts[A].listening = true;
+    network.hosts[B].listening = true;
     decide(&mut network, first, preferred(1));
     assert_eq!(used(&network), None);
     network.run_until(seconds(200), "both established", both_established);

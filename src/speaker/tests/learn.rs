@@ -45,9 +45,15 @@ fn equal_paths_are_used_together() {
 }
 
 #[test]
-fn no_path_outlives_its_session() {
+fn without_graceful_restart_no_path_outlives_its_session() {
     let mut network = router_with_two_nodes();
+    let node = PeerConfig {
+        restart_time: None,
+        ..peer(1, 65001)
+    };
+    configure(&mut network, 0, config(0, 65000, vec![node]));
     network.input(1, export(&["10.96.0.10/32"], &plain()));
+    network.run(seconds(10));
     network.run(seconds(1));
     assert_eq!(next_hops(&network, "10.96.0.10"), ["10.0.0.2"]);
     network.hosts[0].listening = false;
@@ -110,6 +116,11 @@ fn initial_routes_are_there_when_every_peer_has_sent_its_table_to_its_end() {
         !network.hosts[A].speaker.has_initial_routes(),
         "a peer without a session"
     );
+    // Who does not come within the restart time has nothing that is worth waiting for.
+    network.run(seconds(119));
+    assert!(!network.hosts[A].speaker.has_initial_routes());
+    network.run(seconds(2));
+    assert!(network.hosts[A].speaker.has_initial_routes());
 }
 
 #[test]

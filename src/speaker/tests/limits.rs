@@ -109,7 +109,10 @@ fn a_peer_is_warned_about_once_and_ends_beyond_its_limit() {
     // RFC 4486 section 4: AFI 1, SAFI 1, and the bound.
     assert_eq!(
         downs(&network, B),
-        ["peer sent NOTIFICATION Cease/Maximum Number of Prefixes Reached (data 0x00010100000004)"]
+        [
+            "peer sent NOTIFICATION Cease/Hard Reset of Cease/Maximum Number of Prefixes Reached \
+             (data 0x00010100000004)"
+        ]
     );
     assert!(network.hosts[A].speaker.loc_rib().is_empty());
 }
@@ -219,7 +222,7 @@ fn attributes_are_held_up_to_a_budget_however_large_each_set_is() {
     );
     assert_eq!(
         downs(&network, B),
-        ["peer sent NOTIFICATION Cease/Out of Resources"]
+        ["peer sent NOTIFICATION Cease/Hard Reset of Cease/Out of Resources"]
     );
     assert_eq!(network.hosts[A].speaker.received(PeerId(1)).count(), 0);
 }

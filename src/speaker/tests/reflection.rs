@@ -298,7 +298,11 @@ fn an_own_route_goes_before_a_learned_one() {
 
 #[test]
 fn the_best_path_goes_on_and_another_takes_its_place() {
-    let mut network = star(&[Client, Client, Client]);
+    let roles = [Client, Client, Client];
+    let mut reflector = reflector_config(&roles);
+    // Whoever restarts gracefully is reflected from for a while without a session.
+    reflector.peers[0].restart_time = None;
+    let mut network = star_with(&roles, reflector);
     for host in [1, 2] {
         sends(&mut network, host, &["10.96.0.10/32"]);
     }

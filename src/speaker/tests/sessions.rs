@@ -421,12 +421,13 @@ fn shutdown_says_why_and_is_final() {
     let message = "node goes away for maintenance".to_owned();
     network.input(
         A,
-        Input::Shutdown {
+        Input::Leave {
             message: message.clone(),
         },
     );
     let text = Notification::cease_with_text(CeaseSubcode::AdministrativeShutdown, &message);
-    assert_eq!(sent_by(&network, A), [Message::Notification(text)]);
+    let hard = Message::Notification(text.into_hard_reset());
+    assert_eq!(sent_by(&network, A), [hard]);
     network.run(seconds(1));
     let told =
         |event: &Event| matches!(event, Event::Down { reason, .. } if reason.contains(&message));

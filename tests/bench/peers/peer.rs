@@ -232,6 +232,7 @@ fn try_establish(from: Ipv4Addr, deadline: Instant) -> Result<TcpStream, String>
                 | Message::EndOfRib(_)
                 | Message::Notification(_)
                 | Message::RouteRefresh(_)
+                | Message::RefreshMark(..)
                 | Message::ForeignRouteRefresh { .. }) => return Err(format!("{other:?}")),
             }
         }

@@ -31,6 +31,9 @@ fn notifications_speak_the_registrys_words() {
         words(6, 1, &[0, 1, 1, 0, 0, 0, 10]),
         words(6, 2, b"\x05hello"),
         words(6, 3, b"\x05hello"),
+        words(6, 9, &[6, 2, 3, b'b', b'y', b'e']),
+        words(6, 9, &[6, 9, 6, 9]),
+        words(6, 9, &[6]),
         words(6, 10, &[]),
         words(7, 1, &[]),
         words(8, 0, &[]),
@@ -48,6 +51,9 @@ fn notifications_speak_the_registrys_words() {
     Cease/Maximum Number of Prefixes Reached (data 0x0001010000000a)
     Cease/Administrative Shutdown: hello
     Cease/Peer De-configured (data 0x0568656c6c6f)
+    Cease/Hard Reset of Cease/Administrative Shutdown: bye
+    Cease/Hard Reset (data 0x06090609)
+    Cease/Hard Reset (data 0x06)
     Cease/BFD Down
     ROUTE-REFRESH Message Error/subcode 1
     Send Hold Timer Expired

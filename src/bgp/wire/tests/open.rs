@@ -186,10 +186,7 @@ fn capabilities_may_come_in_several_parameters_repeated_and_unknown() {
             value: hex("0001 00 80"),
         },
         Capability::RouteRefresh,
-        Capability::Unknown {
-            code: 70,
-            value: vec![],
-        },
+        Capability::EnhancedRouteRefresh,
     ];
     assert_eq!(open.capabilities, expected);
 }
@@ -251,7 +248,7 @@ fn capabilities_that_no_open_can_carry_are_left_out() {
 
 #[test]
 fn route_refresh_of_a_foreign_family_or_subtype_is_told_apart() {
-    for (body, afi, subtype, safi) in [("0001 00 80", 1, 0, 128), ("0001 01 01", 1, 1, 1)] {
+    for (body, afi, subtype, safi) in [("0001 00 80", 1, 0, 128), ("0001 03 01", 1, 3, 1)] {
         let octets = message(5, &hex(body));
         let message = Message::ForeignRouteRefresh { afi, subtype, safi };
         assert_eq!(encoded(&message, EXTERNAL), octets);

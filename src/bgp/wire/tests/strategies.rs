@@ -144,9 +144,10 @@ fn capability() -> impl Strategy<Value = Capability> {
     prop_oneof![
         prop::sample::select(&Family::ALL[..]).prop_map(Capability::Multiprotocol),
         Just(Capability::RouteRefresh),
+        Just(Capability::EnhancedRouteRefresh),
         (any::<u16>(), vec(any::<[u8; 4]>(), 0..64))
             .prop_map(|(restart, families)| Capability::GracefulRestart { restart, families }),
-        (66..=255u8, vec(any::<u8>(), 0..256))
+        (prop_oneof![66..=69u8, 71..=255u8], vec(any::<u8>(), 0..256))
             .prop_map(|(code, value)| Capability::Unknown { code, value }),
     ]
 }
@@ -183,6 +184,11 @@ pub(super) fn small_message() -> impl Strategy<Value = Message> {
         Just(Message::Keepalive),
         prop::sample::select(&Family::ALL[..]).prop_map(Message::EndOfRib),
         prop::sample::select(&Family::ALL[..]).prop_map(Message::RouteRefresh),
+        (
+            prop::sample::select(&[RefreshMark::Begin, RefreshMark::End][..]),
+            prop::sample::select(&Family::ALL[..])
+        )
+            .prop_map(|(mark, family)| Message::RefreshMark(mark, family)),
         (3..=u16::MAX, any::<u8>(), any::<u8>()).prop_map(|(afi, subtype, safi)| {
             Message::ForeignRouteRefresh { afi, subtype, safi }
         }),

@@ -1,5 +1,7 @@
 //! Each message as octets written by hand from the RFCs, read and written.
 
+use std::time::Duration;
+
 use super::*;
 use crate::types::{Community, ExtendedCommunity, Family, LargeCommunity};
 
@@ -23,11 +25,12 @@ fn keepalive_is_a_bare_header() {
 fn open_carries_all_capabilities_in_one_parameter() {
     let octets = message(
         1,
-        &hex("04 fc00 005a 0a000001  1a
-              02 18                 # one Capabilities parameter
+        &hex("04 fc00 005a 0a000001  1c
+              02 1a                 # one Capabilities parameter
               01 04 0001 00 01      # IPv4 unicast
               01 04 0002 00 01      # IPv6 unicast
               02 00                 # route refresh
+              46 00                 # enhanced route refresh
               40 02 0000            # graceful restart, no families
               41 04 0000fc00        # AS 64512"),
     );
@@ -39,6 +42,7 @@ fn open_carries_all_capabilities_in_one_parameter() {
             Capability::Multiprotocol(Family::Ipv4Unicast),
             Capability::Multiprotocol(Family::Ipv6Unicast),
             Capability::RouteRefresh,
+            Capability::EnhancedRouteRefresh,
             Capability::END_OF_RIB,
             Capability::FourOctetAsn(Asn(64512)),
         ],
@@ -61,6 +65,45 @@ fn route_refresh_names_a_family() {
         &Message::RouteRefresh(Family::Ipv6Unicast),
         EXTERNAL,
     );
+}
+
+#[test]
+fn an_answer_to_a_refresh_has_two_ends() {
+    for (subtype, mark) in [("01", RefreshMark::Begin), ("02", RefreshMark::End)] {
+        let octets = message(5, &hex(&format!("0001 {subtype} 01")));
+        let mark = Message::RefreshMark(mark, Family::Ipv4Unicast);
+        check(&octets, &mark, EXTERNAL);
+    }
+}
+
+#[test]
+fn graceful_restart_is_flags_a_time_and_families_with_flags() {
+    let offer = GracefulRestart {
+        restarted: true,
+        keeps_over_notification: true,
+        restart_time: Duration::from_secs(120),
+        families: [
+            (Family::Ipv4Unicast, Forwarding::Preserved),
+            (Family::Ipv6Unicast, Forwarding::Lost),
+        ]
+        .into(),
+    };
+    let capability = Capability::GracefulRestart {
+        restart: 0xC078,
+        families: vec![[0, 1, 1, 0x80], [0, 2, 1, 0]],
+    };
+    assert_eq!(offer.capability(), capability);
+    let all = [Capability::RouteRefresh, capability];
+    assert_eq!(GracefulRestart::among(&all), Some(offer));
+    assert_eq!(GracefulRestart::among(&all[..1]), None);
+    // Of families that nobody here speaks nothing is known; of no families, that there is no F.
+    let foreign = Capability::GracefulRestart {
+        restart: 0x0FFF,
+        families: vec![[0, 25, 65, 0x80]],
+    };
+    let read = GracefulRestart::among(&[foreign]).unwrap();
+    assert_eq!(read.restart_time, Duration::from_secs(4095));
+    assert!(read.families.is_empty() && !read.restarted && !read.keeps_over_notification);
 }
 
 #[test]
