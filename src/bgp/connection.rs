@@ -133,10 +133,6 @@ pub(crate) enum Refresh {
 }
 
 /// What became of the next message received.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every one is an UPDATE, and a box would cost each an allocation"
-)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// The peer's OPEN is acceptable. [`Connection::confirm`] or [`Connection::end`] answers it.
