@@ -42,7 +42,7 @@ pub use faults::{FaultCount, LastFault, PeerFaults};
 pub use kernel::{KernelPath, KernelStatus};
 pub use membership::Membership;
 pub use routes::{
-    DecisionReport, Lost, PathReport, ReceivedRoute, ReceivedRoutes, Route, Routes, Sent,
+    DecisionReport, Lost, PassedOn, PathReport, ReceivedRoute, ReceivedRoutes, Route, Routes, Sent,
     StepReport, Usage,
 };
 pub use services::{ServiceRoutes, Withheld};
@@ -409,6 +409,10 @@ pub struct Explanation {
     /// What peers announced for exactly this prefix, ordered by peer.
     #[serde(default)]
     pub learned: Vec<ReceivedRoute>,
+    /// To whom the best of these went on, and why not to others; empty where this node is no route
+    /// reflector, or announces the prefix itself.
+    #[serde(default)]
+    pub passed_on: Vec<PassedOn>,
 }
 
 /// A Service's facts, as far as they decide routes.

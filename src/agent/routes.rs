@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::driver::PAGE_ROUTES;
 use super::pipeline::Pipeline;
 use super::report::Reporter;
-use crate::api::{DecisionReport, Explanation, Route, Routes, Sent, ServiceReport};
+use crate::api::{DecisionReport, Explanation, PassedOn, Route, Routes, Sent, ServiceReport};
 use crate::candidates::{CandidateKey, addresses};
 use crate::facts::{ServiceFacts, ServiceKey};
 use crate::speaker::{Advertised, Speaker};
@@ -48,9 +48,9 @@ impl Reporter {
             Ok(parsed) => parsed,
             Err(unknown) => return Ok(Err(unknown)),
         };
-        let learned = match parsed {
-            Subject::Prefix(prefix) => self.learned(prefix).await?,
-            Subject::Service(_) => Vec::new(),
+        let (learned, passed_on) = match parsed {
+            Subject::Prefix(prefix) => (self.learned(prefix).await?, self.passed_on(prefix).await?),
+            Subject::Service(_) => (Vec::new(), Vec::new()),
         };
         let answer = self
             .pipeline
@@ -72,7 +72,24 @@ impl Reporter {
             routes: self.with_sent(decided).await?,
             covered_by,
             learned,
+            passed_on,
         }))
+    }
+
+    /// To whom the best of the paths that were learned goes on.
+    async fn passed_on(&self, prefix: Prefix) -> anyhow::Result<Vec<PassedOn>> {
+        let told = self.speaker.ask(move |speaker| {
+            let passed_on = speaker.passed_on(prefix);
+            passed_on
+                .filter_map(|(peer, advertised)| {
+                    Some(PassedOn {
+                        peer: speaker.peer_name(peer)?.to_owned(),
+                        sent: told(advertised),
+                    })
+                })
+                .collect()
+        });
+        Ok(told.await?)
     }
 
     /// Adds what each peer was sent.
@@ -235,11 +252,18 @@ fn sent(speaker: &Speaker, decided: &Decided) -> Sent {
             not_sent("rejected")
         };
     }
-    match speaker.advertised(decided.peer, decided.route.prefix) {
+    told(speaker.advertised(decided.peer, decided.route.prefix))
+}
+
+/// What a peer has, in the API's words.
+fn told(advertised: Advertised<'_>) -> Sent {
+    match advertised {
         Advertised::Announced(route) => Sent::Announced {
             next_hop: route.next_hop.address,
         },
         Advertised::Pending => Sent::Pending,
-        Advertised::NotSent(reason) => not_sent(&reason.to_string()),
+        Advertised::NotSent(reason) => Sent::NotSent {
+            reason: reason.to_string(),
+        },
     }
 }

@@ -54,6 +54,17 @@ pub enum Sent {
     },
 }
 
+/// What a peer has of the best path to a prefix, which another peer announced: only a route reflector
+/// passes such paths on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PassedOn {
+    /// The peer's name.
+    pub peer: String,
+    /// Whether it was sent it in its present session.
+    pub sent: Sent,
+}
+
 /// Answer of `/v1/received`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReceivedRoutes {

@@ -13,7 +13,7 @@ use super::client::{Client, ClientError};
 use super::output::{self, OutputFormat};
 use super::{Outcome, learned, text};
 use crate::api::{
-    DecisionReport, ExcludedAddress, Explanation, Route, Sent, ServiceReport, StepReport,
+    DecisionReport, ExcludedAddress, Explanation, PassedOn, Route, Sent, ServiceReport, StepReport,
 };
 use crate::candidates::Origin;
 use crate::facts::{EndpointCounts, FamilyCounts, ServiceKey, ServiceType, TrafficPolicy};
@@ -90,6 +90,7 @@ pub(super) fn outcome(explanation: &Explanation) -> Outcome {
         routes,
         covered_by,
         learned,
+        passed_on: _,
     } = explanation;
     let announced = services.is_empty() && routes.is_empty() && covered_by.is_empty();
     if announced && learned.is_empty() {
@@ -110,6 +111,7 @@ pub(super) fn print(explanation: &Explanation, out: &mut dyn Write) -> io::Resul
         routes,
         covered_by,
         learned,
+        passed_on,
     } = explanation;
     let subject = text::printable(subject);
     if outcome(explanation) == Outcome::Unknown {
@@ -147,6 +149,16 @@ pub(super) fn print(explanation: &Explanation, out: &mut dyn Write) -> io::Resul
     for route in learned {
         writeln!(out)?;
         learned::print(route, out)?;
+    }
+    if !passed_on.is_empty() {
+        writeln!(
+            out,
+            "\nThis node is a route reflector, and passes the best path on:"
+        )?;
+    }
+    for PassedOn { peer, sent } in passed_on {
+        let sent = format!("{peer}: {}", sent_words(sent));
+        writeln!(out, "  {}", text::printable(&sent))?;
     }
     Ok(())
 }
@@ -318,7 +330,7 @@ fn print_decision(
         writeln!(out, "    policy {}", text::printable(&step_text(step)))?;
     }
     for route in group {
-        let sent = format!("{}: {}", route.peer, sent(&route.sent));
+        let sent = format!("{}: {}", route.peer, sent_words(&route.sent));
         writeln!(out, "    {}", text::printable(&sent))?;
     }
     Ok(())
@@ -348,7 +360,7 @@ pub(super) fn step_text(step: &StepReport) -> String {
     }
 }
 
-fn sent(sent: &Sent) -> String {
+fn sent_words(sent: &Sent) -> String {
     match sent {
         Sent::Announced { next_hop } => format!("announced with next hop {next_hop}"),
         Sent::Pending => "to be announced as soon as the connection takes it".to_owned(),

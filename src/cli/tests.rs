@@ -40,6 +40,7 @@ fn explanation() -> Explanation {
         routes: routes().routes,
         covered_by: Vec::new(),
         learned: Vec::new(),
+        passed_on: Vec::new(),
     }
 }
 

@@ -9,8 +9,8 @@ use std::net::Ipv4Addr;
 use super::*;
 use crate::agent::SpeakerHandle;
 use crate::agent::driver::PAGE_ROUTES;
-use crate::agent::testing::{Parts, text, until};
-use crate::api::{Lost, Usage};
+use crate::agent::testing::{DEADLINE, Parts, text, until};
+use crate::api::{Lost, PassedOn, Sent, Usage};
 use crate::speaker::{Input, PeerConfig, SpeakerConfig};
 use crate::types::{
     Asn, ConnectMode, GroupId, Installation, PeerId, Prefix, RouteAttributes, RouterId,
@@ -284,9 +284,14 @@ async fn a_policy_that_is_closed_keeps_the_agent_from_being_ready() {
     running.abort();
 }
 
-/// A speaker that listens at 127.0.0.`host` and announces so many prefixes, with these attributes, to
-/// 127.0.0.1; and its port.
-async fn announcing(host: u8, count: u32, attributes: RouteAttributes) -> (SpeakerHandle, u16) {
+/// A speaker in this AS that listens at 127.0.0.`host` and announces so many prefixes, with these
+/// attributes, to 127.0.0.1; and its port.
+async fn announcing(
+    host: u8,
+    asn: u32,
+    count: u32,
+    attributes: RouteAttributes,
+) -> (SpeakerHandle, u16) {
     let router = SpeakerHandle::spawn(1, None);
     let any_port = std::net::SocketAddr::from(([127, 0, 0, host], 0));
     let bound = router.listen_on(vec![any_port]).await.unwrap();
@@ -294,10 +299,10 @@ async fn announcing(host: u8, count: u32, attributes: RouteAttributes) -> (Speak
         connect_mode: ConnectMode::Passive,
         ..PeerConfig::new(PeerId(0), Ipv4Addr::LOCALHOST.into(), Asn(64512))
     };
-    let router_id = RouterId::try_from(Ipv4Addr::new(10, 0, 0, 9)).unwrap();
+    let router_id = RouterId::try_from(Ipv4Addr::new(10, 0, 0, host)).unwrap();
     let config = SpeakerConfig {
         peers: vec![peer],
-        ..SpeakerConfig::new(Asn(64513), router_id)
+        ..SpeakerConfig::new(Asn(asn), router_id)
     };
     let prefix = |number: u32| Prefix::host(Ipv4Addr::from(0x0A00_0000 + number).into());
     let attributes = Some(Arc::new(attributes));
@@ -317,7 +322,7 @@ async fn received_routes_are_listed_in_pages_whole_and_in_order() {
     // Two pages and a part of one.
     let count = 2 * u32::try_from(PAGE_ROUTES).unwrap() + 1;
     // A router elsewhere: nobody is told to go by its own address.
-    let (_router, port) = announcing(2, count, RouteAttributes::default()).await;
+    let (_router, port) = announcing(2, 64513, count, RouteAttributes::default()).await;
     let peers =
         format!("[[peers]]\nname = 'router'\naddress = '127.0.0.2'\nport = {port}\nasn = 64513");
     let parts = Parts::start(&text(&peers)).await;
@@ -363,8 +368,8 @@ async fn a_path_that_is_not_used_tells_which_step_it_was_behind_in_and_whose_the
         prepend: 2,
         ..RouteAttributes::default()
     };
-    let (_near, near) = announcing(2, 1, RouteAttributes::default()).await;
-    let (_far, far) = announcing(3, 1, far).await;
+    let (_near, near) = announcing(2, 64513, 1, RouteAttributes::default()).await;
+    let (_far, far) = announcing(3, 64513, 1, far).await;
     let peer = |name: &str, host: u8, port: u16| {
         format!(
             "[[peers]]\nname = '{name}'\naddress = '127.0.0.{host}'\nport = {port}\nasn = 64513\n"
@@ -394,4 +399,47 @@ async fn a_path_that_is_not_used_tells_which_step_it_was_behind_in_and_whose_the
     assert_eq!(far.lost, Some(lost));
     assert_eq!(far.path.origin, "IGP");
     assert_eq!(far.received, None, "no policy changed it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reflector_explains_to_whom_the_best_path_went_on() {
+    let (_client, client) = announcing(4, 64512, 1, RouteAttributes::default()).await;
+    let (_other, other) = announcing(5, 64512, 0, RouteAttributes::default()).await;
+    let peers = format!(
+        "[[peers]]\nname = 'client'\naddress = '127.0.0.4'\nport = {client}\nasn = 64512\n\
+         route-reflector-client = true\n\
+         [[peers]]\nname = 'other'\naddress = '127.0.0.5'\nport = {other}\nasn = 64512\n"
+    );
+    let config = text(&peers).replace("[bgp]\n", "[bgp]\ncluster-id = '224.0.0.1'\n");
+    let parts = Parts::start(&config).await;
+    let not_sent = |reason: &str| Sent::NotSent {
+        reason: reason.to_owned(),
+    };
+    let passed = |peer: &str, sent| PassedOn {
+        peer: peer.to_owned(),
+        sent,
+    };
+    let expected = [
+        passed("tor", not_sent("there is no session")),
+        passed(
+            "client",
+            not_sent("the best path was learned from the peer itself"),
+        ),
+        passed(
+            "other",
+            Sent::Announced {
+                next_hop: Ipv4Addr::new(127, 0, 0, 4).into(),
+            },
+        ),
+    ];
+    let mut told = Vec::new();
+    let asking = async {
+        while told != expected {
+            tokio::task::yield_now().await;
+            let explained = parts.reporter.explain("10.0.0.0/32").await.unwrap();
+            told = explained.map_or_else(|_| Vec::new(), |explained| explained.passed_on);
+        }
+    };
+    let asked = tokio::time::timeout(DEADLINE, asking).await;
+    assert!(asked.is_ok(), "{told:#?}");
 }

@@ -16,6 +16,7 @@ fn explanation(subject: &str) -> Explanation {
         routes: Vec::new(),
         covered_by: Vec::new(),
         learned: Vec::new(),
+        passed_on: Vec::new(),
     }
 }
 
@@ -227,5 +228,28 @@ fn a_learned_route_tells_what_became_of_it_and_who_said_so() {
         },
     ];
     assert_eq!(outcome(&explanation), Outcome::Done);
+    assert_snapshot!(text(&explanation));
+}
+
+#[test]
+fn a_reflector_tells_to_whom_the_best_path_went_on_and_why_not_to_others() {
+    let mut explanation = explanation("10.244.1.0/26");
+    explanation.covered_by = vec![prefix("10.244.0.0/16")];
+    let passed = |peer: &str, sent| PassedOn {
+        peer: peer.to_owned(),
+        sent,
+    };
+    let not_sent = |reason: &str| Sent::NotSent {
+        reason: reason.to_owned(),
+    };
+    explanation.passed_on = vec![
+        passed(
+            "worker-1",
+            not_sent("the best path was learned from the peer itself"),
+        ),
+        passed("worker-2", announced("192.168.83.22")),
+        passed("worker-3", Sent::Pending),
+        passed("tor", not_sent("there is no session")),
+    ];
     assert_snapshot!(text(&explanation));
 }
