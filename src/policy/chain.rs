@@ -533,6 +533,18 @@ impl<P: Directed> Chain<P> {
         }
     }
 
+    /// The same after a round about everything, in which a link on trial was asked as well.
+    pub(super) fn release_unasked(&mut self, now: Instant) {
+        for state in &mut self.links {
+            match state.health {
+                Health::Well | Health::OnTrial(_) => {
+                    state.held.retain(|_, _, hold| hold.retry_at > now);
+                }
+                Health::Failing(_) => {}
+            }
+        }
+    }
+
     /// A new group is about to begin with the decisions of another.
     pub(super) fn expect_stand_ins(&mut self) {
         for state in &mut self.links {

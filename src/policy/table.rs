@@ -455,7 +455,8 @@ impl<P: Directed> Table<P> {
         }
         // Before a link on trial is well: what it fails on was not due while it was not.
         match (&scope, all_due) {
-            (Scope::Everything, _) | (Scope::Routes(_), AllDue::Yes) => self.chain.release_due(now),
+            (Scope::Everything, _) => self.chain.release_unasked(now),
+            (Scope::Routes(_), AllDue::Yes) => self.chain.release_due(now),
             (Scope::Peers(_), _) | (Scope::Routes(_), AllDue::No) => {}
         }
         if !self.has_backlog() {
