@@ -79,7 +79,8 @@ impl Plan {
         }
     }
 
-    /// An agent with these peers. It becomes a reflector, and its peers clients, while it runs.
+    /// An agent with these peers. It becomes a reflector, and its peers clients, while it runs. Nobody
+    /// keeps the routes of one that dies.
     fn agent(&self, name: &str, manifests: &Manifests, cluster: Cluster, peers: &str) -> Agent {
         let config = AgentConfig {
             cluster_cidrs: Vec::new(),
@@ -89,12 +90,12 @@ impl Plan {
         };
         let agent = Agent::start(self.host(name), name, &config);
         let text = agent.rendered(&config) + peers;
-        agent.configure_text(&match cluster {
-            Cluster::Member => text,
-            Cluster::Reflector => {
-                text.replace("[bgp]\n", &format!("[bgp]\ncluster-id = {CLUSTER_ID:?}\n"))
-            }
-        });
+        let cluster = match cluster {
+            Cluster::Member => String::new(),
+            Cluster::Reflector => format!("cluster-id = {CLUSTER_ID:?}\n"),
+        };
+        let bgp = format!("[bgp]\ngraceful-restart = \"off\"\n{cluster}");
+        agent.configure_text(&text.replace("[bgp]\n", &bgp));
         agent
     }
 }
