@@ -1,6 +1,6 @@
 //! A lab to look around in: `tests/lab/up`.
 
-use std::net::IpAddr;
+use std::process::Command;
 
 use super::cluster::Lab;
 use super::plan::{Families, Plan, Topology};
@@ -9,13 +9,14 @@ use crate::support::netns::Host;
 use crate::support::process::program;
 use crate::support::router::RouterKind;
 
+/// Set by `tests/lab/up`: the lab stands until Ctrl-C. A test follows what it prints, instead.
+const STANDS_VARIABLE: &str = "RUTTER_LAB_STANDS";
 const TOPOLOGY_VARIABLE: &str = "RUTTER_LAB_TOPOLOGY";
 const FAMILIES_VARIABLE: &str = "RUTTER_LAB_FAMILIES";
 const SWITCHES_VARIABLE: &str = "RUTTER_LAB_SWITCHES";
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it stands until Ctrl-C: run tests/lab/up"]
-async fn stands_until_it_is_interrupted() {
+async fn what_is_printed_of_a_lab_by_hand_can_be_followed() {
     let plan = Plan {
         topology: chosen(
             TOPOLOGY_VARIABLE,
@@ -40,8 +41,23 @@ async fn stands_until_it_is_interrupted() {
     }
     lab.works();
     show(&lab);
-    tokio::signal::ctrl_c().await.unwrap();
-    println!("\ntaking the lab down");
+    let commands = commands(&lab);
+    for command in &commands {
+        println!("{command}");
+    }
+    let web = std::net::SocketAddr::new(lab.web_addresses()[0], 80);
+    let vm = &lab.site.vm.namespace;
+    println!("ip netns exec {vm} curl http://{web}/ (if curl is there)\n");
+    if std::env::var_os(STANDS_VARIABLE).is_some() {
+        tokio::signal::ctrl_c().await.unwrap();
+        println!("\ntaking the lab down");
+        return;
+    }
+    for command in &commands {
+        let output = Command::new("sh").args(["-c", command]).output().unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+        assert!(!output.stdout.is_empty(), "{command} says nothing");
+    }
 }
 
 /// What a variable chooses; the first where it is not set.
@@ -57,9 +73,7 @@ fn chosen<T: Copy>(variable: &str, choices: &[(&str, T)]) -> T {
 }
 
 fn show(lab: &Lab) {
-    let enter = |host: &Host| format!("ip netns exec {}", host.namespace);
     let vm = enter(&lab.site.vm);
-    let first = |addresses: Vec<IpAddr>| addresses[0];
     println!("\nThe lab stands ({}). Ctrl-C takes it down.\n", lab.plan);
     println!("core switch   {} bash", enter(lab.site.core.host()));
     for (tor, number) in lab.site.tors.iter().zip(1..) {
@@ -80,16 +94,26 @@ fn show(lab: &Lab) {
             println!("    {pod:<9} {} bash", enter(&on.sandbox.host));
         }
     }
-    let dns = first(lab.dns_addresses());
-    let web = first(lab.web_addresses());
+    println!();
+}
+
+/// What there is to be tried.
+fn commands(lab: &Lab) -> Vec<String> {
+    let vm = enter(&lab.site.vm);
+    let dns = lab.dns_addresses()[0];
     let pod = lab.pods["web-0"].sandbox.addresses[0];
-    println!("\n{vm} ping -c 3 {pod}");
-    println!("{vm} dig -x {pod} @{dns}");
-    println!("{vm} curl http://{}/", std::net::SocketAddr::new(web, 80));
-    println!("{} ip route", enter(lab.site.core.host()));
-    println!(
-        "{} --kubeconfig {} get pods,endpointslices -A\n",
-        program("RUTTER_TEST_KUBECTL"),
-        lab.server.admin_kubeconfig().display()
-    );
+    vec![
+        format!("{vm} ping -c 3 {pod}"),
+        format!("{vm} dig -x {pod} @{dns}"),
+        format!("{} ip route", enter(lab.site.core.host())),
+        format!(
+            "{} --kubeconfig {} get pods,endpointslices -A",
+            program("RUTTER_TEST_KUBECTL"),
+            lab.server.admin_kubeconfig().display()
+        ),
+    ]
+}
+
+fn enter(host: &Host) -> String {
+    format!("ip netns exec {}", host.namespace)
 }
