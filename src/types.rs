@@ -31,6 +31,6 @@ pub use peering::{ClusterId, NextHopMode, Reflection};
 pub use pods::{Encapsulation, IpPool, OwnBlocks, PoolRoutes, ProgramClusterRoutes, Tunnelled};
 pub use prefix::{Family, Prefix};
 pub use reach::{Hop, InterfaceIndex, Reachability};
-pub use restart::{InvalidRestartTime, RestartTime};
+pub use restart::{InvalidRestartTime, OverNotification, RestartTime};
 pub use secret::{InvalidPassword, Password};
 pub use text::shortened;

@@ -11,7 +11,7 @@ use crate::config::{Config, Peer, RouterIdConfig};
 use crate::facts::NodeFacts;
 use crate::policy::{PeerGroup, PeerGroups, PeerKind};
 use crate::speaker::{Learning, NextHops, PeerConfig, SpeakerConfig};
-use crate::types::{GroupId, PeerId, RouterId};
+use crate::types::{GroupId, OverNotification, PeerId, RouterId};
 pub(super) use keys::{Passwords, PeerKey};
 
 /// What peers are called from one configuration to the next.
@@ -82,6 +82,8 @@ impl Peering {
             ttl_security: peer.ttl_security,
             keepalive_time: peer.keepalive_time,
             restart_time: peer.restart_time,
+            // A node that is cut off or dead must not draw traffic for longer than the hold time.
+            over_notification: OverNotification::Drop,
         });
         let peers = peers.collect();
         SpeakerConfig {

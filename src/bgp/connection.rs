@@ -19,7 +19,7 @@ use super::wire::{
     Message, Notification, Open, OpenSubcode, Peering, RefreshMark, Update,
 };
 use super::{ConnectionId, SessionState};
-use crate::types::{Asn, Family, FirstAs, HoldTime, RestartTime, RouterId};
+use crate::types::{Asn, Family, FirstAs, HoldTime, OverNotification, RestartTime, RouterId};
 
 /// How long a connection may wait for the peer's OPEN (RFC 4271 section 8.2.2, OpenSent: a
 /// large value, 4 minutes suggested).
@@ -70,6 +70,8 @@ pub(crate) struct OpenParameters {
     pub(crate) first_as: FirstAs,
     /// How long we ask the peer to keep our routes without us; none where neither end keeps any.
     pub(crate) restart_time: Option<RestartTime>,
+    /// Whether either end keeps routes over a NOTIFICATION, too.
+    pub(crate) over_notification: OverNotification,
 }
 
 impl OpenParameters {
@@ -90,7 +92,7 @@ impl OpenParameters {
         };
         let offer = GracefulRestart {
             restarted: own.is_under_way(),
-            keeps_over_notification: true,
+            keeps_over_notification: self.over_notification == OverNotification::Keep,
             restart_time: time.duration(),
             families: Family::ALL.map(|family| (family, own.forwarding())).into(),
         };
@@ -530,7 +532,14 @@ impl Connection {
             hold_time: ours.hold_time.negotiate(open.hold_time),
             router_id: open.router_id,
             families,
-            restart: offer.filter(|_| ours.restart_time.is_some()),
+            restart: offer
+                .filter(|_| ours.restart_time.is_some())
+                .map(|offer| GracefulRestart {
+                    // RFC 8538 section 4: only where both say so.
+                    keeps_over_notification: offer.keeps_over_notification
+                        && ours.over_notification == OverNotification::Keep,
+                    ..offer
+                }),
             refresh,
             codec: CodecContext {
                 as_width,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::bgp::{OpenParameters, PeerSettings};
 use crate::types::{
     Asn, BGP_PORT, ClusterId, ConnectMode, Family, FirstAs, GroupId, HoldTime, NextHopMode,
-    Password, PeerId, ReceiveLimits, Reflection, RestartTime, RouterId,
+    OverNotification, Password, PeerId, ReceiveLimits, Reflection, RestartTime, RouterId,
 };
 
 /// Everything the operator decides about the speaker. Given whole; the speaker works out what
@@ -94,6 +94,8 @@ pub struct PeerConfig {
     /// How long either end keeps the other's routes without it, at most (RFC 4724); none where neither
     /// does.
     pub restart_time: Option<RestartTime>,
+    /// Whether that is so when a session ends by a NOTIFICATION.
+    pub over_notification: OverNotification,
     /// Why nobody may dial, where that is so: what is wrong with its key, say.
     pub barred: Option<String>,
 }
@@ -143,6 +145,7 @@ impl PeerConfig {
             ttl_security: None,
             keepalive_time: None,
             restart_time: Some(RestartTime::DEFAULT),
+            over_notification: OverNotification::Keep,
             barred: None,
         }
     }
@@ -183,6 +186,7 @@ impl PeerSettings {
             ttl_security,
             keepalive_time,
             restart_time,
+            over_notification,
             barred,
         } = peer;
         Self {
@@ -200,6 +204,7 @@ impl PeerSettings {
                 keepalive_time: *keepalive_time,
                 first_as: *first_as,
                 restart_time: *restart_time,
+                over_notification: *over_notification,
             },
         }
     }

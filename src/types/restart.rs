@@ -8,6 +8,16 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RestartTime(u16);
 
+/// What becomes of routes when a session ends by a NOTIFICATION, which is also how an expired hold
+/// timer ends it (RFC 8538 section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverNotification {
+    /// They are kept, where the other end says the same.
+    Keep,
+    /// They go with the session: whoever falls silent is given up with the hold time.
+    Drop,
+}
+
 /// A restart time the capability cannot carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("restart time {0} s is not in 1..={max} s (RFC 4724 3)", max = RestartTime::SECONDS_MAX)]

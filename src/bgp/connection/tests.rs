@@ -35,6 +35,7 @@ fn parameters(peer_asn: Asn) -> OpenParameters {
         keepalive_time: None,
         first_as: FirstAs::Peers,
         restart_time: Some(RestartTime::DEFAULT),
+        over_notification: crate::types::OverNotification::Keep,
     }
 }
 

@@ -31,6 +31,7 @@ fn settings(asns: [u32; 2], ids: [u32; 2], host: usize, connect_mode: ConnectMod
             keepalive_time: None,
             first_as: FirstAs::Peers,
             restart_time: Some(RestartTime::DEFAULT),
+            over_notification: crate::types::OverNotification::Keep,
         },
     }
 }
