@@ -222,6 +222,12 @@ fn rutter(folder: &Path, setup: Setup, command: &mut Command) {
     } else {
         ""
     };
+    // A range is a route of its own.
+    let ranges = if setup.own > 0 {
+        "['100.0.0.0/8']"
+    } else {
+        "[]"
+    };
     let client = if reflects {
         "route-reflector-client = true\n"
     } else {
@@ -230,7 +236,7 @@ fn rutter(folder: &Path, setup: Setup, command: &mut Command) {
     let mut text = format!(
         "source = 'files'\nfiles = 'manifests'\n\
          [bgp]\nasn = {AS}\nrouter-id = '{DEVICE}'\nlisten = ['{DEVICE}:179']\n{cluster}\
-         [advertise]\nservice-external-cidrs = ['100.0.0.0/8']\n\
+         [advertise]\nservice-external-cidrs = {ranges}\n\
          max-service-addresses = 1000000\nmax-service-routes = 1000000\n\
          [policy]\ncompile-cache = 'off'\nmodule-cache = 'off'\n\
          [api]\nsocket = 'rutter.sock'\nmetrics = 'off'\n"
